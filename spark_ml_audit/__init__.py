@@ -1,0 +1,30 @@
+"""Finds missing and wrong tags in multi-label tables of any size, with Spark, Delta and MLflow.
+
+Importing this package loads neither pyspark nor mlflow; the public names load what they need on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spark_ml_audit.api import AuditResult as AuditResult
+    from spark_ml_audit.api import audit as audit
+    from spark_ml_audit.udf import ema_label_quality as ema_label_quality
+
+__version__ = "0.1.0"
+
+_PUBLIC = {"audit": "api", "AuditResult": "api", "ema_label_quality": "udf"}
+
+__all__ = ["AuditResult", "__version__", "audit", "ema_label_quality"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

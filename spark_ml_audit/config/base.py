@@ -1,0 +1,90 @@
+"""What all config sections share: strict reading, one kind of error, plain output."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from spark_ml_audit.config.explaining import explain
+from spark_ml_audit.config.redact import redact_value
+
+_Self = TypeVar("_Self", bound="Section")
+
+# Tracking servers refuse longer parameter values; older ones at this length.
+_MAX_FLAT_VALUE = 500
+
+
+class Section(BaseModel):
+    """A mapping of known keys. Unknown keys and loosely typed values are refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+    @classmethod
+    def parse(cls: type[_Self], values: Mapping[str, object], prefix: str = "") -> _Self:
+        """Build the section from a mapping.
+
+        Args:
+            values: Keys and values as YAML gives them.
+            prefix: Dotted place of this section, put before the keys in messages.
+
+        Raises:
+            ConfigError: With the dotted key, the value found and the fix.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise explain(error, cls, prefix) from None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the keys and values, defaults included, as plain JSON-able data with secrets redacted."""
+        dumped = self.model_dump(mode="json", by_alias=True)
+        return {key: redact_value(key, value) for key, value in dumped.items()}
+
+    def to_json(self) -> str:
+        """Return `to_mapping` as a JSON text."""
+        return json.dumps(self.to_mapping(), ensure_ascii=False)
+
+    def flat(self) -> dict[str, str]:
+        """Return dotted keys with their values as texts (secrets redacted, at most 500 characters each).
+
+        Lists are JSON; a value too long is cut and ends with its length and a digest of the whole.
+        """
+        return {key: _cut(_as_text(value)) for key, value in _leaves("", self.to_mapping())}
+
+
+def plain_arguments(values: Mapping[str, object]) -> dict[str, object]:
+    """Turn NumPy scalars and arrays among Python arguments into plain numbers and lists."""
+    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
+
+
+def digest(values: Mapping[str, object]) -> str:
+    """Return the SHA-256 of a JSON-able mapping, whatever the order of its keys."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _leaves(prefix: str, values: Mapping[str, object]) -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found += _leaves(f"{prefix}{key}.", value)
+        else:
+            found.append((f"{prefix}{key}", value))
+    return found
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _MAX_FLAT_VALUE:
+        return text
+    tail = f"... ({len(text)} characters, sha256 {hashlib.sha256(text.encode()).hexdigest()[:12]})"
+    return text[: _MAX_FLAT_VALUE - len(tail)] + tail

@@ -1,0 +1,225 @@
+"""Config files and command-line overrides read into one checked config."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+from spark_ml_audit.config.base import Section
+from spark_ml_audit.config.redact import redact
+from spark_ml_audit.config.sections import AuditConfig
+from spark_ml_audit.config.showing import show
+from spark_ml_audit.errors import ConfigError
+
+_Config = TypeVar("_Config", bound=Section)
+_KEY = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which timestamps stay texts and 1e-3 is a number, as in YAML 1.2."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def load_config(
+    path: str | None, overrides: Sequence[str] = (), *, base: Mapping[str, object] | None = None
+) -> AuditConfig:
+    """Read the config of an audit.
+
+    Args:
+        path: YAML file, or None where overrides say everything.
+        overrides: Texts ``dotted.key=value`` with YAML values, applied in order after the file.
+        base: Values below the file's, for callers with defaults of their own.
+
+    Raises:
+        ConfigError: With the dotted key, the value found and the fix.
+    """
+    return load_as(AuditConfig, path, overrides, base=base)
+
+
+def load_as(
+    config: type[_Config],
+    path: str | None,
+    overrides: Sequence[str] = (),
+    *,
+    base: Mapping[str, object] | None = None,
+) -> _Config:
+    """Read the config of any command; see `load_config`."""
+    values: dict[str, object] = copy.deepcopy(dict(base)) if base else {}
+    if path is not None:
+        _merge(values, _read_file(path))
+    for override in overrides:
+        _apply(values, override)
+    return parse_as(config, values)
+
+
+def parse_config(values: Mapping[str, object]) -> AuditConfig:
+    """Check a config given as a mapping of sections; see `load_config`."""
+    return parse_as(AuditConfig, values)
+
+
+def parse_as(config: type[_Config], values: Mapping[str, object]) -> _Config:
+    """Check the config of any command, given as a mapping of sections."""
+    if not isinstance(values, Mapping):
+        raise _not_a_mapping("the config", values)
+    sections = {name: {} if value is None else value for name, value in values.items()}
+    for name in config.model_fields:
+        sections.setdefault(name, {})
+    return config.parse(sections)
+
+
+def _read_file(path: str) -> dict[str, object]:
+    shown = show(path)
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"the file {shown} is not UTF-8 (byte {error.start}).", key="--config", fix="Save it as UTF-8."
+        ) from None
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no file {shown}.", key="--config", fix="Give the path of a YAML file."
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(
+            f"the file {shown} cannot be read: {reason}.",
+            key="--config",
+            fix="Give the path of a readable YAML file.",
+        ) from None
+    values = _parse_yaml(text, "--config", f"the file {shown}")
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise _not_a_mapping(f"the file {shown}", values, "--config")
+    return values
+
+
+def _not_a_mapping(what: str, values: object, key: str | None = None) -> ConfigError:
+    return ConfigError(
+        f"{what} holds {show(values)}, not a mapping of sections.",
+        key=key,
+        fix="Write sections such as `source:` with their keys indented below.",
+    )
+
+
+def _parse_yaml(text: str, key: str, what: str, place: str = "") -> object:
+    """Read one YAML document of plain values."""
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _NodeCheck(key, what).visit(node, place)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        reason = redact(" ".join(str(error.problem or error.context or "unreadable").split()))[:200]
+        fix = "Correct the YAML; texts with special characters go in quotes."
+        if isinstance(error, yaml.constructor.ConstructorError):
+            fix = "Use plain values only: texts, numbers, true, false, null, lists and mappings."
+        raise ConfigError(f"{what} is not usable YAML{where}: {reason}.", key=key, fix=fix) from None
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ConfigError(
+            f"{what} is not usable YAML: {redact(reason)}.", key=key, fix="Correct or quote that value."
+        ) from None
+
+
+class _NodeCheck:
+    """Refuses keys given twice, which YAML readers let pass, and values that contain themselves."""
+
+    def __init__(self, key: str, what: str) -> None:
+        self._key = key
+        self._what = what
+        self._open: set[int] = set()
+        self._done: set[int] = set()  # aliased nodes are visited once, however often they are used
+
+    def visit(self, node: yaml.Node, place: str = "") -> None:
+        if isinstance(node, yaml.ScalarNode) or id(node) in self._done:
+            return
+        if id(node) in self._open:
+            raise ConfigError(
+                f"{self._what} holds a value that contains itself.",
+                key=place or self._key,
+                fix="Remove the alias.",
+            )
+        self._open.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            self._visit_mapping(node, place)
+        else:
+            for item in node.value:
+                self.visit(item, place)
+        self._open.discard(id(node))
+        self._done.add(id(node))
+
+    def _visit_mapping(self, node: yaml.MappingNode, place: str) -> None:
+        lines: dict[str, int] = {}
+        for name, item in node.value:
+            text = name.value if isinstance(name, yaml.ScalarNode) else ""
+            below = f"{place}.{text}" if place else text
+            line = name.start_mark.line + 1
+            if text and text in lines:
+                raise ConfigError(
+                    f"{self._what} gives this key twice, in lines {lines[text]} and {line}.",
+                    key=below,
+                    fix="Keep one of the two.",
+                )
+            lines[text] = line
+            self.visit(item, below)
+
+
+def _merge(values: dict[str, object], more: Mapping[str, object]) -> None:
+    """Lay a file's sections over the base's, key by key."""
+    for name, section in more.items():
+        below = values.get(name)
+        if isinstance(below, dict) and isinstance(section, dict):
+            below.update(section)
+        elif section is not None or name not in values:
+            values[name] = section
+
+
+def _apply(values: dict[str, object], override: str) -> None:
+    """Set one ``dotted.key=value``; the key itself is checked with the rest of the config."""
+    key, equals, text = override.partition("=")
+    key = key.strip()
+    if not equals or not _KEY.fullmatch(key):
+        raise ConfigError(
+            f"found {show(override)}, not key=value.",
+            key="--set",
+            fix="Write the dotted key, an equals sign and a YAML value, for example --set audit.alpha=0.9",
+        )
+    value = _parse_yaml(text, key, f"the value {show(text)} of --set", key)
+    *sections, last = key.split(".")
+    current = values
+    for depth, name in enumerate(sections):
+        below = current.get(name)
+        if below is None:
+            below = {}
+        elif not isinstance(below, dict):
+            raise ConfigError(
+                f"is set by --set, but {'.'.join(sections[: depth + 1])} is {show(below)}, not a mapping.",
+                key=key,
+                fix="Check the dotted key; sections hold keys, keys hold values.",
+            )
+        else:
+            below = dict(below)  # an aliased section of the file is changed in this place only
+        current[name] = below
+        current = below
+    current[last] = value

@@ -1,0 +1,167 @@
+"""The sections `output`, `tracking` and `gate`, and the whole config of an audit."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from spark_ml_audit.config.base import Section, digest
+from spark_ml_audit.config.fields import Count, Duration, Fraction, SchemaName, Text, problem
+from spark_ml_audit.config.method import MethodConfig
+from spark_ml_audit.config.showing import show
+from spark_ml_audit.config.source import SourceConfig
+
+_RUN_ID = re.compile(r"([0-9]{8}t[0-9]{6})z-[0-9a-f]{8}")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_PREFIX = re.compile(r"[A-Za-z0-9_]*")
+
+
+def _check_run_id(value: str) -> str:
+    # Run ids reach SQL and folder names: nothing but the contract's shape is let through.
+    match = _RUN_ID.fullmatch(value)
+    if match is not None:
+        try:
+            datetime.strptime(match[1], "%Y%m%dt%H%M%S")
+        except ValueError:
+            match = None
+    if match is None:
+        raise problem(
+            f"found {show(value)}, not the id of a run.",
+            "Give the run_id an earlier run reported, such as 20260131t180000z-0a1b2c3d, or leave it out.",
+        )
+    return value
+
+
+def _check_prefix(value: str) -> str:
+    if not _PREFIX.fullmatch(value) or len(value) > 100:
+        raise problem(
+            f"found {show(value)}, which cannot start a table name.",
+            "Use letters, digits and underscores only, at most 100.",
+        )
+    return value
+
+
+def _check_files(value: str) -> str:
+    if _ADDRESS.match(value):
+        raise problem(
+            f"found {show(value)}, an address and not a local path.",
+            "Give a path that plain programs can write to, such as reports or /Volumes/main/default/audits.",
+        )
+    return value
+
+
+class OutputConfig(Section):
+    """Where results go.
+
+    Attributes:
+        path: Folder of the output tables; exactly one of path and schema is given.
+        schema_name: Key ``schema``: catalog schema of the output tables.
+        prefix: Put before table names in a schema.
+        files: Local or Volume folder for the report and the local tracking store.
+        run_id: Id of the run to finish or return; None starts a new one.
+        orphan_after: Age from which leftovers of killed runs are removed; zero also takes those of a
+            run that is still going, so only where nothing else writes.
+    """
+
+    path: Annotated[Text | None, Field(description="the path of a folder")] = None
+    schema_name: Annotated[
+        SchemaName | None, Field(alias="schema", description="a schema name such as catalog.schema")
+    ] = None
+    prefix: Annotated[str, AfterValidator(_check_prefix), Field(description="a text")] = ""
+    files: Annotated[
+        Annotated[Text, AfterValidator(_check_files)] | None, Field(description="the path of a local folder")
+    ] = None
+    run_id: Annotated[
+        Annotated[str, AfterValidator(_check_run_id)] | None,
+        Field(description="the run_id of an earlier run"),
+    ] = None
+    orphan_after: Duration = timedelta(hours=24)
+
+    @model_validator(mode="after")
+    def _check_place(self) -> OutputConfig:
+        if self.path is None and self.schema_name is None:
+            raise problem(
+                "no output is given.",
+                "Set output.path or output.schema in the --config file, or with --set output.path=...",
+                at="path",
+            )
+        if self.path is not None and self.schema_name is not None:
+            raise problem(
+                f"found {show(self.schema_name)}, but output.path is given too ({show(self.path)}).",
+                "Give one of the two; null unsets a key (--set output.path=null).",
+                at="schema",
+            )
+        if self.prefix and self.schema_name is None:
+            raise problem(
+                f"found {show(self.prefix)}, but the tables go to folders below output.path.",
+                "Leave output.prefix out, or give output.schema.",
+                at="prefix",
+            )
+        return self
+
+
+class TrackingConfig(Section):
+    """Where the MLflow run goes.
+
+    Attributes:
+        uri: Tracking server or store; None for MLflow's own setting.
+        experiment: Name of the MLflow experiment.
+    """
+
+    uri: Annotated[Text | None, Field(description="the address of a tracking server, or null")] = None
+    experiment: Annotated[Text, Field(description="the name of an experiment")] = "spark-ml-audit"
+
+
+class GateConfig(Section):
+    """Limits above or below which a run counts as failed (exit status 3); None leaves a gate out.
+
+    Attributes:
+        max_issue_fraction: Largest share of audited rows with an issue, 0..1.
+        max_quarantined_fraction: Largest share of source rows rejected, 0..1.
+        min_rows: Least number of source rows.
+    """
+
+    max_issue_fraction: Annotated[Fraction | None, Field(description="a number from 0 to 1, or null")] = None
+    max_quarantined_fraction: Annotated[
+        Fraction | None, Field(description="a number from 0 to 1, or null")
+    ] = 0.0
+    min_rows: Annotated[Count | None, Field(description="a whole number of 0 or more, or null")] = 0
+
+
+class AuditConfig(Section):
+    """The whole config of the commands `audit` and `check`."""
+
+    source: SourceConfig
+    audit: MethodConfig = MethodConfig()
+    output: OutputConfig
+    tracking: TrackingConfig = TrackingConfig()
+    gate: GateConfig = GateConfig()
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 (hex) of what decides the result: source, method and gates.
+
+        Keys left at their defaults do not count, so a release that adds a key changes no fingerprint.
+        """
+        decides = {"source", "audit", "gate"}
+        return digest(self.model_dump(mode="json", by_alias=True, include=decides, exclude_defaults=True))
+
+    @model_validator(mode="after")
+    def _check_class_counts(self) -> AuditConfig:
+        listed = {
+            key: len(value)
+            for key in ("classes", "labels", "pred_probs")
+            if (value := getattr(self.source, key)) is not None and not isinstance(value, str)
+        }
+        for name in ("num_to_remove_per_class", "num_to_add_per_class"):
+            counts = getattr(self.audit, name)
+            if counts is not None and listed and len(counts) not in listed.values():
+                key, width = next(iter(listed.items()))
+                raise problem(
+                    f"the number of counts is {len(counts)}, but that of source.{key} is {width}.",
+                    "Give one count per class, in class order.",
+                    at=f"audit.{name}",
+                )
+        return self

@@ -1,0 +1,227 @@
+"""The `source` section: the table to audit and which of its columns mean what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from spark_ml_audit.config.base import Section, plain_arguments
+from spark_ml_audit.config.fields import (
+    AnyText,
+    Columns,
+    TableName,
+    Text,
+    Version,
+    problem,
+    repeated,
+)
+from spark_ml_audit.config.showing import show
+
+RESERVED_COLUMNS = frozenset(
+    {
+        "run_id", "label_quality_score", "is_label_issue", "given_tags", "suggested_tags", "missing_tags",
+        "extraneous_tags", "issue_rank", "tag", "issue", "pred_prob", "cell_score", "reason", "detail", "row",
+    }
+)  # fmt: skip
+"""Names of the output columns that stand beside the id column, in lower case."""
+
+_REFUSED_BY_DELTA = " ,;{}()\n\t="
+_Self = TypeVar("_Self", bound="ColumnsConfig")
+
+
+def _check_id(name: str) -> str:
+    bad = next((char for char in name if char in _REFUSED_BY_DELTA), None)
+    if bad is not None:
+        raise problem(
+            f"the column name {show(name)} holds {bad!r}, which Delta tables refuse.",
+            "Rename the column in the source, or audit a view that renames it.",
+        )
+    if name.lower() in RESERVED_COLUMNS:
+        raise problem(
+            f"the column name {show(name)} is also the name of a column the audit writes.",
+            "Rename the column in the source, for example to row_key, or audit a view that renames it.",
+        )
+    return name
+
+
+def _classes(value: object) -> tuple[str, ...] | None:
+    """Accept null, a list of tag names, or the path of a file with one per line."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        names, unit = _read_class_file(value), "line"
+    elif isinstance(value, list | tuple):
+        names, unit = list(value), "entry"
+    else:
+        raise problem(
+            f"found {show(value)}, neither a list of tag names nor the path of a file.",
+            "Give a list of tag names, or a file with one per line.",
+        )
+    if not names:
+        raise problem("names no class.", "Give every tag name in the order of the probabilities.")
+    for position, name in enumerate(names, start=1):
+        if not isinstance(name, str):
+            raise problem(
+                f"{unit} {position} is {show(name)}, which YAML does not read as text.",
+                'Put tag names that read as numbers, booleans or null in quotes, for example "no" or "2024".',
+            )
+        if not name.strip():
+            raise problem(
+                f"{unit} {position} is empty.", "Remove it, or write the tag's name; the order is kept."
+            )
+        if not name.isprintable() and any("\ud800" <= char <= "\udfff" for char in name):
+            raise problem(f"{unit} {position} is {show(name)}, which is not valid Unicode.", "Correct it.")
+    twice = repeated(names)
+    if twice is not None:
+        raise problem(f"the tag {show(twice)} is given twice.", "Give every tag name once.")
+    return tuple(names)
+
+
+def _read_class_file(path: str) -> list[str]:
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise problem(
+            f"the file {show(path)} is not UTF-8 (byte {error.start}).", "Save it as UTF-8."
+        ) from None
+    except FileNotFoundError:
+        raise problem(
+            f"there is no file {show(path)}.",
+            "Give a list of tag names, or the path of a file with one per line (from the current folder).",
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise problem(
+            f"the file {show(path)} cannot be read: {reason}.", "Give a readable file with one tag per line."
+        ) from None
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+class ColumnsConfig(Section):
+    """The columns of a source and how they are written.
+
+    Attributes:
+        id: Column that names a row.
+        labels: Column of the given tags, or a tuple of one column per tag.
+        labels_format: How tags are written.
+        labels_delimiter: What stands between tags in a delimited text.
+        pred_probs: Column of the K probabilities, or a tuple of one column per tag.
+        pred_probs_format: How probabilities are written.
+        classes: Tag names in probability order; a file named in the config has been read.
+    """
+
+    id: Annotated[
+        AnyText, AfterValidator(_check_id), Field(description="the name of the column that names a row")
+    ] = "id"
+    labels: Columns = "labels"
+    labels_format: Literal["auto", "names", "indices", "multi_hot", "delimited", "columns"] = "auto"
+    labels_delimiter: Annotated[
+        AnyText, Field(description='a text of one or more characters, for example ","')
+    ] = ","
+    pred_probs: Columns = "pred_probs"
+    pred_probs_format: Literal["auto", "array", "vector", "columns", "map"] = "auto"
+    classes: Annotated[tuple[str, ...] | None, BeforeValidator(_classes)] = None
+
+    @classmethod
+    def from_arguments(cls: type[_Self], **options: object) -> _Self:
+        """Build from Python keyword arguments; NumPy arrays are welcome.
+
+        Raises:
+            ConfigError: Its key is ``source.<name>``.
+        """
+        return cls.parse(plain_arguments(options), "source")
+
+    @model_validator(mode="after")
+    def _check_columns(self: _Self) -> _Self:
+        self._check_listed("labels")
+        self._check_listed("pred_probs")
+        seen = {self.id.lower(): "id"}
+        for key in ("labels", "pred_probs"):
+            value = getattr(self, key)
+            for name in (value,) if isinstance(value, str) else value:
+                other = seen.setdefault(name.lower(), key)
+                if other != key:
+                    raise problem(
+                        f"names the column {show(name)}, which source.{other} names too.",
+                        "Give each its own column.",
+                        at=key,
+                    )
+        self._check_widths()
+        return self
+
+    def _check_listed(self, key: str) -> None:
+        format_key, is_list = f"{key}_format", not isinstance(getattr(self, key), str)
+        found = getattr(self, format_key)
+        if is_list and found not in ("auto", "columns"):
+            raise problem(
+                f"found {found}, but source.{key} is a list of columns.",
+                f"Set {format_key} to columns or auto, or give one column as {key}.",
+                at=format_key,
+            )
+        if not is_list and found == "columns":
+            raise problem(
+                f"found columns, but source.{key} names one column.",
+                f"Give {key} as a list of columns, one per tag, or set {format_key} to auto.",
+                at=format_key,
+            )
+
+    def _check_widths(self) -> None:
+        widths = {
+            key: len(value)
+            for key in ("classes", "labels", "pred_probs")
+            if (value := getattr(self, key)) is not None and not isinstance(value, str)
+        }
+        if len(set(widths.values())) > 1:
+            first, *rest = widths
+            other = next(key for key in rest if widths[key] != widths[first])
+            raise problem(
+                f"the number of entries is {widths[other]}, but that of source.{first} is {widths[first]}.",
+                "Give one entry per class in both, in the same order.",
+                at=other,
+            )
+
+
+class SourceConfig(ColumnsConfig):
+    """The table to read.
+
+    Attributes:
+        path: Folder of the table; exactly one of path and table is given.
+        table: Name of the table in a catalog.
+        format: Format of the files below `path`.
+        version: Delta version number or timestamp to read; None for the newest.
+    """
+
+    path: Annotated[Text | None, Field(description="the path of a table")] = None
+    table: Annotated[TableName | None, Field(description="a table name such as catalog.schema.table")] = None
+    format: Literal["delta", "parquet"] = "delta"
+    version: Version = None
+
+    @property
+    def name(self) -> str:
+        """The path or table name as configured."""
+        return self.path or self.table or ""
+
+    @model_validator(mode="after")
+    def _check_place(self) -> SourceConfig:
+        if self.path is None and self.table is None:
+            raise problem(
+                "no source is given.",
+                "Set source.path or source.table in the --config file, or with --set source.path=...",
+                at="path",
+            )
+        if self.path is not None and self.table is not None:
+            raise problem(
+                f"found {show(self.table)}, but source.path is given too ({show(self.path)}).",
+                "Give one of the two; null unsets a key (--set source.path=null).",
+                at="table",
+            )
+        if self.format == "parquet" and self.version is not None:
+            raise problem(
+                f"found {show(self.version)}, but Parquet files have no versions.",
+                "Leave source.version out, or set source.format to delta.",
+                at="version",
+            )
+        return self

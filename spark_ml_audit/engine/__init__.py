@@ -1,0 +1,1 @@
+"""Spark glue around the kernels: reads DataFrames, returns DataFrames, never writes."""

@@ -1,0 +1,82 @@
+"""Names that come from data or config become columns and SQL identifiers here, and nowhere else."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql.types import DataType, StructField
+
+from spark_ml_audit.errors import InputError
+
+
+def quote(name: str) -> str:
+    """One identifier part in backticks, so that no character of it has a meaning."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def quote_table(name: str) -> str:
+    """A ``catalog.schema.table`` name, each part quoted; parts may come in backticks themselves.
+
+    Raises:
+        InputError: The name has an empty part or an unbalanced backtick.
+    """
+    return ".".join(quote(part) for part in split_table(name))
+
+
+def split_table(name: str) -> list[str]:
+    """Parts of a dotted table name; a part in backticks may hold dots."""
+    parts, part, quoted, i = [], "", False, 0
+    while i < len(name):
+        char = name[i]
+        if char == "`":
+            if quoted and name[i + 1 : i + 2] == "`":
+                part, i = part + "`", i + 1
+            else:
+                quoted = not quoted
+        elif char == "." and not quoted:
+            parts.append(part)
+            part = ""
+        else:
+            part += char
+        i += 1
+    parts.append(part)
+    if quoted or not all(parts):
+        raise InputError(
+            f"'{name}' is not a table name.", fix="Write catalog.schema.table, odd parts in backticks."
+        )
+    return parts
+
+
+def column(name: str) -> Column:
+    """The column of exactly this name, dots and backticks included."""
+    return F.col(quote(name))
+
+
+def field(frame: DataFrame, name: str, key: str) -> StructField:
+    """The schema field of a source column.
+
+    Raises:
+        InputError: There is no such column; the message names those there are.
+    """
+    for candidate in frame.schema.fields:
+        if candidate.name == name:
+            return candidate
+    raise InputError(
+        f"the source has no column '{name}'.", key=key, fix=missing_column_fix(name, frame.schema.names)
+    )
+
+
+def missing_column_fix(name: str, existing: Sequence[str]) -> str:
+    """What to do about a column that is not there."""
+    near = difflib.get_close_matches(name, existing, n=1, cutoff=0.6)
+    shown = ", ".join(f"'{other}'" for other in list(existing)[:30]) + (", ..." if len(existing) > 30 else "")
+    hint = f"Did you mean '{near[0]}'? " if near else ""
+    return f"{hint}Its columns are: {shown}."
+
+
+def type_name(data_type: DataType) -> str:
+    """A type as SQL writes it."""
+    return data_type.simpleString()

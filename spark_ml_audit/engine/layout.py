@@ -1,0 +1,67 @@
+"""What a source looks like to the passes: which columns mean what, in which form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Fixed names of the frame that every pass reads; the source's own names are data and never reach a task.
+ID = "id"
+FAULT = "fault"
+LABELS = "labels"
+PROBS = "probs"
+
+AUDITED, UNLABELLED = 0, 1
+# Codes of the rejection reasons, in the order of precedence: the lowest that applies is the row's reason.
+REASONS: dict[str, int] = {
+    "id_null": 2,
+    "id_duplicate": 3,
+    "labels_malformed": 4,
+    "label_unknown": 5,
+    "label_repeated": 6,
+    "probs_null": 7,
+    "probs_length": 8,
+    "probs_nan": 9,
+    "probs_infinite": 10,
+    "probs_range": 11,
+}
+REASON_NAMES: dict[int, str] = {code: name for name, code in REASONS.items()}
+
+
+@dataclass(frozen=True)
+class InputLayout:
+    """How labels and probabilities are stored, as the tasks need to know it.
+
+    Attributes:
+        id: Name of the id column in the source.
+        labels: Source columns of the labels: one, or K of them for `columns`.
+        labels_format: names, indices, multi_hot, delimited or columns.
+        labels_delimiter: Separator of `delimited` labels.
+        pred_probs: Source columns of the probabilities: one, or K of them for `columns`.
+        pred_probs_format: array, columns or map (a vector is read as an array).
+        dtype: "float32" or "float64": the column's own.
+        classes: Tag names in probability order.
+    """
+
+    id: str
+    labels: tuple[str, ...]
+    labels_format: str
+    labels_delimiter: str
+    pred_probs: tuple[str, ...]
+    pred_probs_format: str
+    dtype: str
+    classes: tuple[str, ...]
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.classes)
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """Names of the label columns in the passes' frame."""
+        return tuple(f"{LABELS}_{i}" for i in range(len(self.labels)))
+
+    @property
+    def prob_columns(self) -> tuple[str, ...]:
+        """Names of the probability columns in the passes' frame."""
+        return tuple(f"{PROBS}_{i}" for i in range(len(self.pred_probs)))

@@ -1,0 +1,237 @@
+"""The row-sized results as frames: issues by cell, examples with ranks, rejected rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import types as T  # noqa: N812 - the usual name
+
+from spark_ml_audit.engine.columns import column
+from spark_ml_audit.engine.decode import DecodedBatch, decode_batches
+from spark_ml_audit.engine.explain import explain_row
+from spark_ml_audit.engine.ingest import Ingest
+from spark_ml_audit.engine.layout import ID, REASON_NAMES, UNLABELLED
+from spark_ml_audit.engine.ranking import RankPlan
+from spark_ml_audit.kernels.profile import IntArray
+from spark_ml_audit.kernels.rules import (
+    AppliedBatch,
+    AuditRules,
+    apply_rules,
+    issue_rows,
+    score_cells,
+    score_examples,
+)
+
+_TAG_LIST = T.ArrayType(T.StringType(), containsNull=False)
+MISSING, EXTRANEOUS = "missing", "extraneous"
+# Ranges of rows without an issue: only there to spread them over the tasks.
+_SPREAD = 64
+
+
+def _id_field(frame: DataFrame) -> T.StructField:
+    return T.StructField(ID, frame.schema[ID].dataType)
+
+
+def tag_lists(pairs: tuple[IntArray, IntArray], num_rows: int, classes: Any) -> Any:
+    """Arrow list<string> array of num_rows tag lists from (row, class) pairs sorted by row."""
+    rows, cols = pairs
+    offsets = np.zeros(num_rows + 1, dtype=np.int32)
+    np.cumsum(np.bincount(rows, minlength=num_rows), out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), classes.take(pa.array(cols)))
+
+
+def tag_issues_frame(ingest: Ingest, rules: AuditRules) -> DataFrame:
+    """One row per flagged cell: id, tag, issue, pred_prob, cell_score, and the row's own score and order.
+
+    `rank_in_row` numbers a row's flagged cells from its surest error; 1 occurs once for every row with a cell.
+    """
+    frame, layout = ingest.task_frame(with_id=True), ingest.layout
+    schema = T.StructType(
+        [
+            _id_field(frame),
+            T.StructField("tag", T.StringType()),
+            T.StructField("issue", T.StringType()),
+            T.StructField("pred_prob", T.DoubleType()),
+            T.StructField("cell_score", T.DoubleType()),
+            T.StructField("label_quality_score", T.DoubleType()),
+            T.StructField("rank_in_row", T.IntegerType()),
+        ]
+    )
+
+    def run(batches: Iterator[Any]) -> Iterator[Any]:
+        classes = pa.array(layout.classes, pa.string())
+        for decoded in decode_batches(batches, layout):
+            yield _issue_cells(decoded, rules, classes)
+
+    return frame.mapInArrow(run, schema).withColumnRenamed(ID, layout.id)
+
+
+def _only_issues(decoded: DecodedBatch, rules: AuditRules) -> tuple[IntArray, Any, IntArray, IntArray]:
+    """Positions, probabilities and given tags of the audited rows that have an issue."""
+    issue = issue_rows(decoded.pred_probs, decoded.rows, decoded.cols, rules)
+    kept = issue[decoded.rows]
+    rows = (np.cumsum(issue) - 1)[decoded.rows[kept]]
+    return np.flatnonzero(issue), decoded.pred_probs[issue], rows, decoded.cols[kept]
+
+
+def _issue_cells(decoded: DecodedBatch, rules: AuditRules, classes: Any) -> Any:
+    issues, probs, given_rows, given_cols = _only_issues(decoded, rules)
+    applied = apply_rules(probs, given_rows, given_cols, rules)
+    rows = np.concatenate([applied.missing[0], applied.extraneous[0]])
+    cols = np.concatenate([applied.missing[1], applied.extraneous[1]])
+    scores = np.concatenate([applied.missing_scores, applied.extraneous_scores])
+    extraneous = np.repeat([False, True], [len(applied.missing[0]), len(applied.extraneous[0])])
+    order = np.lexsort((cols, scores, rows))
+    rows, cols, scores, extraneous = rows[order], cols[order], scores[order], extraneous[order]
+    starts = np.searchsorted(rows, rows, side="left")
+    ids = decoded.source.column(ID).take(pa.array(decoded.audited[issues[rows]]))
+    names = pa.array([MISSING, EXTRANEOUS]).take(pa.array(extraneous.astype(np.int8)))
+    return pa.RecordBatch.from_arrays(
+        [
+            ids,
+            classes.take(pa.array(cols)),
+            names,
+            pa.array(probs[rows, cols].astype(np.float64)),
+            pa.array(scores),
+            pa.array(applied.label_quality[rows]),
+            pa.array((np.arange(len(rows)) - starts + 1).astype(np.int32)),
+        ],
+        names=[ID, "tag", "issue", "pred_prob", "cell_score", "label_quality_score", "rank_in_row"],
+    )
+
+
+def issue_scores_frame(ingest: Ingest, rules: AuditRules) -> DataFrame:
+    """Columns id and label_quality_score of the rows with an issue."""
+    frame, layout = ingest.task_frame(with_id=True), ingest.layout
+    schema = T.StructType([_id_field(frame), T.StructField("label_quality_score", T.DoubleType())])
+
+    def run(batches: Iterator[Any]) -> Iterator[Any]:
+        for decoded in decode_batches(batches, layout):
+            issues, probs, rows, cols = _only_issues(decoded, rules)
+            scores = score_examples(score_cells(probs, rows, cols, rules), rules.scoring)
+            ids = decoded.source.column(ID).take(pa.array(decoded.audited[issues]))
+            yield pa.RecordBatch.from_arrays([ids, pa.array(scores)], names=[ID, "label_quality_score"])
+
+    return frame.mapInArrow(run, schema)
+
+
+EXAMPLE_COLUMNS = (
+    "label_quality_score", "is_label_issue", "given_tags", "suggested_tags", "missing_tags", "extraneous_tags",
+)  # fmt: skip
+
+
+def example_fields() -> list[T.StructField]:
+    """Schema of the columns that an audit adds to a row."""
+    return [
+        T.StructField("label_quality_score", T.DoubleType()),
+        T.StructField("is_label_issue", T.BooleanType()),
+        *[T.StructField(name, _TAG_LIST) for name in EXAMPLE_COLUMNS[2:]],
+    ]
+
+
+def example_arrays(decoded: DecodedBatch, applied: AppliedBatch, classes: Any) -> list[Any]:
+    """Arrow arrays of `example_fields`, one entry per audited row."""
+    size = len(decoded.audited)
+    given = (decoded.rows, decoded.cols)
+    lists = (given, applied.suggested, applied.missing, applied.extraneous)
+    return [
+        pa.array(applied.label_quality),
+        pa.array(applied.is_issue),
+        *[tag_lists(pairs, size, classes) for pairs in lists],
+    ]
+
+
+def examples_frame(ingest: Ingest, rules: AuditRules, ranks: RankPlan) -> DataFrame:
+    """One row per audited row, with its rank among the issues (see `RankPlan`)."""
+    frame, layout = ingest.task_frame(with_id=True), ingest.layout
+    schema = T.StructType(
+        [
+            _id_field(frame),
+            *example_fields(),
+            T.StructField("range", T.IntegerType()),
+            T.StructField("offset", T.LongType()),
+        ]
+    )
+
+    def run(batches: Iterator[Any]) -> Iterator[Any]:
+        classes = pa.array(layout.classes, pa.string())
+        for decoded in decode_batches(batches, layout):
+            applied = apply_rules(decoded.pred_probs, decoded.rows, decoded.cols, rules)
+            ids = decoded.source.column(ID)
+            if len(decoded.audited) < len(ids):
+                ids = ids.take(pa.array(decoded.audited))
+            ranges, offsets = _ranges(applied, ids, ranks)
+            yield pa.RecordBatch.from_arrays(
+                [ids, *example_arrays(decoded, applied, classes), pa.array(ranges), pa.array(offsets)],
+                names=[field.name for field in schema],
+            )
+
+    audited = frame.mapInArrow(run, schema)
+    is_issue = F.col("is_label_issue")
+    by_score = Window.partitionBy("range").orderBy(
+        F.when(is_issue, F.col("label_quality_score")), F.when(is_issue, F.col(ID))
+    )
+    rank = F.when(is_issue, F.col("offset") + F.row_number().over(by_score))
+    return audited.withColumn("issue_rank", rank).select(
+        F.col(ID).alias(layout.id), *EXAMPLE_COLUMNS, F.col("issue_rank").cast("bigint")
+    )
+
+
+def _ranges(applied: AppliedBatch, ids: Any, ranks: RankPlan) -> tuple[Any, IntArray]:
+    spread = applied.label_quality.view(np.int64) % _SPREAD
+    ranges = (-1 - spread).astype(np.int32)
+    offsets = np.zeros(len(ranges), dtype=np.int64)
+    issues = np.flatnonzero(applied.is_issue)
+    if len(issues):
+        found = ranks.ranges_of(applied.label_quality[issues], ids.take(pa.array(issues)))
+        ranges[issues], offsets[issues] = found, ranks.offsets[found]
+    return ranges, offsets
+
+
+def quarantine_frame(ingest: Ingest) -> DataFrame:
+    """One row per rejected row: id, reason, detail, and the source's row as JSON."""
+    layout = ingest.layout
+    source = ingest.frame
+    frame = ingest.task_frame(with_id=True, carry=F.struct(*[column(name) for name in source.columns]))
+    schema = T.StructType(
+        [
+            _id_field(frame),
+            T.StructField("reason", T.StringType()),
+            T.StructField("detail", T.StringType()),
+            T.StructField("carried", frame.schema["carried"].dataType),
+        ]
+    )
+
+    def run(batches: Iterator[Any]) -> Iterator[Any]:
+        for decoded in decode_batches(batches, layout):
+            rejected = np.flatnonzero(decoded.status > UNLABELLED)
+            if not len(rejected):
+                continue
+            batch = decoded.source.take(pa.array(rejected))
+            reasons = [REASON_NAMES[int(code)] for code in decoded.status[rejected]]
+            details = [explain_row(batch, i, reason, layout) for i, reason in enumerate(reasons)]
+            yield pa.RecordBatch.from_arrays(
+                [batch.column(ID), pa.array(reasons), pa.array(details), batch.column("carried")],
+                names=[field.name for field in schema],
+            )
+
+    return frame.mapInArrow(run, schema).select(
+        F.col(ID).alias(layout.id),
+        "reason",
+        "detail",
+        F.to_json("carried", {"ignoreNullFields": "false"}).alias("row"),
+    )
+
+
+def count_issue_cells(decoded: DecodedBatch, rules: AuditRules) -> tuple[IntArray, IntArray]:
+    """Flagged cells per class of a batch: missing, extraneous; shape (K,) each."""
+    applied = apply_rules(decoded.pred_probs, decoded.rows, decoded.cols, rules)
+    width = decoded.pred_probs.shape[1]
+    return np.bincount(applied.missing[1], minlength=width), np.bincount(
+        applied.extraneous[1], minlength=width
+    )

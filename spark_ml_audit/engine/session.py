@@ -1,0 +1,121 @@
+"""The Spark session: the active one where there is one, a tuned local one on a plain machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spark_ml_audit.errors import SetupError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_LOCAL_CONF = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    # the defaults of 50 and 200 cost seconds on every commit of a small table
+    "spark.databricks.delta.snapshotPartitions": "2",
+    # a class count of thousands makes rows of many kilobytes; bounds what one batch holds
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(32 << 20),
+    "spark.python.worker.reuse": "true",
+}
+
+
+def session_for(spark: SparkSession | None = None, *, app_name: str = "spark-ml-audit") -> SparkSession:
+    """The session to work in.
+
+    Takes the one given, else the active one, else the platform's (Databricks, Spark Connect, spark-submit),
+    else builds a local one with Delta.
+
+    Raises:
+        SetupError: pyspark or delta-spark is not installed.
+    """
+    if spark is not None:
+        return spark
+    if importlib.util.find_spec("pyspark") is None:
+        raise SetupError("pyspark is not installed.", fix='Install "spark-ml-audit[local]".')
+    from pyspark.sql import SparkSession as Session  # noqa: PLC0415 - the package imports without pyspark
+
+    active = Session.getActiveSession()
+    if active is not None:
+        return active
+    if runs_on_a_platform():
+        return Session.builder.appName(app_name).getOrCreate()
+    return local_session_builder(app_name).getOrCreate()
+
+
+def runs_on_a_platform() -> bool:
+    """Whether somebody else configures Spark: Databricks, Spark Connect or spark-submit."""
+    names = (
+        "DATABRICKS_RUNTIME_VERSION",
+        "SPARK_REMOTE",
+        "SPARK_CONNECT_MODE_ENABLED",
+        "PYSPARK_GATEWAY_PORT",
+    )
+    return any(os.environ.get(name) for name in names)
+
+
+def local_session_builder(app_name: str = "spark-ml-audit") -> Any:
+    """Builder of a local session with Delta, tuned for one machine.
+
+    Raises:
+        SetupError: delta-spark is not installed.
+    """
+    from pyspark.sql import SparkSession as Session  # noqa: PLC0415
+
+    # Python workers start as the python3 on PATH unless told; imports would fail inside tasks
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    cores = os.cpu_count() or 2
+    builder = Session.builder.appName(app_name).master(f"local[{cores}]")
+    conf = dict(_LOCAL_CONF)
+    conf["spark.sql.shuffle.partitions"] = str(max(cores, 2))
+    conf["spark.driver.memory"] = os.environ.get("SPARK_ML_AUDIT_DRIVER_MEMORY", "2g")
+    log_conf = Path(__file__).with_name("log4j2.properties")
+    conf["spark.driver.extraJavaOptions"] = (
+        f"-Dlog4j2.configurationFile={log_conf.as_uri()} -XX:+UseParallelGC"
+    )
+    conf.update(_delta_jars())
+    for key, value in conf.items():
+        builder = builder.config(key, value)
+    return builder
+
+
+def _delta_jars() -> dict[str, str]:
+    """Where the JVM gets Delta: JARs resolved by an earlier session, else through Ivy."""
+    if importlib.util.find_spec("delta") is None:
+        raise SetupError("delta-spark is not installed.", fix='Install "spark-ml-audit[local]".')
+    version = importlib.metadata.version("delta-spark")
+    for home in sorted(Path.home().glob(".ivy2*")):
+        jars = home / "jars"
+        found = [
+            _only(jars, f"io.delta_delta-{part}")
+            for part in (f"spark_*-{version}.jar", f"storage-{version}.jar")
+        ]
+        if all(found):
+            # asking Ivy again costs seconds at every start, for the same files
+            return {"spark.jars": ",".join(str(jar) for jar in found)}
+    from delta import configure_spark_with_delta_pip  # noqa: PLC0415
+    from pyspark.sql import SparkSession as Session  # noqa: PLC0415
+
+    probe = configure_spark_with_delta_pip(Session.builder)
+    return {
+        "spark.jars.packages": probe._options["spark.jars.packages"],
+        # Spark brings its own; resolving them again fetches 80 MB
+        "spark.jars.excludes": "org.apache.hadoop:hadoop-client-api,org.apache.hadoop:hadoop-client-runtime",
+    }
+
+
+def _only(folder: Path, pattern: str) -> Path | None:
+    found = sorted(folder.glob(pattern))
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,65 @@
+"""The errors this package raises, and the exit status each one means.
+
+Every error says three things: the place (a config key, a column, a row), what was found there, and
+how to mend it. The command line prints them as one sentence each and never a stack trace.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit status of every command (a contract with schedulers)."""
+
+    OK = 0
+    FAILURE = 1
+    USAGE = 2
+    GATE_FAILED = 3
+    NOT_DELIVERED = 4
+
+
+class AuditError(Exception):
+    """Base of every error raised on purpose.
+
+    Attributes:
+        key: Dotted config key, column or option the error is about; None where there is none.
+        message: What was found, in one sentence.
+        fix: What to do about it, in one sentence.
+    """
+
+    exit_code: ExitCode = ExitCode.FAILURE
+
+    def __init__(self, message: str, *, key: str | None = None, fix: str = "") -> None:
+        super().__init__(message, key, fix)
+        self.key = key
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        place = f"{self.key}: " if self.key else ""
+        return f"{place}{self.message}" + (f" {self.fix}" if self.fix else "")
+
+
+class ConfigError(AuditError):
+    """A config file, override or argument that cannot be used."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InputError(AuditError):
+    """A source table or array that cannot be audited as it is."""
+
+    exit_code = ExitCode.USAGE
+
+
+class SetupError(AuditError):
+    """Something the machine lacks: Java, an optional package."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DeliveryError(AuditError):
+    """The audit is written, but tracking or report could not be delivered."""
+
+    exit_code = ExitCode.NOT_DELIVERED

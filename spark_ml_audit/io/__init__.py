@@ -1,0 +1,1 @@
+"""Reading sources and writing the output tables."""

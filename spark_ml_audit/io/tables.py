@@ -1,0 +1,270 @@
+"""The output tables: where they are, what they hold, and appends that land once or not at all."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import types as T  # noqa: N812 - the usual name
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from spark_ml_audit.engine.columns import quote, quote_table
+from spark_ml_audit.engine.spark_errors import is_conflict, reason_of
+from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.results import CLASS_COLUMNS, ClassRow
+
+if TYPE_CHECKING:
+    from spark_ml_audit.config.sections import OutputConfig
+
+TABLES = ("examples", "tag_issues", "classes", "quarantine", "runs")
+# The first table a run writes: a run that left anything behind left rows here.
+FIRST_TABLE = "classes"
+_ROW_TABLES = ("examples", "tag_issues", "quarantine")
+_RUN_TIME = "%Y%m%dt%H%M%Sz"
+_TABLE_PROPERTIES = {
+    # every run adds a transaction id per table; without this they pile up in the log for ever
+    "delta.setTransactionRetentionDuration": "interval 30 days",
+}
+
+_CLASS_TYPES = {"tag": T.StringType(), "class_index": T.IntegerType()}
+CLASSES_SCHEMA = T.StructType(
+    [
+        T.StructField(
+            name,
+            _CLASS_TYPES.get(name, T.LongType() if name.startswith(("num_", "joint_")) else T.DoubleType()),
+        )
+        for name in CLASS_COLUMNS
+    ]
+)
+
+_COUNTS = (
+    "num_rows", "num_audited", "num_unlabelled", "num_quarantined", "num_label_issues", "num_missing_tags",
+    "num_extraneous_tags",
+)  # fmt: skip
+RUNS_SCHEMA = T.StructType(
+    [
+        T.StructField("run_id", T.StringType()),
+        T.StructField("started_at", T.TimestampType()),
+        T.StructField("finished_at", T.TimestampType()),
+        T.StructField("source", T.StringType()),
+        T.StructField("source_version", T.StringType()),
+        T.StructField("config", T.StringType()),
+        T.StructField("package_version", T.StringType()),
+        *[T.StructField(name, T.LongType()) for name in _COUNTS],
+        T.StructField("health", T.DoubleType()),
+        T.StructField("gates", T.StringType()),
+        T.StructField("mlflow_run_id", T.StringType()),
+        T.StructField("stages", T.StringType()),
+        T.StructField("warnings", T.StringType()),
+    ]
+)
+
+
+def new_run_id(now: datetime | None = None) -> str:
+    """A run id: UTC start and 8 random hex digits."""
+    return (now or datetime.now(timezone.utc)).strftime(_RUN_TIME) + "-" + secrets.token_hex(4)
+
+
+def run_started(run_id: str) -> datetime:
+    """The UTC time in a run id."""
+    return datetime.strptime(run_id.split("-", maxsplit=1)[0], _RUN_TIME).replace(tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True)
+class FirstTry:
+    """What an unfinished run with this id has recorded about itself."""
+
+    fingerprint: str
+    source_version: str | None
+
+
+class OutputTables:
+    """The five tables of one output, under a path or in a schema.
+
+    Every append is one Delta transaction whose application id is run and table, so a repeated append
+    of the same run does nothing. A run is visible once its row is in `runs`.
+    """
+
+    def __init__(self, spark: SparkSession, config: OutputConfig) -> None:
+        self._spark = spark
+        self._config = config
+
+    def location(self, name: str) -> str:
+        """Path or full name of a table."""
+        if self._config.path is not None:
+            return f"{self._config.path.rstrip('/')}/{name}"
+        return f"{self._config.schema_name}.{self._config.prefix}{name}"
+
+    def locations(self) -> dict[str, str]:
+        """Name -> path or table, of all five."""
+        return {name: self.location(name) for name in TABLES}
+
+    def _sql_name(self, name: str) -> str:
+        location = self.location(name)
+        return f"delta.{quote(location)}" if self._config.path is not None else quote_table(location)
+
+    def read(self, name: str, run_id: str | None = None) -> DataFrame:
+        """The rows of a table, of one run if given; finished or not."""
+        location = self.location(name)
+        reader = self._spark.read.format("delta")
+        frame = (
+            reader.load(location) if self._config.path is not None else reader.table(quote_table(location))
+        )
+        return frame if run_id is None else frame.where(F.col("run_id") == run_id)
+
+    def existing(self, name: str) -> DataFrame | None:
+        """The table's rows, or None where it does not exist."""
+        try:
+            frame = self.read(name)
+            frame.schema  # noqa: B018 - Connect resolves a plan only when asked
+        except Exception as error:
+            if (
+                "NOT_FOUND" in str(error)
+                or "PATH_DOES_NOT_EXIST" in str(error)
+                or "DELTA_MISSING" in str(error)
+            ):
+                return None
+            raise ConfigError(
+                f"the output table '{self.location(name)}' cannot be read: {reason_of(error)}.",
+                key="output.path" if self._config.path else "output.schema",
+                fix="Choose another output, or mend the table.",
+            ) from error
+        return frame
+
+    # ---- checks before a run -----------------------------------------------------------------------
+
+    def check_id(self, name: str, data_type: T.DataType) -> None:
+        """Refuse an id column other than the one this output was made with.
+
+        Raises:
+            ConfigError: The tables there have an id of another name or type.
+        """
+        table = self.existing("tag_issues")
+        if table is None:
+            return
+        found = next(
+            (field for field in table.schema.fields[1:] if field.name not in _TAG_ISSUE_COLUMNS), None
+        )
+        if found is None or (found.name == name and found.dataType == data_type):
+            return
+        raise ConfigError(
+            f"'{self.location('tag_issues')}' names rows by '{found.name}' ({found.dataType.simpleString()}), "
+            f"this source by '{name}' ({data_type.simpleString()}).",
+            key="source.id",
+            fix="Use another output for this source, or the same id column.",
+        )
+
+    def finished_run(self, run_id: str) -> dict[str, Any] | None:
+        """The row of `runs`, or None."""
+        table = self.existing("runs")
+        rows = [] if table is None else table.where(F.col("run_id") == run_id).limit(1).collect()
+        return rows[0].asDict() if rows else None
+
+    def first_try(self, run_id: str) -> FirstTry | None:
+        """What an earlier, unfinished invocation with this id was about to compute."""
+        if self.existing(FIRST_TABLE) is None:
+            return None
+        history = self._spark.sql(f"DESCRIBE HISTORY {self._sql_name(FIRST_TABLE)}")
+        for row in history.where(F.col("userMetadata").contains(run_id)).select("userMetadata").collect():
+            found = json.loads(row["userMetadata"])
+            if found.get("run_id") == run_id:
+                return FirstTry(found["fingerprint"], found["source_version"])
+        return None
+
+    # ---- writing -----------------------------------------------------------------------------------
+
+    def append(
+        self, name: str, frame: DataFrame, run_id: str, metadata: dict[str, Any] | None = None
+    ) -> None:
+        """Append a run's rows to a table in one idempotent transaction.
+
+        Args:
+            name: One of `TABLES`.
+            frame: The rows, without run_id.
+            run_id: Put first in every row, and into the transaction id.
+            metadata: Recorded in the table's history.
+        """
+        if "run_id" not in frame.columns:
+            frame = frame.select(F.lit(run_id).alias("run_id"), "*")
+        writer = (
+            frame.write.format("delta")
+            .mode("append")
+            .option("txnAppId", f"{run_id}/{name}")
+            .option("txnVersion", 1)
+            .option("userMetadata", json.dumps({"run_id": run_id, **(metadata or {})}))
+            .options(**_TABLE_PROPERTIES)
+        )
+        for attempt in _retries():
+            with attempt:
+                if self._config.path is not None:
+                    writer.save(self.location(name))
+                else:
+                    writer.saveAsTable(quote_table(self.location(name)))
+
+    def append_classes(self, rows: Sequence[ClassRow], run_id: str, metadata: dict[str, Any]) -> None:
+        """Append the class table of a run."""
+        values = [tuple(row.to_dict()[name] for name in CLASS_COLUMNS) for row in rows]
+        self.append("classes", self._spark.createDataFrame(values, CLASSES_SCHEMA), run_id, metadata)
+
+    def append_run(self, row: dict[str, Any]) -> None:
+        """Append the row of `runs` that makes a run visible."""
+        values = [tuple(row.get(name) for name in RUNS_SCHEMA.names)]
+        self.append("runs", self._spark.createDataFrame(values, RUNS_SCHEMA), row["run_id"])
+        if self._config.schema_name is not None:
+            self._create_views()
+
+    def _create_views(self) -> None:
+        runs = self._sql_name("runs")
+        for name in TABLES:
+            view = quote_table(f"{self.location(name)}_committed")
+            only = "" if name == "runs" else f" WHERE run_id IN (SELECT run_id FROM {runs})"
+            self._spark.sql(f"CREATE VIEW IF NOT EXISTS {view} AS SELECT * FROM {self._sql_name(name)}{only}")
+
+    def create_schema(self) -> None:
+        """Create the output's schema if it is missing and may be created."""
+        if self._config.schema_name is not None:
+            self._spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quote_table(self._config.schema_name)}")
+
+    def remove_orphans(self, now: datetime, older_than: timedelta) -> list[str]:
+        """Delete what killed runs left behind, once it is old enough; returns their ids."""
+        first, runs = self.existing(FIRST_TABLE), self.existing("runs")
+        if first is None or runs is None:
+            return []
+        begun = first.select("run_id").distinct()
+        unfinished = begun.join(runs.select("run_id"), "run_id", "left_anti").collect()
+        old = sorted(row["run_id"] for row in unfinished if now - run_started(row["run_id"]) > older_than)
+        for name in TABLES[:-1]:
+            if old and self.existing(name) is not None:
+                # run ids hold digits, letters and a hyphen only (see new_run_id and the config's check)
+                listed = ", ".join(f"'{run_id}'" for run_id in old)
+                for attempt in _retries():
+                    with attempt:
+                        self._spark.sql(f"DELETE FROM {self._sql_name(name)} WHERE run_id IN ({listed})")
+        return old
+
+
+_TAG_ISSUE_COLUMNS = (
+    "run_id",
+    "tag",
+    "issue",
+    "pred_prob",
+    "cell_score",
+    "label_quality_score",
+    "rank_in_row",
+)
+
+
+def _retries() -> Retrying:
+    """Attempts of a commit: a lost race is tried again, with growing random waits."""
+    return Retrying(
+        retry=retry_if_exception(is_conflict),
+        stop=stop_after_attempt(8),
+        wait=wait_random_exponential(multiplier=0.3, max=10),
+        reraise=True,
+    )

@@ -1,0 +1,270 @@
+"""The mergeable per-class profile: counts, fixed-point sums and a histogram of each class's two distributions.
+
+All a class needs (thresholds, confident joint, cut-offs) is a function of two empirical distributions,
+p given y=0 and p given y=1 (algorithm notes, "The key fact"). A profile keeps them at a fixed resolution.
+It is a commutative monoid: profiles of batches, partitions, executors or days add up to the profile of
+the whole, bit for bit, because every number in it is an integer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spark_ml_audit.kernels.confident_joint import NEVER_CONFIDENT, THRESHOLD_FLOOR
+from spark_ml_audit.kernels.float_keys import FloatArray, KeyArray, mantissa_bits, one_key, to_keys
+
+IntArray = npt.NDArray[np.int64]
+
+# Bins are parts of an octave; p = 0 has a bin of its own, other probabilities below 2**-16 share the next.
+# A cut-off in there is still found exactly, by a further pass.
+_OCTAVES = 16
+_MAX_OCTAVE_BITS = 8
+# Cells of the dense histogram that one task keeps while it reads (two sides, 16 MB each).
+_MAX_HISTOGRAM_CELLS = 1 << 21
+
+# Fixed point: a value splits into a multiple of 2**-30 and a rest rounded to a multiple of 2**-60. Sums of
+# either part are exact in float64 for fewer than 2**23 addends, and in int64 for up to 2**33 rows.
+_HIGH_BITS = 30
+_LOW_BITS = 60
+_HIGH_MAGIC = 1.5 * 2.0 ** (52 - _HIGH_BITS)
+_LOW_MAGIC = 1.5 * 2.0 ** (52 - _LOW_BITS)
+_CHUNK_CELLS = 1 << 18
+
+
+def split_fixed_point(values: npt.NDArray[np.float64]) -> tuple[FloatArray, FloatArray]:
+    """Split values in [0, 1] into (high, low) float64 parts whose sums are exact in any order.
+
+    Args:
+        values: float64 array of any shape.
+
+    Returns:
+        high: multiples of 2**-30; low: the rest, rounded to multiples of 2**-60.
+    """
+    high = (values + _HIGH_MAGIC) - _HIGH_MAGIC
+    low = ((values - high) + _LOW_MAGIC) - _LOW_MAGIC
+    return high, low
+
+
+def row_chunks(num_rows: int, num_classes: int, cells: int = _CHUNK_CELLS) -> list[slice]:
+    """Slices of rows of about `cells` cells each, so that temporaries stay in cache and bounded."""
+    step = max(1, cells // max(1, num_classes))
+    return [slice(start, min(start + step, num_rows)) for start in range(0, num_rows, step)]
+
+
+@dataclass(frozen=True)
+class ProfileSpec:
+    """What two profiles must share to be added: number of classes, dtype and resolution.
+
+    Attributes:
+        num_classes: K.
+        dtype: Name of the probabilities' dtype, "float32" or "float64".
+        octave_bits: Each factor of two in p is cut into ``2**octave_bits`` bins.
+    """
+
+    num_classes: int
+    dtype: str
+    octave_bits: int
+
+    @classmethod
+    def for_classes(cls, num_classes: int, dtype: npt.DTypeLike) -> ProfileSpec:
+        """The finest resolution whose dense histogram stays within the memory bound of a task."""
+        bits = _MAX_OCTAVE_BITS
+        while bits > 0 and num_classes * (_OCTAVES << bits) > _MAX_HISTOGRAM_CELLS:
+            bits -= 1
+        return cls(num_classes, np.dtype(dtype).name, bits)
+
+    @property
+    def shift(self) -> int:
+        """Right shift that turns a key into a bin number."""
+        return mantissa_bits(self.dtype) - self.octave_bits
+
+    @property
+    def base(self) -> int:
+        """Shifted key of 2**-16; everything below but zero is bin 1."""
+        return (one_key(self.dtype) >> self.shift) - (_OCTAVES << self.octave_bits)
+
+    @property
+    def num_bins(self) -> int:
+        """Number of bins B; the first holds p = 0 alone, the last one p = 1."""
+        return (_OCTAVES << self.octave_bits) + 2
+
+    def bins_of(self, keys: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Bin numbers (same shape) of keys."""
+        base = keys.dtype.type(self.base)
+        shifted: npt.NDArray[Any] = keys >> keys.dtype.type(self.shift)
+        return np.maximum(shifted, base) - base + (keys != 0)
+
+    def bin_edges(self) -> KeyArray:
+        """Keys of shape (B + 1,): bin b holds ``edges[b] <= key < edges[b + 1]``."""
+        edges = (np.arange(-1, self.num_bins, dtype=np.int64) + self.base) << self.shift
+        edges[:2] = 0, 1
+        edges[-1] = one_key(self.dtype) + 1
+        return edges
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Per-class confidence thresholds, float64 holding values of the column's dtype, shape (K,) each.
+
+    Attributes:
+        present: t1, mean p where the tag was given; 2 where it never was.
+        absent: t0, mean 1 - p where it was not; 2 where it always was.
+    """
+
+    present: npt.NDArray[np.float64]
+    absent: npt.NDArray[np.float64]
+
+
+class ClassProfile:
+    """Counts, sums and histograms of K classes (see the module text).
+
+    Attributes:
+        spec: What it can be merged with.
+        num_rows: Rows seen.
+        num_present: Rows the tag was given to, shape (K,).
+        present_sum: Sum of p where given, shape (2, K): in units of 2**-30 and 2**-60.
+        absent_sum: Sum of q = 1 - p (rounded in the dtype) where not given, shape (2, K).
+        absent_histogram: Cells per bin where not given, shape (K, B).
+        present_histogram: Cells per bin where given, shape (K, B).
+    """
+
+    def __init__(self, spec: ProfileSpec) -> None:
+        classes, bins = spec.num_classes, spec.num_bins
+        self.spec = spec
+        self.num_rows = 0
+        self.num_present: IntArray = np.zeros(classes, dtype=np.int64)
+        self.present_sum: IntArray = np.zeros((2, classes), dtype=np.int64)
+        self.absent_sum: IntArray = np.zeros((2, classes), dtype=np.int64)
+        self.absent_histogram: IntArray = np.zeros((classes, bins), dtype=np.int64)
+        self.present_histogram: IntArray = np.zeros((classes, bins), dtype=np.int64)
+
+    @property
+    def num_absent(self) -> IntArray:
+        """Rows the tag was not given to, shape (K,)."""
+        return self.num_rows - self.num_present
+
+    def add_batch(self, pred_probs: FloatArray, rows: IntArray, cols: IntArray) -> None:
+        """Add a batch of rows in place.
+
+        Args:
+            pred_probs: Shape (n, K), the spec's dtype, values in [0, 1], no -0.0.
+            rows: Row of each given tag, ascending.
+            cols: Class of each given tag, same length.
+        """
+        num_rows, num_classes = pred_probs.shape
+        for chunk in row_chunks(num_rows, num_classes):
+            first, last = np.searchsorted(rows, [chunk.start, chunk.stop])
+            self._add_chunk(pred_probs[chunk], rows[first:last] - chunk.start, cols[first:last])
+
+    def _add_chunk(self, probs: FloatArray, rows: IntArray, cols: IntArray) -> None:
+        spec, classes, bins = self.spec, self.spec.num_classes, self.spec.num_bins
+        given = probs[rows, cols]
+        self.num_rows += len(probs)
+        self.num_present += np.bincount(cols, minlength=classes)
+
+        keys = np.ascontiguousarray(probs).view(np.uint32 if spec.dtype == "float32" else np.uint64)
+        codes = spec.bins_of(keys).astype(np.intp)
+        codes += np.arange(classes, dtype=np.intp) * bins
+        histogram = np.bincount(codes.ravel(), minlength=classes * bins).reshape(classes, bins)
+        given_codes = cols * bins + spec.bins_of(to_keys(given))
+        given_histogram = np.bincount(given_codes, minlength=classes * bins).reshape(classes, bins)
+        self.present_histogram += given_histogram
+        self.absent_histogram += histogram - given_histogram
+
+        # Where not given = everywhere minus where given: exact, since every part is an integer.
+        for scale_index, part in enumerate(split_fixed_point((1 - probs).astype(np.float64))):
+            self.absent_sum[scale_index] += _to_units(part.sum(axis=0), scale_index)
+        for scale_index, part in enumerate(split_fixed_point((1 - given).astype(np.float64))):
+            self.absent_sum[scale_index] -= _class_sums(part, cols, classes, scale_index)
+        for scale_index, part in enumerate(split_fixed_point(given.astype(np.float64))):
+            self.present_sum[scale_index] += _class_sums(part, cols, classes, scale_index)
+
+    def merge(self, other: ClassProfile) -> ClassProfile:
+        """The profile of both sets of rows together; order and grouping do not matter.
+
+        Raises:
+            ValueError: The two differ in classes, dtype or resolution.
+        """
+        if self.spec != other.spec:
+            raise ValueError(f"profiles of different kind cannot be added: {self.spec} and {other.spec}")
+        total = ClassProfile(self.spec)
+        total.num_rows = self.num_rows + other.num_rows
+        for name in ("num_present", "present_sum", "absent_sum", "absent_histogram", "present_histogram"):
+            setattr(total, name, getattr(self, name) + getattr(other, name))
+        return total
+
+    def thresholds(self) -> Thresholds:
+        """t1 and t0 of every class: exact means rounded to float64, then to the dtype, then floored."""
+        dtype = np.dtype(self.spec.dtype)
+        return Thresholds(
+            present=_means(self.present_sum, self.num_present, dtype),
+            absent=_means(self.absent_sum, self.num_absent, dtype),
+        )
+
+    def to_records(self) -> dict[str, npt.NDArray[Any]]:
+        """The non-zero content as columns that add up: class_index, slot, a, b.
+
+        ``slot >= 0`` is a histogram bin (a = not given, b = given); the negative ones are the counts and
+        sums. Adding `a` and `b` by (class_index, slot) over any number of profiles and calling
+        `from_records` gives their merge.
+        """
+        classes = np.arange(self.spec.num_classes, dtype=np.int32)
+        filled, bins = np.nonzero(self.absent_histogram | self.present_histogram)
+        parts = [
+            (filled, bins, self.absent_histogram[filled, bins], self.present_histogram[filled, bins]),
+            (classes, np.full_like(classes, _SLOT_PRESENT), self.present_sum[0], self.present_sum[1]),
+            (classes, np.full_like(classes, _SLOT_ABSENT), self.absent_sum[0], self.absent_sum[1]),
+            (
+                classes,
+                np.full_like(classes, _SLOT_COUNT),
+                np.full(len(classes), self.num_rows, dtype=np.int64),
+                self.num_present,
+            ),
+        ]
+        names = ("class_index", "slot", "a", "b")
+        types = (np.int32, np.int32, np.int64, np.int64)
+        return {
+            name: np.concatenate([part[i] for part in parts]).astype(types[i]) for i, name in enumerate(names)
+        }
+
+    @classmethod
+    def from_records(cls, spec: ProfileSpec, records: dict[str, npt.NDArray[Any]]) -> ClassProfile:
+        """Rebuild a profile from summed records of `to_records`, in any order."""
+        profile = cls(spec)
+        index, slot = records["class_index"], records["slot"]
+        values = np.stack([records["a"], records["b"]]).astype(np.int64)
+        bins = slot >= 0
+        profile.absent_histogram[index[bins], slot[bins]] = values[0, bins]
+        profile.present_histogram[index[bins], slot[bins]] = values[1, bins]
+        for code, target in ((_SLOT_PRESENT, profile.present_sum), (_SLOT_ABSENT, profile.absent_sum)):
+            chosen = slot == code
+            target[:, index[chosen]] = values[:, chosen]
+        chosen = slot == _SLOT_COUNT
+        profile.num_present[index[chosen]] = values[1, chosen]
+        profile.num_rows = int(values[0, chosen].max(initial=0))
+        return profile
+
+
+_SLOT_COUNT, _SLOT_PRESENT, _SLOT_ABSENT = -1, -2, -3
+
+
+def _to_units(sums: FloatArray, scale_index: int) -> IntArray:
+    return np.ldexp(sums, (_HIGH_BITS, _LOW_BITS)[scale_index]).astype(np.int64)
+
+
+def _class_sums(part: FloatArray, cols: IntArray, num_classes: int, scale_index: int) -> IntArray:
+    return _to_units(np.bincount(cols, weights=part, minlength=num_classes), scale_index)
+
+
+def _means(sums: IntArray, counts: IntArray, dtype: np.dtype[Any]) -> npt.NDArray[np.float64]:
+    means = np.full(len(counts), NEVER_CONFIDENT)
+    for k in np.flatnonzero(counts):
+        units = (int(sums[0, k]) << (_LOW_BITS - _HIGH_BITS)) + int(sums[1, k])
+        # int / int is the correctly rounded float64 quotient, so the mean has one value, always
+        means[k] = units / (int(counts[k]) << _LOW_BITS)
+    rounded = np.maximum(means.astype(dtype), dtype.type(THRESHOLD_FLOOR))
+    return rounded.astype(np.float64)

@@ -1,0 +1,478 @@
+"""From a profile to exact cut-offs: exact counts at the thresholds and exact order statistics.
+
+The profile knows each distribution up to a bin. The confident joint needs exact counts at its two cuts;
+the filters need the r-th largest p among y=0 and the r-th smallest among y=1. A `Resolver` asks for both
+in one pass over the rows (the ranks are already known within bounds), and asks again only for windows
+that turned out wrong or too crowded to list by distinct value. What it asks and keeps is bounded by the
+number of classes, never by rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spark_ml_audit.kernels.confident_joint import calibrate_joint
+from spark_ml_audit.kernels.cutoffs import (
+    ConfidentCuts,
+    Cutoffs,
+    confident_cuts,
+    cut_values,
+    disagreement_cuts,
+    last_values_below,
+)
+from spark_ml_audit.kernels.float_keys import FloatArray, KeyArray, from_keys, to_keys
+from spark_ml_audit.kernels.profile import ClassProfile, IntArray, ProfileSpec, Thresholds, row_chunks
+from spark_ml_audit.kernels.pruning import RANK_FILTERS, flag_counts
+
+ABSENT, PRESENT = 0, 1
+
+# Distinct values (or groups of values) that all windows of one pass may report together.
+_TOTAL_GROUPS = 1 << 18
+_MIN_GROUPS, _MAX_GROUPS = 64, 1 << 16
+
+
+@dataclass(frozen=True)
+class PruneOptions:
+    """Which cells to flag (algorithm notes, "How many to flag").
+
+    Attributes:
+        filter_by: One of the cell filters: prune_by_noise_rate, prune_by_class, both,
+            confident_learning, predicted_neq_given.
+        frac_noise: Share of the estimated errors to flag, 0 to 1.
+        min_examples_per_class: Keep at least this many examples per class and side.
+        num_to_remove_per_class: Extraneous tags to flag, K counts; with prune_by_noise_rate only.
+        num_to_add_per_class: Missing tags to flag, K counts; with prune_by_noise_rate only.
+    """
+
+    filter_by: str = "prune_by_noise_rate"
+    frac_noise: float = 1.0
+    min_examples_per_class: int = 1
+    num_to_remove_per_class: tuple[int, ...] | None = None
+    num_to_add_per_class: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ResolveRequest:
+    """What one pass over the rows has to count.
+
+    Attributes:
+        dtype: The probabilities' dtype name.
+        cuts: Keys of shape (C, K): count the cells below each, by side. C = 0 once they are known.
+        low: First key of each window, shape (2, K): side (absent, present) by class.
+        high: First key past each window; ``low == high`` asks nothing.
+        shift: Keys of a window are grouped by ``(key - low) >> shift``.
+    """
+
+    dtype: str
+    cuts: KeyArray
+    low: KeyArray
+    high: KeyArray
+    shift: IntArray
+
+
+Records = dict[str, npt.NDArray[Any]]
+
+
+def count_batch(
+    request: ResolveRequest, pred_probs: FloatArray, rows: IntArray, cols: IntArray
+) -> Iterable[Records]:
+    """Answer a request for one batch: columns class_index, slot, a, b that add up over batches.
+
+    Windows report ``class_index = side * K + class``, ``slot = group`` and ``a = cells``; cut j reports
+    ``class_index = class``, ``slot = -1 - j``, ``a`` = cells not given, ``b`` = cells given below the cut.
+
+    Args:
+        request: From `Resolver.request`.
+        pred_probs: Shape (n, K) of the request's dtype.
+        rows: Row of each given tag, ascending; cols: its class.
+        cols: See rows.
+    """
+    num_rows, num_classes = pred_probs.shape
+    cut_floats = [cut_values(cut, request.dtype) for cut in request.cuts]
+    below = np.zeros((2, len(cut_floats), num_classes), dtype=np.int64)
+    found: list[tuple[IntArray, IntArray]] = []
+    low, high = (cut_values(edge, request.dtype) for edge in (request.low, request.high))
+    asks_absent = bool((request.low[ABSENT] < request.high[ABSENT]).any())
+    for chunk in row_chunks(num_rows, num_classes):
+        probs = pred_probs[chunk]
+        first, last = np.searchsorted(rows, [chunk.start, chunk.stop])
+        given_rows, given_cols = rows[first:last] - chunk.start, cols[first:last]
+        given = probs[given_rows, given_cols]
+        for j, cut in enumerate(cut_floats):
+            present = np.bincount(given_cols[given < cut[given_cols]], minlength=num_classes)
+            below[PRESENT, j] += present
+            below[ABSENT, j] += np.count_nonzero(probs < cut, axis=0) - present
+        if asks_absent:
+            inside = np.flatnonzero(((probs >= low[ABSENT]) & (probs < high[ABSENT])).ravel())
+            codes = given_rows * num_classes + given_cols
+            if len(codes) and len(inside):
+                place = np.minimum(np.searchsorted(codes, inside), len(codes) - 1)
+                inside = inside[codes[place] != inside]
+            columns = inside % num_classes
+            keys = to_keys(probs.ravel()[inside])
+            found.append(_group(request, ABSENT, columns, keys, num_classes))
+        hit = (given >= low[PRESENT][given_cols]) & (given < high[PRESENT][given_cols])
+        found.append(_group(request, PRESENT, given_cols[hit], to_keys(given[hit]), num_classes))
+    for j in range(len(cut_floats)):
+        yield {
+            "class_index": np.arange(num_classes, dtype=np.int32),
+            "slot": np.full(num_classes, -1 - j, dtype=np.int64),
+            "a": below[ABSENT, j],
+            "b": below[PRESENT, j],
+        }
+    index, slot = (np.concatenate([part[i] for part in found]) for i in (0, 1))
+    yield sum_records(
+        {
+            "class_index": index,
+            "slot": slot,
+            "a": np.ones(len(index), np.int64),
+            "b": np.zeros(len(index), np.int64),
+        }
+    )
+
+
+def _group(
+    request: ResolveRequest, side: int, columns: IntArray, keys: KeyArray, num_classes: int
+) -> tuple[IntArray, IntArray]:
+    groups = (keys - request.low[side, columns]) >> request.shift[side, columns]
+    return columns + side * num_classes, groups
+
+
+def sum_records(records: Records) -> Records:
+    """Add up records with equal (class_index, slot)."""
+    index, slot = records["class_index"], records["slot"]
+    if not len(index):
+        return {**records, "class_index": index.astype(np.int32)}
+    order = np.lexsort((slot, index))
+    index, slot = index[order], slot[order]
+    starts = np.flatnonzero(np.r_[True, (np.diff(index) != 0) | (np.diff(slot) != 0)])
+    return {
+        "class_index": index[starts].astype(np.int32),
+        "slot": slot[starts].astype(np.int64),
+        "a": np.add.reduceat(records["a"][order], starts),
+        "b": np.add.reduceat(records["b"][order], starts),
+    }
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The exact result per class, shape (K,) unless said otherwise.
+
+    Attributes:
+        thresholds: t1 and t0.
+        num_given: Examples with the tag.
+        joint: Calibrated confident joint [given, true], shape (K, 2, 2).
+        cutoff_missing: Value of the filter's own cut-off in the column's dtype (as float64); NaN = never.
+        cutoff_extraneous: The same for given tags.
+        num_missing: Cells flagged as missing, ties at the cut-off included.
+        num_extraneous: Cells flagged as extraneous.
+        cutoffs: The same as a stateless rule, with the disagreement rule worked in.
+    """
+
+    thresholds: Thresholds
+    num_given: IntArray
+    joint: IntArray
+    cutoff_missing: npt.NDArray[np.float64]
+    cutoff_extraneous: npt.NDArray[np.float64]
+    num_missing: IntArray
+    num_extraneous: IntArray
+    cutoffs: Cutoffs
+
+
+@dataclass(frozen=True)
+class CutoffBounds:
+    """What a profile alone says of the order-statistic cut-offs: closed intervals of p, NaN = never.
+
+    The exact cut-off of side `missing` lies in [missing_low, missing_high], and so on; the width is that of
+    the histogram bins that the rank can fall into. Shape (K,) each.
+    """
+
+    missing_low: npt.NDArray[np.float64]
+    missing_high: npt.NDArray[np.float64]
+    extraneous_low: npt.NDArray[np.float64]
+    extraneous_high: npt.NDArray[np.float64]
+
+
+class Resolver:
+    """Finds the exact cut-offs of every class, asking for passes over the rows as it needs them.
+
+    Usage: while ``resolver.request`` is not None, count it over all rows, add the records up and hand them
+    to `update`; then read `resolution`.
+    """
+
+    def __init__(self, profile: ClassProfile, options: PruneOptions) -> None:
+        self._profile = profile
+        self._options = options
+        self._spec: ProfileSpec = profile.spec
+        size, dtype = self._spec.num_classes, self._spec.dtype
+        self._thresholds = profile.thresholds()
+        self._confident: ConfidentCuts = confident_cuts(self._thresholds, dtype)
+        self._disagree = disagreement_cuts(size, dtype)
+        self._edges = self._spec.bin_edges()
+        self._side_counts = np.stack([profile.num_absent, profile.num_present])
+        self._histograms = (profile.absent_histogram, profile.present_histogram)
+        self._cumulative = [np.cumsum(histogram, axis=1) for histogram in self._histograms]
+        self._cuts = np.stack([self._confident.present, self._confident.absent, *self._effective_tail_cuts()])
+        self._below: IntArray | None = None
+        self._joint: IntArray = np.zeros((size, 2, 2), dtype=np.int64)
+        self._rank: IntArray = np.zeros((2, size), dtype=np.int64)
+        self._found = np.full((2, size), -1, dtype=np.int64)
+        self._found_below = np.zeros((2, size), dtype=np.int64)
+        self._found_at = np.zeros((2, size), dtype=np.int64)
+        self._groups = int(np.clip(_TOTAL_GROUPS // (2 * size), _MIN_GROUPS, _MAX_GROUPS))
+        self._window = np.zeros((2, 2, size), dtype=np.int64)  # (low, high) by side and class
+        self._window_below = np.zeros((2, size), dtype=np.int64)
+        self._window_count = np.zeros((2, size), dtype=np.int64)
+        self._speculate()
+
+    # ---- what to ask -------------------------------------------------------------------------------
+
+    @property
+    def request(self) -> ResolveRequest | None:
+        """What the next pass has to count; None when everything is exact."""
+        waiting = (self._window[0] < self._window[1]).any()
+        if self._below is not None and not waiting:
+            return None
+        cuts = self._cuts if self._below is None else self._cuts[:0]
+        return ResolveRequest(self._spec.dtype, cuts, *self._window, shift=self._shifts())
+
+    def _shifts(self) -> IntArray:
+        width = self._window[1] - self._window[0]
+        shifts = np.zeros_like(width)
+        crowded = self._window_count > self._groups
+        while True:
+            wide = crowded & ((np.maximum(width - 1, 0) >> shifts) + 1 > self._groups)
+            if not wide.any():
+                return shifts
+            shifts[wide] += 1
+
+    def _effective_tail_cuts(self) -> tuple[KeyArray, KeyArray]:
+        missing, extraneous = self._disagree
+        if self._options.filter_by == "confident_learning":
+            missing = np.maximum(missing, self._confident.at_threshold)
+            extraneous = np.minimum(extraneous, self._confident.beyond_threshold)
+        return missing, extraneous
+
+    def _speculate(self) -> None:
+        """First windows: where the ranks can lie as far as the histogram knows."""
+        if self._options.filter_by not in RANK_FILTERS:
+            return
+        low, high = self._rank_bounds()
+        guess = self._ranks(self._raw_joint(self._interpolated(0), self._interpolated(1)))[0]
+        for side in (ABSENT, PRESENT):
+            for k in np.flatnonzero((high[side] > 0) & (self._side_counts[side] > 0)):
+                first, last = self._positions(side, k, low[side, k], high[side, k])
+                middle = self._positions(side, k, guess[side, k], guess[side, k])[0]
+                reach = self._groups // 2
+                first, last = max(first, min(middle - reach, last)), min(last, max(middle + reach, first))
+                self._open_bins(side, int(k), first, last)
+
+    def _positions(self, side: int, k: int, low_rank: int, high_rank: int) -> tuple[int, int]:
+        """Ascending 0-based positions that ranks low..high (1-based, from the suspicious end) stand for."""
+        count = int(self._side_counts[side, k])
+        low_rank, high_rank = (min(max(int(rank), 1), count) for rank in (low_rank, high_rank))
+        return (count - high_rank, count - low_rank) if side == ABSENT else (low_rank - 1, high_rank - 1)
+
+    def _open_bins(self, side: int, k: int, first: int, last: int) -> None:
+        cumulative = self._cumulative[side][k]
+        start, stop = np.searchsorted(cumulative, [first, last], side="right")
+        self._window[:, side, k] = self._edges[start], self._edges[stop + 1]
+        below = int(cumulative[start - 1]) if start else 0
+        self._window_below[side, k] = below
+        self._window_count[side, k] = int(cumulative[stop]) - below
+
+    # ---- counts at the cuts ------------------------------------------------------------------------
+
+    def _cut_bin(self, cut_index: int) -> tuple[IntArray, IntArray, npt.NDArray[np.float64]]:
+        """Cells per side in bins below the cut's bin, cells in that bin, share of the bin below the cut."""
+        cuts = self._cuts[cut_index]
+        bins = np.minimum(np.searchsorted(self._edges, cuts, side="right") - 1, self._spec.num_bins)
+        inner = np.minimum(bins, self._spec.num_bins - 1)
+        share = np.where(
+            bins == inner, (cuts - self._edges[inner]) / (self._edges[inner + 1] - self._edges[inner]), 1.0
+        )
+        classes = np.arange(self._spec.num_classes)
+        inside = np.stack([histogram[classes, inner] for histogram in self._histograms])
+        through = np.stack([cumulative[classes, inner] for cumulative in self._cumulative])
+        return through - inside, inside, share
+
+    def _interpolated(self, cut_index: int) -> IntArray:
+        before, inside, share = self._cut_bin(cut_index)
+        return before + np.rint(inside * share).astype(np.int64)
+
+    def _raw_joint(self, below_present_cut: IntArray, below_absent_cut: IntArray) -> IntArray:
+        guessed_present = self._side_counts - below_present_cut
+        return np.stack([below_absent_cut, guessed_present], axis=-1).transpose(1, 0, 2)
+
+    def _ranks(self, raw_joint: IntArray) -> tuple[IntArray, IntArray]:
+        """Ranks per side and class (0 = flag nothing; all 0 for filters without ranks), and the joint."""
+        options = self._options
+        absent, present = self._side_counts
+        joint = calibrate_joint(raw_joint, absent, present)
+        if options.filter_by not in RANK_FILTERS:
+            return np.zeros_like(self._side_counts), joint
+        counts = flag_counts(
+            joint,
+            filter_by=options.filter_by,
+            frac_noise=options.frac_noise,
+            min_examples_per_class=options.min_examples_per_class,
+            num_to_remove_per_class=options.num_to_remove_per_class,
+            num_to_add_per_class=options.num_to_add_per_class,
+            num_absent=absent,
+            num_present=present,
+        )
+        return np.stack([counts.missing, counts.extraneous]), joint
+
+    def _rank_bounds(self) -> tuple[IntArray, IntArray]:
+        """Smallest and largest rank per side and class that the histogram allows (widened by rounding).
+
+        More cells guessed against their tag and fewer guessed with it raise a rank, and the two sides
+        of a class do not touch each other.
+        """
+        before_p, inside_p, share_p = self._cut_bin(0)
+        before_q, inside_q, share_q = self._cut_bin(1)
+        unknown_p, unknown_q = inside_p * (share_p > 0), inside_q * (share_q > 0)
+        unknown_p, unknown_q = (
+            np.where(share_p < 1, unknown_p, inside_p),
+            np.where(share_q < 1, unknown_q, inside_q),
+        )
+        least_p = before_p + np.where(share_p < 1, 0, inside_p)
+        least_q = before_q + np.where(share_q < 1, 0, inside_q)
+        most_p, most_q = before_p + unknown_p, before_q + unknown_q
+        few = self._raw_joint(np.stack([most_p[0], least_p[1]]), np.stack([most_q[0], least_q[1]]))
+        many = self._raw_joint(np.stack([least_p[0], most_p[1]]), np.stack([least_q[0], most_q[1]]))
+        low, high = self._ranks(few)[0], self._ranks(many)[0]
+        certain = np.broadcast_to(
+            (most_p == least_p).all(axis=0) & (most_q == least_q).all(axis=0), low.shape
+        )
+        slack = np.where(certain, 0, 2)
+        return np.maximum(np.minimum(low, high) - slack, 0), np.maximum(low, high) + slack
+
+    # ---- what comes back ---------------------------------------------------------------------------
+
+    def update(self, records: Records) -> None:
+        """Take the added-up answers to `request` over all rows."""
+        request = self.request
+        if request is None:
+            raise ValueError("nothing was asked")
+        if self._below is None:
+            self._below = self._read_cuts(records)
+            self._rank, self._joint = self._ranks(self._raw_joint(self._below[:, 0], self._below[:, 1]))
+        inside = records["slot"] >= 0
+        index, slot, cells = (records[name][inside] for name in ("class_index", "slot", "a"))
+        order = np.lexsort((slot, index))
+        index, slot, cells = index[order], slot[order], cells[order]
+        size = self._spec.num_classes
+        starts = np.searchsorted(index, np.arange(2 * size + 1))
+        for target in range(2 * size):
+            side, k = divmod(target, size)
+            part = slice(starts[target], starts[target + 1])
+            self._narrow(side, k, slot[part], cells[part], int(request.shift[side, k]))
+
+    def _read_cuts(self, records: Records) -> IntArray:
+        below = np.zeros((2, len(self._cuts), self._spec.num_classes), dtype=np.int64)
+        chosen = records["slot"] < 0
+        cut, k = -1 - records["slot"][chosen], records["class_index"][chosen]
+        below[ABSENT, cut, k] = records["a"][chosen]
+        below[PRESENT, cut, k] = records["b"][chosen]
+        return below
+
+    def _narrow(self, side: int, k: int, groups: IntArray, cells: IntArray, shift: int) -> None:
+        low = int(self._window[0, side, k])
+        rank = int(self._rank[side, k])
+        self._window[:, side, k] = 0
+        if rank == 0 or self._found[side, k] >= 0:
+            return
+        position, _ = self._positions(side, k, rank, rank)
+        below = int(self._window_below[side, k])
+        cumulative = below + np.cumsum(cells)
+        if not len(cells) or position < below or position >= cumulative[-1]:
+            self._open_bins(side, k, position, position)
+            return
+        at = int(np.searchsorted(cumulative, position, side="right"))
+        below = int(cumulative[at] - cells[at])
+        start = low + (int(groups[at]) << shift)
+        if shift == 0:
+            self._found[side, k], self._found_below[side, k], self._found_at[side, k] = (
+                start,
+                below,
+                cells[at],
+            )
+            return
+        self._window[:, side, k] = start, start + (1 << shift)
+        self._window_below[side, k], self._window_count[side, k] = below, cells[at]
+
+    # ---- results -----------------------------------------------------------------------------------
+
+    @property
+    def resolution(self) -> Resolution:
+        """The exact result; only once `request` is None."""
+        if self.request is not None or self._below is None:
+            raise ValueError("rows still have to be counted")
+        dtype, size = self._spec.dtype, self._spec.num_classes
+        never = np.iinfo(np.int64).max
+        tail_missing, tail_extraneous = self._effective_tail_cuts()
+        at_tail = self._side_counts[ABSENT] - self._below[ABSENT, 2], self._below[PRESENT, 3]
+        if self._options.filter_by in RANK_FILTERS:
+            found = self._found >= 0
+            missing_cut = np.where(found[ABSENT], np.maximum(self._found[ABSENT], tail_missing), never)
+            extraneous_cut = np.where(
+                found[PRESENT], np.minimum(self._found[PRESENT] + 1, tail_extraneous), 0
+            )
+            num_missing = np.where(
+                self._found[ABSENT] >= tail_missing,
+                self._side_counts[ABSENT] - self._found_below[ABSENT],
+                at_tail[0],
+            )
+            num_extraneous = np.where(
+                self._found[PRESENT] < tail_extraneous,
+                self._found_below[PRESENT] + self._found_at[PRESENT],
+                at_tail[1],
+            )
+            num_missing, num_extraneous = (
+                np.where(found[0], num_missing, 0),
+                np.where(found[1], num_extraneous, 0),
+            )
+            values = from_keys(np.maximum(self._found, 0), dtype).astype(np.float64)
+            cutoff_missing, cutoff_extraneous = np.where(found, values, np.nan)
+        else:
+            missing_cut, extraneous_cut = tail_missing, tail_extraneous
+            num_missing, num_extraneous = at_tail
+            cutoff_missing, cutoff_extraneous = self._fixed_cutoffs(size, dtype)
+        return Resolution(
+            thresholds=self._thresholds,
+            num_given=self._profile.num_present,
+            joint=self._joint,
+            cutoff_missing=cutoff_missing,
+            cutoff_extraneous=cutoff_extraneous,
+            num_missing=num_missing,
+            num_extraneous=num_extraneous,
+            cutoffs=Cutoffs(dtype, cut_values(missing_cut, dtype), last_values_below(extraneous_cut, dtype)),
+        )
+
+    def _fixed_cutoffs(
+        self, size: int, dtype: str
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        if self._options.filter_by == "predicted_neq_given":
+            return np.zeros(size), np.ones(size)
+        missing = cut_values(self._confident.at_threshold, dtype).astype(np.float64)
+        extraneous = last_values_below(self._confident.beyond_threshold, dtype).astype(np.float64)
+        return np.where(missing > 1, np.nan, missing), np.where(extraneous < 0, np.nan, extraneous)
+
+    def bounds(self) -> CutoffBounds:
+        """Bounds on the cut-offs from the profile alone, before any row is read again."""
+        size, dtype = self._spec.num_classes, self._spec.dtype
+        low_rank, high_rank = self._rank_bounds()
+        values = np.full((2, 2, size), np.nan)
+        for side in (ABSENT, PRESENT):
+            for k in np.flatnonzero((high_rank[side] > 0) & (self._side_counts[side] > 0)):
+                first, last = self._positions(side, int(k), low_rank[side, k], high_rank[side, k])
+                start, stop = np.searchsorted(self._cumulative[side][k], [first, last], side="right")
+                edges = np.array([self._edges[start], self._edges[stop + 1] - 1])
+                values[side, :, k] = from_keys(edges, dtype)
+        return CutoffBounds(values[0, 0], values[0, 1], values[1, 0], values[1, 1])

@@ -1,0 +1,161 @@
+"""A finished audit as a stateless rule: scores, flags and suggested tags of any batch of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spark_ml_audit.kernels.cell_scores import adjust_pred_probs, cell_scores
+from spark_ml_audit.kernels.cutoffs import Cutoffs, flagged_cells
+from spark_ml_audit.kernels.float_keys import FloatArray
+from spark_ml_audit.kernels.label_quality import aggregate, ema
+from spark_ml_audit.kernels.profile import IntArray, Thresholds
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How cells and examples are scored (algorithm notes, "Cell scores" and "Example scores").
+
+    Attributes:
+        score: self_confidence, normalized_margin or confidence_weighted_entropy.
+        adjust_pred_probs: Whether probabilities are shifted by the class thresholds first.
+        aggregate: ema, softmin, mean or min.
+        alpha: Weight of the moving average; None means 2 / (K + 1).
+        temperature: Of softmin.
+    """
+
+    score: str = "self_confidence"
+    adjust_pred_probs: bool = False
+    aggregate: str = "ema"
+    alpha: float | None = 0.8
+    temperature: float = 0.1
+
+
+@dataclass(frozen=True)
+class AuditRules:
+    """Everything a task needs to audit rows: K-sized, the same for every row.
+
+    Attributes:
+        thresholds: t1 and t0 of every class (for adjusted probabilities).
+        cutoffs: What is flagged.
+        scoring: How it is scored.
+    """
+
+    thresholds: Thresholds
+    cutoffs: Cutoffs
+    scoring: Scoring
+
+
+@dataclass(frozen=True)
+class AppliedBatch:
+    """What the rules say of a batch of n rows.
+
+    Attributes:
+        label_quality: Example scores, float64 of shape (n,).
+        is_issue: Whether any cell is flagged (or the example itself, by an example-level filter).
+        missing: Row and class of tags that are missing, surest first within a row; then class order.
+        missing_scores: Their cell scores.
+        extraneous: Row and class of given tags that are wrong, in the same order.
+        extraneous_scores: Their cell scores.
+        suggested: Row and class of the tags given, plus missing, minus extraneous, in class order.
+    """
+
+    label_quality: npt.NDArray[np.float64]
+    is_issue: npt.NDArray[np.bool_]
+    missing: tuple[IntArray, IntArray]
+    missing_scores: npt.NDArray[np.float64]
+    extraneous: tuple[IntArray, IntArray]
+    extraneous_scores: npt.NDArray[np.float64]
+    suggested: tuple[IntArray, IntArray]
+
+
+def score_cells(pred_probs: FloatArray, rows: IntArray, cols: IntArray, rules: AuditRules) -> FloatArray:
+    """Cell scores of shape (n, K), with adjusted probabilities if the rules say so."""
+    if rules.scoring.adjust_pred_probs:
+        pred_probs = adjust_pred_probs(pred_probs, rules.thresholds.present, rules.thresholds.absent)
+    return cell_scores(pred_probs, rows, cols, rules.scoring.score)
+
+
+def score_examples(cells: FloatArray, scoring: Scoring) -> npt.NDArray[np.float64]:
+    """Example scores of shape (n,) from cell scores of shape (n, K)."""
+    return aggregate(cells, scoring.aggregate, alpha=scoring.alpha, temperature=scoring.temperature)
+
+
+def low_score_measure(pred_probs: FloatArray, rows: IntArray, cols: IntArray) -> npt.NDArray[np.float64]:
+    """EMA 0.8 of self-confidence, by which the example-level filters choose, whatever the score options."""
+    return ema(cell_scores(pred_probs, rows, cols, "self_confidence"), 0.8)
+
+
+def _row_issue(
+    pred_probs: FloatArray, rows: IntArray, cols: IntArray, rules: AuditRules
+) -> tuple[npt.NDArray[np.bool_], IntArray, IntArray, IntArray, IntArray]:
+    missing_rows, missing_cols, extra_rows, extra_cols = flagged_cells(pred_probs, rows, cols, rules.cutoffs)
+    is_issue = np.zeros(len(pred_probs), dtype=np.bool_)
+    limit = rules.cutoffs.score_at_most
+    if limit is None:
+        is_issue[missing_rows] = True
+        is_issue[extra_rows] = True
+    else:
+        is_issue |= low_score_measure(pred_probs, rows, cols) <= limit
+        kept, kept_extra = is_issue[missing_rows], is_issue[extra_rows]
+        missing_rows, missing_cols = missing_rows[kept], missing_cols[kept]
+        extra_rows, extra_cols = extra_rows[kept_extra], extra_cols[kept_extra]
+    return is_issue, missing_rows, missing_cols, extra_rows, extra_cols
+
+
+def issue_rows(
+    pred_probs: FloatArray, rows: IntArray, cols: IntArray, rules: AuditRules
+) -> npt.NDArray[np.bool_]:
+    """Which rows of a batch have an issue, without scoring them; shape (n,)."""
+    return _row_issue(pred_probs, rows, cols, rules)[0]
+
+
+def apply_rules(pred_probs: FloatArray, rows: IntArray, cols: IntArray, rules: AuditRules) -> AppliedBatch:
+    """Audit a batch.
+
+    Args:
+        pred_probs: Shape (n, K), the cut-offs' dtype.
+        rows: Row of each given tag, ascending; cols: its class, ascending within the row.
+        cols: See rows.
+        rules: The finished audit.
+    """
+    is_issue, *flags = _row_issue(pred_probs, rows, cols, rules)
+    missing, extraneous = (flags[0], flags[1]), (flags[2], flags[3])
+    cells = score_cells(pred_probs, rows, cols, rules)
+    missing, missing_scores = _surest_first(missing, cells)
+    extraneous, extraneous_scores = _surest_first(extraneous, cells)
+    return AppliedBatch(
+        label_quality=score_examples(cells, rules.scoring),
+        is_issue=is_issue,
+        missing=missing,
+        missing_scores=missing_scores,
+        extraneous=extraneous,
+        extraneous_scores=extraneous_scores,
+        suggested=_suggest((rows, cols), missing, extraneous, pred_probs.shape[1]),
+    )
+
+
+def _surest_first(
+    pairs: tuple[IntArray, IntArray], cells: FloatArray
+) -> tuple[tuple[IntArray, IntArray], npt.NDArray[np.float64]]:
+    rows, cols = pairs
+    scores = cells[rows, cols].astype(np.float64)
+    order = np.lexsort((cols, scores, rows))
+    return (rows[order], cols[order]), scores[order]
+
+
+def _suggest(
+    given: tuple[IntArray, IntArray],
+    missing: tuple[IntArray, IntArray],
+    extraneous: tuple[IntArray, IntArray],
+    num_classes: int,
+) -> tuple[IntArray, IntArray]:
+    if not len(missing[0]) and not len(extraneous[0]):
+        return given
+    codes = given[0] * num_classes + given[1]
+    removed = extraneous[0] * num_classes + extraneous[1]
+    kept = codes[~np.isin(codes, removed)] if len(removed) else codes
+    codes = np.sort(np.concatenate([kept, missing[0] * num_classes + missing[1]]))
+    return codes // num_classes, codes % num_classes

@@ -1,0 +1,287 @@
+"""One audit from config to committed run: the order of a run is kept here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+
+from spark_ml_audit import __version__, gates
+from spark_ml_audit.config.redact import redact
+from spark_ml_audit.engine.computation import Computation, compute
+from spark_ml_audit.engine.ingest import Ingest, examine
+from spark_ml_audit.engine.session import session_for
+from spark_ml_audit.engine.spark_errors import reason_of
+from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.io.source import OpenSource, open_source
+from spark_ml_audit.io.tables import OutputTables, new_run_id
+from spark_ml_audit.results import AuditOutcome, CheckReport, ClassRow, Counts, GateResult, status_of
+from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, SourceRef
+from spark_ml_audit.writing import write_tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from spark_ml_audit.config import AuditConfig
+    from spark_ml_audit.progress import Progress
+
+_WORST_ROWS = 1000
+_WORST_CLASSES = 10
+_TRACKED_CLASSES = 20
+_SHOWN_TAGS = ("given_tags", "suggested_tags", "missing_tags", "extraneous_tags")
+
+
+def run_audit(config: AuditConfig, progress: Progress, spark: SparkSession | None = None) -> AuditOutcome:
+    """Audit a source and commit the run.
+
+    Data tables first, then gates, the MLflow run, the row in `runs` that makes the run visible, and last what
+    may fail without losing it: artifacts and housekeeping.
+
+    Args:
+        config: The effective config.
+        progress: Shows and times the stages.
+        spark: Session to use; the active or a new local one by default.
+
+    Raises:
+        ConfigError: The config does not fit the output or the run being retried.
+        InputError: The source cannot be audited as it is.
+        SetupError: Spark or Java is missing.
+    """
+    started = datetime.now(timezone.utc)
+    run_id = config.output.run_id or new_run_id(started)
+    tracker = AuditTracker(
+        tracking_uri=config.tracking.uri,
+        experiment=config.tracking.experiment,
+        output_path=config.output.files or config.output.path,
+        run_id=run_id,
+        package_version=__version__,
+        params=config.flat(),
+        source=SourceRef(config.source.name, config.source.path is not None, format=config.source.format),
+    )
+    tracker.prefetch()
+    try:
+        return _Run(config, progress, run_id, started, tracker).execute(spark)
+    except BaseException as error:
+        tracker.fail(reason_of(error))
+        raise
+
+
+@dataclass
+class _Run:
+    config: AuditConfig
+    progress: Progress
+    run_id: str
+    started: datetime
+    tracker: AuditTracker
+
+    def execute(self, spark: SparkSession | None) -> AuditOutcome:
+        config, progress = self.config, self.progress
+        with progress.stage("session"):
+            session = session_for(spark)
+        tables = OutputTables(session, config.output)
+        with progress.stage("source"):
+            if config.output.run_id is not None and (row := tables.finished_run(self.run_id)):
+                progress.note(f"run {self.run_id} is finished already; nothing was changed")
+                return _outcome_of_row(row, tables)
+            opened, ingest = self._open(session, tables)
+        self.tracker.source = SourceRef(
+            opened.name, config.source.path is not None, opened.version, config.source.format
+        )
+        computation = compute(ingest, config.audit, progress)
+        tables.create_schema()
+        counts = write_tables(computation, tables, self.run_id, self._metadata(opened), progress)
+        return self._conclude(opened, computation, counts, tables)
+
+    def _open(self, session: SparkSession, tables: OutputTables) -> tuple[OpenSource, Ingest]:
+        config = self.config
+        first = tables.first_try(self.run_id) if config.output.run_id is not None else None
+        if first is not None and first.fingerprint != config.fingerprint():
+            raise ConfigError(
+                f"run {self.run_id} was begun with another config.",
+                key="output.run_id",
+                fix="Retry with the same source, audit and gate sections, or leave output.run_id out.",
+            )
+        opened = open_source(session, config.source, version=first.source_version if first else None)
+        ingest = examine(opened.frame, config.source, opened.properties)
+        for note in ingest.notes:
+            self.progress.note(note)
+        tables.check_id(config.source.id, opened.frame.schema[config.source.id].dataType)
+        return opened, ingest
+
+    def _metadata(self, opened: OpenSource) -> dict[str, str | None]:
+        return {"fingerprint": self.config.fingerprint(), "source_version": opened.version}
+
+    def _conclude(
+        self, opened: OpenSource, computation: Computation, counts: Counts, tables: OutputTables
+    ) -> AuditOutcome:
+        progress, config, tracker = self.progress, self.config, self.tracker
+        warnings = list(_warnings(computation, counts))
+        results = gates.evaluate(counts, config.gate)
+        locations = tables.locations()
+        with progress.stage("tracking"):
+            tracker.open(RunOpening(counts, results, dict(progress.seconds), locations, warnings))
+        warnings += tracker.problems
+        with progress.stage("runs"):
+            tables.append_run(self._row(opened, counts, results, warnings))
+        with progress.stage("artifacts"):
+            delivered = self._deliver(computation, tables, results, warnings)
+        with progress.stage("housekeeping"):
+            try:
+                tables.remove_orphans(datetime.now(timezone.utc), config.output.orphan_after)
+            except Exception as error:  # noqa: BLE001 - the run is committed; leftovers wait for the next one
+                warnings.append(f"Leftovers of killed runs could not be removed: {reason_of(error)}.")
+        warnings += [problem for problem in tracker.problems if problem not in warnings]
+        return AuditOutcome(
+            run_id=self.run_id,
+            status=status_of(results, delivered=delivered),
+            delivered=delivered,
+            counts=counts,
+            tables=locations,
+            report=None,
+            mlflow_run_id=tracker.mlflow_run_id,
+            gates=results,
+            stages={name: round(seconds, 3) for name, seconds in progress.seconds.items()},
+            warnings=tuple(warnings),
+            source=opened.name,
+            source_version=opened.version,
+            worst_classes=worst_classes(computation.classes, _WORST_CLASSES),
+        )
+
+    def _row(
+        self, opened: OpenSource, counts: Counts, results: tuple[GateResult, ...], warnings: list[str]
+    ) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "started_at": self.started,
+            "finished_at": datetime.now(timezone.utc),
+            "source": redact(opened.name),
+            "source_version": opened.version,
+            "config": self.config.to_json(),
+            "package_version": __version__,
+            **counts.to_dict(),
+            "gates": json.dumps([gate.to_dict() for gate in results]),
+            "mlflow_run_id": self.tracker.mlflow_run_id,
+            "stages": json.dumps({name: round(value, 3) for name, value in self.progress.seconds.items()}),
+            "warnings": json.dumps(warnings),
+        }
+
+    def _deliver(
+        self,
+        computation: Computation,
+        tables: OutputTables,
+        results: tuple[GateResult, ...],
+        warnings: list[str],
+    ) -> bool:
+        if self.tracker.mlflow_run_id is None or self.tracker.is_dead:
+            return False
+        import pandas as pd  # noqa: PLC0415 - only where something is sent
+
+        examples = tables.read("examples", self.run_id).where(F.col("issue_rank") <= _WORST_ROWS)
+        worst = examples.drop("run_id").orderBy("issue_rank").toPandas()
+        for name in _SHOWN_TAGS:
+            worst[name] = [", ".join(tags) for tags in worst[name]]
+        classes = pd.DataFrame([row.to_dict() for row in computation.classes])
+        return self.tracker.deliver(
+            RunDelivery(
+                status=status_of(results, delivered=True),
+                stages=dict(self.progress.seconds),
+                warnings=warnings,
+                tables={"worst_rows": worst, "classes": classes},
+                artifacts={"config.json": self.config.to_json()},
+                classes=worst_classes(computation.classes, _TRACKED_CLASSES),
+            )
+        )
+
+
+def worst_classes(classes: tuple[ClassRow, ...], limit: int) -> tuple[ClassRow, ...]:
+    """The classes with the most flagged cells, most first; none without any."""
+    affected = [row for row in classes if row.num_missing + row.num_extraneous]
+    affected.sort(key=lambda row: (-(row.num_missing + row.num_extraneous), row.class_index))
+    return tuple(affected[:limit])
+
+
+def _warnings(computation: Computation, counts: Counts) -> list[str]:
+    """Sentences on what a reader of the result should know."""
+    found = []
+    if not counts.num_rows:
+        found.append("The source has no rows.")
+    elif not counts.num_audited:
+        found.append("No row could be audited: all are unlabelled or in quarantine.")
+    if counts.num_quarantined:
+        found.append(f"{counts.num_quarantined} of {counts.num_rows} rows are in quarantine.")
+    unused = [row.tag for row in computation.classes if not row.num_given]
+    if unused and counts.num_audited:
+        shown = ", ".join(f"'{tag}'" for tag in unused[:5]) + (", ..." if len(unused) > 5 else "")
+        found.append(f"{len(unused)} of {len(computation.classes)} classes are given to no row: {shown}.")
+    everywhere = [
+        row.tag for row in computation.classes if counts.num_audited and row.num_given == counts.num_audited
+    ]
+    if everywhere:
+        shown = ", ".join(f"'{tag}'" for tag in everywhere[:5]) + (", ..." if len(everywhere) > 5 else "")
+        found.append(f"{len(everywhere)} classes are given to every row: {shown}.")
+    if computation.rules.scoring.score == "confidence_weighted_entropy" and computation.num_certain_cells:
+        found.append(
+            f"{computation.num_certain_cells} probabilities are exactly 0 or 1; confidence_weighted_entropy gives them "
+            "the worst score even where the tag agrees."
+        )
+    return found
+
+
+def _outcome_of_row(row: dict[str, Any], tables: OutputTables) -> AuditOutcome:
+    """The outcome of a run that finished earlier, from its row in `runs` and its class table."""
+    results = tuple(GateResult(**gate) for gate in json.loads(row["gates"]))
+    classes = tuple(
+        ClassRow.from_mapping(found.asDict()) for found in tables.read("classes", row["run_id"]).collect()
+    )
+    delivered = row["mlflow_run_id"] is not None
+    return AuditOutcome(
+        run_id=row["run_id"],
+        status=status_of(results, delivered=delivered),
+        delivered=delivered,
+        counts=Counts(**{name: row[name] for name in Counts.__dataclass_fields__}),
+        tables=tables.locations(),
+        report=None,
+        mlflow_run_id=row["mlflow_run_id"],
+        gates=results,
+        stages=json.loads(row["stages"] or "{}"),
+        warnings=tuple(json.loads(row["warnings"] or "[]")),
+        source=row["source"],
+        source_version=row["source_version"],
+        worst_classes=worst_classes(classes, _WORST_CLASSES),
+        already_finished=True,
+    )
+
+
+def check_source(config: AuditConfig, progress: Progress, spark: SparkSession | None = None) -> CheckReport:
+    """Examine config and source without computing: schema, formats, classes, what would be written.
+
+    Raises:
+        ConfigError: The config does not fit the output.
+        InputError: The source cannot be audited as it is.
+        SetupError: Spark or Java is missing.
+    """
+    with progress.stage("session"):
+        session = session_for(spark)
+    with progress.stage("source"):
+        tables = OutputTables(session, config.output)
+        opened = open_source(session, config.source)
+        ingest = examine(opened.frame, config.source, opened.properties)
+        tables.check_id(config.source.id, opened.frame.schema[config.source.id].dataType)
+    with progress.stage("count"):
+        num_rows = opened.frame.count()
+    layout = ingest.layout
+    return CheckReport(
+        source=opened.name,
+        source_version=opened.version,
+        schema=tuple((field.name, field.dataType.simpleString()) for field in opened.frame.schema.fields),
+        labels_format=layout.labels_format,
+        pred_probs_format=layout.pred_probs_format,
+        dtype=layout.dtype,
+        num_rows=num_rows,
+        classes=layout.classes,
+        tables=tables.locations(),
+        notes=ingest.notes,
+    )

@@ -1,0 +1,260 @@
+"""What commands return: plain frozen records that become JSON and text."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from spark_ml_audit.errors import ExitCode
+
+Status = Literal["ok", "gate_failed", "not_delivered"]
+
+_EXIT_CODES: dict[Status, ExitCode] = {
+    "ok": ExitCode.OK,
+    "gate_failed": ExitCode.GATE_FAILED,
+    "not_delivered": ExitCode.NOT_DELIVERED,
+}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Row and cell counts of a run; num_rows = num_audited + num_unlabelled + num_quarantined.
+
+    Attributes:
+        num_rows: Rows of the source.
+        num_audited: Rows that were audited.
+        num_unlabelled: Rows whose labels are null.
+        num_quarantined: Rows rejected.
+        num_label_issues: Audited rows with an issue.
+        num_missing_tags: Cells flagged missing.
+        num_extraneous_tags: Cells flagged extraneous.
+        health: 1 - num_label_issues / num_audited; None when nothing was audited.
+    """
+
+    num_rows: int
+    num_audited: int
+    num_unlabelled: int
+    num_quarantined: int
+    num_label_issues: int
+    num_missing_tags: int
+    num_extraneous_tags: int
+    health: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts under the names of the `runs` table."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """One quality gate: the value found, the limit set, and whether it passed."""
+
+    name: str
+    passed: bool
+    value: float | int | None
+    limit: float | int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name, passed, value and limit."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One row of the `classes` table.
+
+    Attributes:
+        tag: Name of the class.
+        class_index: Its position in the probabilities.
+        num_given: Audited rows that carry the tag.
+        threshold_present: t1, mean probability where the tag is given.
+        threshold_absent: t0, mean of 1 - probability where it is not.
+        joint_00: Calibrated count, not given and truly absent.
+        joint_01: Not given, truly present.
+        joint_10: Given, truly absent.
+        joint_11: Given, truly present.
+        cutoff_missing: Least probability flagged missing; None: never.
+        cutoff_extraneous: Largest probability flagged extraneous; None: never.
+        num_missing: Cells flagged missing.
+        num_extraneous: Cells flagged extraneous.
+        label_noise: num_extraneous / audited rows.
+        inverse_label_noise: num_missing / audited rows.
+        label_quality: 1 - label_noise.
+        prob_given_absent_true_present: P(not given | truly present); None where 0/0, as below.
+        prob_given_present_true_absent: P(given | truly absent).
+        prob_true_present_given_absent: P(truly present | not given).
+        prob_true_absent_given_present: P(truly absent | given).
+        estimated_prevalence: Estimated share of rows the tag truly applies to.
+    """
+
+    tag: str
+    class_index: int
+    num_given: int
+    threshold_present: float
+    threshold_absent: float
+    joint_00: int
+    joint_01: int
+    joint_10: int
+    joint_11: int
+    cutoff_missing: float | None
+    cutoff_extraneous: float | None
+    num_missing: int
+    num_extraneous: int
+    label_noise: float | None
+    inverse_label_noise: float | None
+    label_quality: float | None
+    prob_given_absent_true_present: float | None = None
+    prob_given_present_true_absent: float | None = None
+    prob_true_present_given_absent: float | None = None
+    prob_true_absent_given_present: float | None = None
+    estimated_prevalence: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the columns of the `classes` table but run_id."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_mapping(cls, row: Mapping[str, Any]) -> ClassRow:
+        """Build from a row of the `classes` table; columns it does not know are left out."""
+        return cls(**{name: row[name] for name in CLASS_COLUMNS if name in row})
+
+
+CLASS_COLUMNS: tuple[str, ...] = tuple(item.name for item in dataclasses.fields(ClassRow))
+"""Columns of the `classes` table after run_id, in order."""
+
+
+def status_of(gates: tuple[GateResult, ...], *, delivered: bool) -> Status:
+    """Return the status of a finished run; a failed gate outweighs a failed delivery."""
+    if any(not gate.passed for gate in gates):
+        return "gate_failed"
+    return "ok" if delivered else "not_delivered"
+
+
+@dataclass(frozen=True)
+class AuditOutcome:
+    """A finished audit: its tables are written and its row in `runs` exists.
+
+    Attributes:
+        run_id: Id of the run.
+        status: What the exit status follows from.
+        delivered: Whether tracking and report arrived too.
+        counts: Counts of the `runs` row.
+        tables: Name -> path or table.
+        report: Path of the HTML file.
+        mlflow_run_id: Id of the MLflow run; None when tracking was down.
+        gates: Quality gates, passed and failed.
+        stages: Stage -> seconds.
+        warnings: Sentences.
+        source: Path or table that was read.
+        source_version: Its pinned version.
+        worst_classes: The most affected classes, worst first.
+        already_finished: Whether an earlier invocation finished this run and nothing was done now.
+    """
+
+    run_id: str
+    status: Status
+    delivered: bool
+    counts: Counts
+    tables: dict[str, str]
+    report: str | None
+    mlflow_run_id: str | None
+    gates: tuple[GateResult, ...]
+    stages: dict[str, float]
+    warnings: tuple[str, ...]
+    source: str
+    source_version: str | None
+    worst_classes: tuple[ClassRow, ...] = ()
+    already_finished: bool = False
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Exit status of the command: 0, 3 or 4."""
+        return _EXIT_CODES[self.status]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that ``--json`` prints (counts at the top level)."""
+        found = {
+            "run_id": self.run_id,
+            "status": self.status,
+            "delivered": self.delivered,
+            **self.counts.to_dict(),
+            "tables": self.tables,
+            "report": self.report,
+            "mlflow_run_id": self.mlflow_run_id,
+            "gates": [gate.to_dict() for gate in self.gates],
+            "stages": self.stages,
+            "warnings": self.warnings,
+            "source": self.source,
+            "source_version": self.source_version,
+            "worst_classes": [row.to_dict() for row in self.worst_classes],
+            "already_finished": self.already_finished,
+        }
+        return {name: plain(value) for name, value in found.items()}
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `check` found without computing anything.
+
+    Attributes:
+        source: Path or table examined.
+        source_version: Its pinned version.
+        schema: Column names and types, in order.
+        labels_format: How the given tags are written.
+        pred_probs_format: How the probabilities are written.
+        dtype: Type of the probabilities, float or double.
+        num_rows: Rows of the source; None where that would take a job.
+        classes: Tag names in probability order.
+        tables: Name -> path or table that an audit would write.
+        notes: Sentences: how formats and class list were found, and what to look at.
+    """
+
+    source: str
+    source_version: str | None
+    schema: tuple[tuple[str, str], ...]
+    labels_format: str
+    pred_probs_format: str
+    dtype: str
+    num_rows: int | None
+    classes: tuple[str, ...]
+    tables: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Exit status of the command: a source that cannot be audited raises instead."""
+        return ExitCode.OK
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that ``--json`` prints."""
+        found = {
+            "status": "ok",
+            "source": self.source,
+            "source_version": self.source_version,
+            "num_rows": self.num_rows,
+            "schema": [{"name": name, "type": kind} for name, kind in self.schema],
+            "labels_format": self.labels_format,
+            "pred_probs_format": self.pred_probs_format,
+            "dtype": self.dtype,
+            "num_classes": len(self.classes),
+            "classes": self.classes,
+            "tables": self.tables,
+            "notes": self.notes,
+        }
+        return {name: plain(value) for name, value in found.items()}
+
+
+def plain(value: Any) -> Any:
+    """Return a value as strict JSON holds it: lists for tuples, Python numbers, null for NaN and infinity."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if not isinstance(value, str) and hasattr(value, "item"):
+        value = value.item()  # NumPy scalars
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

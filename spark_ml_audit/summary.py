@@ -1,0 +1,173 @@
+"""Outcomes as readable plain text."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from spark_ml_audit.results import AuditOutcome, CheckReport, ClassRow, GateResult
+
+_MAX_TAG_WIDTH = 40
+_MAX_LISTED_CLASSES = 10
+
+_HEADLINES = {
+    "ok": "done",
+    "gate_failed": "done, but a quality gate failed",
+    "not_delivered": "done, but not everything was delivered",
+}
+
+
+def render_outcome(outcome: AuditOutcome) -> str:
+    """Write an audit's outcome as text of several lines, without a final newline."""
+    counts = outcome.counts
+    version = f", version {clean(outcome.source_version)}" if outcome.source_version is not None else ""
+    lines = [
+        f"Audit {clean(outcome.run_id)}: {_HEADLINES[outcome.status]}",
+        *(["This run had finished before; nothing was changed."] if outcome.already_finished else []),
+        f"Source: {clean(outcome.source)}{version}",
+        "",
+        _health(outcome),
+        f"Rows:   {_number(counts.num_rows)} read, {_number(counts.num_audited)} audited, "
+        f"{_number(counts.num_unlabelled)} unlabelled, {_number(counts.num_quarantined)} quarantined",
+        f"Tags:   {_number(counts.num_missing_tags)} missing, "
+        f"{_number(counts.num_extraneous_tags)} extraneous",
+    ]
+    if outcome.worst_classes:
+        lines += ["", "Most affected classes", *_class_table(outcome.worst_classes)]
+    if outcome.gates:
+        lines += ["", "Quality gates", *(_gate(gate) for gate in outcome.gates)]
+    if outcome.warnings:
+        lines += ["", "Warnings", *(f"  - {clean(warning)}" for warning in outcome.warnings)]
+    places = [*outcome.tables.items()]
+    if outcome.report is not None:
+        places.append(("report", outcome.report))
+    places.append(("MLflow run", outcome.mlflow_run_id or "none"))
+    lines += ["", "Written", *_pairs(places)]
+    if outcome.stages:
+        total = sum(outcome.stages.values())
+        each = ", ".join(f"{clean(name)} {seconds:.1f}" for name, seconds in outcome.stages.items())
+        lines += ["", f"Time: {total:.1f} s ({each})"]
+    return "\n".join(lines)
+
+
+def render_check(report: CheckReport) -> str:
+    """Write the findings of `check` as text of several lines, without a final newline."""
+    version = f", version {clean(report.source_version)}" if report.source_version is not None else ""
+    rows = _number(report.num_rows) if report.num_rows is not None else "not counted"
+    tags = [clean(tag, _MAX_TAG_WIDTH) for tag in report.classes[:_MAX_LISTED_CLASSES]]
+    more = len(report.classes) - len(tags)
+    return "\n".join(
+        [
+            f"Source: {clean(report.source)}{version}",
+            f"Rows:   {rows}",
+            "",
+            "Columns",
+            *_pairs(report.schema),
+            "",
+            "Found",
+            *_pairs(
+                [
+                    ("labels", report.labels_format),
+                    ("pred_probs", f"{report.pred_probs_format} of {report.dtype}"),
+                    (
+                        "classes",
+                        f"{_number(len(report.classes))}: {', '.join(tags)}"
+                        + (f" and {_number(more)} more" if more else ""),
+                    ),
+                ]
+            ),
+            *(["", "Notes", *(f"  - {clean(note)}" for note in report.notes)] if report.notes else []),
+            *(["", "An audit would write", *_pairs(report.tables.items())] if report.tables else []),
+        ]
+    )
+
+
+def clean(text: str, width: int | None = None) -> str:
+    """Make a text from data safe for a terminal, and cut it to `width` columns if given.
+
+    Control, formatting and unassigned characters are escaped: they could move the cursor, reverse the
+    reading direction or hide what stands there.
+    """
+    shown = "".join(_visible(char) for char in text)
+    if width is None or _columns(shown) <= width:
+        return shown
+    kept = ""
+    for char in shown:
+        if _columns(kept + char) > width - 1:
+            break
+        kept += char
+    return kept + "…"
+
+
+def _visible(char: str) -> str:
+    if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp"):
+        return char.encode("unicode_escape").decode("ascii")
+    return char
+
+
+def _columns(text: str) -> int:
+    """Count the terminal columns of a text: wide characters take two, combining ones none."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
+    )
+
+
+def _health(outcome: AuditOutcome) -> str:
+    counts = outcome.counts
+    if counts.health is None:
+        return "Health: none, no row was audited"
+    return (
+        f"Health: {_percent(counts.health)}; {_number(counts.num_label_issues)} of "
+        f"{_number(counts.num_audited)} audited rows have a label issue"
+    )
+
+
+def _class_table(rows: Sequence[ClassRow]) -> list[str]:
+    table = [("tag", "given", "missing", "extraneous", "noise")]
+    table += [
+        (
+            clean(row.tag, _MAX_TAG_WIDTH),
+            _number(row.num_given),
+            _number(row.num_missing),
+            _number(row.num_extraneous),
+            _percent(row.label_noise) if row.label_noise is not None else "-",
+        )
+        for row in rows
+    ]
+    widths = [max(_columns(line[column]) for line in table) for column in range(len(table[0]))]
+    return [
+        "  "
+        + line[0]
+        + " " * (widths[0] - _columns(line[0]))
+        + "".join(f"  {cell:>{width}}" for cell, width in zip(line[1:], widths[1:], strict=True))
+        for line in table
+    ]
+
+
+def _gate(gate: GateResult) -> str:
+    relation = "at least" if gate.name.startswith("min_") else "at most"
+    return (
+        f"  {'passed' if gate.passed else 'FAILED'}  {clean(gate.name)}: "
+        f"{_value(gate.value)}, allowed {relation} {_value(gate.limit)}"
+    )
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    cleaned = [(clean(name), clean(value)) for name, value in pairs]
+    width = max((_columns(name) for name, _ in cleaned), default=0)
+    return [f"  {name}{' ' * (width - _columns(name))}  {value}" for name, value in cleaned]
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"
+
+
+def _value(value: float | int | None) -> str:
+    if value is None:
+        return "none"
+    return _number(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

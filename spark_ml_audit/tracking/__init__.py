@@ -1,0 +1,15 @@
+"""MLflow tracking of audits: bounded in time and size, best effort, without process-wide state."""
+
+from spark_ml_audit.tracking.destination import Destination, resolve_tracking_uri
+from spark_ml_audit.tracking.payload import Artifact, RunDelivery, RunOpening, SourceRef
+from spark_ml_audit.tracking.tracker import AuditTracker
+
+__all__ = [
+    "Artifact",
+    "AuditTracker",
+    "Destination",
+    "RunDelivery",
+    "RunOpening",
+    "SourceRef",
+    "resolve_tracking_uri",
+]

@@ -1,0 +1,146 @@
+"""Where an audit's MLflow run goes, decided without importing MLflow or touching the network."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from spark_ml_audit.config.redact import redact
+
+#: URI schemes of MLflow's database stores, which `mlflow-skinny` alone cannot open.
+_DATABASE_SCHEMES = frozenset({"sqlite", "postgresql", "mysql", "mssql"})
+#: Two characters at least before the colon, so that a Windows drive is a path.
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
+#: Environment variables whose values are secrets wherever they turn up.
+_SECRET_VARIABLES = (
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "DATABRICKS_TOKEN",
+    "DATABRICKS_CLIENT_SECRET",
+    "DATABRICKS_PASSWORD",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A tracking store and, where this package chose the store, the folder of its artifacts.
+
+    Attributes:
+        uri: MLflow tracking URI, credentials included; never print it, print `shown`.
+        artifact_location: URI for the artifacts of a new experiment; None leaves that to MLflow.
+    """
+
+    uri: str
+    artifact_location: str | None = None
+
+    @property
+    def scheme(self) -> str:
+        """URI scheme in lower case without a driver (`mysql+pymysql` is `mysql`); "" for a path."""
+        found = _SCHEME.match(self.uri)
+        return found.group(1).lower().split("+")[0] if found else ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the store is on this machine's disk, so that nothing waits on a network."""
+        return self.scheme in {"", "file", "sqlite"} and self.uri != "databricks"
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """Database file of a sqlite store; None for other stores and for one in memory."""
+        if not self.uri.startswith("sqlite:///"):
+            return None
+        path = self.uri.removeprefix("sqlite:///").partition("?")[0]
+        return None if path in {"", ":memory:"} or path.startswith("file:") else Path(path)
+
+    @property
+    def shown(self) -> str:
+        """The URI as it may be printed."""
+        return self.redact(self.uri)
+
+    def redact(self, text: str) -> str:
+        """Return `text` without this store's credentials and without anything else that looks secret."""
+        for secret in sorted(self._secrets(), key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return _BEARER.sub(r"\1 ***", redact(text))
+
+    def _secrets(self) -> set[str]:
+        found = {os.environ.get(name, "") for name in _SECRET_VARIABLES}
+        _, _, rest = self.uri.partition("://")
+        # A password may hold "@" or "/" unquoted: everything up to the last "@" is credentials. A
+        # path may hold "@" too, which is why this is for network stores only.
+        if "@" in rest and not self.is_local:
+            user_info = rest.rpartition("@")[0]
+            password = user_info.partition(":")[2]
+            found |= {user_info, password, unquote(password)}
+        return {secret for secret in found if len(secret) > 3}
+
+
+def resolve_tracking_uri(configured: str | None, output_path: str | None) -> tuple[str, str | None]:
+    """Choose the tracking store of an audit.
+
+    In this order: the configured one; MLflow's own setting (`mlflow.set_tracking_uri` called in this
+    process, `MLFLOW_TRACKING_URI`, a Databricks runtime); a sqlite store in the output folder, or in the
+    working directory when the output is not a local folder.
+
+    Args:
+        configured: `tracking.uri` of the config.
+        output_path: Folder or URI of the output (or `output.files`); None for an output that is a schema.
+
+    Returns:
+        The tracking URI, and the artifact location of a store chosen here (None: MLflow's default).
+    """
+    if configured:
+        return configured, None
+    if own := _own_setting_of_mlflow():
+        return own, None
+    folder = _local_folder(output_path) or Path.cwd()
+    return f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri()
+
+
+def missing_requirement(destination: Destination) -> str | None:
+    """Return a sentence naming what must be installed to reach the store; None when nothing is missing."""
+    if importlib.util.find_spec("mlflow") is None:
+        return (
+            "MLflow is not installed, so the run is not recorded there. "
+            "Install spark-ml-audit[local] or mlflow."
+        )
+    if destination.scheme in _DATABASE_SCHEMES and any(
+        importlib.util.find_spec(name) is None for name in ("sqlalchemy", "alembic")
+    ):
+        return (
+            f"tracking.uri: the MLflow installed here is mlflow-skinny, which cannot keep a database store "
+            f"such as {destination.shown}. Install spark-ml-audit[local] (full mlflow), or set tracking.uri "
+            f"to the http address of a tracking server."
+        )
+    return None
+
+
+def _own_setting_of_mlflow() -> str | None:
+    # Nobody can have called set_tracking_uri before the module was loaded: no need to load it to know.
+    module = sys.modules.get("mlflow.tracking")
+    is_set = getattr(module, "is_tracking_uri_set", None)
+    if module is not None and is_set is not None and is_set():
+        return str(module.get_tracking_uri())
+    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
+        return uri
+    return "databricks" if "DATABRICKS_RUNTIME_VERSION" in os.environ else None
+
+
+def _local_folder(output_path: str | None) -> Path | None:
+    if not output_path:
+        return None
+    scheme = _SCHEME.match(output_path)
+    if scheme and scheme.group(1).lower() == "file":
+        output_path = unquote(urlsplit(output_path).path)
+    elif scheme:
+        return None
+    # A "?" would start the query part of a database URI.
+    return Path(output_path).absolute() if "?" not in output_path else None

@@ -1,0 +1,290 @@
+"""What an audit sends to MLflow: plain data in, MLflow's names and limits applied.
+
+Tag names and ids are data of unknown length and spelling. They appear in values and tables, never in
+the key of a metric, parameter or MLflow tag, where servers refuse most characters.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spark_ml_audit.config.redact import redact
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spark_ml_audit.results import ClassRow, Counts, GateResult
+
+#: Prefix of every MLflow tag this package sets.
+TAG_PREFIX = "spark_ml_audit."
+#: Limits every MLflow server since 1.28 and Databricks accept, in UTF-8 bytes.
+_MAX_PARAM_BYTES = 500
+_MAX_TAG_BYTES = 5000
+_MAX_KEY = 250
+_MAX_DATASET_NAME = 500
+_MAX_CELL_CHARS = 10_000
+_NOT_IN_KEY = re.compile(r"[^\w\-. /]", re.ASCII)
+
+_COUNT_FIELDS = (
+    "num_rows",
+    "num_audited",
+    "num_unlabelled",
+    "num_quarantined",
+    "num_label_issues",
+    "num_missing_tags",
+    "num_extraneous_tags",
+    "health",
+)
+_CLASS_FIELDS = (
+    "num_given",
+    "num_missing",
+    "num_extraneous",
+    "label_noise",
+    "inverse_label_noise",
+    "label_quality",
+    "threshold_present",
+    "threshold_absent",
+    "estimated_prevalence",
+)
+
+Artifact = str | bytes | Mapping[str, Any] | Path
+
+
+@dataclass(frozen=True)
+class SourceRef:
+    """The audited table, as MLflow's dataset input names it.
+
+    Attributes:
+        name: Path or qualified table name.
+        is_path: Whether `name` is a path.
+        version: Delta version that was read; None for a source without versions.
+        format: `delta` or `parquet`; any other word (a DataFrame, say) is kept as it is.
+    """
+
+    name: str
+    is_path: bool
+    version: str | None = None
+    format: str = "delta"
+
+
+@dataclass(frozen=True)
+class RunOpening:
+    """What is known when the MLflow run is opened: the data tables are written, `runs` is not.
+
+    Attributes:
+        counts: Counts of the audit; None when it failed before counting.
+        gates: Results of the quality gates.
+        stages: Seconds per finished stage.
+        tables: Name -> path or table name of each output.
+        warnings: Sentences for the user.
+    """
+
+    counts: Counts | None = None
+    gates: Sequence[GateResult] = ()
+    stages: Mapping[str, float] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class RunDelivery:
+    """What follows once `runs` is written. All of it is of bounded size; the caller bounds it.
+
+    Attributes:
+        status: `ok`, `gate_failed` or `not_delivered`; `ok` becomes `not_delivered` when something was
+            not recorded.
+        stages: Seconds per stage, those of the opening included or not.
+        warnings: Sentences for the user, all of the run.
+        tables: Artifact name without suffix -> table, logged as an MLflow table `<name>.json`.
+        artifacts: Artifact path -> text, bytes, a mapping (written as JSON) or a local file to copy.
+        classes: Classes that get metrics, keyed by class index; choose some dozens at most.
+    """
+
+    status: str
+    stages: Mapping[str, float] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    classes: Sequence[ClassRow] = ()
+
+
+def opening_metrics(opening: RunOpening) -> dict[str, float]:
+    """Metrics of the counts, their rates, the gates and the stages so far; a missing value is left out."""
+    found: dict[str, Any] = {}
+    counts = opening.counts
+    if counts is not None:
+        found |= {name: getattr(counts, name) for name in _COUNT_FIELDS}
+        found["issue_fraction"] = _share(counts.num_label_issues, counts.num_audited)
+        found["quarantined_fraction"] = _share(counts.num_quarantined, counts.num_rows)
+        found["unlabelled_fraction"] = _share(counts.num_unlabelled, counts.num_rows)
+    for gate in opening.gates:
+        found[f"gate/{gate.name}/passed"] = gate.passed
+        found[f"gate/{gate.name}/value"] = gate.value
+        found[f"gate/{gate.name}/limit"] = gate.limit
+    return clean_metrics(found | _stage_metrics(opening.stages))
+
+
+def delivery_metrics(delivery: RunDelivery) -> dict[str, float]:
+    """Metrics of the stages and of the chosen classes: `class_<index>/<column>`."""
+    found = _stage_metrics(delivery.stages)
+    for row in delivery.classes:
+        found |= {f"class_{row.class_index}/{name}": getattr(row, name) for name in _CLASS_FIELDS}
+    return clean_metrics(found)
+
+
+def clean_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Keep the finite numbers, as floats, under keys that every server takes."""
+    return {
+        clean_key(name): float(value)
+        for name, value in metrics.items()
+        if value is not None and math.isfinite(float(value))
+    }
+
+
+def clean_params(params: Mapping[str, Any]) -> dict[str, str]:
+    """Shorten values to what every server takes; the whole config is an artifact of the run."""
+    return {clean_key(name): shorten(redact(str(value)), _MAX_PARAM_BYTES) for name, value in params.items()}
+
+
+def clean_tags(tags: Mapping[str, Any]) -> dict[str, str]:
+    """Shorten values to what every server takes and leave out tags without a value."""
+    return {
+        clean_key(name): shorten(redact(str(value)), _MAX_TAG_BYTES)
+        for name, value in tags.items()
+        if value is not None and str(value) != ""
+    }
+
+
+def identity_tags(run_id: str, package_version: str, source: SourceRef | None) -> dict[str, str]:
+    """Tags that say which audit of what this is, and MLflow's own tags of who ran it and how."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        user = None  # a container may run under a number without a name
+    on_databricks = "DATABRICKS_RUNTIME_VERSION" in os.environ
+    return clean_tags(
+        {
+            "mlflow.source.name": "spark-ml-audit",
+            "mlflow.source.type": "JOB" if on_databricks else "LOCAL",
+            # On Databricks the server knows the user better than the process does.
+            "mlflow.user": None if on_databricks else user,
+            f"{TAG_PREFIX}run_id": run_id,
+            f"{TAG_PREFIX}package_version": package_version,
+            f"{TAG_PREFIX}source": source.name if source else None,
+            f"{TAG_PREFIX}source_version": source.version if source else None,
+        }
+    )
+
+
+def status_tags(
+    status: str, warnings: Sequence[str] = (), *, not_recorded: Sequence[str] = (), failure: str = ""
+) -> dict[str, str]:
+    """Tags that say how the audit stands: its status, its warnings, what MLflow lacks, why it failed."""
+    return clean_tags(
+        {
+            f"{TAG_PREFIX}status": status,
+            f"{TAG_PREFIX}warnings": "\n".join(warnings),
+            f"{TAG_PREFIX}not_recorded": "\n".join(not_recorded),
+            f"{TAG_PREFIX}failure": failure,
+        }
+    )
+
+
+def table_tags(tables: Mapping[str, str]) -> dict[str, str]:
+    """Tags `spark_ml_audit.table.<name>` that name the Delta outputs."""
+    return clean_tags({f"{TAG_PREFIX}table.{name}": where for name, where in tables.items()})
+
+
+def dataset_fields(source: SourceRef) -> dict[str, str]:
+    """Name, digest, source type and source of the dataset input, in the form MLflow itself stores.
+
+    MLflow's own dataset classes are avoided: they scan the data, or ask a catalog over the network.
+    """
+    version = int(source.version) if source.version and source.version.isdecimal() else source.version
+    if source.format == "delta":
+        kind = "delta_table"
+        where: dict[str, Any] = {"path" if source.is_path else "delta_table_name": source.name}
+        if version is not None:
+            where["delta_table_version"] = version
+    else:
+        kind = "spark"
+        where = {"path" if source.is_path else "table_name": source.name}
+    text = json.dumps({name: printable(redact(v)) if isinstance(v, str) else v for name, v in where.items()})
+    parts = [part for part in re.split(r"[/\\]", source.name) if part]
+    name = printable(parts[-1] if source.is_path and parts else redact(source.name)) or "source"
+    return {
+        "name": name[:_MAX_DATASET_NAME],
+        "digest": hashlib.sha256(text.encode()).hexdigest()[:8],
+        "source_type": kind,
+        "source": text,
+    }
+
+
+def plain_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Copy a table with cells that JSON can hold: bytes as hex, arrays as lists, text valid and bounded."""
+    plain = table.reset_index(drop=True).copy()
+    plain.columns = [printable(str(name)) for name in plain.columns]
+    for position in range(plain.shape[1]):
+        column = plain.iloc[:, position]
+        if not (column.dtype.kind in "biuf" or column.dtype.kind == "M"):
+            plain.isetitem(position, [_plain_cell(cell) for cell in column])
+    return plain
+
+
+def clean_key(name: str) -> str:
+    """Replace what servers refuse in a key and cut it to their length."""
+    return _NOT_IN_KEY.sub("_", name)[:_MAX_KEY] or "_"
+
+
+def printable(text: str) -> str:
+    """Return `text` without NUL and lone surrogates, which databases and UTF-8 refuse."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def shorten(text: str, max_bytes: int) -> str:
+    """Cut `text` to `max_bytes` of UTF-8, ending in an ellipsis where something was cut."""
+    raw = printable(text).encode("utf-8")
+    if len(raw) <= max_bytes:
+        return raw.decode("utf-8")
+    ellipsis = "…"
+    return raw[: max_bytes - len(ellipsis.encode())].decode("utf-8", "ignore") + ellipsis
+
+
+def one_line(text: str, max_chars: int = 300) -> str:
+    """Return `text` on one line without control characters, cut to `max_chars`."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in printable(text)).split())
+    return flat if len(flat) <= max_chars else flat[: max_chars - 1] + "…"
+
+
+def _stage_metrics(stages: Mapping[str, float]) -> dict[str, Any]:
+    return {f"seconds/{name}": seconds for name, seconds in stages.items()}
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _plain_cell(cell: Any) -> Any:
+    if hasattr(cell, "tolist"):
+        cell = cell.tolist()  # NumPy scalars and arrays
+    plain = cell
+    if isinstance(cell, (bytes, bytearray, memoryview)):
+        plain = bytes(cell).hex()
+    elif isinstance(cell, (list, tuple, set)):
+        plain = [_plain_cell(part) for part in cell]
+    elif isinstance(cell, Mapping):
+        plain = {printable(str(name)): _plain_cell(part) for name, part in cell.items()}
+    elif isinstance(cell, float) and not math.isfinite(cell):
+        plain = None
+    elif not (cell is None or isinstance(cell, (bool, int, float))):
+        plain = printable(str(cell)[:_MAX_CELL_CHARS])
+    return plain

@@ -1,0 +1,286 @@
+"""One MLflow run per audit, best effort: an audit never fails, and never waits long, because of MLflow."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from spark_ml_audit.tracking import payload as pl
+from spark_ml_audit.tracking.bounded import (
+    DeadlinePassedError,
+    Patience,
+    first_cause,
+    is_unreachable,
+    load_mlflow,
+    run_bounded,
+    short_waits,
+)
+from spark_ml_audit.tracking.destination import Destination, missing_requirement, resolve_tracking_uri
+from spark_ml_audit.tracking.local_store import ensure_store, prepare_template
+from spark_ml_audit.tracking.run_writer import RunWriter
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+#: Longest waits in seconds. A local store waits on nobody, but makes its database first (4 s, more on a
+#: busy machine).
+_LOCAL_BUDGET = 60.0
+_OPEN_BUDGET = 15.0
+_DELIVER_BUDGET = 30.0
+
+
+class AuditTracker:
+    """Records one audit as one run in an MLflow tracking store.
+
+    Every method returns instead of raising; what could not be recorded is in `problems`. Only the client
+    of this store is used, never MLflow's process-wide settings or active run.
+
+    Args:
+        tracking_uri: `tracking.uri` of the config; None: see `resolve_tracking_uri`.
+        experiment: Experiment name, created if missing.
+        output_path: Folder or URI of the output; None for an output that is a schema.
+        run_id: Id of the audit.
+        package_version: Version of this package.
+        params: The effective config, flat; values are shortened for the server.
+        source: What is audited, if known yet; assign the attribute when the version is pinned.
+
+    Attributes:
+        problems: Sentences, credentials removed, one per thing that was not recorded.
+        notes: Sentences about things done that the user may not expect.
+        mlflow_run_id: Id of the MLflow run once one was opened.
+        is_dead: Whether the store stopped answering; every later call then does nothing at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        tracking_uri: str | None,
+        experiment: str,
+        output_path: str | None,
+        run_id: str,
+        package_version: str,
+        params: Mapping[str, Any],
+        source: pl.SourceRef | None = None,
+    ) -> None:
+        self.destination = Destination(*resolve_tracking_uri(tracking_uri, output_path))
+        self.run_id = run_id
+        self.package_version = package_version
+        self.params = dict(params)
+        self.source = source
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        self.mlflow_run_id: str | None = None
+        self.is_dead = False
+        self._experiment = _experiment_name(experiment, self.destination)
+        self._client: MlflowClient | None = None
+        self._prefetch: threading.Thread | None = None
+
+    # ---- the life of a run ------------------------------------------------------------------------
+
+    def prefetch(self) -> None:
+        """Import MLflow and prepare a local store in the background; returns at once.
+
+        Both are pure waiting time of the audit otherwise (about 10 s cold) and need no result of Spark.
+        Nothing is written to the output. Failures show when the run is opened.
+        """
+        if self._prefetch is None:
+            self._prefetch = threading.Thread(
+                target=self._warm_up, name="spark-ml-audit-tracking-prefetch", daemon=True
+            )
+            self._prefetch.start()
+
+    def open(self, opening: pl.RunOpening, *, budget_seconds: float | None = None) -> str | None:
+        """Open the run and record parameters, counts, tags and the dataset input.
+
+        Args:
+            opening: What is known before the row in `runs` is written.
+            budget_seconds: Longest wait; default 15 s for a server, 60 s for a local store.
+
+        Returns:
+            The MLflow run id; None when no run could be opened (the reason is in `problems`).
+        """
+        self._bounded(
+            "opening the run",
+            lambda patience: self._open(opening, patience),
+            budget_seconds or self._budget(_OPEN_BUDGET),
+        )
+        return self.mlflow_run_id
+
+    def deliver(self, delivery: pl.RunDelivery, *, budget_seconds: float | None = None) -> bool:
+        """Send stage times, class metrics, tables and artifacts, and mark the run finished.
+
+        Args:
+            delivery: What is known at the end; of bounded size.
+            budget_seconds: Longest wait; default 30 s for a server, 60 s for a local store.
+
+        Returns:
+            Whether everything of this run, its opening included, was recorded.
+        """
+        if self.mlflow_run_id is not None:
+            self._bounded(
+                "sending the results",
+                lambda patience: self._deliver(delivery, patience),
+                budget_seconds or self._budget(_DELIVER_BUDGET),
+            )
+        return self.mlflow_run_id is not None and not self.problems
+
+    def fail(self, reason: str, *, budget_seconds: float | None = None) -> None:
+        """Mark the run failed, for an audit that failed; opens a run first when there is none.
+
+        Args:
+            reason: The error, in one sentence; kept in the tag `spark_ml_audit.failure`.
+            budget_seconds: Longest wait; default 15 s for a server, 60 s for a local store.
+        """
+        self._bounded(
+            "marking the run as failed",
+            lambda patience: self._fail(reason, patience),
+            budget_seconds or self._budget(_OPEN_BUDGET),
+        )
+
+    # ---- bounds and failures ----------------------------------------------------------------------
+
+    def _budget(self, remote: float) -> float:
+        return _LOCAL_BUDGET if self.destination.is_local else remote
+
+    def _warm_up(self) -> None:
+        try:
+            if missing_requirement(self.destination) is not None:
+                return
+            load_mlflow()
+            with short_waits():
+                if (file := self.destination.sqlite_file) is None:
+                    return
+                if file.exists():
+                    self._connect()
+                else:
+                    prepare_template()
+        except Exception:  # noqa: BLE001, S110 - the same failure is reported when the run is opened
+            pass
+
+    def _bounded(self, doing: str, work: Callable[[Patience], None], seconds: float) -> None:
+        if self.is_dead:
+            return
+        if (missing := missing_requirement(self.destination)) is not None:
+            self._give_up(missing)
+            return
+        if self._prefetch is not None:
+            # It does what would be done here otherwise, and never touches a network.
+            self._prefetch.join(timeout=_LOCAL_BUDGET)
+        try:
+            load_mlflow()
+        except Exception as error:  # noqa: BLE001 - a broken installation must not fail the audit
+            self._give_up(f"MLflow cannot be imported, so the run is not recorded there: {self._said(error)}")
+            return
+        try:
+            run_bounded(work, seconds)
+        except DeadlinePassedError:
+            self._give_up(
+                f"MLflow at {self.destination.shown} did not answer within {seconds:.0f} s ({doing}); "
+                f"nothing more is sent there."
+            )
+        except Exception as error:  # noqa: BLE001 - tracking is best effort by contract
+            self._report(doing, error)
+
+    def _give_up(self, sentence: str) -> None:
+        self.is_dead = True
+        self.problems.append(sentence)
+
+    def _report(self, doing: str, error: BaseException) -> None:
+        place = f"MLflow at {self.destination.shown}"
+        if is_unreachable(error):
+            self._give_up(f"{place} cannot be reached ({doing}): {self._said(first_cause(error))}")
+        else:
+            self.problems.append(f"{place} refused something ({doing}): {self._said(error)}")
+
+    def _said(self, error: BaseException) -> str:
+        # Redacted before it is cut, else half a secret could stay.
+        return pl.one_line(self.destination.redact(str(error) or type(error).__name__))
+
+    # ---- what is sent (in the worker thread) ------------------------------------------------------
+
+    def _connect(self) -> MlflowClient:
+        import mlflow  # noqa: PLC0415 - seconds of import, wanted only here
+
+        if self._client is None:
+            if (file := self.destination.sqlite_file) is not None:
+                ensure_store(file)
+            self._client = mlflow.MlflowClient(tracking_uri=self.destination.uri)
+        return self._client
+
+    def _writer(self, patience: Patience) -> RunWriter:
+        if self.mlflow_run_id is None:
+            raise RuntimeError("no run was opened")
+        return RunWriter(self._connect(), self.mlflow_run_id, patience, self._report)
+
+    def _start(self, tags: Mapping[str, str], patience: Patience) -> RunWriter:
+        client = self._connect()
+        patience.check()
+        experiment_id = self._experiment_id(client)
+        patience.check()
+        run = client.create_run(experiment_id, run_name=f"audit {self.run_id}", tags=dict(tags))
+        if patience.is_over:
+            # The audit has gone on without this run: do not leave it running for ever.
+            client.set_terminated(run.info.run_id, status="KILLED")
+        patience.check()
+        self.mlflow_run_id = str(run.info.run_id)
+        return self._writer(patience)
+
+    def _open(self, opening: pl.RunOpening, patience: Patience) -> None:
+        tags = pl.identity_tags(self.run_id, self.package_version, self.source)
+        writer = self._start(tags | pl.status_tags("running", opening.warnings), patience)
+        writer.tags(pl.table_tags(opening.tables))
+        writer.params(self.params)
+        writer.metrics(pl.opening_metrics(opening))
+        writer.source(self.source)
+
+    def _deliver(self, delivery: pl.RunDelivery, patience: Patience) -> None:
+        writer = self._writer(patience)
+        writer.metrics(pl.delivery_metrics(delivery))
+        for name, table in delivery.tables.items():
+            writer.table(f"{name}.json", table)
+        for path, content in delivery.artifacts.items():
+            writer.artifact(path, content)
+        status = "not_delivered" if self.problems and delivery.status == "ok" else delivery.status
+        writer.tags(pl.status_tags(status, delivery.warnings, not_recorded=self.problems))
+        writer.finish("FINISHED")
+
+    def _fail(self, reason: str, patience: Patience) -> None:
+        tags = pl.status_tags("failed", failure=self.destination.redact(reason))
+        if self.mlflow_run_id is None:
+            identity = pl.identity_tags(self.run_id, self.package_version, self.source)
+            writer = self._start(identity | tags, patience)
+            writer.params(self.params)
+            writer.source(self.source)
+        else:
+            writer = self._writer(patience)
+            writer.tags(tags)
+        writer.finish("FAILED")
+
+    def _experiment_id(self, client: MlflowClient) -> str:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - see load_mlflow
+
+        found = client.get_experiment_by_name(self._experiment)
+        if found is None:
+            try:
+                location = self.destination.artifact_location
+                return str(client.create_experiment(self._experiment, artifact_location=location))
+            except MlflowException:
+                # Another audit may have created it since.
+                found = client.get_experiment_by_name(self._experiment)
+                if found is None:
+                    raise
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+            self.notes.append(
+                f"tracking.experiment: the deleted MLflow experiment {self._experiment!r} was restored for "
+                f"this run."
+            )
+        return str(found.experiment_id)
+
+
+def _experiment_name(name: str, destination: Destination) -> str:
+    # A Databricks workspace takes absolute paths only.
+    if destination.scheme == "databricks" or destination.uri == "databricks":
+        return name if name.startswith("/") else f"/Shared/{name}"
+    return name

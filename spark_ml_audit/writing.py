@@ -1,0 +1,80 @@
+"""From a computation to committed tables: the order in which a run's data becomes visible."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+
+from spark_ml_audit.engine.columns import column
+from spark_ml_audit.engine.layout import ID
+from spark_ml_audit.engine.outputs import (
+    examples_frame,
+    issue_scores_frame,
+    quarantine_frame,
+    tag_issues_frame,
+)
+from spark_ml_audit.engine.ranking import RankPlan, plan_ranks
+from spark_ml_audit.results import Counts
+
+if TYPE_CHECKING:
+    from spark_ml_audit.engine.computation import Computation
+    from spark_ml_audit.io.tables import OutputTables
+    from spark_ml_audit.progress import Progress
+
+
+def write_tables(
+    computation: Computation,
+    tables: OutputTables,
+    run_id: str,
+    metadata: dict[str, str | None],
+    progress: Progress,
+) -> Counts:
+    """Append a run's rows to the four data tables; the run stays invisible until `runs` names it.
+
+    Args:
+        computation: What to write.
+        tables: Where to.
+        run_id: Of the run.
+        metadata: Recorded in the history of the first table, for a retry to compare with.
+        progress: Shows and times one stage per table.
+
+    Returns:
+        The counts of the run.
+    """
+    with progress.stage("classes"):
+        tables.append_classes(computation.classes, run_id, metadata)
+    with progress.stage("tag_issues"):
+        tables.append("tag_issues", tag_issues_frame(computation.ingest, computation.rules), run_id)
+    with progress.stage("examples"):
+        ranks = _ranks_from_written(computation, tables, run_id)
+        tables.append("examples", examples_frame(computation.ingest, computation.rules, ranks), run_id)
+    with progress.stage("quarantine"):
+        if computation.num_quarantined or tables.existing("quarantine") is None:
+            tables.append("quarantine", quarantine_frame(computation.ingest), run_id)
+    return counts_of(computation, ranks)
+
+
+def _ranks_from_written(computation: Computation, tables: OutputTables, run_id: str) -> RankPlan:
+    if computation.rules.cutoffs.score_at_most is not None:
+        # a row flagged by its score alone has no flagged cell
+        return plan_ranks(issue_scores_frame(computation.ingest, computation.rules), computation.num_audited)
+    written = tables.read("tag_issues", run_id).where(F.col("rank_in_row") == 1)
+    id_name = computation.ingest.layout.id
+    issues = written.select(column(id_name).alias(ID), "label_quality_score")
+    return plan_ranks(issues, computation.num_audited)
+
+
+def counts_of(computation: Computation, ranks: RankPlan) -> Counts:
+    """The counts of a run."""
+    audited = computation.num_audited
+    return Counts(
+        num_rows=computation.num_rows,
+        num_audited=audited,
+        num_unlabelled=computation.num_unlabelled,
+        num_quarantined=computation.num_quarantined,
+        num_label_issues=ranks.num_issues,
+        num_missing_tags=sum(row.num_missing for row in computation.classes),
+        num_extraneous_tags=sum(row.num_extraneous for row in computation.classes),
+        health=1 - ranks.num_issues / audited if audited else None,
+    )
