@@ -52,7 +52,7 @@ class Command:
 
 def _run_demo(options: argparse.Namespace, progress: Progress) -> Result:
     require_spark()
-    from spark_ml_audit.demo.run import run_demo  # noqa: PLC0415 - loads Spark
+    from spark_ml_audit.demo.run import run_demo
 
     settings: dict[str, Any] = {}
     if options.config is not None or options.overrides:
@@ -65,7 +65,7 @@ def _run_demo(options: argparse.Namespace, progress: Progress) -> Result:
 def _run_audit(options: argparse.Namespace, progress: Progress) -> Result:
     config = load_config(options.config, options.overrides)
     require_spark()
-    from spark_ml_audit.pipeline import run_audit  # noqa: PLC0415 - loads Spark
+    from spark_ml_audit.pipeline import run_audit
 
     outcome = run_audit(config, progress)
     return Result(render_outcome(outcome), outcome.to_json(), outcome.exit_code)
@@ -74,7 +74,7 @@ def _run_audit(options: argparse.Namespace, progress: Progress) -> Result:
 def _run_check(options: argparse.Namespace, progress: Progress) -> Result:
     config = load_config(options.config, options.overrides)
     require_spark()
-    from spark_ml_audit.pipeline import check_source  # noqa: PLC0415 - loads Spark
+    from spark_ml_audit.pipeline import check_source
 
     report = check_source(config, progress)
     return Result(render_check(report), report.to_json(), report.exit_code)
@@ -212,7 +212,7 @@ def _run(arguments: list[str]) -> int:
             as_json=as_json,
             debug=debug,
         )
-    except Exception as error:  # noqa: BLE001 - the last resort: one sentence instead of a stack trace
+    except Exception as error:
         return _report(_unexpected(error), as_json=as_json, debug=debug)
     text = json.dumps(result.data, allow_nan=False) if options.json else result.text
     try:

@@ -104,7 +104,7 @@ def _find_java(environ: Mapping[str, str]) -> str:
 
 def _version_text(java: str, environ: Mapping[str, str]) -> str:
     try:
-        done = subprocess.run(  # noqa: S603 - the very program Spark is about to start
+        done = subprocess.run(
             [java, "-version"],
             capture_output=True,
             check=False,
@@ -126,3 +126,10 @@ def _version_text(java: str, environ: Mapping[str, str]) -> str:
             fix=_FIX,
         )
     return text
+
+
+if __name__ == "__main__":
+    try:
+        require_spark()
+    except SetupError as error:
+        sys.exit(f"error: {error}")

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-
 from spark_ml_audit import __version__, gates
-from spark_ml_audit.config.redact import redact
+from spark_ml_audit.delivery import delivery_of, warnings_of, worst_classes
 from spark_ml_audit.engine.computation import Computation, compute
 from spark_ml_audit.engine.ingest import Ingest, examine
 from spark_ml_audit.engine.session import session_for
@@ -19,8 +17,8 @@ from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.io.source import OpenSource, open_source
 from spark_ml_audit.io.tables import OutputTables, new_run_id
 from spark_ml_audit.results import AuditOutcome, CheckReport, ClassRow, Counts, GateResult, status_of
-from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, SourceRef
-from spark_ml_audit.writing import write_tables
+from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
+from spark_ml_audit.writing import run_row, write_tables
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,10 +26,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.config import AuditConfig
     from spark_ml_audit.progress import Progress
 
-_WORST_ROWS = 1000
 _WORST_CLASSES = 10
-_TRACKED_CLASSES = 20
-_SHOWN_TAGS = ("given_tags", "suggested_tags", "missing_tags", "extraneous_tags")
 
 
 def run_audit(config: AuditConfig, progress: Progress, spark: SparkSession | None = None) -> AuditOutcome:
@@ -104,6 +99,12 @@ class _Run:
                 key="output.run_id",
                 fix="Retry with the same source, audit and gate sections, or leave output.run_id out.",
             )
+        if first is not None and tables.was_removed(self.run_id):
+            raise ConfigError(
+                f"what run {self.run_id} had written was removed as the leftovers of a killed run.",
+                key="output.run_id",
+                fix="Leave output.run_id out: a new run starts over.",
+            )
         opened = open_source(session, config.source, version=first.source_version if first else None)
         ingest = examine(opened.frame, config.source, opened.properties)
         for note in ingest.notes:
@@ -118,20 +119,34 @@ class _Run:
         self, opened: OpenSource, computation: Computation, counts: Counts, tables: OutputTables
     ) -> AuditOutcome:
         progress, config, tracker = self.progress, self.config, self.tracker
-        warnings = list(_warnings(computation, counts))
+        warnings = warnings_of(computation, counts)
         results = gates.evaluate(counts, config.gate)
         locations = tables.locations()
         with progress.stage("tracking"):
             tracker.open(RunOpening(counts, results, dict(progress.seconds), locations, warnings))
+        for note in tracker.notes:
+            progress.note(note)
         warnings += tracker.problems
         with progress.stage("runs"):
-            tables.append_run(self._row(opened, counts, results, warnings))
+            tables.append_run(
+                run_row(
+                    run_id=self.run_id,
+                    started=self.started,
+                    source=opened,
+                    config=config.to_json(),
+                    counts=counts,
+                    gates=results,
+                    mlflow_run_id=tracker.mlflow_run_id,
+                    stages=progress.seconds,
+                    warnings=warnings,
+                )
+            )
         with progress.stage("artifacts"):
             delivered = self._deliver(computation, tables, results, warnings)
         with progress.stage("housekeeping"):
             try:
                 tables.remove_orphans(datetime.now(timezone.utc), config.output.orphan_after)
-            except Exception as error:  # noqa: BLE001 - the run is committed; leftovers wait for the next one
+            except Exception as error:
                 warnings.append(f"Leftovers of killed runs could not be removed: {reason_of(error)}.")
         warnings += [problem for problem in tracker.problems if problem not in warnings]
         return AuditOutcome(
@@ -150,24 +165,6 @@ class _Run:
             worst_classes=worst_classes(computation.classes, _WORST_CLASSES),
         )
 
-    def _row(
-        self, opened: OpenSource, counts: Counts, results: tuple[GateResult, ...], warnings: list[str]
-    ) -> dict[str, Any]:
-        return {
-            "run_id": self.run_id,
-            "started_at": self.started,
-            "finished_at": datetime.now(timezone.utc),
-            "source": redact(opened.name),
-            "source_version": opened.version,
-            "config": self.config.to_json(),
-            "package_version": __version__,
-            **counts.to_dict(),
-            "gates": json.dumps([gate.to_dict() for gate in results]),
-            "mlflow_run_id": self.tracker.mlflow_run_id,
-            "stages": json.dumps({name: round(value, 3) for name, value in self.progress.seconds.items()}),
-            "warnings": json.dumps(warnings),
-        }
-
     def _deliver(
         self,
         computation: Computation,
@@ -177,57 +174,16 @@ class _Run:
     ) -> bool:
         if self.tracker.mlflow_run_id is None or self.tracker.is_dead:
             return False
-        import pandas as pd  # noqa: PLC0415 - only where something is sent
-
-        examples = tables.read("examples", self.run_id).where(F.col("issue_rank") <= _WORST_ROWS)
-        worst = examples.drop("run_id").orderBy("issue_rank").toPandas()
-        for name in _SHOWN_TAGS:
-            worst[name] = [", ".join(tags) for tags in worst[name]]
-        classes = pd.DataFrame([row.to_dict() for row in computation.classes])
         return self.tracker.deliver(
-            RunDelivery(
+            delivery_of(
+                computation,
+                tables.read("examples", self.run_id).drop("run_id"),
                 status=status_of(results, delivered=True),
                 stages=dict(self.progress.seconds),
                 warnings=warnings,
-                tables={"worst_rows": worst, "classes": classes},
-                artifacts={"config.json": self.config.to_json()},
-                classes=worst_classes(computation.classes, _TRACKED_CLASSES),
+                config=self.config.to_json(),
             )
         )
-
-
-def worst_classes(classes: tuple[ClassRow, ...], limit: int) -> tuple[ClassRow, ...]:
-    """The classes with the most flagged cells, most first; none without any."""
-    affected = [row for row in classes if row.num_missing + row.num_extraneous]
-    affected.sort(key=lambda row: (-(row.num_missing + row.num_extraneous), row.class_index))
-    return tuple(affected[:limit])
-
-
-def _warnings(computation: Computation, counts: Counts) -> list[str]:
-    """Sentences on what a reader of the result should know."""
-    found = []
-    if not counts.num_rows:
-        found.append("The source has no rows.")
-    elif not counts.num_audited:
-        found.append("No row could be audited: all are unlabelled or in quarantine.")
-    if counts.num_quarantined:
-        found.append(f"{counts.num_quarantined} of {counts.num_rows} rows are in quarantine.")
-    unused = [row.tag for row in computation.classes if not row.num_given]
-    if unused and counts.num_audited:
-        shown = ", ".join(f"'{tag}'" for tag in unused[:5]) + (", ..." if len(unused) > 5 else "")
-        found.append(f"{len(unused)} of {len(computation.classes)} classes are given to no row: {shown}.")
-    everywhere = [
-        row.tag for row in computation.classes if counts.num_audited and row.num_given == counts.num_audited
-    ]
-    if everywhere:
-        shown = ", ".join(f"'{tag}'" for tag in everywhere[:5]) + (", ..." if len(everywhere) > 5 else "")
-        found.append(f"{len(everywhere)} classes are given to every row: {shown}.")
-    if computation.rules.scoring.score == "confidence_weighted_entropy" and computation.num_certain_cells:
-        found.append(
-            f"{computation.num_certain_cells} probabilities are exactly 0 or 1; confidence_weighted_entropy gives them "
-            "the worst score even where the tag agrees."
-        )
-    return found
 
 
 def _outcome_of_row(row: dict[str, Any], tables: OutputTables) -> AuditOutcome:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
+from spark_ml_audit import __version__
+from spark_ml_audit.config.redact import redact
 from spark_ml_audit.engine.columns import column
 from spark_ml_audit.engine.layout import ID
 from spark_ml_audit.engine.outputs import (
@@ -15,10 +20,11 @@ from spark_ml_audit.engine.outputs import (
     tag_issues_frame,
 )
 from spark_ml_audit.engine.ranking import RankPlan, plan_ranks
-from spark_ml_audit.results import Counts
+from spark_ml_audit.results import Counts, GateResult
 
 if TYPE_CHECKING:
     from spark_ml_audit.engine.computation import Computation
+    from spark_ml_audit.io.source import OpenSource
     from spark_ml_audit.io.tables import OutputTables
     from spark_ml_audit.progress import Progress
 
@@ -78,3 +84,32 @@ def counts_of(computation: Computation, ranks: RankPlan) -> Counts:
         num_extraneous_tags=sum(row.num_extraneous for row in computation.classes),
         health=1 - ranks.num_issues / audited if audited else None,
     )
+
+
+def run_row(
+    *,
+    run_id: str,
+    started: datetime,
+    source: OpenSource,
+    config: str,
+    counts: Counts,
+    gates: Sequence[GateResult],
+    mlflow_run_id: str | None,
+    stages: Mapping[str, float],
+    warnings: Sequence[str],
+) -> dict[str, Any]:
+    """The row of `runs` that makes a run visible."""
+    return {
+        "run_id": run_id,
+        "started_at": started,
+        "finished_at": datetime.now(timezone.utc),
+        "source": redact(source.name),
+        "source_version": source.version,
+        "config": config,
+        "package_version": __version__,
+        **counts.to_dict(),
+        "gates": json.dumps([gate.to_dict() for gate in gates]),
+        "mlflow_run_id": mlflow_run_id,
+        "stages": json.dumps({name: round(seconds, 3) for name, seconds in stages.items()}),
+        "warnings": json.dumps(list(warnings)),
+    }

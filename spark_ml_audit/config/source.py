@@ -22,7 +22,8 @@ from spark_ml_audit.config.showing import show
 RESERVED_COLUMNS = frozenset(
     {
         "run_id", "label_quality_score", "is_label_issue", "given_tags", "suggested_tags", "missing_tags",
-        "extraneous_tags", "issue_rank", "tag", "issue", "pred_prob", "cell_score", "reason", "detail", "row",
+        "extraneous_tags", "issue_rank", "tag", "issue", "pred_prob", "cell_score", "rank_in_row", "reason",
+        "detail", "row",
     }
 )  # fmt: skip
 """Names of the output columns that stand beside the id column, in lower case."""

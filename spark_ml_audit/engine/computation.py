@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.engine.ingest import Ingest, find_duplicates
 from spark_ml_audit.engine.layout import AUDITED, UNLABELLED
@@ -146,7 +146,9 @@ def class_rows(names: tuple[str, ...], resolution: Resolution, num_audited: int)
         "prob_true_absent_given_present": rates.true_absent_given_present,
         "estimated_prevalence": rates.prevalence,
     }
-    plain = {name: [_plain(value) for value in values.tolist()] for name, values in columns.items()}
+    plain: dict[str, list[Any]] = {
+        name: [_plain(value) for value in values.tolist()] for name, values in columns.items()
+    }
     return tuple(
         ClassRow(tag=tag, class_index=k, **{name: values[k] for name, values in plain.items()})
         for k, tag in enumerate(names)

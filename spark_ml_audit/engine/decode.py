@@ -257,9 +257,9 @@ def _check_values(probs: npt.NDArray[Any], faults: _Faults) -> npt.NDArray[Any]:
     # a NaN makes both comparisons false
     if not (low >= 0 and high <= 1):
         nan = np.isnan(probs)
-        faults.mark("probs_nan", nan.any(axis=1))
-        faults.mark("probs_infinite", np.isinf(probs).any(axis=1))
-        faults.mark("probs_range", ((probs < 0) | (probs > 1)).any(axis=1))
+        faults.mark("probs_nan", np.any(nan, axis=1))
+        faults.mark("probs_infinite", np.any(np.isinf(probs), axis=1))
+        faults.mark("probs_range", np.any((probs < 0) | (probs > 1), axis=1))
         probs = np.where(nan, 0, probs)
     if low <= 0 and np.signbit(probs).any():
         probs = probs + probs.dtype.type(0)  # -0.0 would sort after 1 by its bits

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from spark_ml_audit.config.source import ColumnsConfig
 from spark_ml_audit.engine.columns import column, field, type_name
@@ -53,6 +53,8 @@ class Ingest:
             carry: Anything else to hand through, as column `carried`.
         """
         layout, source = self.layout, self.frame
+        if not layout.id:
+            return source.select(F.lit(0).cast("tinyint").alias(FAULT), *self._value_columns(source, carry))
         id_column = column(layout.id)
         fault = F.when(id_column.isNull(), REASONS["id_null"])
         if self.duplicates is not None:
@@ -65,13 +67,16 @@ class Ingest:
         columns = [fault.otherwise(0).cast("tinyint").alias(FAULT)]
         if with_id:
             columns.insert(0, id_column.alias(ID))
-        if carry is not None:
-            columns.append(carry.alias("carried"))
+        return source.select(*columns, *self._value_columns(source, carry))
+
+    def _value_columns(self, source: DataFrame, carry: Column | None) -> list[Column]:
+        layout = self.layout
+        columns = [] if carry is None else [carry.alias("carried")]
         for name, target in zip(layout.labels, layout.label_columns, strict=True):
-            columns.append(_labels_column(source, name, layout).alias(target))
+            columns.append(_labels_column(source, name).alias(target))
         for name, target in zip(layout.pred_probs, layout.prob_columns, strict=True):
-            columns.append(_probs_column(source, name, layout).alias(target))
-        return source.select(*columns)
+            columns.append(_probs_column(source, name, layout.dtype).alias(target))
+        return columns
 
 
 def _is_vector(data_type: T.DataType) -> bool:
@@ -79,12 +84,12 @@ def _is_vector(data_type: T.DataType) -> bool:
 
 
 def _vector_to_array(name: str) -> Column:
-    from pyspark.ml.functions import vector_to_array  # noqa: PLC0415 - pyspark.ml costs a second to import
+    from pyspark.ml.functions import vector_to_array
 
     return vector_to_array(column(name))
 
 
-def _labels_column(source: DataFrame, name: str, layout: InputLayout) -> Column:
+def _labels_column(source: DataFrame, name: str) -> Column:
     data_type = source.schema[name].dataType
     if _is_vector(data_type):
         return _vector_to_array(name)
@@ -95,9 +100,9 @@ def _labels_column(source: DataFrame, name: str, layout: InputLayout) -> Column:
     return column(name)
 
 
-def _probs_column(source: DataFrame, name: str, layout: InputLayout) -> Column:
+def _probs_column(source: DataFrame, name: str, dtype: str) -> Column:
     data_type = source.schema[name].dataType
-    wanted: T.DataType = T.FloatType() if layout.dtype == "float32" else T.DoubleType()
+    wanted: T.DataType = T.FloatType() if dtype == "float32" else T.DoubleType()
     if _is_vector(data_type):
         return _vector_to_array(name)
     if isinstance(data_type, T.ArrayType):
@@ -109,26 +114,28 @@ def _probs_column(source: DataFrame, name: str, layout: InputLayout) -> Column:
     return column(name) if data_type.simpleString() == target.simpleString() else column(name).cast(target)
 
 
-def examine(frame: DataFrame, columns: ColumnsConfig, properties: dict[str, str] | None = None) -> Ingest:
+def examine(
+    frame: DataFrame,
+    columns: ColumnsConfig,
+    properties: dict[str, str] | None = None,
+    *,
+    with_id: bool = True,
+) -> Ingest:
     """Understand a source: check its columns, detect formats, find the classes.
 
     Args:
         frame: The source.
         columns: What the config says.
         properties: Table properties of the source.
+        with_id: Whether rows have an id; without one, none is looked for and none is checked.
 
     Raises:
         InputError: A column is missing or of a type that cannot serve, a format cannot be decided, there
             is no class list or it does not fit the probabilities.
     """
     notes: list[str] = []
-    id_type = field(frame, columns.id, "source.id").dataType
-    if not isinstance(id_type, _ID_TYPES):
-        raise InputError(
-            f"column '{columns.id}' is {type_name(id_type)}, which cannot name a row.",
-            key="source.id",
-            fix="Use a string, integral, date or binary column.",
-        )
+    if with_id:
+        _check_id(frame, columns.id)
     probs, probs_format, dtype = _probs_format(frame, columns, notes)
     labels = (columns.labels,) if isinstance(columns.labels, str) else tuple(columns.labels)
     for name in labels:
@@ -143,7 +150,7 @@ def examine(frame: DataFrame, columns: ColumnsConfig, properties: dict[str, str]
             fix="List one label column per class, in the order of the probabilities.",
         )
     layout = InputLayout(
-        columns.id,
+        columns.id if with_id else "",
         labels,
         labels_format,
         columns.labels_delimiter,
@@ -153,6 +160,16 @@ def examine(frame: DataFrame, columns: ColumnsConfig, properties: dict[str, str]
         tuple(classes),
     )
     return Ingest(frame, layout, tuple(notes))
+
+
+def _check_id(frame: DataFrame, name: str) -> None:
+    id_type = field(frame, name, "source.id").dataType
+    if not isinstance(id_type, _ID_TYPES):
+        raise InputError(
+            f"column '{name}' is {type_name(id_type)}, which cannot name a row.",
+            key="source.id",
+            fix="Use a string, integral, date or binary column.",
+        )
 
 
 def _probs_format(
@@ -267,6 +284,8 @@ def _check_width(
     classes: list[str],
     columns: ColumnsConfig,
 ) -> None:
+    if not classes:
+        raise InputError("the class list is empty.", key="source.classes", fix="Name at least one tag.")
     width: int | None = None
     if probs_format == "columns":
         width = len(probs)
@@ -286,8 +305,6 @@ def _check_width(
             key="source.classes",
             fix="Give one class per probability, in their order.",
         )
-    if not classes:
-        raise InputError("the class list is empty.", key="source.classes", fix="Name at least one tag.")
 
 
 def _labels_format(

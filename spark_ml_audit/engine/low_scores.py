@@ -14,7 +14,8 @@ from spark_ml_audit.engine.layout import InputLayout
 from spark_ml_audit.engine.outputs import count_issue_cells
 from spark_ml_audit.engine.passes import sum_over_rows
 from spark_ml_audit.kernels.float_keys import from_keys, one_key, to_keys
-from spark_ml_audit.kernels.resolve import Records, Resolution, sum_records
+from spark_ml_audit.kernels.resolve import Resolution
+from spark_ml_audit.kernels.resolve_counts import Records, sum_records
 from spark_ml_audit.kernels.rules import AuditRules, issue_rows, low_score_measure
 
 _GROUPS = 1 << 16

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from spark_ml_audit.engine.columns import column
 from spark_ml_audit.engine.decode import DecodedBatch, decode_batches
@@ -48,7 +48,7 @@ def tag_lists(pairs: tuple[IntArray, IntArray], num_rows: int, classes: Any) -> 
 def tag_issues_frame(ingest: Ingest, rules: AuditRules) -> DataFrame:
     """One row per flagged cell: id, tag, issue, pred_prob, cell_score, and the row's own score and order.
 
-    `rank_in_row` numbers a row's flagged cells from its surest error; 1 occurs once for every row with a cell.
+    `rank_in_row` numbers a row's flagged cells from its surest error; every row with a cell has a 1.
     """
     frame, layout = ingest.task_frame(with_id=True), ingest.layout
     schema = T.StructType(

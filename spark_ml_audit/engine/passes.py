@@ -13,19 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
 from spark_ml_audit.engine.decode import DecodedBatch, decode_batches
 from spark_ml_audit.engine.layout import InputLayout
 from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
-from spark_ml_audit.kernels.resolve import (
-    PruneOptions,
-    Records,
-    Resolution,
-    Resolver,
-    count_batch,
-    sum_records,
-)
+from spark_ml_audit.kernels.resolve import PruneOptions, Resolution, Resolver
+from spark_ml_audit.kernels.resolve_counts import Records, count_batch, sum_records
 
 _RECORD_SCHEMA = "class_index int, slot bigint, a bigint, b bigint"
 _ARROW_RECORDS = pa.schema(

@@ -43,14 +43,15 @@ def session_for(spark: SparkSession | None = None, *, app_name: str = "spark-ml-
         return spark
     if importlib.util.find_spec("pyspark") is None:
         raise SetupError("pyspark is not installed.", fix='Install "spark-ml-audit[local]".')
-    from pyspark.sql import SparkSession as Session  # noqa: PLC0415 - the package imports without pyspark
+    from pyspark.sql import SparkSession as Session
 
     active = Session.getActiveSession()
     if active is not None:
         return active
     if runs_on_a_platform():
         return Session.builder.appName(app_name).getOrCreate()
-    return local_session_builder(app_name).getOrCreate()
+    session: SparkSession = local_session_builder(app_name).getOrCreate()
+    return session
 
 
 def runs_on_a_platform() -> bool:
@@ -70,7 +71,7 @@ def local_session_builder(app_name: str = "spark-ml-audit") -> Any:
     Raises:
         SetupError: delta-spark is not installed.
     """
-    from pyspark.sql import SparkSession as Session  # noqa: PLC0415
+    from pyspark.sql import SparkSession as Session
 
     # Python workers start as the python3 on PATH unless told; imports would fail inside tasks
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -105,8 +106,8 @@ def _delta_jars() -> dict[str, str]:
         if all(found):
             # asking Ivy again costs seconds at every start, for the same files
             return {"spark.jars": ",".join(str(jar) for jar in found)}
-    from delta import configure_spark_with_delta_pip  # noqa: PLC0415
-    from pyspark.sql import SparkSession as Session  # noqa: PLC0415
+    from delta import configure_spark_with_delta_pip
+    from pyspark.sql import SparkSession as Session
 
     probe = configure_spark_with_delta_pip(Session.builder)
     return {

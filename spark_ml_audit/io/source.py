@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
 from spark_ml_audit.engine.columns import quote, quote_table
 from spark_ml_audit.engine.spark_errors import reason_of
@@ -69,7 +69,7 @@ def open_source(spark: SparkSession, config: SourceConfig, *, version: str | Non
     reader = spark.read.format("delta").option("versionAsOf", number)
     try:
         frame = reader.load(config.path) if config.path else reader.table(target)
-        frame.schema  # noqa: B018 - Connect resolves a plan only when asked
+        frame.schema
     except Exception as error:
         raise InputError(
             f"version {number} of '{config.name}' cannot be read: {reason_of(error)}.",
@@ -108,7 +108,7 @@ def _open_parquet(spark: SparkSession, config: SourceConfig, version: str | None
         frame = (
             spark.read.parquet(config.path) if config.path else spark.table(quote_table(config.table or ""))
         )
-        frame.schema  # noqa: B018 - Connect resolves a plan only when asked
+        frame.schema
     except Exception as error:
         raise InputError(
             f"cannot read '{config.name}' as Parquet: {reason_of(error)}.",
@@ -131,7 +131,7 @@ def _files_digest(frame: DataFrame) -> str | None:
         files = frame.select("_metadata.file_path", "_metadata.file_size", "_metadata.file_modification_time")
         hashed = files.distinct().select(F.xxhash64(*files.columns).cast("decimal(38,0)").alias("hash"))
         total = hashed.agg(F.sum("hash").alias("total"), F.count("hash").alias("count")).collect()[0]
-    except Exception:  # noqa: BLE001 - a view or another format has no file metadata
+    except Exception:
         return None
     if not total["count"]:
         return None

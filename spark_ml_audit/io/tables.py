@@ -10,8 +10,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from spark_ml_audit.engine.columns import quote, quote_table
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 TABLES = ("examples", "tag_issues", "classes", "quarantine", "runs")
 # The first table a run writes: a run that left anything behind left rows here.
 FIRST_TABLE = "classes"
-_ROW_TABLES = ("examples", "tag_issues", "quarantine")
+# In the order of removal: the table by which leftovers are found comes last.
+_DATA_TABLES = ("examples", "tag_issues", "quarantine", FIRST_TABLE)
 _RUN_TIME = "%Y%m%dt%H%M%Sz"
 _TABLE_PROPERTIES = {
     # every run adds a transaction id per table; without this they pile up in the log for ever
@@ -64,6 +65,12 @@ RUNS_SCHEMA = T.StructType(
         T.StructField("warnings", T.StringType()),
     ]
 )
+
+
+def classes_frame(spark: SparkSession, rows: Sequence[ClassRow]) -> DataFrame:
+    """The class table as a frame, without run_id."""
+    values = [tuple(row.to_dict()[name] for name in CLASS_COLUMNS) for row in rows]
+    return spark.createDataFrame(values, CLASSES_SCHEMA)
 
 
 def new_run_id(now: datetime | None = None) -> str:
@@ -122,7 +129,7 @@ class OutputTables:
         """The table's rows, or None where it does not exist."""
         try:
             frame = self.read(name)
-            frame.schema  # noqa: B018 - Connect resolves a plan only when asked
+            frame.schema
         except Exception as error:
             if (
                 "NOT_FOUND" in str(error)
@@ -177,6 +184,17 @@ class OutputTables:
                 return FirstTry(found["fingerprint"], found["source_version"])
         return None
 
+    def was_removed(self, run_id: str) -> bool:
+        """Whether rows of this run were removed as leftovers: its transaction ids are used up then."""
+        deleted = (F.col("operation") == "DELETE") & F.col("operationParameters")["predicate"].contains(
+            run_id
+        )
+        return any(
+            not self._spark.sql(f"DESCRIBE HISTORY {self._sql_name(name)}").where(deleted).isEmpty()
+            for name in _DATA_TABLES
+            if self.existing(name) is not None
+        )
+
     # ---- writing -----------------------------------------------------------------------------------
 
     def append(
@@ -209,8 +227,7 @@ class OutputTables:
 
     def append_classes(self, rows: Sequence[ClassRow], run_id: str, metadata: dict[str, Any]) -> None:
         """Append the class table of a run."""
-        values = [tuple(row.to_dict()[name] for name in CLASS_COLUMNS) for row in rows]
-        self.append("classes", self._spark.createDataFrame(values, CLASSES_SCHEMA), run_id, metadata)
+        self.append("classes", classes_frame(self._spark, rows), run_id, metadata)
 
     def append_run(self, row: dict[str, Any]) -> None:
         """Append the row of `runs` that makes a run visible."""
@@ -239,7 +256,7 @@ class OutputTables:
         begun = first.select("run_id").distinct()
         unfinished = begun.join(runs.select("run_id"), "run_id", "left_anti").collect()
         old = sorted(row["run_id"] for row in unfinished if now - run_started(row["run_id"]) > older_than)
-        for name in TABLES[:-1]:
+        for name in _DATA_TABLES:
             if old and self.existing(name) is not None:
                 # run ids hold digits, letters and a hyphen only (see new_run_id and the config's check)
                 listed = ", ".join(f"'{run_id}'" for run_id in old)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spark_ml_audit.kernels.blocks import abreast, wide_blocks
 from spark_ml_audit.kernels.confident_joint import COMPARISON_MARGIN
 from spark_ml_audit.kernels.float_keys import FloatArray, KeyArray, first_key_where, from_keys, one_key
 from spark_ml_audit.kernels.profile import Thresholds
@@ -41,9 +42,9 @@ def confident_cuts(thresholds: Thresholds, dtype: npt.DTypeLike) -> ConfidentCut
 
     A cell confident both ways goes to the larger of p and q, a tie to "absent".
     """
-    size, kind = len(thresholds.present), np.dtype(dtype).type
-    margin = kind(COMPARISON_MARGIN)
-    t1, t0 = thresholds.present.astype(kind), thresholds.absent.astype(kind)
+    size = len(thresholds.present)
+    margin = np.array(COMPARISON_MARGIN, dtype=dtype)
+    t1, t0 = thresholds.present.astype(dtype), thresholds.absent.astype(dtype)
     at = first_key_where(lambda p: p >= t1 - margin, size, dtype)
     beyond = first_key_where(lambda p: ~((1 - p) >= t0 - margin), size, dtype)
     larger = first_key_where(lambda p: p > 1 - p, size, dtype)
@@ -67,7 +68,7 @@ def disagreement_cuts(size: int, dtype: npt.DTypeLike) -> tuple[KeyArray, KeyArr
         First key with p > q + 1e-6 (a tag may be missing), and first key where q >= p + 1e-6 no longer
         holds (below it a tag may be extraneous); shape (size,) each.
     """
-    margin = np.dtype(dtype).type(COMPARISON_MARGIN)
+    margin = np.array(COMPARISON_MARGIN, dtype=dtype)
     missing = first_key_where(lambda p: p > (1 - p) + margin, size, dtype)
     extraneous = first_key_where(lambda p: ~((1 - p) >= p + margin), size, dtype)
     return missing, extraneous
@@ -106,13 +107,17 @@ def flagged_cells(
         missing_rows, missing_cols, extraneous_rows, extraneous_cols; each pair in row, class order.
     """
     num_classes = pred_probs.shape[1]
-    above = np.flatnonzero((pred_probs >= cutoffs.missing).ravel())
+    pred_probs = np.ascontiguousarray(pred_probs)
     given = rows * num_classes + cols
-    if len(given):
-        place = np.minimum(np.searchsorted(given, above), len(given) - 1)
-        above = above[given[place] != above]
-    low = pred_probs[rows, cols] <= cutoffs.extraneous[cols]
-    return above // num_classes, above % num_classes, rows[low], cols[low]
+    high = np.empty(pred_probs.shape, dtype=np.bool_).ravel()
+    limits = abreast(cutoffs.missing)
+    for start, block in wide_blocks(pred_probs):
+        out = high[start : start + block.size].reshape(block.shape)
+        np.greater_equal(block, limits[: block.shape[1]], out=out)
+    high[given] = False
+    missing_rows, missing_cols = np.divmod(np.flatnonzero(high), num_classes)
+    low = pred_probs.ravel()[given] <= cutoffs.extraneous[cols]
+    return missing_rows, missing_cols, rows[low], cols[low]
 
 
 def cut_values(cuts: KeyArray, dtype: npt.DTypeLike) -> FloatArray:

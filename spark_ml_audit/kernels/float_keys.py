@@ -16,7 +16,12 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[Any]
 KeyArray = npt.NDArray[np.int64]
 
-_UNSIGNED = {np.dtype(np.float32): np.uint32, np.dtype(np.float64): np.uint64}
+UNSIGNED: dict[np.dtype[Any], type[np.unsignedinteger[Any]]] = {
+    np.dtype(np.float32): np.uint32,
+    np.dtype(np.float64): np.uint64,
+}
+"""Unsigned integer type of each dtype's bit patterns."""
+
 _MANTISSA_BITS = {np.dtype(np.float32): 23, np.dtype(np.float64): 52}
 
 
@@ -27,14 +32,14 @@ def mantissa_bits(dtype: npt.DTypeLike) -> int:
 
 def to_keys(values: FloatArray) -> KeyArray:
     """Order-preserving int64 keys of non-negative float32 or float64 values (no -0.0), any shape."""
-    unsigned = _UNSIGNED[values.dtype]
+    unsigned = UNSIGNED[values.dtype]
     return np.ascontiguousarray(values).view(unsigned).astype(np.int64)
 
 
 def from_keys(keys: KeyArray, dtype: npt.DTypeLike) -> FloatArray:
     """Inverse of `to_keys`, in `dtype`."""
     target = np.dtype(dtype)
-    return np.asarray(keys).astype(_UNSIGNED[target]).view(target)
+    return np.asarray(keys).astype(UNSIGNED[target]).view(target)
 
 
 def one_key(dtype: npt.DTypeLike) -> int:

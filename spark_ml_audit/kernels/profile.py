@@ -1,4 +1,4 @@
-"""The mergeable per-class profile: counts, fixed-point sums and a histogram of each class's two distributions.
+"""The mergeable profile: counts, fixed-point sums and a histogram of each class's two distributions.
 
 All a class needs (thresholds, confident joint, cut-offs) is a function of two empirical distributions,
 p given y=0 and p given y=1 (algorithm notes, "The key fact"). A profile keeps them at a fixed resolution.
@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spark_ml_audit.kernels.blocks import abreast, sum_abreast, wide_blocks
 from spark_ml_audit.kernels.confident_joint import NEVER_CONFIDENT, THRESHOLD_FLOOR
-from spark_ml_audit.kernels.float_keys import FloatArray, KeyArray, mantissa_bits, one_key, to_keys
+from spark_ml_audit.kernels.float_keys import UNSIGNED, FloatArray, KeyArray, mantissa_bits, one_key, to_keys
 
 IntArray = npt.NDArray[np.int64]
 
@@ -27,12 +28,15 @@ _MAX_OCTAVE_BITS = 8
 _MAX_HISTOGRAM_CELLS = 1 << 21
 
 # Fixed point: a value splits into a multiple of 2**-30 and a rest rounded to a multiple of 2**-60. Sums of
-# either part are exact in float64 for fewer than 2**23 addends, and in int64 for up to 2**33 rows.
+# either part are exact in float64 for up to 2**23 addends, and in int64 for fewer than 2**33 rows.
 _HIGH_BITS = 30
 _LOW_BITS = 60
 _HIGH_MAGIC = 1.5 * 2.0 ** (52 - _HIGH_BITS)
 _LOW_MAGIC = 1.5 * 2.0 ** (52 - _LOW_BITS)
-_CHUNK_CELLS = 1 << 18
+_MAX_ADDENDS = 1 << 23
+
+# Slots of records that are no histogram bins (see `ClassProfile.to_records`).
+_SLOT_COUNT, _SLOT_PRESENT, _SLOT_ABSENT = -1, -2, -3
 
 
 def split_fixed_point(values: npt.NDArray[np.float64]) -> tuple[FloatArray, FloatArray]:
@@ -44,15 +48,13 @@ def split_fixed_point(values: npt.NDArray[np.float64]) -> tuple[FloatArray, Floa
     Returns:
         high: multiples of 2**-30; low: the rest, rounded to multiples of 2**-60.
     """
-    high = (values + _HIGH_MAGIC) - _HIGH_MAGIC
-    low = ((values - high) + _LOW_MAGIC) - _LOW_MAGIC
+    # adding and taking away a large number rounds to its spacing
+    high = values + _HIGH_MAGIC
+    high -= _HIGH_MAGIC
+    low = values - high
+    low += _LOW_MAGIC
+    low -= _LOW_MAGIC
     return high, low
-
-
-def row_chunks(num_rows: int, num_classes: int, cells: int = _CHUNK_CELLS) -> list[slice]:
-    """Slices of rows of about `cells` cells each, so that temporaries stay in cache and bounded."""
-    step = max(1, cells // max(1, num_classes))
-    return [slice(start, min(start + step, num_rows)) for start in range(0, num_rows, step)]
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,13 @@ class ProfileSpec:
         return (_OCTAVES << self.octave_bits) + 2
 
     def bins_of(self, keys: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Bin numbers (same shape) of keys."""
+        """Bin numbers (same shape and integer type) of keys of any integer type."""
         base = keys.dtype.type(self.base)
-        shifted: npt.NDArray[Any] = keys >> keys.dtype.type(self.shift)
-        return np.maximum(shifted, base) - base + (keys != 0)
+        bins: npt.NDArray[Any] = np.right_shift(keys, keys.dtype.type(self.shift))
+        np.maximum(bins, base, out=bins)
+        bins -= base
+        bins += keys != 0
+        return bins
 
     def bin_edges(self) -> KeyArray:
         """Keys of shape (B + 1,): bin b holds ``edges[b] <= key < edges[b + 1]``."""
@@ -155,33 +160,42 @@ class ClassProfile:
             rows: Row of each given tag, ascending.
             cols: Class of each given tag, same length.
         """
-        num_rows, num_classes = pred_probs.shape
-        for chunk in row_chunks(num_rows, num_classes):
-            first, last = np.searchsorted(rows, [chunk.start, chunk.stop])
-            self._add_chunk(pred_probs[chunk], rows[first:last] - chunk.start, cols[first:last])
+        for start in range(0, len(pred_probs), _MAX_ADDENDS):
+            stop = min(start + _MAX_ADDENDS, len(pred_probs))
+            first, last = np.searchsorted(rows, [start, stop])
+            self._add_part(pred_probs[start:stop], rows[first:last] - start, cols[first:last])
 
-    def _add_chunk(self, probs: FloatArray, rows: IntArray, cols: IntArray) -> None:
-        spec, classes, bins = self.spec, self.spec.num_classes, self.spec.num_bins
-        given = probs[rows, cols]
+    def _add_part(self, probs: FloatArray, rows: IntArray, cols: IntArray) -> None:
+        classes, bins = self.spec.num_classes, self.spec.num_bins
+        probs = np.ascontiguousarray(probs)
+        given = probs.ravel()[rows * classes + cols]
         self.num_rows += len(probs)
         self.num_present += np.bincount(cols, minlength=classes)
-
-        keys = np.ascontiguousarray(probs).view(np.uint32 if spec.dtype == "float32" else np.uint64)
-        codes = spec.bins_of(keys).astype(np.intp)
-        codes += np.arange(classes, dtype=np.intp) * bins
-        histogram = np.bincount(codes.ravel(), minlength=classes * bins).reshape(classes, bins)
-        given_codes = cols * bins + spec.bins_of(to_keys(given))
-        given_histogram = np.bincount(given_codes, minlength=classes * bins).reshape(classes, bins)
-        self.present_histogram += given_histogram
-        self.absent_histogram += histogram - given_histogram
-
-        # Where not given = everywhere minus where given: exact, since every part is an integer.
-        for scale_index, part in enumerate(split_fixed_point((1 - probs).astype(np.float64))):
-            self.absent_sum[scale_index] += _to_units(part.sum(axis=0), scale_index)
-        for scale_index, part in enumerate(split_fixed_point((1 - given).astype(np.float64))):
-            self.absent_sum[scale_index] -= _class_sums(part, cols, classes, scale_index)
         for scale_index, part in enumerate(split_fixed_point(given.astype(np.float64))):
             self.present_sum[scale_index] += _class_sums(part, cols, classes, scale_index)
+
+        # Where not given = everywhere minus where given: exact, since every part is an integer.
+        self._add_everywhere(probs)
+        for scale_index, part in enumerate(_split_complement(given)):
+            self.absent_sum[scale_index] -= _class_sums(part, cols, classes, scale_index)
+        codes = cols * bins + self.spec.bins_of(to_keys(given))
+        np.add.at(self.present_histogram.reshape(-1), codes, 1)
+        np.subtract.at(self.absent_histogram.reshape(-1), codes, 1)
+
+    def _add_everywhere(self, probs: FloatArray) -> None:
+        """Add all cells, given or not, to the absent side."""
+        spec, classes = self.spec, self.spec.num_classes
+        unsigned = UNSIGNED[np.dtype(spec.dtype)]
+        offsets = abreast(np.arange(classes, dtype=unsigned) * unsigned(spec.num_bins))
+        histogram = self.absent_histogram.reshape(-1)
+        for _, block in wide_blocks(probs):
+            codes = spec.bins_of(block.view(unsigned))
+            codes += offsets[: block.shape[1]]
+            # unlike bincount this makes no second histogram, which may be larger than the block
+            np.add.at(histogram, codes.ravel().astype(np.intp), 1)
+            for scale_index, part in enumerate(_split_complement(block)):
+                sums = sum_abreast(np.add.reduce(part, axis=0, dtype=np.float64), classes, np.float64)
+                self.absent_sum[scale_index] += _to_units(sums, scale_index)
 
     def merge(self, other: ClassProfile) -> ClassProfile:
         """The profile of both sets of rows together; order and grouping do not matter.
@@ -249,11 +263,18 @@ class ClassProfile:
         return profile
 
 
-_SLOT_COUNT, _SLOT_PRESENT, _SLOT_ABSENT = -1, -2, -3
+def _split_complement(probs: FloatArray) -> tuple[FloatArray, ...]:
+    """Parts, as of `split_fixed_point`, of q = 1 - p as rounded in the dtype; without the low part if 0."""
+    complement = np.subtract(1, probs)
+    if complement.dtype == np.float32:
+        # A float32 q is a multiple of 2**-24: below 1/2 because p is one, from there on by its own spacing.
+        return (complement,)
+    return split_fixed_point(complement)
 
 
 def _to_units(sums: FloatArray, scale_index: int) -> IntArray:
-    return np.ldexp(sums, (_HIGH_BITS, _LOW_BITS)[scale_index]).astype(np.int64)
+    units: FloatArray = np.ldexp(sums, (_HIGH_BITS, _LOW_BITS)[scale_index])
+    return units.astype(np.int64)
 
 
 def _class_sums(part: FloatArray, cols: IntArray, num_classes: int, scale_index: int) -> IntArray:
@@ -266,5 +287,5 @@ def _means(sums: IntArray, counts: IntArray, dtype: np.dtype[Any]) -> npt.NDArra
         units = (int(sums[0, k]) << (_LOW_BITS - _HIGH_BITS)) + int(sums[1, k])
         # int / int is the correctly rounded float64 quotient, so the mean has one value, always
         means[k] = units / (int(counts[k]) << _LOW_BITS)
-    rounded = np.maximum(means.astype(dtype), dtype.type(THRESHOLD_FLOOR))
+    rounded: FloatArray = np.maximum(means.astype(dtype), np.array(THRESHOLD_FLOOR, dtype=dtype))
     return rounded.astype(np.float64)

@@ -9,9 +9,7 @@ number of classes, never by rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +23,10 @@ from spark_ml_audit.kernels.cutoffs import (
     disagreement_cuts,
     last_values_below,
 )
-from spark_ml_audit.kernels.float_keys import FloatArray, KeyArray, from_keys, to_keys
-from spark_ml_audit.kernels.profile import ClassProfile, IntArray, ProfileSpec, Thresholds, row_chunks
+from spark_ml_audit.kernels.float_keys import KeyArray, from_keys
+from spark_ml_audit.kernels.profile import ClassProfile, IntArray, ProfileSpec, Thresholds
 from spark_ml_audit.kernels.pruning import RANK_FILTERS, flag_counts
-
-ABSENT, PRESENT = 0, 1
+from spark_ml_audit.kernels.resolve_counts import ABSENT, PRESENT, Records, ResolveRequest
 
 # Distinct values (or groups of values) that all windows of one pass may report together.
 _TOTAL_GROUPS = 1 << 18
@@ -54,109 +51,6 @@ class PruneOptions:
     min_examples_per_class: int = 1
     num_to_remove_per_class: tuple[int, ...] | None = None
     num_to_add_per_class: tuple[int, ...] | None = None
-
-
-@dataclass(frozen=True)
-class ResolveRequest:
-    """What one pass over the rows has to count.
-
-    Attributes:
-        dtype: The probabilities' dtype name.
-        cuts: Keys of shape (C, K): count the cells below each, by side. C = 0 once they are known.
-        low: First key of each window, shape (2, K): side (absent, present) by class.
-        high: First key past each window; ``low == high`` asks nothing.
-        shift: Keys of a window are grouped by ``(key - low) >> shift``.
-    """
-
-    dtype: str
-    cuts: KeyArray
-    low: KeyArray
-    high: KeyArray
-    shift: IntArray
-
-
-Records = dict[str, npt.NDArray[Any]]
-
-
-def count_batch(
-    request: ResolveRequest, pred_probs: FloatArray, rows: IntArray, cols: IntArray
-) -> Iterable[Records]:
-    """Answer a request for one batch: columns class_index, slot, a, b that add up over batches.
-
-    Windows report ``class_index = side * K + class``, ``slot = group`` and ``a = cells``; cut j reports
-    ``class_index = class``, ``slot = -1 - j``, ``a`` = cells not given, ``b`` = cells given below the cut.
-
-    Args:
-        request: From `Resolver.request`.
-        pred_probs: Shape (n, K) of the request's dtype.
-        rows: Row of each given tag, ascending; cols: its class.
-        cols: See rows.
-    """
-    num_rows, num_classes = pred_probs.shape
-    cut_floats = [cut_values(cut, request.dtype) for cut in request.cuts]
-    below = np.zeros((2, len(cut_floats), num_classes), dtype=np.int64)
-    found: list[tuple[IntArray, IntArray]] = []
-    low, high = (cut_values(edge, request.dtype) for edge in (request.low, request.high))
-    asks_absent = bool((request.low[ABSENT] < request.high[ABSENT]).any())
-    for chunk in row_chunks(num_rows, num_classes):
-        probs = pred_probs[chunk]
-        first, last = np.searchsorted(rows, [chunk.start, chunk.stop])
-        given_rows, given_cols = rows[first:last] - chunk.start, cols[first:last]
-        given = probs[given_rows, given_cols]
-        for j, cut in enumerate(cut_floats):
-            present = np.bincount(given_cols[given < cut[given_cols]], minlength=num_classes)
-            below[PRESENT, j] += present
-            below[ABSENT, j] += np.count_nonzero(probs < cut, axis=0) - present
-        if asks_absent:
-            inside = np.flatnonzero(((probs >= low[ABSENT]) & (probs < high[ABSENT])).ravel())
-            codes = given_rows * num_classes + given_cols
-            if len(codes) and len(inside):
-                place = np.minimum(np.searchsorted(codes, inside), len(codes) - 1)
-                inside = inside[codes[place] != inside]
-            columns = inside % num_classes
-            keys = to_keys(probs.ravel()[inside])
-            found.append(_group(request, ABSENT, columns, keys, num_classes))
-        hit = (given >= low[PRESENT][given_cols]) & (given < high[PRESENT][given_cols])
-        found.append(_group(request, PRESENT, given_cols[hit], to_keys(given[hit]), num_classes))
-    for j in range(len(cut_floats)):
-        yield {
-            "class_index": np.arange(num_classes, dtype=np.int32),
-            "slot": np.full(num_classes, -1 - j, dtype=np.int64),
-            "a": below[ABSENT, j],
-            "b": below[PRESENT, j],
-        }
-    index, slot = (np.concatenate([part[i] for part in found]) for i in (0, 1))
-    yield sum_records(
-        {
-            "class_index": index,
-            "slot": slot,
-            "a": np.ones(len(index), np.int64),
-            "b": np.zeros(len(index), np.int64),
-        }
-    )
-
-
-def _group(
-    request: ResolveRequest, side: int, columns: IntArray, keys: KeyArray, num_classes: int
-) -> tuple[IntArray, IntArray]:
-    groups = (keys - request.low[side, columns]) >> request.shift[side, columns]
-    return columns + side * num_classes, groups
-
-
-def sum_records(records: Records) -> Records:
-    """Add up records with equal (class_index, slot)."""
-    index, slot = records["class_index"], records["slot"]
-    if not len(index):
-        return {**records, "class_index": index.astype(np.int32)}
-    order = np.lexsort((slot, index))
-    index, slot = index[order], slot[order]
-    starts = np.flatnonzero(np.r_[True, (np.diff(index) != 0) | (np.diff(slot) != 0)])
-    return {
-        "class_index": index[starts].astype(np.int32),
-        "slot": slot[starts].astype(np.int64),
-        "a": np.add.reduceat(records["a"][order], starts),
-        "b": np.add.reduceat(records["b"][order], starts),
-    }
 
 
 @dataclass(frozen=True)
@@ -217,7 +111,11 @@ class Resolver:
         self._side_counts = np.stack([profile.num_absent, profile.num_present])
         self._histograms = (profile.absent_histogram, profile.present_histogram)
         self._cumulative = [np.cumsum(histogram, axis=1) for histogram in self._histograms]
-        self._cuts = np.stack([self._confident.present, self._confident.absent, *self._effective_tail_cuts()])
+        # Where the confident guesses change, then from where on tags may be missing; and among the given:
+        # below where tags may be extraneous.
+        self._tail_missing, self._tail_extraneous = self._effective_tail_cuts()
+        self._cuts = np.stack([self._confident.present, self._confident.absent, self._tail_missing])
+        self._given_cuts = self._tail_extraneous[np.newaxis]
         self._below: IntArray | None = None
         self._joint: IntArray = np.zeros((size, 2, 2), dtype=np.int64)
         self._rank: IntArray = np.zeros((2, size), dtype=np.int64)
@@ -238,12 +136,21 @@ class Resolver:
         waiting = (self._window[0] < self._window[1]).any()
         if self._below is not None and not waiting:
             return None
-        cuts = self._cuts if self._below is None else self._cuts[:0]
-        return ResolveRequest(self._spec.dtype, cuts, *self._window, shift=self._shifts())
+        asks_cuts = slice(None if self._below is None else 0)
+        low, high = self._window
+        return ResolveRequest(
+            dtype=self._spec.dtype,
+            cuts=self._cuts[asks_cuts],
+            given_cuts=self._given_cuts[asks_cuts],
+            low=low,
+            high=high,
+            shift=self._shifts(),
+        )
 
     def _shifts(self) -> IntArray:
-        width = self._window[1] - self._window[0]
-        shifts = np.zeros_like(width)
+        """Groups per window stay within budget; few cells cannot make many groups and are not grouped."""
+        width: IntArray = self._window[1] - self._window[0]
+        shifts: IntArray = np.zeros_like(width)
         crowded = self._window_count > self._groups
         while True:
             wide = crowded & ((np.maximum(width - 1, 0) >> shifts) + 1 > self._groups)
@@ -263,24 +170,32 @@ class Resolver:
         if self._options.filter_by not in RANK_FILTERS:
             return
         low, high = self._rank_bounds()
-        guess = self._ranks(self._raw_joint(self._interpolated(0), self._interpolated(1)))[0]
+        guess, _ = self._ranks(self._raw_joint(self._interpolated(0), self._interpolated(1)))
+        reach = self._groups // 2
         for side in (ABSENT, PRESENT):
-            for k in np.flatnonzero((high[side] > 0) & (self._side_counts[side] > 0)):
-                first, last = self._positions(side, k, low[side, k], high[side, k])
-                middle = self._positions(side, k, guess[side, k], guess[side, k])[0]
-                reach = self._groups // 2
-                first, last = max(first, min(middle - reach, last)), min(last, max(middle + reach, first))
-                self._open_bins(side, int(k), first, last)
+            for k in np.flatnonzero((high[side] > 0) & (self._side_counts[side] > 0)).tolist():
+                first, last = self._positions(side, k, int(low[side, k]), int(high[side, k]))
+                middle, _ = self._positions(side, k, int(guess[side, k]), int(guess[side, k]))
+                # a wide range is not worth listing: try around the guess, and ask again if it was wrong
+                near_first = max(first, min(middle - reach, last))
+                near_last = min(last, max(middle + reach, first))
+                self._open_bins(side, k, near_first, near_last)
 
     def _positions(self, side: int, k: int, low_rank: int, high_rank: int) -> tuple[int, int]:
         """Ascending 0-based positions that ranks low..high (1-based, from the suspicious end) stand for."""
         count = int(self._side_counts[side, k])
-        low_rank, high_rank = (min(max(int(rank), 1), count) for rank in (low_rank, high_rank))
+        low_rank, high_rank = (min(max(rank, 1), count) for rank in (low_rank, high_rank))
         return (count - high_rank, count - low_rank) if side == ABSENT else (low_rank - 1, high_rank - 1)
 
+    def _bins_around(self, side: int, k: int, first: int, last: int) -> tuple[int, int]:
+        """Bins that hold the cells at two ascending positions."""
+        start, stop = np.searchsorted(self._cumulative[side][k], [first, last], side="right")
+        return int(start), int(stop)
+
     def _open_bins(self, side: int, k: int, first: int, last: int) -> None:
+        """Ask for the bins between two ascending positions."""
         cumulative = self._cumulative[side][k]
-        start, stop = np.searchsorted(cumulative, [first, last], side="right")
+        start, stop = self._bins_around(side, k, first, last)
         self._window[:, side, k] = self._edges[start], self._edges[stop + 1]
         below = int(cumulative[start - 1]) if start else 0
         self._window_below[side, k] = below
@@ -304,6 +219,11 @@ class Resolver:
     def _interpolated(self, cut_index: int) -> IntArray:
         before, inside, share = self._cut_bin(cut_index)
         return before + np.rint(inside * share).astype(np.int64)
+
+    def _below_bounds(self, cut_index: int) -> tuple[IntArray, IntArray]:
+        """Fewest and most cells below a cut that the histogram allows, shape (2, K) each."""
+        before, inside, share = self._cut_bin(cut_index)
+        return before + np.where(share < 1, 0, inside), before + np.where(share > 0, inside, 0)
 
     def _raw_joint(self, below_present_cut: IntArray, below_absent_cut: IntArray) -> IntArray:
         guessed_present = self._side_counts - below_present_cut
@@ -334,22 +254,14 @@ class Resolver:
         More cells guessed against their tag and fewer guessed with it raise a rank, and the two sides
         of a class do not touch each other.
         """
-        before_p, inside_p, share_p = self._cut_bin(0)
-        before_q, inside_q, share_q = self._cut_bin(1)
-        unknown_p, unknown_q = inside_p * (share_p > 0), inside_q * (share_q > 0)
-        unknown_p, unknown_q = (
-            np.where(share_p < 1, unknown_p, inside_p),
-            np.where(share_q < 1, unknown_q, inside_q),
-        )
-        least_p = before_p + np.where(share_p < 1, 0, inside_p)
-        least_q = before_q + np.where(share_q < 1, 0, inside_q)
-        most_p, most_q = before_p + unknown_p, before_q + unknown_q
-        few = self._raw_joint(np.stack([most_p[0], least_p[1]]), np.stack([most_q[0], least_q[1]]))
-        many = self._raw_joint(np.stack([least_p[0], most_p[1]]), np.stack([least_q[0], most_q[1]]))
-        low, high = self._ranks(few)[0], self._ranks(many)[0]
-        certain = np.broadcast_to(
-            (most_p == least_p).all(axis=0) & (most_q == least_q).all(axis=0), low.shape
-        )
+        least, most = zip(self._below_bounds(0), self._below_bounds(1), strict=True)
+        # Without the tag "present" is the guess against it, with the tag "absent"; fewer cells below the
+        # first cut are more guesses "present", more cells below the second more guesses "absent".
+        fewest = self._raw_joint(*(np.stack([most[c][ABSENT], least[c][PRESENT]]) for c in (0, 1)))
+        most_flagged = self._raw_joint(*(np.stack([least[c][ABSENT], most[c][PRESENT]]) for c in (0, 1)))
+        low, high = self._ranks(fewest)[0], self._ranks(most_flagged)[0]
+        certain = np.logical_and(*(least[c] == most[c] for c in (0, 1))).all(axis=0)
+        # the joint rounds twice, each time by up to one
         slack = np.where(certain, 0, 2)
         return np.maximum(np.minimum(low, high) - slack, 0), np.maximum(low, high) + slack
 
@@ -375,7 +287,8 @@ class Resolver:
             self._narrow(side, k, slot[part], cells[part], int(request.shift[side, k]))
 
     def _read_cuts(self, records: Records) -> IntArray:
-        below = np.zeros((2, len(self._cuts), self._spec.num_classes), dtype=np.int64)
+        num_cuts = len(self._cuts) + len(self._given_cuts)
+        below = np.zeros((2, num_cuts, self._spec.num_classes), dtype=np.int64)
         chosen = records["slot"] < 0
         cut, k = -1 - records["slot"][chosen], records["class_index"][chosen]
         below[ABSENT, cut, k] = records["a"][chosen]
@@ -398,11 +311,8 @@ class Resolver:
         below = int(cumulative[at] - cells[at])
         start = low + (int(groups[at]) << shift)
         if shift == 0:
-            self._found[side, k], self._found_below[side, k], self._found_at[side, k] = (
-                start,
-                below,
-                cells[at],
-            )
+            self._found[side, k] = start
+            self._found_below[side, k], self._found_at[side, k] = below, cells[at]
             return
         self._window[:, side, k] = start, start + (1 << shift)
         self._window_below[side, k], self._window_count[side, k] = below, cells[at]
@@ -414,36 +324,31 @@ class Resolver:
         """The exact result; only once `request` is None."""
         if self.request is not None or self._below is None:
             raise ValueError("rows still have to be counted")
-        dtype, size = self._spec.dtype, self._spec.num_classes
-        never = np.iinfo(np.int64).max
-        tail_missing, tail_extraneous = self._effective_tail_cuts()
-        at_tail = self._side_counts[ABSENT] - self._below[ABSENT, 2], self._below[PRESENT, 3]
+        dtype = self._spec.dtype
+        missing_cut, extraneous_cut = self._tail_missing, self._tail_extraneous
+        num_missing = self._side_counts[ABSENT] - self._below[ABSENT, 2]
+        num_extraneous = self._below[PRESENT, 3]
         if self._options.filter_by in RANK_FILTERS:
+            # the stricter of the rank's cut and the disagreement rule, and its count
             found = self._found >= 0
-            missing_cut = np.where(found[ABSENT], np.maximum(self._found[ABSENT], tail_missing), never)
-            extraneous_cut = np.where(
-                found[PRESENT], np.minimum(self._found[PRESENT] + 1, tail_extraneous), 0
-            )
+            at_missing, at_extraneous = self._found[ABSENT], self._found[PRESENT]
             num_missing = np.where(
-                self._found[ABSENT] >= tail_missing,
-                self._side_counts[ABSENT] - self._found_below[ABSENT],
-                at_tail[0],
+                at_missing >= missing_cut, self._side_counts[ABSENT] - self._found_below[ABSENT], num_missing
             )
             num_extraneous = np.where(
-                self._found[PRESENT] < tail_extraneous,
+                at_extraneous < extraneous_cut,
                 self._found_below[PRESENT] + self._found_at[PRESENT],
-                at_tail[1],
+                num_extraneous,
             )
-            num_missing, num_extraneous = (
-                np.where(found[0], num_missing, 0),
-                np.where(found[1], num_extraneous, 0),
-            )
+            num_missing = np.where(found[ABSENT], num_missing, 0)
+            num_extraneous = np.where(found[PRESENT], num_extraneous, 0)
+            never = np.iinfo(np.int64).max
+            missing_cut = np.where(found[ABSENT], np.maximum(at_missing, missing_cut), never)
+            extraneous_cut = np.where(found[PRESENT], np.minimum(at_extraneous + 1, extraneous_cut), 0)
             values = from_keys(np.maximum(self._found, 0), dtype).astype(np.float64)
             cutoff_missing, cutoff_extraneous = np.where(found, values, np.nan)
         else:
-            missing_cut, extraneous_cut = tail_missing, tail_extraneous
-            num_missing, num_extraneous = at_tail
-            cutoff_missing, cutoff_extraneous = self._fixed_cutoffs(size, dtype)
+            cutoff_missing, cutoff_extraneous = self._fixed_cutoffs()
         return Resolution(
             thresholds=self._thresholds,
             num_given=self._profile.num_present,
@@ -455,9 +360,8 @@ class Resolver:
             cutoffs=Cutoffs(dtype, cut_values(missing_cut, dtype), last_values_below(extraneous_cut, dtype)),
         )
 
-    def _fixed_cutoffs(
-        self, size: int, dtype: str
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _fixed_cutoffs(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        dtype, size = self._spec.dtype, self._spec.num_classes
         if self._options.filter_by == "predicted_neq_given":
             return np.zeros(size), np.ones(size)
         missing = cut_values(self._confident.at_threshold, dtype).astype(np.float64)
@@ -470,9 +374,9 @@ class Resolver:
         low_rank, high_rank = self._rank_bounds()
         values = np.full((2, 2, size), np.nan)
         for side in (ABSENT, PRESENT):
-            for k in np.flatnonzero((high_rank[side] > 0) & (self._side_counts[side] > 0)):
-                first, last = self._positions(side, int(k), low_rank[side, k], high_rank[side, k])
-                start, stop = np.searchsorted(self._cumulative[side][k], [first, last], side="right")
+            for k in np.flatnonzero((high_rank[side] > 0) & (self._side_counts[side] > 0)).tolist():
+                ranks = int(low_rank[side, k]), int(high_rank[side, k])
+                start, stop = self._bins_around(side, k, *self._positions(side, k, *ranks))
                 edges = np.array([self._edges[start], self._edges[stop + 1] - 1])
                 values[side, :, k] = from_keys(edges, dtype)
         return CutoffBounds(values[0, 0], values[0, 1], values[1, 0], values[1, 1])

@@ -140,9 +140,14 @@ def apply_rules(pred_probs: FloatArray, rows: IntArray, cols: IntArray, rules: A
 def _surest_first(
     pairs: tuple[IntArray, IntArray], cells: FloatArray
 ) -> tuple[tuple[IntArray, IntArray], npt.NDArray[np.float64]]:
+    """Order pairs, given in row and class order, by score within each row."""
     rows, cols = pairs
     scores = cells[rows, cols].astype(np.float64)
-    order = np.lexsort((cols, scores, rows))
+    # most rows with a flag have one: only the others need sorting
+    repeats = rows[1:] == rows[:-1]
+    among = np.flatnonzero(np.append(repeats, False) | np.append(False, repeats))
+    order = np.arange(len(rows))
+    order[among] = among[np.lexsort((scores[among], rows[among]))]
     return (rows[order], cols[order]), scores[order]
 
 
@@ -155,7 +160,9 @@ def _suggest(
     if not len(missing[0]) and not len(extraneous[0]):
         return given
     codes = given[0] * num_classes + given[1]
-    removed = extraneous[0] * num_classes + extraneous[1]
-    kept = codes[~np.isin(codes, removed)] if len(removed) else codes
-    codes = np.sort(np.concatenate([kept, missing[0] * num_classes + missing[1]]))
-    return codes // num_classes, codes % num_classes
+    kept = np.ones(len(codes), dtype=np.bool_)
+    kept[np.searchsorted(codes, extraneous[0] * num_classes + extraneous[1])] = False
+    added = np.sort(missing[0] * num_classes + missing[1])
+    at = np.searchsorted(codes[kept], added)
+    added_rows, added_cols = np.divmod(added, num_classes)
+    return np.insert(given[0][kept], at, added_rows), np.insert(given[1][kept], at, added_cols)

@@ -147,7 +147,7 @@ def load_mlflow() -> None:
         ImportError: MLflow is not installed, or not whole.
     """
     with _import_environment.held():
-        import mlflow  # noqa: F401, PLC0415 - seconds of import, wanted only here
+        import mlflow
 
 
 @contextmanager
@@ -178,7 +178,7 @@ def run_bounded(work: Callable[[Patience], T], seconds: float) -> T:
     def body() -> None:
         try:
             outcome.put((work(patience), None))
-        except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
+        except BaseException as error:
             outcome.put((None, error))
 
     # Credentials and workspace of the caller may live in context variables.

@@ -26,7 +26,7 @@ def prepare_template() -> None:
     Raises:
         Exception: Whatever MLflow raises when it cannot make a store.
     """
-    import mlflow  # noqa: PLC0415 - seconds of import, wanted only here
+    import mlflow
 
     with _template_lock:
         if _template:

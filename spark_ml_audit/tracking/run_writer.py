@@ -52,7 +52,7 @@ class RunWriter:
 
     def params(self, params: Mapping[str, Any]) -> None:
         """Record the config as parameters."""
-        from mlflow.entities import Param  # noqa: PLC0415 - seconds of import, wanted only here
+        from mlflow.entities import Param
 
         entities = [Param(name, value) for name, value in pl.clean_params(params).items()]
         for batch in _batches(entities, _PARAMS_PER_REQUEST):
@@ -60,7 +60,7 @@ class RunWriter:
 
     def metrics(self, metrics: Mapping[str, float]) -> None:
         """Record metrics."""
-        from mlflow.entities import Metric  # noqa: PLC0415 - see params
+        from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         entities = [Metric(name, value, now, 0) for name, value in metrics.items()]
@@ -69,7 +69,7 @@ class RunWriter:
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Set tags of the run."""
-        from mlflow.entities import RunTag  # noqa: PLC0415 - see params
+        from mlflow.entities import RunTag
 
         entities = [RunTag(name, value) for name, value in tags.items()]
         for batch in _batches(entities, _TAGS_PER_REQUEST):
@@ -103,8 +103,8 @@ class RunWriter:
             self._report(doing, error)
 
     def _log_source(self, source: pl.SourceRef) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415 - see params
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.exceptions import MlflowException
 
         dataset = Dataset(**pl.dataset_fields(source))
         inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "audit")])]

@@ -155,7 +155,7 @@ class AuditTracker:
                     self._connect()
                 else:
                     prepare_template()
-        except Exception:  # noqa: BLE001, S110 - the same failure is reported when the run is opened
+        except Exception:
             pass
 
     def _bounded(self, doing: str, work: Callable[[Patience], None], seconds: float) -> None:
@@ -169,7 +169,7 @@ class AuditTracker:
             self._prefetch.join(timeout=_LOCAL_BUDGET)
         try:
             load_mlflow()
-        except Exception as error:  # noqa: BLE001 - a broken installation must not fail the audit
+        except Exception as error:
             self._give_up(f"MLflow cannot be imported, so the run is not recorded there: {self._said(error)}")
             return
         try:
@@ -179,7 +179,7 @@ class AuditTracker:
                 f"MLflow at {self.destination.shown} did not answer within {seconds:.0f} s ({doing}); "
                 f"nothing more is sent there."
             )
-        except Exception as error:  # noqa: BLE001 - tracking is best effort by contract
+        except Exception as error:
             self._report(doing, error)
 
     def _give_up(self, sentence: str) -> None:
@@ -200,7 +200,7 @@ class AuditTracker:
     # ---- what is sent (in the worker thread) ------------------------------------------------------
 
     def _connect(self) -> MlflowClient:
-        import mlflow  # noqa: PLC0415 - seconds of import, wanted only here
+        import mlflow
 
         if self._client is None:
             if (file := self.destination.sqlite_file) is not None:
@@ -258,7 +258,7 @@ class AuditTracker:
         writer.finish("FAILED")
 
     def _experiment_id(self, client: MlflowClient) -> str:
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - see load_mlflow
+        from mlflow.exceptions import MlflowException
 
         found = client.get_experiment_by_name(self._experiment)
         if found is None:

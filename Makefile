@@ -1,0 +1,54 @@
+# `make demo` and `make test` set up all they need on a machine with Python 3.10+ and Java 17.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_OUTPUT ?= demo-audit
+UV_VERSION := 0.13.9
+
+.PHONY: help demo test check lint types imports deps lock bench clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "spark-ml-audit needs Python 3.10 or newer; found %d.%d. Call make PYTHON=python3.11." % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.installed ## Install everything into .venv
+	@$(BIN)/python -m spark_ml_audit.java_check
+
+demo: setup ## Audit the shipped real data, start to end
+	$(BIN)/spark-ml-audit demo --output $(DEMO_OUTPUT)
+
+test: setup check ## Lint, types, import rules and all tests
+	$(BIN)/python -m pytest
+
+check: lint types imports deps ## All checks but the tests
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+imports: $(VENV)/.installed
+	$(BIN)/lint-imports
+
+deps: $(VENV)/.installed
+	$(BIN)/deptry .
+
+bench: setup ## Speed and memory next to cleanlab and to the floor (minutes)
+	$(BIN)/python -m tests.benchmarks --rows 1000000 --classes 50
+
+lock: ## Resolve requirements.lock anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --extra local --group dev --group build -o requirements.lock pyproject.toml
+
+clean: ## Remove what the targets above made
+	rm -rf $(VENV) $(DEMO_OUTPUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse

@@ -1,0 +1,291 @@
+"""`audit` for Python: the same audit as the command line's, on a DataFrame or a table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from spark_ml_audit import __version__
+from spark_ml_audit.config.base import digest
+from spark_ml_audit.config.method import MethodConfig
+from spark_ml_audit.config.sections import OutputConfig
+from spark_ml_audit.config.source import ColumnsConfig, SourceConfig
+from spark_ml_audit.delivery import delivery_of, warnings_of
+from spark_ml_audit.engine.columns import quote
+from spark_ml_audit.engine.computation import Computation, compute
+from spark_ml_audit.engine.ingest import examine
+from spark_ml_audit.engine.outputs import (
+    examples_frame,
+    issue_scores_frame,
+    quarantine_frame,
+    tag_issues_frame,
+)
+from spark_ml_audit.engine.ranking import RankPlan, plan_ranks
+from spark_ml_audit.engine.session import session_for
+from spark_ml_audit.errors import ConfigError, DeliveryError
+from spark_ml_audit.io.source import OpenSource, open_source
+from spark_ml_audit.io.tables import OutputTables, classes_frame, new_run_id
+from spark_ml_audit.progress import Progress
+from spark_ml_audit.results import Counts
+from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
+from spark_ml_audit.writing import counts_of, run_row, write_tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_IN_MEMORY = "DataFrame"
+
+
+def audit(
+    data: DataFrame | str | os.PathLike[str],
+    *,
+    id: str = "id",
+    labels: str | Sequence[str] = "labels",
+    pred_probs: str | Sequence[str] = "pred_probs",
+    classes: Sequence[str] | str | None = None,
+    labels_format: str = "auto",
+    labels_delimiter: str = ",",
+    pred_probs_format: str = "auto",
+    version: int | str | None = None,
+    spark: SparkSession | None = None,
+    progress: Progress | None = None,
+    **method: Any,
+) -> AuditResult:
+    """Find missing and extraneous tags by multi-label confident learning.
+
+    The class-sized passes run at once; the row-sized results are lazy DataFrames. `data` is read several
+    times, so a DataFrame must give the same rows each time (no random sampling upstream).
+
+    Args:
+        data: DataFrame, or path or name of a Delta table.
+        id: Column that names a row: string, integral, date or binary.
+        labels: Column of the given tags, or one column per tag.
+        pred_probs: Column of the K out-of-sample probabilities, or one column per tag.
+        classes: Tag names in probability order, or a file with one per line; found in the data if None.
+        labels_format: auto, names, indices, multi_hot, delimited or columns.
+        labels_delimiter: What stands between tags in a delimited text.
+        pred_probs_format: auto, array, vector, columns or map.
+        version: Delta version or timestamp to read, for a path or table.
+        spark: Session to use; the DataFrame's, the active or a new local one by default.
+        progress: Shows stages; silent by default.
+        **method: Options of the config's `audit` section, such as filter_by, alpha or frac_noise.
+
+    Returns:
+        The result: `examples`, `tag_issues`, `classes`, `quarantine`, `summary`, `write`, `log`.
+
+    Raises:
+        ConfigError: An option is unknown or does not fit.
+        InputError: The data cannot be audited as they are.
+    """
+    columns = {
+        "id": id,
+        "labels": labels,
+        "pred_probs": pred_probs,
+        "classes": classes,
+        "labels_format": labels_format,
+        "labels_delimiter": labels_delimiter,
+        "pred_probs_format": pred_probs_format,
+    }
+    options = MethodConfig.from_arguments(**method)
+    shown = progress or Progress(quiet=True)
+    if isinstance(data, (str, os.PathLike)):
+        place = _place(data)
+        source_config = SourceConfig.from_arguments(**columns, **place, version=version)
+        opened = open_source(session_for(spark), source_config)
+        described: ColumnsConfig = source_config
+    else:
+        described = ColumnsConfig.from_arguments(**columns)
+        opened = OpenSource(data, _IN_MEMORY, None)
+    ingest = examine(opened.frame, described, opened.properties)
+    return AuditResult(compute(ingest, options, shown), opened, described, options, shown)
+
+
+def _place(data: str | os.PathLike[str]) -> dict[str, str]:
+    text = os.fspath(data)
+    is_path = isinstance(data, Path) or os.sep in text or "://" in text or Path(text).exists()
+    return {"path": text} if is_path else {"table": text}
+
+
+class AuditResult:
+    """A finished audit of a DataFrame or table.
+
+    Attributes:
+        run_id: Id that the rows of all frames carry.
+        started_at: When the audit was asked for, UTC.
+    """
+
+    def __init__(
+        self,
+        computation: Computation,
+        source: OpenSource,
+        columns: ColumnsConfig,
+        method: MethodConfig,
+        progress: Progress,
+    ) -> None:
+        self.started_at = datetime.now(timezone.utc)
+        self.run_id = new_run_id(self.started_at)
+        self._computation = computation
+        self._source = source
+        self._columns = columns
+        self._method = method
+        self._progress = progress
+        self._mlflow_run_id: str | None = None
+        self._locations: Mapping[str, str] = {}
+
+    @property
+    def _spark(self) -> SparkSession:
+        return self._source.frame.sparkSession
+
+    def _with_run_id(self, frame: DataFrame) -> DataFrame:
+        return frame.select(
+            F.lit(self.run_id).alias("run_id"), *[F.col(quote(name)) for name in frame.columns]
+        )
+
+    @cached_property
+    def _ranks(self) -> RankPlan:
+        computation = self._computation
+        return plan_ranks(issue_scores_frame(computation.ingest, computation.rules), computation.num_audited)
+
+    @cached_property
+    def examples(self) -> DataFrame:
+        """One row per audited row: score, issue, tags given, suggested, missing, extraneous, rank."""
+        computation = self._computation
+        return self._with_run_id(examples_frame(computation.ingest, computation.rules, self._ranks))
+
+    @cached_property
+    def tag_issues(self) -> DataFrame:
+        """One row per flagged cell."""
+        return self._with_run_id(tag_issues_frame(self._computation.ingest, self._computation.rules))
+
+    @cached_property
+    def classes(self) -> DataFrame:
+        """One row per class: thresholds, joint, cut-offs, counts, noise."""
+        return self._with_run_id(classes_frame(self._spark, self._computation.classes))
+
+    @cached_property
+    def quarantine(self) -> DataFrame:
+        """One row per rejected row, with the reason."""
+        return self._with_run_id(quarantine_frame(self._computation.ingest))
+
+    @cached_property
+    def summary(self) -> Counts:
+        """Counts and health."""
+        return counts_of(self._computation, self._ranks)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences on what a reader should know."""
+        return warnings_of(self._computation, self.summary)
+
+    def _config_json(self) -> str:
+        return json.dumps({"source": self._columns.to_mapping(), "audit": self._method.to_mapping()})
+
+    def write(
+        self,
+        path: str | None = None,
+        *,
+        schema: str | None = None,
+        prefix: str = "",
+        run_id: str | None = None,
+    ) -> dict[str, str]:
+        """Commit this audit as a run of an output: the five Delta tables.
+
+        Args:
+            path: Folder of the output; or
+            schema: catalog.schema of the output.
+            prefix: Put before table names in a schema.
+            run_id: Id of the run; this result's own by default. Writing a finished run again changes nothing.
+
+        Returns:
+            Table name -> path or table.
+
+        Raises:
+            ConfigError: Not exactly one of path and schema, or an output that belongs to another id column.
+        """
+        values = {"path": path, "schema": schema, "prefix": prefix, "run_id": run_id or self.run_id}
+        tables = OutputTables(self._spark, OutputConfig.parse(values, "output"))
+        id_name = self._computation.ingest.layout.id
+        tables.check_id(id_name, self._source.frame.schema[id_name].dataType)
+        run = run_id or self.run_id
+        if tables.finished_run(run) is None:
+            fingerprint = digest({"config": self._config_json()})
+            first = tables.first_try(run) if run_id is not None else None
+            if first is not None and first.fingerprint != fingerprint:
+                raise ConfigError(
+                    f"run {run} was begun with other options.", key="run_id", fix="Leave run_id out."
+                )
+            tables.create_schema()
+            metadata = {"fingerprint": fingerprint, "source_version": self._source.version}
+            counts = write_tables(self._computation, tables, run, metadata, self._progress)
+            tables.append_run(
+                run_row(
+                    run_id=run,
+                    started=self.started_at,
+                    source=self._source,
+                    config=self._config_json(),
+                    counts=counts,
+                    gates=(),
+                    mlflow_run_id=self._mlflow_run_id,
+                    stages=self._progress.seconds,
+                    warnings=warnings_of(self._computation, counts),
+                )
+            )
+        self._locations = tables.locations()
+        return dict(self._locations)
+
+    def log(
+        self, experiment: str = "spark-ml-audit", *, tracking_uri: str | None = None, files: str | None = None
+    ) -> str | None:
+        """Log this audit as one MLflow run.
+
+        Args:
+            experiment: Name of the experiment, created if missing.
+            tracking_uri: Tracking server or store; MLflow's own setting by default, on a plain machine a
+                sqlite store.
+            files: Folder for that store; the working directory by default.
+
+        Returns:
+            The MLflow run id.
+
+        Raises:
+            DeliveryError: The run could not be recorded in full.
+        """
+        is_path = "/" in self._source.name
+        params = {f"source.{name}": str(value) for name, value in self._columns.to_mapping().items()}
+        params |= {f"audit.{name}": str(value) for name, value in self._method.to_mapping().items()}
+        tracker = AuditTracker(
+            tracking_uri=tracking_uri,
+            experiment=experiment,
+            output_path=files,
+            run_id=self.run_id,
+            package_version=__version__,
+            params=params,
+            source=SourceRef(self._source.name, is_path, self._source.version),
+        )
+        stages, warnings = dict(self._progress.seconds), self.warnings
+        tracker.open(RunOpening(self.summary, (), stages, self._locations, warnings))
+        delivered = tracker.deliver(
+            delivery_of(
+                self._computation,
+                self.examples.drop("run_id"),
+                status="ok",
+                stages=stages,
+                warnings=warnings,
+                config=self._config_json(),
+            )
+        )
+        self._mlflow_run_id = tracker.mlflow_run_id
+        if not delivered:
+            raise DeliveryError(
+                " ".join(tracker.problems) or "the MLflow run was not recorded.",
+                key="tracking_uri",
+                fix="Check the tracking server and call log again.",
+            )
+        return self._mlflow_run_id

@@ -1,0 +1,239 @@
+"""`LabelAuditor`: the audit as a pyspark.ml Estimator and Model, for Pipelines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pyspark import keyword_only
+from pyspark.ml import Estimator, Model
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+
+from spark_ml_audit.config.method import MethodConfig
+from spark_ml_audit.config.source import ColumnsConfig
+from spark_ml_audit.engine.computation import compute
+from spark_ml_audit.engine.ingest import Ingest, examine
+from spark_ml_audit.engine.layout import REASON_NAMES, InputLayout
+from spark_ml_audit.engine.transform import ERROR, KEEP, SKIP, transform_frame
+from spark_ml_audit.errors import ConfigError, InputError
+from spark_ml_audit.io.tables import classes_frame
+from spark_ml_audit.kernels.cutoffs import Cutoffs
+from spark_ml_audit.kernels.profile import Thresholds
+from spark_ml_audit.kernels.rules import AuditRules, Scoring
+from spark_ml_audit.progress import Progress
+from spark_ml_audit.results import ClassRow
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_METHOD_PARAMS = {
+    "filterBy": "filter_by",
+    "fracNoise": "frac_noise",
+    "minExamplesPerClass": "min_examples_per_class",
+    "score": "score",
+    "adjustPredProbs": "adjust_pred_probs",
+    "aggregate": "aggregate",
+    "alpha": "alpha",
+    "temperature": "temperature",
+}
+
+
+class _AuditorParams(Params):
+    """Params of both; the model keeps those it was fitted with."""
+
+    labelsCol = Param(Params._dummy(), "labelsCol", "column of the given tags", TypeConverters.toString)
+    predProbsCol = Param(
+        Params._dummy(), "predProbsCol", "column of the probabilities", TypeConverters.toString
+    )
+    handleInvalid = Param(
+        Params._dummy(),
+        "handleInvalid",
+        "what becomes of a faulty row: error, keep (nulls) or skip",
+        TypeConverters.toString,
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._setDefault(labelsCol="labels", predProbsCol="pred_probs", handleInvalid=ERROR)
+
+    def _handling(self) -> str:
+        found: str = self.getOrDefault(self.handleInvalid)
+        if found not in (ERROR, KEEP, SKIP):
+            raise ConfigError(
+                f"found '{found}'.", key="handleInvalid", fix=f"Use '{ERROR}', '{KEEP}' or '{SKIP}'."
+            )
+        return found
+
+
+class LabelAuditor(Estimator, _AuditorParams, DefaultParamsReadable, DefaultParamsWritable):  # type: ignore[type-arg]
+    """Learns thresholds and cut-offs from a DataFrame; the model audits any DataFrame with them.
+
+    Params: labelsCol, predProbsCol, classes, labelsFormat, predProbsFormat, handleInvalid (error, keep,
+    skip), and filterBy, fracNoise, minExamplesPerClass, score, adjustPredProbs, aggregate, alpha, temperature with the
+    meaning and defaults of the config's `audit` section.
+    """
+
+    classes = Param(Params._dummy(), "classes", "tag names in probability order", TypeConverters.toListString)
+    labelsFormat = Param(Params._dummy(), "labelsFormat", "how tags are written", TypeConverters.toString)
+    predProbsFormat = Param(
+        Params._dummy(), "predProbsFormat", "how probabilities are written", TypeConverters.toString
+    )
+    filterBy = Param(Params._dummy(), "filterBy", "rule that flags cells", TypeConverters.toString)
+    fracNoise = Param(Params._dummy(), "fracNoise", "share of the errors to flag", TypeConverters.toFloat)
+    minExamplesPerClass = Param(
+        Params._dummy(), "minExamplesPerClass", "rows a side must exceed to be pruned", TypeConverters.toInt
+    )
+    score = Param(Params._dummy(), "score", "score of a cell", TypeConverters.toString)
+    adjustPredProbs = Param(
+        Params._dummy(),
+        "adjustPredProbs",
+        "whether scores use adjusted probabilities",
+        TypeConverters.toBoolean,
+    )
+    aggregate = Param(Params._dummy(), "aggregate", "how cell scores become a row's", TypeConverters.toString)
+    alpha = Param(Params._dummy(), "alpha", "weight of the moving average", TypeConverters.toFloat)
+    temperature = Param(Params._dummy(), "temperature", "of softmin", TypeConverters.toFloat)
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        labelsCol: str = "labels",
+        predProbsCol: str = "pred_probs",
+        classes: Sequence[str] | None = None,
+        labelsFormat: str = "auto",
+        predProbsFormat: str = "auto",
+        handleInvalid: str = ERROR,
+        filterBy: str | None = None,
+        fracNoise: float | None = None,
+        minExamplesPerClass: int | None = None,
+        score: str | None = None,
+        adjustPredProbs: bool | None = None,
+        aggregate: str | None = None,
+        alpha: float | None = None,
+        temperature: float | None = None,
+    ) -> None:
+        super().__init__()
+        self._setDefault(labelsFormat="auto", predProbsFormat="auto")
+        given = {name: value for name, value in self._input_kwargs.items()  # type: ignore[attr-defined] if value is not None}
+        self._set(**given)
+
+    def setParams(self, **params: Any) -> LabelAuditor:
+        """Set params by name."""
+        self._set(**params)
+        return self
+
+    def _fit(self, dataset: DataFrame) -> LabelAuditorModel:
+        handling = self._handling()
+        options = {
+            name: self.getOrDefault(param) for param, name in _METHOD_PARAMS.items() if self.isSet(param)
+        }
+        method = MethodConfig.from_arguments(**options)
+        columns = ColumnsConfig.from_arguments(
+            labels=self.getOrDefault(self.labelsCol),
+            pred_probs=self.getOrDefault(self.predProbsCol),
+            labels_format=self.getOrDefault(self.labelsFormat),
+            pred_probs_format=self.getOrDefault(self.predProbsFormat),
+            classes=self.getOrDefault(self.classes) if self.isSet(self.classes) else None,
+        )
+        ingest = examine(dataset, columns, with_id=False)
+        computation = compute(ingest, method, Progress(quiet=True), check_ids=False)
+        if computation.num_quarantined and handling == ERROR:
+            reasons = ", ".join(
+                f"{REASON_NAMES[code]} {count}"
+                for code, count in sorted(computation.status_counts.items())
+                if code in REASON_NAMES
+            )
+            raise InputError(
+                f"{computation.num_quarantined} of {computation.num_rows} rows are faulty: {reasons}.",
+                key="handleInvalid",
+                fix="Mend them, or set handleInvalid to 'keep' or 'skip'.",
+            )
+        model = LabelAuditorModel()
+        model._set(
+            labelsCol=self.getOrDefault(self.labelsCol),
+            predProbsCol=self.getOrDefault(self.predProbsCol),
+            handleInvalid=handling,
+            audit=_to_json(ingest.layout, computation.rules, computation.classes),
+        )
+        return model
+
+
+class LabelAuditorModel(  # type: ignore[type-arg]
+    Model, _AuditorParams, DefaultParamsReadable, DefaultParamsWritable
+):
+    """Audits rows with the cut-offs of a fitted `LabelAuditor`; keeps all input columns."""
+
+    audit = Param(Params._dummy(), "audit", "the fitted audit as JSON", TypeConverters.toString)
+
+    def setHandleInvalid(self, value: str) -> LabelAuditorModel:
+        """Set what becomes of a faulty row: error, keep or skip."""
+        self._set(handleInvalid=value)
+        return self
+
+    @property
+    def class_rows(self) -> tuple[ClassRow, ...]:
+        """The class table as records."""
+        state = json.loads(self.getOrDefault(self.audit))
+        return tuple(ClassRow.from_mapping(row) for row in state["classes"])
+
+    @property
+    def classes(self) -> DataFrame:
+        """The class table: thresholds, joint, cut-offs, counts, noise."""
+        from spark_ml_audit.engine.session import session_for
+
+        return classes_frame(session_for(), self.class_rows)
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        layout, rules = _from_json(self.getOrDefault(self.audit))
+        columns = ColumnsConfig.from_arguments(
+            labels=self.getOrDefault(self.labelsCol),
+            pred_probs=self.getOrDefault(self.predProbsCol),
+            labels_format=layout.labels_format,
+            classes=list(layout.classes),
+        )
+        found = examine(dataset, columns, with_id=False).layout
+        if found.dtype != layout.dtype:
+            raise InputError(
+                f"column '{found.pred_probs[0]}' holds {found.dtype}, the model {layout.dtype}.",
+                key="predProbsCol",
+                fix="Cast the column to the type the model was fitted on; cut-offs are exact in it.",
+            )
+        return transform_frame(Ingest(dataset, found, ()), rules, self._handling())
+
+
+def _to_json(layout: InputLayout, rules: AuditRules, classes: Sequence[ClassRow]) -> str:
+    # JSON numbers round-trip float64, and with it float32, exactly
+    cutoffs = rules.cutoffs
+    return json.dumps(
+        {
+            "labels_format": layout.labels_format,
+            "dtype": layout.dtype,
+            "thresholds": [rules.thresholds.present.tolist(), rules.thresholds.absent.tolist()],
+            "cutoffs": [
+                cutoffs.missing.astype(np.float64).tolist(),
+                cutoffs.extraneous.astype(np.float64).tolist(),
+            ],
+            "score_at_most": cutoffs.score_at_most,
+            "scoring": asdict(rules.scoring),
+            "classes": [row.to_dict() for row in classes],
+        }
+    )
+
+
+def _from_json(text: str) -> tuple[InputLayout, AuditRules]:
+    state = json.loads(text)
+    dtype = state["dtype"]
+    present, absent = (np.array(values, dtype=np.float64) for values in state["thresholds"])
+    missing, extraneous = (np.array(values, dtype=dtype) for values in state["cutoffs"])
+    rules = AuditRules(
+        Thresholds(present, absent),
+        Cutoffs(dtype, missing, extraneous, state["score_at_most"]),
+        Scoring(**state["scoring"]),
+    )
+    names = tuple(row["tag"] for row in state["classes"])
+    return InputLayout("", ("",), state["labels_format"], ",", ("",), "array", dtype, names), rules

@@ -1,0 +1,1 @@
+"""Speed and memory of the audit beside cleanlab and beside what reading and writing alone cost."""

@@ -1,0 +1,174 @@
+"""The warm audit and the floor, in one session that has been warmed up; run in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_ml_audit.config import load_config
+from spark_ml_audit.engine.computation import compute
+from spark_ml_audit.engine.ingest import examine
+from spark_ml_audit.engine.session import session_for
+from spark_ml_audit.io.source import open_source
+from spark_ml_audit.io.tables import OutputTables, new_run_id
+from spark_ml_audit.progress import Progress
+from spark_ml_audit.writing import write_tables
+from tests.benchmarks.memory import cpu_seconds
+from tests.benchmarks.table import class_names
+
+COPIED = ("examples", "tag_issues")
+
+
+def audit_once(spark: SparkSession, source: Path, output: Path, num_classes: int) -> dict[str, Any]:
+    """Audit from open to the row in `runs`; no MLflow, no report, no housekeeping.
+
+    Returns:
+        Seconds in all and by stage, processor time, and the counts.
+    """
+    config = load_config(None, overrides(source, output, num_classes))
+    progress = Progress(quiet=True)
+    started, used = time.monotonic(), cpu_seconds(os.getpid())
+    now = datetime.now(timezone.utc)
+    run_id = new_run_id(now)
+    with progress.stage("source"):
+        tables = OutputTables(spark, config.output)
+        opened = open_source(spark, config.source)
+        ingest = examine(opened.frame, config.source, opened.properties)
+    computation = compute(ingest, config.audit, progress)
+    metadata = {"fingerprint": config.fingerprint(), "source_version": opened.version}
+    counts = write_tables(computation, tables, run_id, metadata, progress)
+    with progress.stage("runs"):
+        row = {"run_id": run_id, "started_at": now, "source": opened.name, **counts.to_dict()}
+        tables.append_run({**row, "config": config.to_json()})
+    return {
+        "seconds": time.monotonic() - started,
+        "cpu": cpu_seconds(os.getpid()) - used,
+        "stages": dict(progress.seconds),
+        "counts": counts.to_dict(),
+    }
+
+
+def overrides(source: Path, output: Path, num_classes: int) -> list[str]:
+    """Config of an audit of a generated table, as `--set` takes it."""
+    return [
+        f"source.path={source}",
+        f"source.classes={json.dumps(class_names(num_classes))}",
+        f"output.path={output}",
+    ]
+
+
+def floor_once(spark: SparkSession, source: Path, copies: Path, output: Path) -> dict[str, Any]:
+    """What no audit can do without: one scan, one group-by of the ids, one write of the results.
+
+    Args:
+        spark: A warm session.
+        source: The Delta table to scan.
+        copies: Parquet copies of the rows to write.
+        output: Folder of the Delta tables written; must not exist.
+    """
+    stages: dict[str, float] = {}
+    used = cpu_seconds(os.getpid())
+
+    def timed(name: str, step: Callable[[], object]) -> None:
+        started = time.monotonic()
+        step()
+        stages[name] = time.monotonic() - started
+
+    table = spark.read.format("delta").load(str(source))
+    timed("scan", lambda: _scan(table))
+    timed("ids", lambda: _repeated(table))
+    for name in COPIED:
+        rows, target = spark.read.parquet(str(copies / name)), str(output / name)
+        timed(name, lambda rows=rows, target=target: rows.write.format("delta").save(target))  # type: ignore[misc]
+    return {"seconds": sum(stages.values()), "cpu": cpu_seconds(os.getpid()) - used, "stages": stages}
+
+
+def _scan(frame: DataFrame) -> int:
+    """Send labels and probabilities to Python as Arrow and do nothing with them but count rows."""
+
+    def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield pa.RecordBatch.from_arrays([pa.array([batch.num_rows])], names=["n"])
+
+    counts = frame.select("labels", "pred_probs").mapInArrow(count, "n bigint")
+    return int(counts.agg(F.sum("n").alias("n")).collect()[0]["n"])
+
+
+def _repeated(frame: DataFrame) -> int:
+    return len(frame.groupBy("id").count().where(F.col("count") > 1).limit(1).collect())
+
+
+def convert_to_delta(spark: SparkSession, folder: Path) -> None:
+    """Make a Delta table of Parquet files where they are."""
+    if not (folder / "_delta_log").exists():
+        spark.sql(f"CONVERT TO DELTA parquet.`{folder}`")
+
+
+def copy_tables(spark: SparkSession, output: Path, copies: Path) -> None:
+    """Copy the row-sized tables of the newest run as Parquet: the rows that the floor writes again."""
+    runs = spark.read.format("delta").load(str(output / "runs"))
+    newest = runs.agg(F.max_by("run_id", "started_at").alias("run_id")).collect()[0]["run_id"]
+    for name in COPIED:
+        rows = spark.read.format("delta").load(str(output / name)).where(F.col("run_id") == newest)
+        rows.write.mode("overwrite").parquet(str(copies / name))
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Warm up, then audit and floor by turns, so that a busy moment of the machine hits both."""
+    spark = session_for()
+    work: Path = options.work
+    audits, floors = [], []
+    audit_once(spark, options.tiny, work / "tiny-output", options.classes)
+    for repeat in range(options.repeats + 1):
+        output = work / f"warm-{repeat}"
+        audits.append(audit_once(spark, options.source, output, options.classes))
+        if repeat == 0:
+            copy_tables(spark, output, work / "copies")
+        if options.floor:
+            target = work / f"floor-{repeat}"
+            floors.append(floor_once(spark, options.source, work / "copies", target))
+            shutil.rmtree(target)
+        shutil.rmtree(output)
+    # not stated by us: what the session really has
+    heap = spark.conf.get("spark.driver.memory", "default")
+    spark.stop()
+    return {"heap": heap, "audits": audits, "floors": floors}
+
+
+def main() -> None:
+    """Entry point of the child process."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--classes", type=int, required=True)
+    parser.add_argument("--tiny", type=Path, help="small table to warm up with")
+    parser.add_argument("--work", type=Path, help="folder for what is written")
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--floor", action="store_true")
+    parser.add_argument("--convert", action="store_true", help="only make Delta tables of the Parquet files")
+    parser.add_argument("--copy", type=Path, help="only copy the tables of this output as Parquet")
+    options = parser.parse_args()
+    if options.convert or options.copy is not None:
+        spark = session_for()
+        if options.convert:
+            convert_to_delta(spark, options.source)
+            convert_to_delta(spark, options.tiny)
+        else:
+            copy_tables(spark, options.copy, options.work / "copies")
+        spark.stop()
+        return
+    print(json.dumps(measure(options)))
+
+
+if __name__ == "__main__":
+    main()

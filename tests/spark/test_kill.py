@@ -1,0 +1,63 @@
+"""Audits killed without warning: they show nowhere, and the same id completes them exactly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from spark_ml_audit.io.tables import new_run_id
+from tests.datasets import make_dataset
+from tests.spark.conftest import Lake
+
+pytestmark = [pytest.mark.spark, pytest.mark.faults]
+
+
+def kill_when(process: subprocess.Popen[str], marker: str) -> list[str]:
+    """SIGKILL the process and its JVM when a line of its stderr has the marker; the lines up to there."""
+    seen: list[str] = []
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            seen.append(line)
+            if marker in line:
+                break
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+    assert marker in seen[-1], "".join(seen)
+    return seen
+
+
+@pytest.mark.parametrize("stage", ["tag_issues", "examples", "tracking"])
+def test_a_killed_audit_shows_nowhere_and_its_id_completes_it(lake: Lake, stage: str) -> None:
+    source = lake.write(lake.dataset_frame(make_dataset(5, "forest")))
+    expected = lake.contents(lake.audit(source__path=source))
+    out, run_id = lake.path("out"), new_run_id()
+    settings = {"source.path": source, "output.path": out, "output.run_id": run_id}
+    kill_when(lake.start("audit", settings), f"{stage} started")
+    assert not Path(out, "runs", "_delta_log").exists()
+    if stage == "examples":
+        # another run is not disturbed, does not see the leftovers and leaves them to their owner
+        other = lake.audit({**settings, "output.run_id": None})
+        assert lake.contents(other) == expected
+        assert [row["run_id"] for row in lake.table(f"{out}/runs").collect()] == [other["run_id"]]
+    completed = lake.audit(settings)
+    assert completed["run_id"] == run_id
+    assert not completed["already_finished"]
+    assert lake.contents(completed) == expected
+    assert lake.table(f"{out}/runs").where(f"run_id = '{run_id}'").count() == 1
+
+
+def test_relative_paths_mean_the_working_directory(lake: Lake) -> None:
+    frame = lake.dataset_frame(make_dataset(5, "forest"))
+    frame.write.format("delta").save(lake.path("data/my tags"))
+    process = lake.start("audit", {"source.path": "data/my tags", "output.path": "audits/täglich"})
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "examples started" in err
+    assert Path(lake.folder, "audits", "täglich", "runs", "_delta_log").is_dir()
+    assert out.count("\n") == 1
