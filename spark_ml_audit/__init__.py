@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spark_ml_audit.api import AuditResult as AuditResult
     from spark_ml_audit.api import audit as audit
+    from spark_ml_audit.prediction import PredictResult as PredictResult
+    from spark_ml_audit.prediction import predict as predict
     from spark_ml_audit.udf import ema_label_quality as ema_label_quality
 
 __version__ = "0.1.0"
 
-_PUBLIC = {"audit": "api", "AuditResult": "api", "ema_label_quality": "udf"}
+_PUBLIC = {
+    "audit": "api",
+    "AuditResult": "api",
+    "ema_label_quality": "udf",
+    "predict": "prediction",
+    "PredictResult": "prediction",
+}
 
-__all__ = ["AuditResult", "__version__", "audit", "ema_label_quality"]
+__all__ = ["AuditResult", "PredictResult", "__version__", "audit", "ema_label_quality", "predict"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,10 +7,9 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
 
 from spark_ml_audit import __version__
 from spark_ml_audit.config.base import digest
@@ -20,9 +19,9 @@ from spark_ml_audit.config.source import ColumnsConfig, SourceConfig
 from spark_ml_audit.delivery import delivery_of, warnings_of
 from spark_ml_audit.engine.columns import quote
 from spark_ml_audit.engine.computation import Computation, compute
+from spark_ml_audit.engine.examples import examples_frame
 from spark_ml_audit.engine.ingest import examine
 from spark_ml_audit.engine.outputs import (
-    examples_frame,
     issue_scores_frame,
     quarantine_frame,
     tag_issues_frame,
@@ -30,7 +29,7 @@ from spark_ml_audit.engine.outputs import (
 from spark_ml_audit.engine.ranking import RankPlan, plan_ranks
 from spark_ml_audit.engine.session import session_for
 from spark_ml_audit.errors import ConfigError, DeliveryError
-from spark_ml_audit.io.source import OpenSource, open_source
+from spark_ml_audit.io.source import OpenSource, open_source, place_of
 from spark_ml_audit.io.tables import OutputTables, classes_frame, new_run_id
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.results import Counts
@@ -46,7 +45,7 @@ _IN_MEMORY = "DataFrame"
 def audit(
     data: DataFrame | str | os.PathLike[str],
     *,
-    id: str = "id",
+    id: str = "id",  # noqa: A002 - the contract's name
     labels: str | Sequence[str] = "labels",
     pred_probs: str | Sequence[str] = "pred_probs",
     classes: Sequence[str] | str | None = None,
@@ -96,7 +95,7 @@ def audit(
     options = MethodConfig.from_arguments(**method)
     shown = progress or Progress(quiet=True)
     if isinstance(data, (str, os.PathLike)):
-        place = _place(data)
+        place = place_of(data)
         source_config = SourceConfig.from_arguments(**columns, **place, version=version)
         opened = open_source(session_for(spark), source_config)
         described: ColumnsConfig = source_config
@@ -105,12 +104,6 @@ def audit(
         opened = OpenSource(data, _IN_MEMORY, None)
     ingest = examine(opened.frame, described, opened.properties)
     return AuditResult(compute(ingest, options, shown), opened, described, options, shown)
-
-
-def _place(data: str | os.PathLike[str]) -> dict[str, str]:
-    text = os.fspath(data)
-    is_path = isinstance(data, Path) or os.sep in text or "://" in text or Path(text).exists()
-    return {"path": text} if is_path else {"table": text}
 
 
 class AuditResult:

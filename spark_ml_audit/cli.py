@@ -19,11 +19,12 @@ from importlib import metadata
 from typing import Any, NoReturn
 
 from spark_ml_audit import stdio
-from spark_ml_audit.config import load_config, redact
+from spark_ml_audit.config import PredictConfig, TagConfig, load_as, load_config, redact
+from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.errors import AuditError, ConfigError, ExitCode
 from spark_ml_audit.java_check import require_spark
 from spark_ml_audit.progress import Progress
-from spark_ml_audit.summary import clean, render_check, render_outcome
+from spark_ml_audit.summary import clean, render_check, render_outcome, render_predict, render_tag
 
 PROGRAM = "spark-ml-audit"
 _DEBUG_VARIABLE = "SPARK_ML_AUDIT_DEBUG"
@@ -80,6 +81,33 @@ def _run_check(options: argparse.Namespace, progress: Progress) -> Result:
     return Result(render_check(report), report.to_json(), report.exit_code)
 
 
+def _run_predict(options: argparse.Namespace, progress: Progress) -> Result:
+    flags = ["model.fit_final=true"] if options.fit_final else []
+    config = load_as(PredictConfig, options.config, [*options.overrides, *flags])
+    require_spark()
+    from spark_ml_audit.predicting import run_predict
+
+    outcome = run_predict(config, progress)
+    return Result(render_predict(outcome), outcome.to_json(), outcome.exit_code)
+
+
+def _run_tag(options: argparse.Namespace, progress: Progress) -> Result:
+    config = load_as(TagConfig, options.config, options.overrides)
+    require_spark()
+    from spark_ml_audit.tagging import run_tag
+
+    outcome = run_tag(config, progress)
+    return Result(render_tag(outcome), outcome.to_json(), outcome.exit_code)
+
+
+def _add_predict_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--fit-final",
+        action="store_true",
+        help="also train a model on all rows, keep it in MLflow and register it as model.name",
+    )
+
+
 def _add_demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
@@ -98,6 +126,13 @@ COMMANDS: tuple[Command, ...] = (
         _add_demo_options,
     ),
     Command(
+        "predict",
+        "predict tags out of sample from text and features, for tables without probabilities",
+        f"{PROGRAM} predict --config predict.yaml --fit-final --set model.name=film_tags",
+        _run_predict,
+        _add_predict_options,
+    ),
+    Command(
         "audit",
         "find missing and wrong tags in a table with tags and predicted probabilities",
         f"{PROGRAM} audit --config audit.yaml --set audit.alpha=0.9 --set output.path=audits/tags",
@@ -108,6 +143,12 @@ COMMANDS: tuple[Command, ...] = (
         "examine config and source without computing anything, and say what an audit would write",
         f"{PROGRAM} check --config audit.yaml --json",
         _run_check,
+    ),
+    Command(
+        "tag",
+        "tag new rows with a model, in a batch or as a stream",
+        f"{PROGRAM} tag --config tag.yaml --set model.uri=models:/film_tags/1 --set source.stream=true",
+        _run_tag,
     ),
 )
 
@@ -212,7 +253,7 @@ def _run(arguments: list[str]) -> int:
             as_json=as_json,
             debug=debug,
         )
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last resort: one sentence instead of a stack trace
         return _report(_unexpected(error), as_json=as_json, debug=debug)
     text = json.dumps(result.data, allow_nan=False) if options.json else result.text
     try:
@@ -223,9 +264,9 @@ def _run(arguments: list[str]) -> int:
 
 
 def _unexpected(error: Exception) -> AuditError:
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    said = redact(reason_of(error))[:_MAX_MESSAGE] if str(error).strip() else "no message"
     wrapped = AuditError(
-        f"unexpected {type(error).__name__}: {redact(first)[:_MAX_MESSAGE].rstrip('.')}.",
+        f"unexpected {type(error).__name__}: {said.rstrip('.')}.",
         fix="Run it again with --debug for the stack trace.",
     )
     wrapped.__cause__ = error

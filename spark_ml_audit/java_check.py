@@ -104,7 +104,7 @@ def _find_java(environ: Mapping[str, str]) -> str:
 
 def _version_text(java: str, environ: Mapping[str, str]) -> str:
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - the very program Spark is about to start
             [java, "-version"],
             capture_output=True,
             check=False,

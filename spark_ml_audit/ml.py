@@ -69,12 +69,17 @@ class _AuditorParams(Params):
         return found
 
 
-class LabelAuditor(Estimator, _AuditorParams, DefaultParamsReadable, DefaultParamsWritable):  # type: ignore[type-arg]
+class LabelAuditor(
+    Estimator["LabelAuditorModel"],
+    _AuditorParams,
+    DefaultParamsReadable["LabelAuditor"],
+    DefaultParamsWritable,
+):
     """Learns thresholds and cut-offs from a DataFrame; the model audits any DataFrame with them.
 
     Params: labelsCol, predProbsCol, classes, labelsFormat, predProbsFormat, handleInvalid (error, keep,
-    skip), and filterBy, fracNoise, minExamplesPerClass, score, adjustPredProbs, aggregate, alpha, temperature with the
-    meaning and defaults of the config's `audit` section.
+    skip), and filterBy, fracNoise, minExamplesPerClass, score, adjustPredProbs, aggregate, alpha,
+    temperature with the meaning and defaults of the config's `audit` section.
     """
 
     classes = Param(Params._dummy(), "classes", "tag names in probability order", TypeConverters.toListString)
@@ -119,7 +124,8 @@ class LabelAuditor(Estimator, _AuditorParams, DefaultParamsReadable, DefaultPara
     ) -> None:
         super().__init__()
         self._setDefault(labelsFormat="auto", predProbsFormat="auto")
-        given = {name: value for name, value in self._input_kwargs.items()  # type: ignore[attr-defined] if value is not None}
+        kwargs = self._input_kwargs  # type: ignore[attr-defined] # set by keyword_only
+        given = {name: value for name, value in kwargs.items() if value is not None}
         self._set(**given)
 
     def setParams(self, **params: Any) -> LabelAuditor:
@@ -163,8 +169,8 @@ class LabelAuditor(Estimator, _AuditorParams, DefaultParamsReadable, DefaultPara
         return model
 
 
-class LabelAuditorModel(  # type: ignore[type-arg]
-    Model, _AuditorParams, DefaultParamsReadable, DefaultParamsWritable
+class LabelAuditorModel(
+    Model, _AuditorParams, DefaultParamsReadable["LabelAuditorModel"], DefaultParamsWritable
 ):
     """Audits rows with the cut-offs of a fitted `LabelAuditor`; keeps all input columns."""
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit import __version__, gates
+from spark_ml_audit.config import ModelConfig
 from spark_ml_audit.delivery import delivery_of, warnings_of, worst_classes
 from spark_ml_audit.engine.computation import Computation, compute
 from spark_ml_audit.engine.ingest import Ingest, examine
 from spark_ml_audit.engine.session import session_for
 from spark_ml_audit.engine.spark_errors import reason_of
-from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.errors import AuditError, ConfigError, ExitCode
 from spark_ml_audit.io.source import OpenSource, open_source
 from spark_ml_audit.io.tables import OutputTables, new_run_id
+from spark_ml_audit.prediction_steps import (
+    PREDICTIONS,
+    Predicted,
+    commit_predictions,
+    describe_features,
+    plan_prediction,
+)
 from spark_ml_audit.results import AuditOutcome, CheckReport, ClassRow, Counts, GateResult, status_of
 from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
 from spark_ml_audit.writing import run_row, write_tables
@@ -60,7 +68,10 @@ def run_audit(config: AuditConfig, progress: Progress, spark: SparkSession | Non
     try:
         return _Run(config, progress, run_id, started, tracker).execute(spark)
     except BaseException as error:
-        tracker.fail(reason_of(error))
+        # A mistyped column is no reason to make a tracking store that nobody has asked for.
+        refused = isinstance(error, AuditError) and error.exit_code == ExitCode.USAGE
+        if not (refused and tracker.destination.artifact_location is not None):
+            tracker.fail(reason_of(error))
         raise
 
 
@@ -71,6 +82,7 @@ class _Run:
     run_id: str
     started: datetime
     tracker: AuditTracker
+    predicted: Predicted | None = None
 
     def execute(self, spark: SparkSession | None) -> AuditOutcome:
         config, progress = self.config, self.progress
@@ -81,18 +93,24 @@ class _Run:
             if config.output.run_id is not None and (row := tables.finished_run(self.run_id)):
                 progress.note(f"run {self.run_id} is finished already; nothing was changed")
                 return _outcome_of_row(row, tables)
-            opened, ingest = self._open(session, tables)
+            opened = self._open(session, tables)
+            ingest = self._examine(opened, tables) if config.model is None else None
         self.tracker.source = SourceRef(
             opened.name, config.source.path is not None, opened.version, config.source.format
         )
-        computation = compute(ingest, config.audit, progress)
+        if ingest is not None:
+            computation = compute(ingest, config.audit, progress)
+        else:
+            computation = self._compute_predicted(opened, tables)
         tables.create_schema()
         counts = write_tables(computation, tables, self.run_id, self._metadata(opened), progress)
         return self._conclude(opened, computation, counts, tables)
 
-    def _open(self, session: SparkSession, tables: OutputTables) -> tuple[OpenSource, Ingest]:
+    def _open(self, session: SparkSession, tables: OutputTables) -> OpenSource:
         config = self.config
         first = tables.first_try(self.run_id) if config.output.run_id is not None else None
+        if first is None and config.output.run_id is not None and config.source.needs_predictions:
+            first = tables.first_try(self.run_id, PREDICTIONS)
         if first is not None and first.fingerprint != config.fingerprint():
             raise ConfigError(
                 f"run {self.run_id} was begun with another config.",
@@ -105,12 +123,28 @@ class _Run:
                 key="output.run_id",
                 fix="Leave output.run_id out: a new run starts over.",
             )
-        opened = open_source(session, config.source, version=first.source_version if first else None)
-        ingest = examine(opened.frame, config.source, opened.properties)
+        return open_source(session, config.source, version=first.source_version if first else None)
+
+    def _examine(self, opened: OpenSource, tables: OutputTables) -> Ingest:
+        source = self.config.source
+        ingest = examine(opened.frame, source, opened.properties)
         for note in ingest.notes:
             self.progress.note(note)
-        tables.check_id(config.source.id, opened.frame.schema[config.source.id].dataType)
-        return opened, ingest
+        tables.check_id(source.id, opened.frame.schema[source.id].dataType)
+        return ingest
+
+    def _compute_predicted(self, opened: OpenSource, tables: OutputTables) -> Computation:
+        """Predict the probabilities that the source lacks, in this run, and audit what was written."""
+        config, source = self.config, self.config.source
+        model = config.model or ModelConfig()
+        plan = plan_prediction(opened, source, model, self.progress, self.tracker.destination)
+        tables.check_id(source.id, opened.frame.schema[source.id].dataType)
+        tables.create_schema()
+        self.predicted = commit_predictions(plan, tables, self.run_id, self._metadata(opened), self.progress)
+        found = compute(self.predicted.ingest, config.audit, self.progress, check_ids=False)
+        # rejected rows never reach the predictions, and count all the same
+        counts = found.status_counts | plan.counts.rejected
+        return replace(found, status_counts=counts, rejected_from=plan.ingest)
 
     def _metadata(self, opened: OpenSource) -> dict[str, str | None]:
         return {"fingerprint": self.config.fingerprint(), "source_version": opened.version}
@@ -122,13 +156,24 @@ class _Run:
         warnings = warnings_of(computation, counts)
         results = gates.evaluate(counts, config.gate)
         locations = tables.locations()
+        metrics: dict[str, float | None] = {}
+        if self.predicted is not None:
+            warnings += self.predicted.audit_warnings
+            locations[PREDICTIONS] = tables.location(PREDICTIONS)
+            metrics = self.predicted.metrics
         with progress.stage("tracking"):
-            tracker.open(RunOpening(counts, results, dict(progress.seconds), locations, warnings))
+            tracker.open(RunOpening(counts, results, dict(progress.seconds), locations, warnings, metrics))
         for note in tracker.notes:
             progress.note(note)
         warnings += tracker.problems
         with progress.stage("runs"):
-            tables.append_run(
+            if counts.num_audited and tables.read("examples", self.run_id).isEmpty():
+                raise AuditError(
+                    "another run removed this one's rows as leftovers of a killed run.",
+                    key="output.orphan_after",
+                    fix="Set orphan_after above the longest time a run takes, in every job of this output.",
+                )
+            warnings += tables.append_run(
                 run_row(
                     run_id=self.run_id,
                     started=self.started,
@@ -146,7 +191,7 @@ class _Run:
         with progress.stage("housekeeping"):
             try:
                 tables.remove_orphans(datetime.now(timezone.utc), config.output.orphan_after)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the run is committed; leftovers wait for the next one
                 warnings.append(f"Leftovers of killed runs could not be removed: {reason_of(error)}.")
         warnings += [problem for problem in tracker.problems if problem not in warnings]
         return AuditOutcome(
@@ -174,16 +219,18 @@ class _Run:
     ) -> bool:
         if self.tracker.mlflow_run_id is None or self.tracker.is_dead:
             return False
-        return self.tracker.deliver(
-            delivery_of(
-                computation,
-                tables.read("examples", self.run_id).drop("run_id"),
-                status=status_of(results, delivered=True),
-                stages=dict(self.progress.seconds),
-                warnings=warnings,
-                config=self.config.to_json(),
-            )
+        delivery = delivery_of(
+            computation,
+            tables.read("examples", self.run_id).drop("run_id"),
+            status=status_of(results, delivered=True),
+            stages=dict(self.progress.seconds),
+            warnings=warnings,
+            config=self.config.to_json(),
         )
+        if self.predicted is not None:
+            found = {**delivery.tables, "model_quality": self.predicted.class_table}
+            delivery = replace(delivery, tables=found)
+        return self.tracker.deliver(delivery)
 
 
 def _outcome_of_row(row: dict[str, Any], tables: OutputTables) -> AuditOutcome:
@@ -224,7 +271,10 @@ def check_source(config: AuditConfig, progress: Progress, spark: SparkSession | 
     with progress.stage("source"):
         tables = OutputTables(session, config.output)
         opened = open_source(session, config.source)
-        ingest = examine(opened.frame, config.source, opened.properties)
+        if config.source.needs_predictions:
+            ingest = describe_features(opened, config.source)
+        else:
+            ingest = examine(opened.frame, config.source, opened.properties)
         tables.check_id(config.source.id, opened.frame.schema[config.source.id].dataType)
     with progress.stage("count"):
         num_rows = opened.frame.count()
@@ -238,6 +288,7 @@ def check_source(config: AuditConfig, progress: Progress, spark: SparkSession | 
         dtype=layout.dtype,
         num_rows=num_rows,
         classes=layout.classes,
-        tables=tables.locations(),
+        tables=tables.locations()
+        | ({PREDICTIONS: tables.location(PREDICTIONS)} if config.source.needs_predictions else {}),
         notes=ingest.notes,
     )

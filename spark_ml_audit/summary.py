@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
-from spark_ml_audit.results import AuditOutcome, CheckReport, ClassRow, GateResult
+from spark_ml_audit.results import (
+    AuditOutcome,
+    CheckReport,
+    ClassRow,
+    GateResult,
+    PredictOutcome,
+    TagOutcome,
+)
+
+_Outcome: TypeAlias = AuditOutcome | PredictOutcome | TagOutcome
 
 _MAX_TAG_WIDTH = 40
 _MAX_LISTED_CLASSES = 10
@@ -20,11 +30,8 @@ _HEADLINES = {
 def render_outcome(outcome: AuditOutcome) -> str:
     """Write an audit's outcome as text of several lines, without a final newline."""
     counts = outcome.counts
-    version = f", version {clean(outcome.source_version)}" if outcome.source_version is not None else ""
     lines = [
-        f"Audit {clean(outcome.run_id)}: {_HEADLINES[outcome.status]}",
-        *(["This run had finished before; nothing was changed."] if outcome.already_finished else []),
-        f"Source: {clean(outcome.source)}{version}",
+        *_headline("Audit", outcome),
         "",
         _health(outcome),
         f"Rows:   {_number(counts.num_rows)} read, {_number(counts.num_audited)} audited, "
@@ -36,18 +43,41 @@ def render_outcome(outcome: AuditOutcome) -> str:
         lines += ["", "Most affected classes", *_class_table(outcome.worst_classes)]
     if outcome.gates:
         lines += ["", "Quality gates", *(_gate(gate) for gate in outcome.gates)]
-    if outcome.warnings:
-        lines += ["", "Warnings", *(f"  - {clean(warning)}" for warning in outcome.warnings)]
-    places = [*outcome.tables.items()]
-    if outcome.report is not None:
-        places.append(("report", outcome.report))
-    places.append(("MLflow run", outcome.mlflow_run_id or "none"))
-    lines += ["", "Written", *_pairs(places)]
-    if outcome.stages:
-        total = sum(outcome.stages.values())
-        each = ", ".join(f"{clean(name)} {seconds:.1f}" for name, seconds in outcome.stages.items())
-        lines += ["", f"Time: {total:.1f} s ({each})"]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_ending(outcome, {"report": outcome.report})])
+
+
+def render_predict(outcome: PredictOutcome) -> str:
+    """Write the outcome of `predict` as text of several lines, without a final newline."""
+    by = f"{_number(outcome.folds)} folds" if outcome.folds is not None else "no training, a given model"
+    lines = [
+        *_headline("Predictions", outcome),
+        "",
+        f"Rows:   {_number(outcome.num_rows)} read, {_number(outcome.num_predicted)} predicted "
+        f"({_number(outcome.num_unlabelled)} of them unlabelled), "
+        f"{_number(outcome.num_quarantined)} quarantined",
+        f"Model:  {clean(outcome.kind)}, {by}, {_number(outcome.num_trained)} rows trained on, "
+        f"{_number(outcome.num_classes)} classes",
+    ]
+    if outcome.quality:
+        figures = [
+            (name.replace("_", " "), "-" if value is None else f"{value:.4f}")
+            for name, value in outcome.quality.items()
+        ]
+        lines += ["", "Quality out of fold" if outcome.folds is not None else "Quality", *_pairs(figures)]
+    return "\n".join([*lines, *_ending(outcome, {"model": outcome.model_uri})])
+
+
+def render_tag(outcome: TagOutcome) -> str:
+    """Write the outcome of `tag` as text of several lines, without a final newline."""
+    lines = [
+        *_headline("Tags", outcome),
+        f"Model:  {clean(outcome.model_uri)}, {_number(outcome.num_classes)} classes",
+        "",
+        f"Rows:   {_number(outcome.num_rows)} read, {_number(outcome.num_tagged)} tagged, "
+        f"{_number(outcome.num_quarantined)} quarantined",
+        f"Tags:   {_number(outcome.num_tags)}{_per_row(outcome)}",
+    ]
+    return "\n".join([*lines, *_ending(outcome, {})])
 
 
 def render_check(report: CheckReport) -> str:
@@ -111,6 +141,33 @@ def _columns(text: str) -> int:
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         for char in text
     )
+
+
+def _headline(what: str, outcome: _Outcome) -> list[str]:
+    version = f", version {clean(outcome.source_version)}" if outcome.source_version is not None else ""
+    return [
+        f"{what} {clean(outcome.run_id)}: {_HEADLINES[outcome.status]}",
+        *(["This run had finished before; nothing was changed."] if outcome.already_finished else []),
+        f"Source: {clean(outcome.source)}{version}",
+    ]
+
+
+def _ending(outcome: _Outcome, more: Mapping[str, str | None]) -> list[str]:
+    """Warnings, what was written, times."""
+    lines: list[str] = []
+    if outcome.warnings:
+        lines += ["", "Warnings", *(f"  - {clean(warning)}" for warning in outcome.warnings)]
+    written = {**outcome.tables, **{name: place for name, place in more.items() if place is not None}}
+    lines += ["", "Written", *_pairs([*written.items(), ("MLflow run", outcome.mlflow_run_id or "none")])]
+    if outcome.stages:
+        total = sum(outcome.stages.values())
+        each = ", ".join(f"{clean(name)} {seconds:.1f}" for name, seconds in outcome.stages.items())
+        lines += ["", f"Time: {total:.1f} s ({each})"]
+    return lines
+
+
+def _per_row(outcome: TagOutcome) -> str:
+    return f" ({outcome.num_tags / outcome.num_tagged:.2f} per row)" if outcome.num_tagged else ""
 
 
 def _health(outcome: AuditOutcome) -> str:

@@ -97,7 +97,8 @@ class _EmaLabelQuality:
         def ema_label_quality(labels: pd.Series, pred_probs: pd.Series) -> pd.Series:
             return label_quality_of(labels, pred_probs)
 
-        return pandas_udf(ema_label_quality, DoubleType())
+        make_udf: Any = pandas_udf
+        return make_udf(ema_label_quality, DoubleType())
 
     def __call__(self, labels: Any, pred_probs: Any) -> Any:
         return self._udf()(labels, pred_probs)

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
 
 from spark_ml_audit import __version__
 from spark_ml_audit.config.redact import redact
 from spark_ml_audit.engine.columns import column
 from spark_ml_audit.engine.layout import ID
+from spark_ml_audit.engine.examples import examples_frame
 from spark_ml_audit.engine.outputs import (
-    examples_frame,
     issue_scores_frame,
     quarantine_frame,
     tag_issues_frame,
@@ -57,7 +57,8 @@ def write_tables(
         tables.append("examples", examples_frame(computation.ingest, computation.rules, ranks), run_id)
     with progress.stage("quarantine"):
         if computation.num_quarantined or tables.existing("quarantine") is None:
-            tables.append("quarantine", quarantine_frame(computation.ingest), run_id)
+            rejected = quarantine_frame(computation.rejected_from or computation.ingest)
+            tables.append("quarantine", rejected, run_id)
     return counts_of(computation, ranks)
 
 

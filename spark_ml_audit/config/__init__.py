@@ -6,27 +6,63 @@ session starts. Only `ConfigError` leaves this package.
 
 from __future__ import annotations
 
-from spark_ml_audit.config.loading import load_config, parse_config
+from spark_ml_audit.config.loading import load_as, load_config, parse_as, parse_config
 from spark_ml_audit.config.method import MethodConfig
+from spark_ml_audit.config.predict import (
+    FEATURE_KINDS,
+    MODEL_KINDS,
+    PREDICTED_COLUMNS,
+    AuditSource,
+    FeaturesConfig,
+    ModelConfig,
+    PredictSource,
+    StreamConfig,
+    TagModelConfig,
+    TagSource,
+)
 from spark_ml_audit.config.redact import redact
 from spark_ml_audit.config.sections import (
     AuditConfig,
     GateConfig,
     OutputConfig,
+    PredictConfig,
+    TagConfig,
     TrackingConfig,
 )
-from spark_ml_audit.config.source import RESERVED_COLUMNS, ColumnsConfig, SourceConfig
+from spark_ml_audit.config.source import (
+    RESERVED_COLUMNS,
+    ColumnsConfig,
+    LabelsConfig,
+    PlaceConfig,
+    SourceConfig,
+)
 
 __all__ = [
+    "FEATURE_KINDS",
+    "MODEL_KINDS",
+    "PREDICTED_COLUMNS",
     "RESERVED_COLUMNS",
     "AuditConfig",
+    "AuditSource",
     "ColumnsConfig",
+    "FeaturesConfig",
     "GateConfig",
+    "LabelsConfig",
     "MethodConfig",
+    "ModelConfig",
     "OutputConfig",
+    "PlaceConfig",
+    "PredictConfig",
+    "PredictSource",
     "SourceConfig",
+    "StreamConfig",
+    "TagConfig",
+    "TagModelConfig",
+    "TagSource",
     "TrackingConfig",
+    "load_as",
     "load_config",
+    "parse_as",
     "parse_config",
     "redact",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -74,8 +74,8 @@ def _unknown_key(loc: tuple[int | str, ...], model: type[BaseModel], prefix: str
 def _elsewhere(name: str, model: type[BaseModel]) -> str:
     """Find a key of that name in another section."""
     for section, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel) and name in _names(inner):
+        inner = _section(field)
+        if inner is not None and name in _names(inner):
             return f"{section}.{name}"
     return ""
 
@@ -87,20 +87,27 @@ def _names(model: type[BaseModel]) -> list[str]:
 def _field(model: type[BaseModel], loc: tuple[int | str, ...]) -> FieldInfo | None:
     """Find the field a location lies in, through nested sections."""
     found: FieldInfo | None = None
-    current: Any = model
+    current: type[BaseModel] | None = model
     for part in loc:
-        if not (isinstance(current, type) and issubclass(current, BaseModel)):
+        if current is None:
             break
         fields = current.model_fields
         found = next((field for name, field in fields.items() if (field.alias or name) == part), None)
-        current = found.annotation if found is not None else None
+        current = _section(found)
     return found
 
 
 def _model(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
-    field = _field(model, loc)
-    inner = field.annotation if field is not None else None
-    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else model
+    return _section(_field(model, loc)) or model
+
+
+def _section(field: FieldInfo | None) -> type[BaseModel] | None:
+    """Return the section a field holds, also where it may be null."""
+    annotation = field.annotation if field is not None else None
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
 
 
 def _choices(field: FieldInfo | None) -> list[str]:

@@ -74,9 +74,11 @@ def parse_as(config: type[_Config], values: Mapping[str, object]) -> _Config:
     """Check the config of any command, given as a mapping of sections."""
     if not isinstance(values, Mapping):
         raise _not_a_mapping("the config", values)
-    sections = {name: {} if value is None else value for name, value in values.items()}
-    for name in config.model_fields:
-        sections.setdefault(name, {})
+    sections = dict(values)
+    for name, field in config.model_fields.items():
+        is_optional = not field.is_required() and field.default is None
+        if sections.get(name) is None and not is_optional:
+            sections[name] = {}  # so that what is missing within is reported, not the section
     return config.parse(sections)
 
 

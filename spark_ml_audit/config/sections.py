@@ -1,4 +1,4 @@
-"""The sections `output`, `tracking` and `gate`, and the whole config of an audit."""
+"""The sections `output`, `tracking` and `gate`, and the whole config of every command."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ from pydantic import AfterValidator, Field, model_validator
 from spark_ml_audit.config.base import Section, digest
 from spark_ml_audit.config.fields import Count, Duration, Fraction, SchemaName, Text, problem
 from spark_ml_audit.config.method import MethodConfig
+from spark_ml_audit.config.predict import (
+    AuditSource,
+    ModelConfig,
+    PredictSource,
+    StreamConfig,
+    TagModelConfig,
+    TagSource,
+)
 from spark_ml_audit.config.showing import show
-from spark_ml_audit.config.source import SourceConfig
 
 _RUN_ID = re.compile(r"([0-9]{8}t[0-9]{6})z-[0-9a-f]{8}")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -132,29 +139,67 @@ class GateConfig(Section):
 
 
 class AuditConfig(Section):
-    """The whole config of the commands `audit` and `check`."""
+    """The whole config of the commands `audit` and `check`.
 
-    source: SourceConfig
+    Attributes:
+        source: Table to audit.
+        audit: Method.
+        output: Where results go.
+        tracking: Where the MLflow run goes.
+        gate: Limits that make a run fail.
+        model: What predicts the probabilities of a source without any; None where it has them.
+    """
+
+    source: AuditSource
     audit: MethodConfig = MethodConfig()
     output: OutputConfig
     tracking: TrackingConfig = TrackingConfig()
     gate: GateConfig = GateConfig()
+    model: ModelConfig | None = None
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 (hex) of what decides the result: source, method and gates.
+        """Return the SHA-256 (hex) of what decides the result: source, method, gates and model.
 
         Keys left at their defaults do not count, so a release that adds a key changes no fingerprint.
         """
-        decides = {"source", "audit", "gate"}
-        return digest(self.model_dump(mode="json", by_alias=True, include=decides, exclude_defaults=True))
+        return _fingerprint(self, {"source", "audit", "gate", "model"})
+
+    @model_validator(mode="after")
+    def _check_model(self) -> AuditConfig:
+        source, needed = self.source, self.source.needs_predictions
+        if self.model is None:
+            if needed:
+                raise problem(
+                    "found null, which names no column, and there is no model section to predict with.",
+                    "Name the column of the probabilities, or add a section such as model: {kind: auto}.",
+                    at="source.pred_probs",
+                )
+            for key in ("features", "group"):
+                if getattr(source, key) is not None:
+                    raise problem(
+                        "is given, but nothing is predicted: source.pred_probs names the probabilities.",
+                        f"Leave {key} out, or set pred_probs to null and add a section such as "
+                        "model: {kind: auto}.",
+                        at=f"source.{key}",
+                    )
+            return self
+        if not needed:
+            raise problem(
+                f"is given, but source.pred_probs names probabilities ({show(source.pred_probs)}).",
+                "Set source.pred_probs to null to have them predicted, or leave the model section out.",
+                at="model",
+            )
+        if self.model.fit_final:
+            raise problem(
+                "found true, but an audit keeps no final model.",
+                "Leave it out, and train the final model with the command predict --fit-final.",
+                at="model.fit_final",
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_class_counts(self) -> AuditConfig:
-        listed = {
-            key: len(value)
-            for key in ("classes", "labels", "pred_probs")
-            if (value := getattr(self.source, key)) is not None and not isinstance(value, str)
-        }
+        listed = self.source.listed_widths()
         for name in ("num_to_remove_per_class", "num_to_add_per_class"):
             counts = getattr(self.audit, name)
             if counts is not None and listed and len(counts) not in listed.values():
@@ -165,3 +210,68 @@ class AuditConfig(Section):
                     at=f"audit.{name}",
                 )
         return self
+
+
+class PredictConfig(Section):
+    """The whole config of the command `predict`.
+
+    Attributes:
+        source: Table with tags and features.
+        model: What is trained, or predicts.
+        output: Where the table `predictions` goes.
+        tracking: Where the MLflow run goes.
+    """
+
+    source: PredictSource
+    model: ModelConfig = ModelConfig()
+    output: OutputConfig
+    tracking: TrackingConfig = TrackingConfig()
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 (hex) of what decides the result, as `AuditConfig.fingerprint`."""
+        return _fingerprint(self, {"source", "model"})
+
+
+class TagConfig(Section):
+    """The whole config of the command `tag`.
+
+    Attributes:
+        source: New rows.
+        model: What tags them.
+        output: Where the table `tags` goes.
+        stream: How a stream is read; of no effect without source.stream.
+        tracking: Where the model is found, and where the MLflow run goes.
+    """
+
+    source: TagSource
+    model: TagModelConfig
+    output: OutputConfig
+    stream: StreamConfig = StreamConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+    @property
+    def checkpoint(self) -> str | None:
+        """Folder of the stream's checkpoint; None without a stream."""
+        if not self.source.stream:
+            return None
+        below = self.output.path or self.output.files or ""
+        return self.stream.checkpoint or f"{below.rstrip('/')}/_checkpoints/tags"
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 (hex) of what decides the result, as `AuditConfig.fingerprint`."""
+        return _fingerprint(self, {"source", "model"})
+
+    @model_validator(mode="after")
+    def _check_checkpoint(self) -> TagConfig:
+        has_place = self.stream.checkpoint or self.output.path or self.output.files
+        if self.source.stream and not has_place:
+            raise problem(
+                "is null, and the output is a schema: a stream needs a folder for what it has read.",
+                "Give a folder the cluster can write to, such as /Volumes/main/default/checkpoints/tags.",
+                at="stream.checkpoint",
+            )
+        return self
+
+
+def _fingerprint(config: Section, decides: set[str]) -> str:
+    return digest(config.model_dump(mode="json", by_alias=True, include=decides, exclude_defaults=True))

@@ -29,7 +29,8 @@ RESERVED_COLUMNS = frozenset(
 """Names of the output columns that stand beside the id column, in lower case."""
 
 _REFUSED_BY_DELTA = " ,;{}()\n\t="
-_Self = TypeVar("_Self", bound="ColumnsConfig")
+_Self = TypeVar("_Self", bound="LabelsConfig")
+_Place = TypeVar("_Place", bound="PlaceConfig")
 
 
 def _check_id(name: str) -> str:
@@ -45,6 +46,11 @@ def _check_id(name: str) -> str:
             "Rename the column in the source, for example to row_key, or audit a view that renames it.",
         )
     return name
+
+
+IdColumn = Annotated[
+    AnyText, AfterValidator(_check_id), Field(description="the name of the column that names a row")
+]
 
 
 def _classes(value: object) -> tuple[str, ...] | None:
@@ -101,29 +107,23 @@ def _read_class_file(path: str) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-class ColumnsConfig(Section):
-    """The columns of a source and how they are written.
+class LabelsConfig(Section):
+    """The columns that name a row and hold its given tags.
 
     Attributes:
         id: Column that names a row.
         labels: Column of the given tags, or a tuple of one column per tag.
         labels_format: How tags are written.
         labels_delimiter: What stands between tags in a delimited text.
-        pred_probs: Column of the K probabilities, or a tuple of one column per tag.
-        pred_probs_format: How probabilities are written.
         classes: Tag names in probability order; a file named in the config has been read.
     """
 
-    id: Annotated[
-        AnyText, AfterValidator(_check_id), Field(description="the name of the column that names a row")
-    ] = "id"
+    id: IdColumn = "id"
     labels: Columns = "labels"
     labels_format: Literal["auto", "names", "indices", "multi_hot", "delimited", "columns"] = "auto"
     labels_delimiter: Annotated[
         AnyText, Field(description='a text of one or more characters, for example ","')
     ] = ","
-    pred_probs: Columns = "pred_probs"
-    pred_probs_format: Literal["auto", "array", "vector", "columns", "map"] = "auto"
     classes: Annotated[tuple[str, ...] | None, BeforeValidator(_classes)] = None
 
     @classmethod
@@ -135,12 +135,25 @@ class ColumnsConfig(Section):
         """
         return cls.parse(plain_arguments(options), "source")
 
+    def columns(self, pred_probs: str = "pred_probs") -> ColumnsConfig:
+        """Return these columns beside one that holds the probabilities as an array.
+
+        Args:
+            pred_probs: Name of that column, by default the one that `predict` writes.
+
+        Raises:
+            ConfigError: Another key names that column already.
+        """
+        own = {name: getattr(self, name) for name in LabelsConfig.model_fields}
+        return ColumnsConfig.from_arguments(**own, pred_probs=pred_probs)
+
     @model_validator(mode="after")
     def _check_columns(self: _Self) -> _Self:
-        self._check_listed("labels")
-        self._check_listed("pred_probs")
+        keys = self._column_keys()
+        for key in keys:
+            self._check_listed(key)
         seen = {self.id.lower(): "id"}
-        for key in ("labels", "pred_probs"):
+        for key in keys:
             value = getattr(self, key)
             for name in (value,) if isinstance(value, str) else value:
                 other = seen.setdefault(name.lower(), key)
@@ -152,6 +165,10 @@ class ColumnsConfig(Section):
                     )
         self._check_widths()
         return self
+
+    def _column_keys(self) -> tuple[str, ...]:
+        """Keys that name a column, or a list of one per class."""
+        return ("labels",)
 
     def _check_listed(self, key: str) -> None:
         format_key, is_list = f"{key}_format", not isinstance(getattr(self, key), str)
@@ -170,11 +187,7 @@ class ColumnsConfig(Section):
             )
 
     def _check_widths(self) -> None:
-        widths = {
-            key: len(value)
-            for key in ("classes", "labels", "pred_probs")
-            if (value := getattr(self, key)) is not None and not isinstance(value, str)
-        }
+        widths = self.listed_widths()
         if len(set(widths.values())) > 1:
             first, *rest = widths
             other = next(key for key in rest if widths[key] != widths[first])
@@ -184,9 +197,32 @@ class ColumnsConfig(Section):
                 at=other,
             )
 
+    def listed_widths(self) -> dict[str, int]:
+        """Return key -> number of entries, for the keys that list one entry per class."""
+        return {
+            key: len(value)
+            for key in ("classes", *self._column_keys())
+            if (value := getattr(self, key)) is not None and not isinstance(value, str)
+        }
 
-class SourceConfig(ColumnsConfig):
-    """The table to read.
+
+class ColumnsConfig(LabelsConfig):
+    """The columns of a source with probabilities, and how they are written.
+
+    Attributes:
+        pred_probs: Column of the K probabilities, or a tuple of one column per tag.
+        pred_probs_format: How probabilities are written.
+    """
+
+    pred_probs: Columns = "pred_probs"
+    pred_probs_format: Literal["auto", "array", "vector", "columns", "map"] = "auto"
+
+    def _column_keys(self) -> tuple[str, ...]:
+        return ("labels", "pred_probs")
+
+
+class PlaceConfig(Section):
+    """Where a source table is.
 
     Attributes:
         path: Folder of the table; exactly one of path and table is given.
@@ -206,7 +242,7 @@ class SourceConfig(ColumnsConfig):
         return self.path or self.table or ""
 
     @model_validator(mode="after")
-    def _check_place(self) -> SourceConfig:
+    def _check_place(self: _Place) -> _Place:
         if self.path is None and self.table is None:
             raise problem(
                 "no source is given.",
@@ -226,3 +262,7 @@ class SourceConfig(ColumnsConfig):
                 at="version",
             )
         return self
+
+
+class SourceConfig(ColumnsConfig, PlaceConfig):
+    """The table to read: where it is, and which of its columns mean what."""

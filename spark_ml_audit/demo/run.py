@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
 
 from spark_ml_audit.config import load_config
 from spark_ml_audit.demo.dataset import demo_classes, demo_evidence, demo_file

@@ -33,6 +33,7 @@ class Computation:
         classes: The class table.
         profile: The profile of the audited rows.
         status_counts: Rows by status code (see `layout`).
+        rejected_from: Source in which the rejected rows are, where predictions left them out; else None.
     """
 
     ingest: Ingest
@@ -40,6 +41,7 @@ class Computation:
     classes: tuple[ClassRow, ...]
     profile: ClassProfile
     status_counts: dict[int, int]
+    rejected_from: Ingest | None = None
 
     @property
     def num_audited(self) -> int:

@@ -250,18 +250,23 @@ def _decode_prob_map(columns: list[Any], layout: InputLayout, faults: _Faults) -
     return probs
 
 
+def _no_probs(columns: list[Any], layout: InputLayout, faults: _Faults) -> npt.NDArray[Any]:
+    return np.zeros((faults.num_rows, 0), dtype=layout.dtype)
+
+
 def _check_values(probs: npt.NDArray[Any], faults: _Faults) -> npt.NDArray[Any]:
     if not probs.size:
         return probs
     low, high = probs.min(), probs.max()
-    # a NaN makes both comparisons false
-    if not (low >= 0 and high <= 1):
+    # a NaN makes every comparison false
+    in_range = low >= 0 and high <= 1
+    if not in_range:
         nan = np.isnan(probs)
         faults.mark("probs_nan", np.any(nan, axis=1))
         faults.mark("probs_infinite", np.any(np.isinf(probs), axis=1))
         faults.mark("probs_range", np.any((probs < 0) | (probs > 1), axis=1))
         probs = np.where(nan, 0, probs)
-    if low <= 0 and np.signbit(probs).any():
+    if (low == 0 or not in_range) and np.signbit(probs).any():
         probs = probs + probs.dtype.type(0)  # -0.0 would sort after 1 by its bits
     return probs
 
@@ -273,4 +278,9 @@ _LABEL_DECODERS = {
     "delimited": _decode_delimited,
     "columns": _decode_label_columns,
 }
-_PROB_DECODERS = {"array": _decode_prob_array, "columns": _decode_prob_columns, "map": _decode_prob_map}
+_PROB_DECODERS = {
+    "array": _decode_prob_array,
+    "columns": _decode_prob_columns,
+    "map": _decode_prob_map,
+    "none": _no_probs,
+}

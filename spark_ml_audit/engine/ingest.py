@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import types as T  # noqa: N812 - the usual name
 
-from spark_ml_audit.config.source import ColumnsConfig
+from spark_ml_audit.config.source import ColumnsConfig, LabelsConfig
 from spark_ml_audit.engine.columns import column, field, type_name
 from spark_ml_audit.engine.layout import FAULT, ID, REASONS, InputLayout
 from spark_ml_audit.errors import InputError
@@ -86,7 +86,9 @@ def _is_vector(data_type: T.DataType) -> bool:
 def _vector_to_array(name: str) -> Column:
     from pyspark.ml.functions import vector_to_array
 
-    return vector_to_array(column(name))
+    value = column(name)
+    # the function itself fails on null
+    return F.when(value.isNotNull(), vector_to_array(value))
 
 
 def _labels_column(source: DataFrame, name: str) -> Column:
@@ -135,14 +137,14 @@ def examine(
     """
     notes: list[str] = []
     if with_id:
-        _check_id(frame, columns.id)
+        check_id(frame, columns.id)
     probs, probs_format, dtype = _probs_format(frame, columns, notes)
     labels = (columns.labels,) if isinstance(columns.labels, str) else tuple(columns.labels)
     for name in labels:
         field(frame, name, "source.labels")
     classes = _find_classes(frame, columns, probs, probs_format, properties or {}, notes)
     _check_width(frame, labels, probs, probs_format, classes, columns)
-    labels_format = _labels_format(frame, columns, labels, len(classes), notes)
+    labels_format = labels_format_of(frame, columns, labels, len(classes), notes)
     if labels_format == "columns" and len(labels) != len(classes):
         raise InputError(
             f"{len(labels)} label columns for {len(classes)} classes.",
@@ -162,7 +164,8 @@ def examine(
     return Ingest(frame, layout, tuple(notes))
 
 
-def _check_id(frame: DataFrame, name: str) -> None:
+def check_id(frame: DataFrame, name: str) -> None:
+    """Refuse an id column that is missing or of a type that cannot name a row."""
     id_type = field(frame, name, "source.id").dataType
     if not isinstance(id_type, _ID_TYPES):
         raise InputError(
@@ -227,10 +230,10 @@ def _find_classes(
         classes, origin = list(columns.classes), "source.classes"
     elif CLASSES_METADATA in metadata and probs_format != "columns":
         origin = f"metadata '{CLASSES_METADATA}' of column '{probs[0]}'"
-        classes = _parse_classes(metadata[CLASSES_METADATA], origin)
+        classes = parse_classes(metadata[CLASSES_METADATA], origin)
     elif CLASSES_PROPERTY in properties:
         origin = f"table property '{CLASSES_PROPERTY}'"
-        classes = _parse_classes(properties[CLASSES_PROPERTY], origin)
+        classes = parse_classes(properties[CLASSES_PROPERTY], origin)
     elif not isinstance(columns.labels, str):
         classes, origin = list(columns.labels), "the names of the label columns"
     elif not isinstance(columns.pred_probs, str):
@@ -246,6 +249,14 @@ def _find_classes(
             key="source.classes",
             fix="Give the tag names in the order of the probabilities, as a list or a file with one per line.",
         )
+    check_distinct(classes, origin)
+    if columns.classes is None:
+        notes.append(f"classes: {len(classes)}, from {origin}")
+    return classes
+
+
+def check_distinct(classes: list[str], origin: str) -> None:
+    """Refuse a class list that names a class twice."""
     repeated = (
         sorted({name for name in classes if classes.count(name) > 1})
         if len(set(classes)) < len(classes)
@@ -257,12 +268,10 @@ def _find_classes(
             key="source.classes",
             fix="Name every class once, in the order of the probabilities.",
         )
-    if columns.classes is None:
-        notes.append(f"classes: {len(classes)}, from {origin}")
-    return classes
 
 
-def _parse_classes(value: Any, origin: str) -> list[str]:
+def parse_classes(value: Any, origin: str) -> list[str]:
+    """A class list as metadata and properties hold it: JSON."""
     try:
         classes = json.loads(value) if isinstance(value, str) else value
     except ValueError:
@@ -307,9 +316,10 @@ def _check_width(
         )
 
 
-def _labels_format(
-    frame: DataFrame, columns: ColumnsConfig, labels: tuple[str, ...], num_classes: int, notes: list[str]
+def labels_format_of(
+    frame: DataFrame, columns: LabelsConfig, labels: tuple[str, ...], num_classes: int, notes: list[str]
 ) -> str:
+    """How the given tags are written, by the config or by type and content of their columns."""
     key = "source.labels_format"
     wanted = columns.labels_format
     if not isinstance(columns.labels, str):

@@ -37,7 +37,7 @@ class InputLayout:
         labels_format: names, indices, multi_hot, delimited or columns.
         labels_delimiter: Separator of `delimited` labels.
         pred_probs: Source columns of the probabilities: one, or K of them for `columns`.
-        pred_probs_format: array, columns or map (a vector is read as an array).
+        pred_probs_format: array, columns or map (a vector is read as an array); none before prediction.
         dtype: "float32" or "float64": the column's own.
         classes: Tag names in probability order.
     """

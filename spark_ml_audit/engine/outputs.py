@@ -1,4 +1,4 @@
-"""The row-sized results as frames: issues by cell, examples with ranks, rejected rows."""
+"""The row-sized results as frames: issues by cell, scores of issues, rejected rows."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import types as T  # noqa: N812 - the usual name
 
 from spark_ml_audit.engine.columns import column
 from spark_ml_audit.engine.decode import DecodedBatch, decode_batches
 from spark_ml_audit.engine.explain import explain_row
 from spark_ml_audit.engine.ingest import Ingest
 from spark_ml_audit.engine.layout import ID, REASON_NAMES, UNLABELLED
-from spark_ml_audit.engine.ranking import RankPlan
 from spark_ml_audit.kernels.profile import IntArray
 from spark_ml_audit.kernels.rules import (
     AppliedBatch,
@@ -29,11 +28,10 @@ from spark_ml_audit.kernels.rules import (
 
 _TAG_LIST = T.ArrayType(T.StringType(), containsNull=False)
 MISSING, EXTRANEOUS = "missing", "extraneous"
-# Ranges of rows without an issue: only there to spread them over the tasks.
-_SPREAD = 64
 
 
-def _id_field(frame: DataFrame) -> T.StructField:
+def id_field(frame: DataFrame) -> T.StructField:
+    """Field of the id in the passes' frames."""
     return T.StructField(ID, frame.schema[ID].dataType)
 
 
@@ -53,7 +51,7 @@ def tag_issues_frame(ingest: Ingest, rules: AuditRules) -> DataFrame:
     frame, layout = ingest.task_frame(with_id=True), ingest.layout
     schema = T.StructType(
         [
-            _id_field(frame),
+            id_field(frame),
             T.StructField("tag", T.StringType()),
             T.StructField("issue", T.StringType()),
             T.StructField("pred_prob", T.DoubleType()),
@@ -108,7 +106,7 @@ def _issue_cells(decoded: DecodedBatch, rules: AuditRules, classes: Any) -> Any:
 def issue_scores_frame(ingest: Ingest, rules: AuditRules) -> DataFrame:
     """Columns id and label_quality_score of the rows with an issue."""
     frame, layout = ingest.task_frame(with_id=True), ingest.layout
-    schema = T.StructType([_id_field(frame), T.StructField("label_quality_score", T.DoubleType())])
+    schema = T.StructType([id_field(frame), T.StructField("label_quality_score", T.DoubleType())])
 
     def run(batches: Iterator[Any]) -> Iterator[Any]:
         for decoded in decode_batches(batches, layout):
@@ -146,53 +144,6 @@ def example_arrays(decoded: DecodedBatch, applied: AppliedBatch, classes: Any) -
     ]
 
 
-def examples_frame(ingest: Ingest, rules: AuditRules, ranks: RankPlan) -> DataFrame:
-    """One row per audited row, with its rank among the issues (see `RankPlan`)."""
-    frame, layout = ingest.task_frame(with_id=True), ingest.layout
-    schema = T.StructType(
-        [
-            _id_field(frame),
-            *example_fields(),
-            T.StructField("range", T.IntegerType()),
-            T.StructField("offset", T.LongType()),
-        ]
-    )
-
-    def run(batches: Iterator[Any]) -> Iterator[Any]:
-        classes = pa.array(layout.classes, pa.string())
-        for decoded in decode_batches(batches, layout):
-            applied = apply_rules(decoded.pred_probs, decoded.rows, decoded.cols, rules)
-            ids = decoded.source.column(ID)
-            if len(decoded.audited) < len(ids):
-                ids = ids.take(pa.array(decoded.audited))
-            ranges, offsets = _ranges(applied, ids, ranks)
-            yield pa.RecordBatch.from_arrays(
-                [ids, *example_arrays(decoded, applied, classes), pa.array(ranges), pa.array(offsets)],
-                names=[field.name for field in schema],
-            )
-
-    audited = frame.mapInArrow(run, schema)
-    is_issue = F.col("is_label_issue")
-    by_score = Window.partitionBy("range").orderBy(
-        F.when(is_issue, F.col("label_quality_score")), F.when(is_issue, F.col(ID))
-    )
-    rank = F.when(is_issue, F.col("offset") + F.row_number().over(by_score))
-    return audited.withColumn("issue_rank", rank).select(
-        F.col(ID).alias(layout.id), *EXAMPLE_COLUMNS, F.col("issue_rank").cast("bigint")
-    )
-
-
-def _ranges(applied: AppliedBatch, ids: Any, ranks: RankPlan) -> tuple[Any, IntArray]:
-    spread = applied.label_quality.view(np.int64) % _SPREAD
-    ranges = (-1 - spread).astype(np.int32)
-    offsets = np.zeros(len(ranges), dtype=np.int64)
-    issues = np.flatnonzero(applied.is_issue)
-    if len(issues):
-        found = ranks.ranges_of(applied.label_quality[issues], ids.take(pa.array(issues)))
-        ranges[issues], offsets[issues] = found, ranks.offsets[found]
-    return ranges, offsets
-
-
 def quarantine_frame(ingest: Ingest) -> DataFrame:
     """One row per rejected row: id, reason, detail, and the source's row as JSON."""
     layout = ingest.layout
@@ -200,7 +151,7 @@ def quarantine_frame(ingest: Ingest) -> DataFrame:
     frame = ingest.task_frame(with_id=True, carry=F.struct(*[column(name) for name in source.columns]))
     schema = T.StructType(
         [
-            _id_field(frame),
+            id_field(frame),
             T.StructField("reason", T.StringType()),
             T.StructField("detail", T.StringType()),
             T.StructField("carried", frame.schema["carried"].dataType),

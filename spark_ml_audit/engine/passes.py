@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
 
 from spark_ml_audit.engine.decode import DecodedBatch, decode_batches
 from spark_ml_audit.engine.layout import InputLayout

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import types as T  # noqa: N812 - the usual name
 
 from spark_ml_audit.engine.columns import column, quote
 from spark_ml_audit.engine.decode import DecodedBatch, decode_batches

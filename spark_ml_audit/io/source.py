@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
 
 from spark_ml_audit.engine.columns import quote, quote_table
 from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.io.paths import absolute
 
 if TYPE_CHECKING:
-    from spark_ml_audit.config.source import SourceConfig
+    from spark_ml_audit.config.source import PlaceConfig
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,14 @@ class OpenSource:
     properties: dict[str, str] = field(default_factory=dict)
 
 
-def open_source(spark: SparkSession, config: SourceConfig, *, version: str | None = None) -> OpenSource:
+def place_of(data: str | os.PathLike[str]) -> dict[str, str]:
+    """The key and value of the `source` section for a path or table name given in Python."""
+    text = os.fspath(data)
+    is_path = isinstance(data, Path) or os.sep in text or "://" in text or Path(text).exists()
+    return {"path": text} if is_path else {"table": text}
+
+
+def open_source(spark: SparkSession, config: PlaceConfig, *, version: str | None = None) -> OpenSource:
     """Open the source at one version.
 
     Args:
@@ -48,10 +58,12 @@ def open_source(spark: SparkSession, config: SourceConfig, *, version: str | Non
     if config.format == "parquet":
         return _open_parquet(spark, config, version)
     key = "source.path" if config.path else "source.table"
-    target = f"delta.{quote(config.path)}" if config.path else quote_table(config.table or "")
+    target = f"delta.{quote(absolute(config.path))}" if config.path else quote_table(config.table or "")
     try:
         properties = spark.sql(f"DESCRIBE DETAIL {target}").select("format", "properties").collect()[0]
     except Exception as error:
+        if config.table and (view := _existing_view(spark, target)) is not None:
+            return _open_view(view, config)
         raise InputError(
             f"cannot read '{config.name}' as a Delta table: {reason_of(error)}.",
             key=key,
@@ -68,8 +80,8 @@ def open_source(spark: SparkSession, config: SourceConfig, *, version: str | Non
     number = version if version is not None else _resolve_version(spark, target, config)
     reader = spark.read.format("delta").option("versionAsOf", number)
     try:
-        frame = reader.load(config.path) if config.path else reader.table(target)
-        frame.schema
+        frame = reader.load(absolute(config.path)) if config.path else reader.table(target)
+        frame.schema  # noqa: B018 - Connect resolves a plan only when asked
     except Exception as error:
         raise InputError(
             f"version {number} of '{config.name}' cannot be read: {reason_of(error)}.",
@@ -79,7 +91,26 @@ def open_source(spark: SparkSession, config: SourceConfig, *, version: str | Non
     return OpenSource(frame, config.name, number, dict(properties["properties"] or {}))
 
 
-def _resolve_version(spark: SparkSession, target: str, config: SourceConfig) -> str:
+def _existing_view(spark: SparkSession, target: str) -> DataFrame | None:
+    try:
+        frame = spark.table(target)
+        frame.schema  # noqa: B018 - Connect resolves a plan only when asked
+    except Exception:  # noqa: BLE001 - the caller reports why the table cannot be read
+        return None
+    return frame
+
+
+def _open_view(frame: DataFrame, config: PlaceConfig) -> OpenSource:
+    if config.version is not None:
+        raise InputError(
+            f"'{config.name}' is a view, which has no versions.",
+            key="source.version",
+            fix="Leave source.version out, or audit the Delta table behind the view.",
+        )
+    return OpenSource(frame, config.name, None)
+
+
+def _resolve_version(spark: SparkSession, target: str, config: PlaceConfig) -> str:
     wanted = config.version
     if isinstance(wanted, int):
         return str(wanted)
@@ -103,12 +134,14 @@ def _resolve_version(spark: SparkSession, target: str, config: SourceConfig) -> 
     return str(newest)
 
 
-def _open_parquet(spark: SparkSession, config: SourceConfig, version: str | None) -> OpenSource:
+def _open_parquet(spark: SparkSession, config: PlaceConfig, version: str | None) -> OpenSource:
     try:
         frame = (
-            spark.read.parquet(config.path) if config.path else spark.table(quote_table(config.table or ""))
+            spark.read.parquet(absolute(config.path))
+            if config.path
+            else spark.table(quote_table(config.table or ""))
         )
-        frame.schema
+        frame.schema  # noqa: B018 - Connect resolves a plan only when asked
     except Exception as error:
         raise InputError(
             f"cannot read '{config.name}' as Parquet: {reason_of(error)}.",
@@ -131,7 +164,7 @@ def _files_digest(frame: DataFrame) -> str | None:
         files = frame.select("_metadata.file_path", "_metadata.file_size", "_metadata.file_modification_time")
         hashed = files.distinct().select(F.xxhash64(*files.columns).cast("decimal(38,0)").alias("hash"))
         total = hashed.agg(F.sum("hash").alias("total"), F.count("hash").alias("count")).collect()[0]
-    except Exception:
+    except Exception:  # noqa: BLE001 - a view or another format has no file metadata
         return None
     if not total["count"]:
         return None

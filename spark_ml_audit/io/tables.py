@@ -10,13 +10,14 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import types as T  # noqa: N812 - the usual name
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from spark_ml_audit.engine.columns import quote, quote_table
 from spark_ml_audit.engine.spark_errors import is_conflict, reason_of
 from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.io.paths import absolute
 from spark_ml_audit.results import CLASS_COLUMNS, ClassRow
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class OutputTables:
     def location(self, name: str) -> str:
         """Path or full name of a table."""
         if self._config.path is not None:
-            return f"{self._config.path.rstrip('/')}/{name}"
+            return f"{absolute(self._config.path).rstrip('/')}/{name}"
         return f"{self._config.schema_name}.{self._config.prefix}{name}"
 
     def locations(self) -> dict[str, str]:
@@ -129,7 +130,7 @@ class OutputTables:
         """The table's rows, or None where it does not exist."""
         try:
             frame = self.read(name)
-            frame.schema
+            frame.schema  # noqa: B018 - Connect resolves a plan only when asked
         except Exception as error:
             if (
                 "NOT_FOUND" in str(error)
@@ -167,17 +168,22 @@ class OutputTables:
             fix="Use another output for this source, or the same id column.",
         )
 
-    def finished_run(self, run_id: str) -> dict[str, Any] | None:
-        """The row of `runs`, or None."""
-        table = self.existing("runs")
+    def finished_run(self, run_id: str, name: str = "runs") -> dict[str, Any] | None:
+        """The row of `runs`, or of another table with one row per finished run, or None."""
+        table = self.existing(name)
         rows = [] if table is None else table.where(F.col("run_id") == run_id).limit(1).collect()
         return rows[0].asDict() if rows else None
 
-    def first_try(self, run_id: str) -> FirstTry | None:
-        """What an earlier, unfinished invocation with this id was about to compute."""
-        if self.existing(FIRST_TABLE) is None:
+    def first_try(self, run_id: str, name: str = FIRST_TABLE) -> FirstTry | None:
+        """What an earlier, unfinished invocation with this id was about to compute.
+
+        Args:
+            run_id: Of the run.
+            name: The first table that such a run writes.
+        """
+        if self.existing(name) is None:
             return None
-        history = self._spark.sql(f"DESCRIBE HISTORY {self._sql_name(FIRST_TABLE)}")
+        history = self._spark.sql(f"DESCRIBE HISTORY {self._sql_name(name)}")
         for row in history.where(F.col("userMetadata").contains(run_id)).select("userMetadata").collect():
             found = json.loads(row["userMetadata"])
             if found.get("run_id") == run_id:
@@ -225,16 +231,85 @@ class OutputTables:
                 else:
                     writer.saveAsTable(quote_table(self.location(name)))
 
+    def overwrite(
+        self,
+        name: str,
+        frame: DataFrame,
+        run_id: str,
+        metadata: dict[str, Any],
+        properties: dict[str, str] | None = None,
+    ) -> None:
+        """Replace a table's rows by a run's in one transaction; a repeat by the same run changes nothing.
+
+        Args:
+            name: Name of the table.
+            frame: The rows as they shall be: no run_id is added.
+            run_id: Of the run.
+            metadata: Recorded in the table's history.
+            properties: Set on the table afterwards.
+        """
+        if self.commit_of(name, run_id) is None:
+            writer = (
+                frame.write.format("delta")
+                .mode("overwrite")
+                .option("overwriteSchema", True)
+                .option("txnAppId", f"{run_id}/{name}")
+                .option("txnVersion", 1)
+                .option("userMetadata", json.dumps({"run_id": run_id, **metadata}))
+                .options(**_TABLE_PROPERTIES)
+            )
+            for attempt in _retries():
+                with attempt:
+                    if self._config.path is not None:
+                        writer.save(self.location(name))
+                    else:
+                        writer.saveAsTable(quote_table(self.location(name)))
+        self._set_properties(name, properties or {})
+
+    def _set_properties(self, name: str, properties: dict[str, str]) -> None:
+        table = self._sql_name(name)
+        known = self._spark.sql(f"DESCRIBE DETAIL {table}").select("properties").collect()[0]["properties"]
+        for key, value in properties.items():
+            if (known or {}).get(key) != value:
+                for attempt in _retries():
+                    with attempt:
+                        self._spark.sql(
+                            f"ALTER TABLE {table} SET TBLPROPERTIES ({_literal(key)} = {_literal(value)})"
+                        )
+
+    def commit_of(self, name: str, run_id: str) -> tuple[int, dict[str, Any]] | None:
+        """The version of a table that a run wrote, and the metadata recorded with it; or None."""
+        if self.existing(name) is None:
+            return None
+        history = self._spark.sql(f"DESCRIBE HISTORY {self._sql_name(name)}")
+        written = history.where(F.get_json_object("userMetadata", "$.run_id") == run_id)
+        found = written.orderBy(F.desc("version")).select("version", "userMetadata").limit(1).collect()
+        return (found[0]["version"], json.loads(found[0]["userMetadata"])) if found else None
+
+    def read_version(self, name: str, version: int) -> DataFrame:
+        """The rows of a table at one version."""
+        reader = self._spark.read.format("delta").option("versionAsOf", version)
+        location = self.location(name)
+        return reader.load(location) if self._config.path is not None else reader.table(quote_table(location))
+
     def append_classes(self, rows: Sequence[ClassRow], run_id: str, metadata: dict[str, Any]) -> None:
         """Append the class table of a run."""
         self.append("classes", classes_frame(self._spark, rows), run_id, metadata)
 
-    def append_run(self, row: dict[str, Any]) -> None:
-        """Append the row of `runs` that makes a run visible."""
+    def append_run(self, row: dict[str, Any]) -> list[str]:
+        """Append the row of `runs` that makes a run visible.
+
+        Returns:
+            Sentences on what could not be done beside it: the run is committed all the same.
+        """
         values = [tuple(row.get(name) for name in RUNS_SCHEMA.names)]
         self.append("runs", self._spark.createDataFrame(values, RUNS_SCHEMA), row["run_id"])
         if self._config.schema_name is not None:
-            self._create_views()
+            try:
+                self._create_views()
+            except Exception as error:  # noqa: BLE001 - somebody may write tables and not create views
+                return [f"The views of finished runs could not be created: {reason_of(error)}."]
+        return []
 
     def _create_views(self) -> None:
         runs = self._sql_name("runs")
@@ -275,6 +350,12 @@ _TAG_ISSUE_COLUMNS = (
     "label_quality_score",
     "rank_in_row",
 )
+
+
+def _literal(text: str) -> str:
+    """A text as a SQL literal."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _retries() -> Retrying:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +60,8 @@ class AppliedBatch:
         missing_scores: Their cell scores.
         extraneous: Row and class of given tags that are wrong, in the same order.
         extraneous_scores: Their cell scores.
-        suggested: Row and class of the tags given, plus missing, minus extraneous, in class order.
+        given: Row and class of the given tags, in class order.
+        num_classes: K.
     """
 
     label_quality: npt.NDArray[np.float64]
@@ -68,7 +70,13 @@ class AppliedBatch:
     missing_scores: npt.NDArray[np.float64]
     extraneous: tuple[IntArray, IntArray]
     extraneous_scores: npt.NDArray[np.float64]
-    suggested: tuple[IntArray, IntArray]
+    given: tuple[IntArray, IntArray]
+    num_classes: int
+
+    @cached_property
+    def suggested(self) -> tuple[IntArray, IntArray]:
+        """Row and class of the tags given, plus missing, minus extraneous, in class order."""
+        return suggest_tags(self.given, self.missing, self.extraneous, self.num_classes)
 
 
 def score_cells(pred_probs: FloatArray, rows: IntArray, cols: IntArray, rules: AuditRules) -> FloatArray:
@@ -133,7 +141,8 @@ def apply_rules(pred_probs: FloatArray, rows: IntArray, cols: IntArray, rules: A
         missing_scores=missing_scores,
         extraneous=extraneous,
         extraneous_scores=extraneous_scores,
-        suggested=_suggest((rows, cols), missing, extraneous, pred_probs.shape[1]),
+        given=(rows, cols),
+        num_classes=pred_probs.shape[1],
     )
 
 
@@ -151,12 +160,13 @@ def _surest_first(
     return (rows[order], cols[order]), scores[order]
 
 
-def _suggest(
+def suggest_tags(
     given: tuple[IntArray, IntArray],
     missing: tuple[IntArray, IntArray],
     extraneous: tuple[IntArray, IntArray],
     num_classes: int,
 ) -> tuple[IntArray, IntArray]:
+    """Given tags, plus missing, minus extraneous: (row, class) pairs in class order within a row."""
     if not len(missing[0]) and not len(extraneous[0]):
         return given
     codes = given[0] * num_classes + given[1]

@@ -147,7 +147,7 @@ def load_mlflow() -> None:
         ImportError: MLflow is not installed, or not whole.
     """
     with _import_environment.held():
-        import mlflow
+        import mlflow  # noqa: F401 - loading it is the point
 
 
 @contextmanager
@@ -178,7 +178,7 @@ def run_bounded(work: Callable[[Patience], T], seconds: float) -> T:
     def body() -> None:
         try:
             outcome.put((work(patience), None))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
             outcome.put((None, error))
 
     # Credentials and workspace of the caller may live in context variables.

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Prefix of every MLflow tag this package sets.
 TAG_PREFIX = "spark_ml_audit."
+#: Tag of a run or model version: SHA-256 of what loading its model unpickles.
+MODEL_DIGEST_TAG = f"{TAG_PREFIX}model_sha256"
 #: Limits every MLflow server since 1.28 and Databricks accept, in UTF-8 bytes.
 _MAX_PARAM_BYTES = 500
 _MAX_TAG_BYTES = 5000
@@ -86,6 +88,7 @@ class RunOpening:
         stages: Seconds per finished stage.
         tables: Name -> path or table name of each output.
         warnings: Sentences for the user.
+        metrics: Further figures by name.
     """
 
     counts: Counts | None = None
@@ -93,6 +96,7 @@ class RunOpening:
     stages: Mapping[str, float] = field(default_factory=dict)
     tables: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def opening_metrics(opening: RunOpening) -> dict[str, float]:
         found[f"gate/{gate.name}/passed"] = gate.passed
         found[f"gate/{gate.name}/value"] = gate.value
         found[f"gate/{gate.name}/limit"] = gate.limit
-    return clean_metrics(found | _stage_metrics(opening.stages))
+    return clean_metrics(found | dict(opening.metrics) | _stage_metrics(opening.stages))
 
 
 def delivery_metrics(delivery: RunDelivery) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.tracking import payload as pl
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _LOCAL_BUDGET = 60.0
 _OPEN_BUDGET = 15.0
 _DELIVER_BUDGET = 30.0
+_MODEL_BUDGET = 300.0
 
 
 class AuditTracker:
@@ -44,6 +46,7 @@ class AuditTracker:
         package_version: Version of this package.
         params: The effective config, flat; values are shortened for the server.
         source: What is audited, if known yet; assign the attribute when the version is pinned.
+        activity: First word of the MLflow run's name.
 
     Attributes:
         problems: Sentences, credentials removed, one per thing that was not recorded.
@@ -62,6 +65,7 @@ class AuditTracker:
         package_version: str,
         params: Mapping[str, Any],
         source: pl.SourceRef | None = None,
+        activity: str = "audit",
     ) -> None:
         self.destination = Destination(*resolve_tracking_uri(tracking_uri, output_path))
         self.run_id = run_id
@@ -72,6 +76,7 @@ class AuditTracker:
         self.notes: list[str] = []
         self.mlflow_run_id: str | None = None
         self.is_dead = False
+        self._activity = activity
         self._experiment = _experiment_name(experiment, self.destination)
         self._client: MlflowClient | None = None
         self._prefetch: threading.Thread | None = None
@@ -125,6 +130,29 @@ class AuditTracker:
             )
         return self.mlflow_run_id is not None and not self.problems
 
+    def deliver_model(
+        self, folder: Path, digest: str, name: str | None, *, budget_seconds: float | None = None
+    ) -> str | None:
+        """Upload a model to the open run, and register it if it has a name; once per run and name.
+
+        Args:
+            folder: The model in MLflow's format.
+            digest: SHA-256 of what loading it unpickles, recorded with run and version.
+            name: Name in the registry; None to register nothing.
+            budget_seconds: Longest wait; default 300 s.
+
+        Returns:
+            Address of the model, its version pinned; None when it was not kept (see `problems`).
+        """
+        found: list[str] = []
+        if self.mlflow_run_id is not None:
+            self._bounded(
+                "sending the model",
+                lambda patience: found.append(self._deliver_model(folder, digest, name, patience)),
+                budget_seconds or _MODEL_BUDGET,
+            )
+        return found[-1] if found else None
+
     def fail(self, reason: str, *, budget_seconds: float | None = None) -> None:
         """Mark the run failed, for an audit that failed; opens a run first when there is none.
 
@@ -155,7 +183,7 @@ class AuditTracker:
                     self._connect()
                 else:
                     prepare_template()
-        except Exception:
+        except Exception:  # noqa: BLE001, S110 - the same failure is reported when the run is opened
             pass
 
     def _bounded(self, doing: str, work: Callable[[Patience], None], seconds: float) -> None:
@@ -169,7 +197,7 @@ class AuditTracker:
             self._prefetch.join(timeout=_LOCAL_BUDGET)
         try:
             load_mlflow()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - tracking is best effort by contract
             self._give_up(f"MLflow cannot be imported, so the run is not recorded there: {self._said(error)}")
             return
         try:
@@ -179,7 +207,7 @@ class AuditTracker:
                 f"MLflow at {self.destination.shown} did not answer within {seconds:.0f} s ({doing}); "
                 f"nothing more is sent there."
             )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - tracking is best effort by contract
             self._report(doing, error)
 
     def _give_up(self, sentence: str) -> None:
@@ -218,7 +246,7 @@ class AuditTracker:
         patience.check()
         experiment_id = self._experiment_id(client)
         patience.check()
-        run = client.create_run(experiment_id, run_name=f"audit {self.run_id}", tags=dict(tags))
+        run = client.create_run(experiment_id, run_name=f"{self._activity} {self.run_id}", tags=dict(tags))
         if patience.is_over:
             # The audit has gone on without this run: do not leave it running for ever.
             client.set_terminated(run.info.run_id, status="KILLED")
@@ -244,6 +272,37 @@ class AuditTracker:
         status = "not_delivered" if self.problems and delivery.status == "ok" else delivery.status
         writer.tags(pl.status_tags(status, delivery.warnings, not_recorded=self.problems))
         writer.finish("FINISHED")
+
+    def _deliver_model(self, folder: Path, digest: str, name: str | None, patience: Patience) -> str:
+        from mlflow.exceptions import MlflowException
+
+        client, run_id = self._connect(), self.mlflow_run_id
+        client.log_artifacts(run_id, str(folder), "model")
+        self._writer(patience).tags({pl.MODEL_DIGEST_TAG: digest})
+        if name is None:
+            return f"runs:/{run_id}/model"
+        patience.check()
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        patience.check()
+        own = f"{pl.TAG_PREFIX}run_id"
+        version = next(
+            (
+                known
+                for known in client.search_model_versions(f"name='{name}'")
+                if dict(known.tags).get(own) == self.run_id
+            ),
+            None,
+        ) or client.create_model_version(
+            name,
+            f"{client.get_run(run_id).info.artifact_uri}/model",
+            run_id,
+            tags={own: self.run_id, pl.MODEL_DIGEST_TAG: digest},
+        )
+        return f"models:/{name}/{version.version}"
 
     def _fail(self, reason: str, patience: Patience) -> None:
         tags = pl.status_tags("failed", failure=self.destination.redact(reason))

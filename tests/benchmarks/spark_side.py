@@ -24,10 +24,11 @@ from spark_ml_audit.io.source import open_source
 from spark_ml_audit.io.tables import OutputTables, new_run_id
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.writing import write_tables
-from tests.benchmarks.memory import cpu_seconds
+from tests.benchmarks.memory import CpuMeter
 from tests.benchmarks.table import class_names
 
 COPIED = ("examples", "tag_issues")
+_CPU = CpuMeter(os.getpid())
 
 
 def audit_once(spark: SparkSession, source: Path, output: Path, num_classes: int) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def audit_once(spark: SparkSession, source: Path, output: Path, num_classes: int
     """
     config = load_config(None, overrides(source, output, num_classes))
     progress = Progress(quiet=True)
-    started, used = time.monotonic(), cpu_seconds(os.getpid())
+    started, used = time.monotonic(), _CPU.look()
     now = datetime.now(timezone.utc)
     run_id = new_run_id(now)
     with progress.stage("source"):
@@ -53,7 +54,7 @@ def audit_once(spark: SparkSession, source: Path, output: Path, num_classes: int
         tables.append_run({**row, "config": config.to_json()})
     return {
         "seconds": time.monotonic() - started,
-        "cpu": cpu_seconds(os.getpid()) - used,
+        "cpu": _CPU.look() - used,
         "stages": dict(progress.seconds),
         "counts": counts.to_dict(),
     }
@@ -78,7 +79,7 @@ def floor_once(spark: SparkSession, source: Path, copies: Path, output: Path) ->
         output: Folder of the Delta tables written; must not exist.
     """
     stages: dict[str, float] = {}
-    used = cpu_seconds(os.getpid())
+    used = _CPU.look()
 
     def timed(name: str, step: Callable[[], object]) -> None:
         started = time.monotonic()
@@ -91,7 +92,7 @@ def floor_once(spark: SparkSession, source: Path, copies: Path, output: Path) ->
     for name in COPIED:
         rows, target = spark.read.parquet(str(copies / name)), str(output / name)
         timed(name, lambda rows=rows, target=target: rows.write.format("delta").save(target))  # type: ignore[misc]
-    return {"seconds": sum(stages.values()), "cpu": cpu_seconds(os.getpid()) - used, "stages": stages}
+    return {"seconds": sum(stages.values()), "cpu": _CPU.look() - used, "stages": stages}
 
 
 def _scan(frame: DataFrame) -> int:
@@ -126,6 +127,7 @@ def copy_tables(spark: SparkSession, output: Path, copies: Path) -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Warm up, then audit and floor by turns, so that a busy moment of the machine hits both."""
+    _CPU.start()
     spark = session_for()
     work: Path = options.work
     audits, floors = [], []

@@ -1,4 +1,4 @@
-"""The table that is audited: deterministic, with calibrated probabilities and flipped tags."""
+"""The table that is audited: deterministic, with calibrated probabilities, forgotten and wrong tags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 NUM_FILES = 8
 TAGS_PER_ROW = 3.0
-FLIPPED = 0.02
+# Share of the given tags that annotators forgot, and as many wrong ones for each class.
+FORGOTTEN = 0.03
 _SEED = 20220611
 _MOST_COMMON = 0.5
 # Beta(m * c, (1 - m) * c) around a class's prevalence m: small c makes a confident model.
@@ -82,7 +83,8 @@ def _rows(
     probs = rng.beta(prevalence * _CONCENTRATION, (1 - prevalence) * _CONCENTRATION, size=shape)
     probs = _MARGIN + (1 - 2 * _MARGIN) * probs
     truth = rng.random(shape) < probs
-    return truth ^ (rng.random(shape) < FLIPPED), probs
+    error_rate = np.where(truth, FORGOTTEN, FORGOTTEN * prevalence / (1 - prevalence))
+    return truth ^ (rng.random(shape) < error_rate), probs
 
 
 def _ids(start: int, stop: int) -> pa.Array:

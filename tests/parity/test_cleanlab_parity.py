@@ -20,14 +20,14 @@ from tests.datasets import KINDS, Dataset, from_arrays, make_dataset
 from tests.oracle import CELL_FILTERS, EXAMPLE_FILTERS, OracleResult, oracle_audit
 
 cleanlab_filter = pytest.importorskip("cleanlab.filter")
-import cleanlab.count
-import cleanlab.internal.util
-import cleanlab.multilabel_classification.dataset as cleanlab_dataset
-from cleanlab.multilabel_classification.filter import (
+import cleanlab.count  # noqa: E402
+import cleanlab.internal.util  # noqa: E402
+import cleanlab.multilabel_classification.dataset as cleanlab_dataset  # noqa: E402
+from cleanlab.multilabel_classification.filter import (  # noqa: E402
     find_label_issues,
     find_multilabel_issues_per_class,
 )
-from cleanlab.multilabel_classification.rank import (
+from cleanlab.multilabel_classification.rank import (  # noqa: E402
     get_label_quality_scores,
     get_label_quality_scores_per_class,
 )

@@ -204,3 +204,25 @@ def test_every_format_rejects_what_it_cannot_read(
     for i, (_, reason, said) in enumerate(cases):
         assert found[f"bad-{i}"]["reason"] == reason, cases[i]
         assert said in found[f"bad-{i}"]["detail"], (found[f"bad-{i}"]["detail"], said)
+
+
+def test_a_negative_zero_beside_faulty_rows_is_a_zero() -> None:
+    import numpy as np
+    import pyarrow as pa
+
+    from spark_ml_audit.engine.decode import decode
+    from spark_ml_audit.engine.layout import FAULT, InputLayout
+
+    layout = InputLayout("id", ("labels",), "names", ",", ("pred_probs",), "array", "float64", ("x", "y"))
+    for faulty in ([NAN, 0.5], [-1.0, 0.5], [INF, 0.5], [0.5, 2.0]):
+        batch = pa.RecordBatch.from_arrays(
+            [
+                pa.array([0, 0], pa.int8()),
+                pa.array([["x"], []], pa.list_(pa.string())),
+                pa.array([[-0.0, 1.0], faulty], pa.list_(pa.float64())),
+            ],
+            names=[FAULT, "labels_0", "probs_0"],
+        )
+        found = decode(batch, layout)
+        assert found.pred_probs.tolist() == [[0.0, 1.0]]
+        assert not np.signbit(found.pred_probs).any()

@@ -49,6 +49,14 @@ def assert_one_sentence(done: subprocess.CompletedProcess[str], status: int = 2)
         (["check", "--set", "alpha"], "--set: found 'alpha', not key=value"),
         (["audit", *PLACES, "--set", "audit.alfa=1"], "audit.alfa: unknown key. Did you mean alpha?"),
         (["audit"], "source.path: no source is given."),
+        (["predict"], "source.path: no source is given."),
+        (["predict", *PLACES, "--set", "model.fold=3"], "model.fold: unknown key. Did you mean folds?"),
+        (
+            ["predict", *PLACES, "--fit-final", "--set", "model.uri=m"],
+            "model.fit_final: found true, but model.uri",
+        ),
+        (["audit", *PLACES, "--fit-final"], "unrecognized arguments: --fit-final"),
+        (["tag", *PLACES], "model.uri: no model is given."),
     ],
 )
 def test_bad_usage_exits_2_with_one_sentence(tmp_path: Path, arguments: list[str], said: str) -> None:
@@ -115,9 +123,11 @@ def test_bad_config_is_refused_fast_and_without_engines() -> None:
     assert time.monotonic() - started < 10  # seconds; far less on an idle machine
 
 
-@pytest.mark.parametrize("command", ["audit", "check", "demo"])
+@pytest.mark.parametrize("command", ["audit", "check", "demo", "predict", "tag"])
 def test_missing_java_exits_2_with_one_sentence(tmp_path: Path, command: str) -> None:
     places = () if command == "demo" else PLACES
+    if command == "tag":
+        places = (*PLACES, "--set", "model.uri=models:/m/1")
     done = run(command, *places, "--json", cwd=tmp_path, JAVA_HOME=str(tmp_path), SPARK_REMOTE="")
     assert "Install Java 17 or newer" in assert_one_sentence(done)
     assert json.loads(done.stdout)["error"]["key"] == "JAVA_HOME"

@@ -55,6 +55,8 @@ def test_defaults_are_those_of_the_contract() -> None:
             "pred_probs": "pred_probs",
             "pred_probs_format": "auto",
             "classes": None,
+            "features": "auto",
+            "group": None,
         },
         "audit": {
             "filter_by": "prune_by_noise_rate",
@@ -78,6 +80,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         },
         "tracking": {"uri": None, "experiment": "spark-ml-audit"},
         "gate": {"max_issue_fraction": None, "max_quarantined_fraction": 0.0, "min_rows": 0},
+        "model": None,
     }
     assert config.output.orphan_after == timedelta(hours=24)
     assert config.source.name == "data/tags"
@@ -155,7 +158,11 @@ def test_refused_value_names_key_value_and_fix(override: str, key: str, said: st
     [
         ("source.lables=x", "source.lables", "Did you mean labels?"),
         ("audit.filterby=both", "audit.filterby", "Did you mean filter_by? Keys of audit: filter_by,"),
-        ("souce.path=x", "souce", "Did you mean source? Sections: source, audit, output, tracking, gate."),
+        (
+            "souce.path=x",
+            "souce",
+            "Did you mean source? Sections: source, audit, output, tracking, gate, model.",
+        ),
         ("filter_by=both", "filter_by", "Did you mean audit.filter_by?"),
         ("output.zzz=1", "output.zzz", "Keys of output: path, schema, prefix, files, run_id, orphan_after."),
         ("audit={1: 2}", "audit.1", "Keys of audit: filter_by,"),

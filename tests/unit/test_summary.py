@@ -12,8 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_ml_audit.errors import ExitCode
-from spark_ml_audit.results import AuditOutcome, CheckReport, ClassRow, Counts, GateResult
-from spark_ml_audit.summary import clean, render_check, render_outcome
+from spark_ml_audit.results import (
+    AuditOutcome,
+    CheckReport,
+    ClassRow,
+    Counts,
+    GateResult,
+    PredictOutcome,
+    TagOutcome,
+)
+from spark_ml_audit.summary import clean, render_check, render_outcome, render_predict, render_tag
 
 COUNTS = Counts(
     num_rows=29786,
@@ -183,3 +191,88 @@ def test_cleaned_text_is_one_printable_line(text: str, width: int) -> None:
     assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in shown)
     shown.encode()
     assert len(clean("a" * 100, width)) == width
+
+
+PREDICTED = PredictOutcome(
+    run_id="20260131t180000z-0a1b2c3d",
+    status="not_delivered",
+    delivered=False,
+    num_rows=17027,
+    num_predicted=17020,
+    num_unlabelled=20,
+    num_quarantined=7,
+    num_trained=17000,
+    num_classes=21,
+    folds=5,
+    kind="joint",
+    quality={"macro_auc": 0.8336, "macro_average_precision": None},
+    tables={"predictions": "out/predictions"},
+    model_uri="models:/film_tags/3",
+    mlflow_run_id="abc",
+    stages={"train": 60.0, "predict": 5.5},
+    warnings=("1 class was given to no row.",),
+    source="data/films",
+    source_version="7",
+)
+TAGGED = TagOutcome(
+    run_id="20260131t180000z-0a1b2c3d",
+    status="ok",
+    delivered=True,
+    num_rows=1000,
+    num_tagged=990,
+    num_quarantined=10,
+    num_tags=1980,
+    num_classes=21,
+    tables={"tags": "out/tags"},
+    model_uri="models:/film_tags/3",
+    mlflow_run_id=None,
+    stages={},
+    warnings=(),
+    source="data/new_films",
+    source_version=None,
+)
+
+
+def test_summary_of_predictions_tells_rows_model_and_quality() -> None:
+    text = render_predict(PREDICTED)
+    for part in (
+        "Predictions 20260131t180000z-0a1b2c3d: done, but not everything was delivered",
+        "Source: data/films, version 7",
+        "17,027 read, 17,020 predicted (20 of them unlabelled), 7 quarantined",
+        "Model:  joint, 5 folds, 17,000 rows trained on, 21 classes",
+        "Quality out of fold",
+        "macro auc                0.8336",
+        "macro average precision  -",
+        "- 1 class was given to no row.",
+        "predictions  out/predictions",
+        "model        models:/film_tags/3",
+        "Time: 65.5 s (train 60.0, predict 5.5)",
+    ):
+        assert part in text
+    given_model = render_predict(dataclasses.replace(PREDICTED, folds=None, model_uri=None, quality={}))
+    assert "no training, a given model" in given_model
+    assert "Quality" not in given_model
+    assert "models:" not in given_model
+
+
+def test_summary_of_tags_tells_rows_tags_and_model() -> None:
+    text = render_tag(TAGGED)
+    for part in (
+        "Tags 20260131t180000z-0a1b2c3d: done",
+        "Source: data/new_films",
+        "Model:  models:/film_tags/3, 21 classes",
+        "1,000 read, 990 tagged, 10 quarantined",
+        "1,980 (2.00 per row)",
+        "tags        out/tags",
+    ):
+        assert part in text
+    assert "per row" not in render_tag(dataclasses.replace(TAGGED, num_rows=0, num_tagged=0, num_tags=0))
+
+
+@pytest.mark.parametrize("outcome", [PREDICTED, TAGGED], ids=["predict", "tag"])
+def test_json_of_other_commands_has_the_contract_s_keys(outcome: PredictOutcome | TagOutcome) -> None:
+    data = json.loads(json.dumps(outcome.to_json(), allow_nan=False))
+    fields = {field.name for field in dataclasses.fields(outcome)}
+    assert set(data) == fields | {"report", "gates"}
+    assert (data["report"], data["gates"]) == (None, [])
+    assert outcome.exit_code == (ExitCode.OK if outcome.status == "ok" else ExitCode.NOT_DELIVERED)

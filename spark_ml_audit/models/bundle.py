@@ -1,0 +1,238 @@
+"""A trained model as one value: fitted, applied, stored."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import joblib
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from spark_ml_audit.errors import ConfigError, InputError
+from spark_ml_audit.models.design import BoolArray, Float32Array, IntArray
+from spark_ml_audit.models.encoding import require_columns
+from spark_ml_audit.models.features import FeatureSpec
+from spark_ml_audit.models.registry import Learner, check_kind, fit_learner, resolve_kind
+
+INNER_FOLDS = 2
+"""Folds inside the training rows whose scores the second layer learns from."""
+
+MIN_ROWS_OF_A_KIND = 2
+"""Rows with a tag, and rows without it, below which a tag is not learned."""
+
+CHUNK_ROWS = 4096
+"""Rows encoded at once while predicting: bounds the memory, not the result."""
+
+_NAMES_IN_WARNING = 10
+_ALWAYS_THRESHOLD = np.float32(0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class TagModel:
+    """Predicts the probability of every tag from a row's features.
+
+    A row's probabilities depend on that row alone, to the last bit: not on the batch it comes in, nor on
+    the order, the partitioning or the number of cores at training.
+
+    Attributes:
+        classes: Tags in the order of the probabilities, K of them.
+        spec: Feature columns read.
+        kind: Kind trained: "joint", "linear", "tabular", "prior" or an import path.
+        seed: Seed trained with.
+        num_rows: Training rows.
+        priors: Smoothed share of each tag in the training rows, float32, shape (K,).
+        learned: Positions of the tags that are predicted from features; the others get their prior.
+        learner: What predicts those; None when there are none.
+        warnings: What a reader of the probabilities should know, one sentence each.
+        thresholds: Probability from which each tag applies, float32, shape (K,); above 1 for never.
+            None: 0.5.
+    """
+
+    classes: tuple[str, ...]
+    spec: FeatureSpec
+    kind: str
+    seed: int
+    num_rows: int
+    priors: Float32Array
+    learned: IntArray
+    learner: Learner | None
+    warnings: tuple[str, ...] = ()
+    thresholds: Float32Array | None = field(default=None)
+
+    @staticmethod
+    def fit(
+        frame: pd.DataFrame,
+        rows: IntArray,
+        cols: IntArray,
+        classes: Sequence[str],
+        spec: FeatureSpec,
+        kind: str = "auto",
+        seed: int = 0,
+        *,
+        order_keys: IntArray,
+        group_keys: IntArray | None = None,
+    ) -> TagModel:
+        """Train on labelled rows.
+
+        Args:
+            frame: Feature columns of n rows; others are not read.
+            rows: Row of each given tag, shape (m,).
+            cols: Class of each given tag, shape (m,).
+            classes: The K tags.
+            spec: Which columns are read as what.
+            kind: "auto", "joint", "linear", "tabular", "prior", or the import path of a scikit-learn
+                compatible estimator, which is given the encoded columns.
+            seed: Seed of everything random.
+            order_keys: Stable hash of each row's id, shape (n,). Training sorts by it.
+            group_keys: Stable hash of what keeps rows together (near-copies, one author), shape (n,), so
+                that they share an inner fold; by default every row is on its own.
+
+        Returns:
+            The model. Tags with fewer than two training rows of either kind are predicted by their share.
+
+        Raises:
+            ConfigError: `kind` names nothing usable (key `model.kind`), or there is no feature column
+                (key `source.features`).
+            InputError: The frame lacks a feature column.
+        """
+        check_kind(kind, seed)
+        if kind != "prior":
+            if not spec.columns:
+                raise ConfigError(
+                    "the table has no text or feature column to learn from.",
+                    key="source.features",
+                    fix="Name the columns, as in {text: [title, body]}, or set model.kind to prior.",
+                )
+            require_columns(frame, spec.columns)
+        n = len(frame)
+        if len(order_keys) != n or (group_keys is not None and len(group_keys) != n):
+            raise ValueError(f"order_keys and group_keys must have one key for each of the {n} rows.")
+        order = np.argsort(order_keys, kind="stable")
+        place = np.empty(n, dtype=np.int64)
+        place[order] = np.arange(n)
+        given = np.zeros((n, len(classes)), dtype=bool)
+        given[place[rows], cols] = True
+
+        num_present = given.sum(axis=0)
+        rarer = np.minimum(num_present, n - num_present)
+        learned = np.flatnonzero(rarer >= MIN_ROWS_OF_A_KIND).astype(np.int64)
+        notes = _class_warnings(classes, rarer) + _ignored_warning(spec)
+        resolved = resolve_kind(kind, spec, len(learned))
+        learner = None
+        if resolved != "prior" and len(learned):
+            keys = order_keys if group_keys is None else group_keys
+            inner_fold = inner_folds(keys[order], seed)
+            with threadpool_limits(limits=1):
+                learner, said = fit_learner(
+                    frame.iloc[order], given[:, learned], spec, resolved, seed, inner_fold
+                )
+            notes += said
+        return TagModel(
+            classes=tuple(classes),
+            spec=spec,
+            kind=resolved,
+            seed=seed,
+            num_rows=n,
+            priors=((num_present + 0.5) / (n + 1)).astype(np.float32),
+            learned=learned,
+            learner=learner,
+            warnings=notes,
+        )
+
+    def predict_proba(self, frame: pd.DataFrame) -> Float32Array:
+        """Probabilities of shape (n, K), float32 in [0, 1].
+
+        Raises:
+            InputError: The frame lacks a feature column.
+        """
+        n = len(frame)
+        result = np.tile(self.priors, (n, 1))
+        if self.learner is None:
+            return result
+        require_columns(frame, self.spec.columns)
+        with threadpool_limits(limits=1):
+            for start in range(0, n, CHUNK_ROWS):
+                rows = slice(start, min(start + CHUNK_ROWS, n))
+                found = self.learner.predict_proba(frame.iloc[rows])
+                # An estimator of someone else may return anything; a row must still get probabilities.
+                known = np.where(np.isnan(found), self.priors[self.learned], np.clip(found, 0.0, 1.0))
+                result[rows, self.learned] = known + np.float32(0.0)
+        return result
+
+    def decide(self, pred_probs: Float32Array) -> BoolArray:
+        """Which tags apply, shape (n, K), by the thresholds."""
+        return np.asarray(pred_probs >= (_ALWAYS_THRESHOLD if self.thresholds is None else self.thresholds))
+
+    def with_thresholds(self, thresholds: Sequence[float] | Float32Array) -> TagModel:
+        """The same model with decision thresholds, shape (K,)."""
+        limits = np.asarray(thresholds, dtype=np.float32)
+        if limits.shape != (len(self.classes),) or np.isnan(limits).any():
+            raise ValueError(f"{len(self.classes)} thresholds that are numbers are needed, one per class.")
+        return replace(self, thresholds=limits)
+
+    def to_bytes(self) -> bytes:
+        """The model, compressed. It is a pickle: load it only where its origin is trusted."""
+        buffer = io.BytesIO()
+        joblib.dump(self, buffer, compress=("zlib", 3))
+        return buffer.getvalue()
+
+    @staticmethod
+    def from_bytes(content: bytes) -> TagModel:
+        """The model of `to_bytes`. Runs code: never call it on bytes of unknown origin.
+
+        Raises:
+            InputError: The bytes hold no such model.
+        """
+        try:
+            model = joblib.load(io.BytesIO(content))
+        except Exception as error:
+            raise InputError(
+                f"the stored model cannot be read ({type(error).__name__}: {error}).",
+                key="model.uri",
+                fix="Load it with the package versions it was stored with, or train it again.",
+            ) from error
+        if not isinstance(model, TagModel):
+            raise InputError(
+                f"the stored model is a {type(model).__name__}.",
+                key="model.uri",
+                fix="Name a model that `predict --fit-final` has stored.",
+            )
+        return model
+
+
+def inner_folds(keys: IntArray, seed: int) -> IntArray:
+    """Balanced folds by hash, shape (n,): rows with one key share a fold."""
+    distinct, inverse = np.unique(keys, return_inverse=True)
+    mixed = _mixed(distinct.astype(np.int64).view(np.uint64), seed)
+    rank = np.empty(len(distinct), dtype=np.int64)
+    rank[np.argsort(mixed, kind="stable")] = np.arange(len(distinct))
+    return np.asarray((rank % min(INNER_FOLDS, max(len(distinct), 1)))[inverse.reshape(-1)], dtype=np.int64)
+
+
+def _mixed(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+    """SplitMix64 of keys and seed: the outer folds hash the same ids, and inner ones must not follow them."""
+    z = keys + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def _class_warnings(classes: Sequence[str], rarer: IntArray) -> tuple[str, ...]:
+    rare = [name for name, count in zip(classes, rarer, strict=True) if count < MIN_ROWS_OF_A_KIND]
+    if not rare:
+        return ()
+    names = ", ".join(rare[:_NAMES_IN_WARNING]) + (", ..." if len(rare) > _NAMES_IN_WARNING else "")
+    return (
+        f"{len(rare)} of {len(classes)} tags are on, or missing from, fewer than {MIN_ROWS_OF_A_KIND} "
+        f"training rows and are predicted by their share alone: {names}.",
+    )
+
+
+def _ignored_warning(spec: FeatureSpec) -> tuple[str, ...]:
+    if not spec.ignored:
+        return ()
+    return (f"Columns of a type that no model reads are ignored: {', '.join(spec.ignored)}.",)

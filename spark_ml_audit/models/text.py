@@ -1,0 +1,131 @@
+"""Texts as hashed words, word pairs and character 4-grams with TF-IDF weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.preprocessing import normalize
+
+from spark_ml_audit.models.design import Float32Array, IntArray
+
+WORD_BITS = 18
+CHARACTER_BITS = 17
+
+MIN_DOCUMENTS = 2
+"""Training texts a feature must occur in to be kept."""
+
+MAX_CHARACTERS = 100_000
+"""Characters of a text that are read; what follows is ignored, so that no row can stall a task."""
+
+
+def joined_texts(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """One text per row: the columns' texts on lines of their own; null is empty, lists join with blanks."""
+    parts = [[_as_text(value) for value in frame[column]] for column in columns]
+    return ["\n".join(texts)[:MAX_CHARACTERS] for texts in zip(*parts, strict=True)]
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return " ".join(_as_text(part) for part in value)
+    return "" if is_null(value) else str(value)
+
+
+def is_null(value: Any) -> bool:
+    """Whether a single value of an object column stands for null."""
+    if isinstance(value, (float, np.floating)):
+        return bool(np.isnan(value))
+    return value is None or value is pd.NA or value is pd.NaT
+
+
+@dataclass(frozen=True, eq=False)
+class HashedText:
+    """Fitted text features.
+
+    Attributes:
+        kept: Per block (word 1-2-grams, character 4-grams within words) the new position of each hashed
+            column, -1 where it was dropped; int32, shape (2**bits,).
+        idf: Per block the inverse document frequency of the kept columns, float32.
+    """
+
+    kept: tuple[NDArray[np.int32], ...]
+    idf: tuple[Float32Array, ...]
+
+    @staticmethod
+    def fit_transform(texts: Sequence[str], max_features: int) -> tuple[HashedText, Any]:
+        """Choose features and weights from the training texts.
+
+        Args:
+            texts: One per row.
+            max_features: Columns kept at most over both blocks, those in most texts first.
+
+        Returns:
+            The fitted features and the texts' CSR matrix, float32, rows of norm at most 1.
+        """
+        hashed = _hashed(texts)
+        counts = [np.bincount(block.indices, minlength=block.shape[1]) for block in hashed]
+        kept = tuple(_positions(mask) for mask in _chosen(counts, max_features))
+        # The smoothed form of scikit-learn's TfidfTransformer.
+        idf = tuple(
+            (np.log((1 + len(texts)) / (1 + count[place >= 0])) + 1).astype(np.float32)
+            for count, place in zip(counts, kept, strict=True)
+        )
+        fitted = HashedText(kept, idf)
+        return fitted, fitted._weighted(hashed)
+
+    def transform(self, texts: Sequence[str]) -> Any:
+        """CSR matrix of the texts; features unseen in training are left out."""
+        return self._weighted(_hashed(texts))
+
+    @property
+    def num_features(self) -> int:
+        """Number of columns."""
+        return sum(len(weights) for weights in self.idf)
+
+    def _weighted(self, hashed: Sequence[Any]) -> Any:
+        blocks = []
+        for block, places, idf in zip(hashed, self.kept, self.idf, strict=True):
+            columns = places[block.indices]
+            known = columns >= 0
+            before = np.concatenate([[0], np.cumsum(known)])
+            columns = columns[known]
+            # Logarithmic term frequency: the tenth mention of a word says little more than the first.
+            values = (1.0 + np.log(block.data[known].astype(np.float64))).astype(np.float32) * idf[columns]
+            matrix = sp.csr_matrix((values, columns, before[block.indptr]), shape=(block.shape[0], len(idf)))
+            blocks.append(normalize(matrix) if len(idf) else matrix)
+        joined = sp.csr_matrix(sp.hstack(blocks, format="csr", dtype=np.float32))
+        joined.data *= np.float32(len(blocks) ** -0.5)
+        return joined
+
+
+def _hashed(texts: Sequence[str]) -> list[Any]:
+    options: dict[str, Any] = {"alternate_sign": False, "norm": None, "dtype": np.float32}
+    words = HashingVectorizer(ngram_range=(1, 2), n_features=2**WORD_BITS, **options)
+    characters = HashingVectorizer(
+        analyzer="char_wb", ngram_range=(4, 4), n_features=2**CHARACTER_BITS, **options
+    )
+    return [sp.csr_matrix(vectorizer.transform(texts)) for vectorizer in (words, characters)]
+
+
+def _chosen(counts: Sequence[IntArray], max_features: int) -> list[NDArray[np.bool_]]:
+    masks = [count >= MIN_DOCUMENTS for count in counts]
+    if sum(int(mask.sum()) for mask in masks) <= max_features:
+        return masks
+    together = np.concatenate(counts)
+    most_frequent = np.argsort(-together, kind="stable")[:max_features]
+    chosen = np.zeros(together.shape, dtype=bool)
+    chosen[most_frequent] = True
+    split = np.split(chosen, np.cumsum([len(count) for count in counts])[:-1])
+    return [mask & part for mask, part in zip(masks, split, strict=True)]
+
+
+def _positions(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    return np.where(mask, np.cumsum(mask) - 1, -1).astype(np.int32)
