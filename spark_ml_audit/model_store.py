@@ -64,6 +64,7 @@ def pack_model(scorer: TagScorer, thresholds: Any, sample: pd.DataFrame, folder:
     load_mlflow()
     import mlflow.pyfunc
     from mlflow.models import infer_signature
+    from mlflow.types import ColSpec, Schema
 
     model = scorer.model.with_thresholds(thresholds)
     stored = TagScorer(model.to_bytes(), scorer.shift)
@@ -76,6 +77,10 @@ def pack_model(scorer: TagScorer, thresholds: Any, sample: pd.DataFrame, folder:
         python_warnings.simplefilter("ignore")  # remarks on integer columns and type hints
         digest = _write_scorer(stored, Path(staging))
         signature = infer_signature(_nullable(example), stored.predict(example))
+        # any feature may be null, whatever these few rows hold
+        signature.inputs = Schema(
+            [ColSpec(column.type, column.name, required=False) for column in signature.inputs.inputs]
+        )
         mlflow.pyfunc.save_model(
             str(folder),
             python_model=_python_model(),

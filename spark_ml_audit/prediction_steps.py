@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from spark_ml_audit import model_store
+from spark_ml_audit.engine.class_list import CLASSES_PROPERTY
 from spark_ml_audit.engine.columns import field
 from spark_ml_audit.engine.folds import FoldPlan, LabelCounts, check_group, count_labels, plan_sample
-from spark_ml_audit.engine.ingest import CLASSES_PROPERTY, Ingest, find_duplicates
+from spark_ml_audit.engine.ingest import Ingest, find_duplicates
 from spark_ml_audit.engine.labelled import Features, examine_labels, find_features, sample_of
 from spark_ml_audit.engine.out_of_fold import OutOfFold, out_of_fold
 from spark_ml_audit.engine.predicting import check_names, predicted_ingest, predictions_frame

@@ -12,8 +12,8 @@ from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from spark_ml_audit import __version__
 from spark_ml_audit.config.redact import redact
 from spark_ml_audit.engine.columns import column
-from spark_ml_audit.engine.layout import ID
 from spark_ml_audit.engine.examples import examples_frame
+from spark_ml_audit.engine.layout import ID
 from spark_ml_audit.engine.outputs import (
     issue_scores_frame,
     quarantine_frame,

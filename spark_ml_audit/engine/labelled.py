@@ -11,16 +11,15 @@ from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from pyspark.sql import types as T  # noqa: N812 - the usual name
 
 from spark_ml_audit.config.source import LabelsConfig
-from spark_ml_audit.engine.columns import column, field, type_name
-from spark_ml_audit.engine.ingest import (
+from spark_ml_audit.engine.class_list import (
     CLASSES_METADATA,
     CLASSES_PROPERTY,
-    Ingest,
     check_distinct,
-    check_id,
-    labels_format_of,
     parse_classes,
 )
+from spark_ml_audit.engine.columns import column, field, type_name
+from spark_ml_audit.engine.formats import labels_format_of
+from spark_ml_audit.engine.ingest import Ingest, check_id
 from spark_ml_audit.engine.layout import InputLayout
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.models.features import FeatureSpec, detect_features

@@ -44,8 +44,8 @@ class OutOfFold:
         baseline: Quality of the number of a row's other tags, taken for probabilities.
         most_tags_first_correlation: Spearman rank correlation, over a hash sample of about 20,000 labelled
             rows, between "worst score first" (EMA 0.8 of self-confidence, the audit's default) and "most
-            given tags first". Near 1, the audit's ranking of rows is little more than a count of their tags; None where either
-            is constant.
+            given tags first". Near 1, the audit's ranking of rows is little more than a count of their
+            tags; None where either is constant.
         warnings: Sentences on what makes an audit by these probabilities doubtful.
     """
 

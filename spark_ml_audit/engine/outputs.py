@@ -119,7 +119,8 @@ def issue_scores_frame(ingest: Ingest, rules: AuditRules) -> DataFrame:
 
 
 EXAMPLE_COLUMNS = (
-    "label_quality_score", "is_label_issue", "given_tags", "suggested_tags", "missing_tags", "extraneous_tags",
+    "label_quality_score", "is_label_issue", "given_tags", "suggested_tags", "missing_tags",
+    "extraneous_tags",
 )  # fmt: skip
 
 

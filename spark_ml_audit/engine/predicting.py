@@ -13,10 +13,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from pyspark.sql import types as T  # noqa: N812 - the usual name
 
+from spark_ml_audit.engine.class_list import CLASSES_METADATA
 from spark_ml_audit.engine.columns import column
 from spark_ml_audit.engine.decode import decode_batches
 from spark_ml_audit.engine.folds import FoldPlan
-from spark_ml_audit.engine.ingest import CLASSES_METADATA, Ingest
+from spark_ml_audit.engine.ingest import Ingest
 from spark_ml_audit.engine.labelled import Features, feature_column, to_pandas
 from spark_ml_audit.engine.layout import UNLABELLED, InputLayout
 from spark_ml_audit.engine.scoring import Probabilities, Scorer

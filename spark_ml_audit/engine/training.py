@@ -122,7 +122,8 @@ def training_rows(training: TrainingSet) -> DataFrame:
 def train_folds(training: TrainingSet) -> Trained:
     """Train one model per fold on the sampled rows of all other folds, as parallel tasks.
 
-    A task holds the rows of its model in memory: at most about ``max_train_rows`` of them.
+    A task holds the rows of its model in memory: at most about ``max_train_rows`` of them. The models come
+    to the driver as bytes, so folds x bytes per model must stay below ``spark.driver.maxResultSize``.
 
     Raises:
         InputError: A fold has nothing to learn from, or training failed.

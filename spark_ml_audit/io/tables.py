@@ -162,7 +162,8 @@ class OutputTables:
         if found is None or (found.name == name and found.dataType == data_type):
             return
         raise ConfigError(
-            f"'{self.location('tag_issues')}' names rows by '{found.name}' ({found.dataType.simpleString()}), "
+            f"'{self.location('tag_issues')}' names rows by '{found.name}' "
+            f"({found.dataType.simpleString()}), "
             f"this source by '{name}' ({data_type.simpleString()}).",
             key="source.id",
             fix="Use another output for this source, or the same id column.",

@@ -209,7 +209,7 @@ def test_what_a_source_or_model_lacks_is_said(
         ([("a", "t", None)], "id string, title string, labels array<string>", "source.classes", "no tag"),
         ([("a", "t", [0, 1])], "id string, title string, labels array<int>", "source.classes", "name its"),
         ([("a", "t", ["x"])], "id string, title string, labels array<string>", "model.folds", "train"),
-        ([("a", "t", ["x"], 1)], "id string, t string, labels array<string>, fold int", "source.fold", "a"),
+        ([(1, "t", ["x"], 1)], "id int, t string, labels array<string>, fold int", "source.fold", "'fold'"),
     ],
 )  # fmt: skip
 def test_tables_without_anything_to_learn_are_refused(

@@ -63,12 +63,14 @@ def test_the_final_model_is_logged_with_signature_and_example_and_registered(mod
         "title",
         "price",
         "kind",
+        "author",
         "fresh",
         "made",
         "vector",
     ]
-    found = served.predict(served.input_example)
-    assert found.shape == (5, len(TAGS))
+    example = served.metadata.load_input_example(str(folder))
+    assert served.predict(example).shape == (5, len(TAGS))
+    assert served.predict(example.assign(title=None)).shape == (5, len(TAGS))
 
 
 def test_a_batch_is_tagged_by_thresholds_once(tag_lake: Lake, model: dict[str, Any]) -> None:
