@@ -26,7 +26,7 @@ demo: setup ## Audit the shipped real data, start to end
 	$(BIN)/spark-ml-audit demo --output $(DEMO_OUTPUT)
 
 test: setup check ## Lint, types, import rules and all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint types imports deps ## All checks but the tests
 

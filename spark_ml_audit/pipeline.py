@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit import __version__, gates
@@ -15,6 +15,7 @@ from spark_ml_audit.engine.ingest import Ingest, examine
 from spark_ml_audit.engine.session import session_for
 from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.errors import AuditError, ConfigError, ExitCode
+from spark_ml_audit.io.paths import is_small
 from spark_ml_audit.io.source import OpenSource, open_source
 from spark_ml_audit.io.tables import OutputTables, new_run_id
 from spark_ml_audit.prediction_steps import (
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from spark_ml_audit.progress import Progress
 
 _WORST_CLASSES = 10
+# Runs shorter than this finish before anybody could take them for dead.
+_LONG_RUN = timedelta(minutes=10)
 
 
 def run_audit(config: AuditConfig, progress: Progress, spark: SparkSession | None = None) -> AuditOutcome:
@@ -83,11 +86,13 @@ class _Run:
     started: datetime
     tracker: AuditTracker
     predicted: Predicted | None = None
+    new_output: bool = False
 
     def execute(self, spark: SparkSession | None) -> AuditOutcome:
         config, progress = self.config, self.progress
         with progress.stage("session"):
-            session = session_for(spark)
+            small = is_small(config.source.path) and config.model is None
+            session = session_for(spark, small=small)
         tables = OutputTables(session, config.output)
         with progress.stage("source"):
             if config.output.run_id is not None and (row := tables.finished_run(self.run_id)):
@@ -130,7 +135,7 @@ class _Run:
         ingest = examine(opened.frame, source, opened.properties)
         for note in ingest.notes:
             self.progress.note(note)
-        tables.check_id(source.id, opened.frame.schema[source.id].dataType)
+        self.new_output = not tables.check_id(source.id, opened.frame.schema[source.id].dataType)
         return ingest
 
     def _compute_predicted(self, opened: OpenSource, tables: OutputTables) -> Computation:
@@ -167,7 +172,8 @@ class _Run:
             progress.note(note)
         warnings += tracker.problems
         with progress.stage("runs"):
-            if counts.num_audited and tables.read("examples", self.run_id).isEmpty():
+            long = datetime.now(timezone.utc) - self.started > min(config.output.orphan_after, _LONG_RUN)
+            if long and counts.num_audited and tables.read("examples", self.run_id).isEmpty():
                 raise AuditError(
                     "another run removed this one's rows as leftovers of a killed run.",
                     key="output.orphan_after",
@@ -190,7 +196,8 @@ class _Run:
             delivered = self._deliver(computation, tables, results, warnings)
         with progress.stage("housekeeping"):
             try:
-                tables.remove_orphans(datetime.now(timezone.utc), config.output.orphan_after)
+                if not self.new_output:
+                    tables.remove_orphans(datetime.now(timezone.utc), config.output.orphan_after)
             except Exception as error:  # noqa: BLE001 - the run is committed; leftovers wait for the next one
                 warnings.append(f"Leftovers of killed runs could not be removed: {reason_of(error)}.")
         warnings += [problem for problem in tracker.problems if problem not in warnings]

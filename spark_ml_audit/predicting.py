@@ -20,7 +20,7 @@ from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.engine.training import FINAL, train_final
 from spark_ml_audit.errors import AuditError, ConfigError, ExitCode
 from spark_ml_audit.io.source import OpenSource, open_source
-from spark_ml_audit.io.tables import OutputTables, new_run_id
+from spark_ml_audit.io.tables import OutputTables, local_frame, new_run_id
 from spark_ml_audit.kernels.model_quality import decision_thresholds
 from spark_ml_audit.prediction_steps import PREDICTIONS, Predicted, commit_predictions, plan_prediction
 from spark_ml_audit.results import PredictOutcome
@@ -179,7 +179,7 @@ class _Run:
         )
         with progress.stage("runs"):
             row = self._row(outcome)
-            frame = session.createDataFrame([tuple(row[name] for name in _RUNS_SCHEMA.names)], _RUNS_SCHEMA)
+            frame = local_frame(session, [row], _RUNS_SCHEMA)
             tables.append(PREDICTION_RUNS, frame, self.run_id)
         with progress.stage("artifacts"):
             delivered = (model_uri is not None or not config.model.fit_final) and tracker.deliver(

@@ -20,6 +20,7 @@ from spark_ml_audit.engine.outputs import (
     tag_issues_frame,
 )
 from spark_ml_audit.engine.ranking import RankPlan, plan_ranks
+from spark_ml_audit.io.tables import local_frame
 from spark_ml_audit.results import Counts, GateResult
 
 if TYPE_CHECKING:
@@ -56,9 +57,12 @@ def write_tables(
         ranks = _ranks_from_written(computation, tables, run_id)
         tables.append("examples", examples_frame(computation.ingest, computation.rules, ranks), run_id)
     with progress.stage("quarantine"):
-        if computation.num_quarantined or tables.existing("quarantine") is None:
-            rejected = quarantine_frame(computation.rejected_from or computation.ingest)
+        rejected = quarantine_frame(computation.rejected_from or computation.ingest)
+        if computation.num_quarantined:
             tables.append("quarantine", rejected, run_id)
+        elif tables.existing("quarantine") is None:
+            # the table shall exist, but no row need be read again for it
+            tables.append("quarantine", local_frame(rejected.sparkSession, [], rejected.schema), run_id)
     return counts_of(computation, ranks)
 
 

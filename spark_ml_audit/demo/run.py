@@ -47,7 +47,7 @@ def run_demo(
     base = {"source": {"path": source}, "output": {"path": str(folder / "audit")}}
     config = load_config(config_path, overrides, base=base)
     with progress.stage("session"):
-        spark = session_for()
+        spark = session_for(small=True)
     with progress.stage("demo data"):
         write_packages(spark, source)
     outcome = run_audit(config, progress, spark)

@@ -27,7 +27,7 @@ class RankPlan:
     """Ranges of (score, id) and the issues before each.
 
     Attributes:
-        scores: Score of the first issue of each range, ascending, shape (R,).
+        scores: Score of the first issue of each range, ascending, shape (R,); empty for a single range.
         ids: Its id.
         offsets: Issues in the ranges before, shape (R,).
         num_issues: All of them.
@@ -60,6 +60,9 @@ def plan_ranks(issues: DataFrame, num_rows: int) -> RankPlan:
         issues: Columns `id` and `label_quality_score`, one row per issue.
         num_rows: Audited rows, from which the number of ranges follows.
     """
+    if num_rows <= _ROWS_PER_RANGE:
+        # one range is all there is: it begins before every issue
+        return RankPlan(np.empty(0), (), np.zeros(1, dtype=np.int64), issues.count())
     num_ranges = int(np.clip(-(-num_rows // _ROWS_PER_RANGE), 2, _MAX_RANGES))
     ranged = issues.select(
         F.col("label_quality_score").alias("score"), F.col(ID).alias("id")

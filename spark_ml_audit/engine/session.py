@@ -30,11 +30,19 @@ _LOCAL_CONF = {
 }
 
 
-def session_for(spark: SparkSession | None = None, *, app_name: str = "spark-ml-audit") -> SparkSession:
+def session_for(
+    spark: SparkSession | None = None, *, app_name: str = "spark-ml-audit", small: bool = False
+) -> SparkSession:
     """The session to work in.
 
     Takes the one given, else the active one, else the platform's (Databricks, Spark Connect, spark-submit),
     else builds a local one with Delta.
+
+    Args:
+        spark: Session to use.
+        app_name: Name of a session that is built.
+        small: Whether the work is small: a local JVM then compiles quickly rather than well, which saves
+            seconds at the start and costs them on large tables.
 
     Raises:
         SetupError: pyspark or delta-spark is not installed.
@@ -50,7 +58,7 @@ def session_for(spark: SparkSession | None = None, *, app_name: str = "spark-ml-
         return active
     if runs_on_a_platform():
         return Session.builder.appName(app_name).getOrCreate()
-    session: SparkSession = local_session_builder(app_name).getOrCreate()
+    session: SparkSession = local_session_builder(app_name, small=small).getOrCreate()
     return session
 
 
@@ -65,7 +73,7 @@ def runs_on_a_platform() -> bool:
     return any(os.environ.get(name) for name in names)
 
 
-def local_session_builder(app_name: str = "spark-ml-audit") -> Any:
+def local_session_builder(app_name: str = "spark-ml-audit", *, small: bool = False) -> Any:
     """Builder of a local session with Delta, tuned for one machine.
 
     Raises:

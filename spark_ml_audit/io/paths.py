@@ -14,3 +14,19 @@ def absolute(path: str) -> str:
     Delta's SQL takes absolute paths only, and the JVM may have another working directory.
     """
     return path if _SCHEME.match(path) or os.path.isabs(path) else os.path.abspath(path)
+
+
+_SMALL_BYTES = 64 << 20
+
+
+def is_small(path: str | None) -> bool:
+    """Whether a path is a local folder below 64 MB: a source not worth compiling Spark's code well for."""
+    if path is None or _SCHEME.match(path):
+        return False
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            total += os.path.getsize(os.path.join(folder, name))
+            if total > _SMALL_BYTES:
+                return False
+    return total > 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from pyspark.sql import types as T  # noqa: N812 - the usual name
@@ -70,8 +71,30 @@ RUNS_SCHEMA = T.StructType(
 
 def classes_frame(spark: SparkSession, rows: Sequence[ClassRow]) -> DataFrame:
     """The class table as a frame, without run_id."""
-    values = [tuple(row.to_dict()[name] for name in CLASS_COLUMNS) for row in rows]
-    return spark.createDataFrame(values, CLASSES_SCHEMA)
+    return local_frame(spark, [row.to_dict() for row in rows], CLASSES_SCHEMA)
+
+
+def local_frame(spark: SparkSession, rows: Sequence[dict[str, Any]], schema: T.StructType) -> DataFrame:
+    """A small frame from records of the driver; missing keys become nulls."""
+    if hasattr(DataFrame, "toArrow"):  # Spark 4 takes Arrow tables: no Python worker, no pickling
+        columns = {name: [row.get(name) for row in rows] for name in schema.names}
+        arrow = pa.schema([(field.name, _ARROW_TYPES[type(field.dataType)]) for field in schema])
+        return spark.createDataFrame(pa.table(columns, schema=arrow), schema)
+    return spark.createDataFrame([tuple(row.get(name) for name in schema.names) for row in rows], schema)
+
+
+_ARROW_TYPES = {
+    T.StringType: pa.string(),
+    T.BinaryType: pa.binary(),
+    T.DateType: pa.date32(),
+    T.ByteType: pa.int8(),
+    T.ShortType: pa.int16(),
+    T.IntegerType: pa.int32(),
+    T.LongType: pa.int64(),
+    T.DoubleType: pa.float64(),
+    T.BooleanType: pa.bool_(),
+    T.TimestampType: pa.timestamp("us", tz="UTC"),
+}
 
 
 def new_run_id(now: datetime | None = None) -> str:
@@ -147,20 +170,23 @@ class OutputTables:
 
     # ---- checks before a run -----------------------------------------------------------------------
 
-    def check_id(self, name: str, data_type: T.DataType) -> None:
+    def check_id(self, name: str, data_type: T.DataType) -> bool:
         """Refuse an id column other than the one this output was made with.
+
+        Returns:
+            Whether the output has tables already.
 
         Raises:
             ConfigError: The tables there have an id of another name or type.
         """
         table = self.existing("tag_issues")
         if table is None:
-            return
+            return False
         found = next(
             (field for field in table.schema.fields[1:] if field.name not in _TAG_ISSUE_COLUMNS), None
         )
         if found is None or (found.name == name and found.dataType == data_type):
-            return
+            return True
         raise ConfigError(
             f"'{self.location('tag_issues')}' names rows by '{found.name}' "
             f"({found.dataType.simpleString()}), "
@@ -303,8 +329,7 @@ class OutputTables:
         Returns:
             Sentences on what could not be done beside it: the run is committed all the same.
         """
-        values = [tuple(row.get(name) for name in RUNS_SCHEMA.names)]
-        self.append("runs", self._spark.createDataFrame(values, RUNS_SCHEMA), row["run_id"])
+        self.append("runs", local_frame(self._spark, [row], RUNS_SCHEMA), row["run_id"])
         if self._config.schema_name is not None:
             try:
                 self._create_views()
@@ -329,9 +354,11 @@ class OutputTables:
         first, runs = self.existing(FIRST_TABLE), self.existing("runs")
         if first is None or runs is None:
             return []
-        begun = first.select("run_id").distinct()
-        unfinished = begun.join(runs.select("run_id"), "run_id", "left_anti").collect()
-        old = sorted(row["run_id"] for row in unfinished if now - run_started(row["run_id"]) > older_than)
+        # a row per run, not per example
+        begun = first.where(F.col("class_index") == 0).select("run_id").collect()
+        finished = {row["run_id"] for row in runs.select("run_id").collect()}
+        unfinished = {row["run_id"] for row in begun} - finished
+        old = sorted(run_id for run_id in unfinished if now - run_started(run_id) > older_than)
         for name in _DATA_TABLES:
             if old and self.existing(name) is not None:
                 # run ids hold digits, letters and a hyphen only (see new_run_id and the config's check)
