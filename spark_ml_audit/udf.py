@@ -21,7 +21,7 @@ def _score_row(labels: Any, pred_probs: Any) -> float | None:
     if probs.ndim != 1 or not len(probs) or not ((probs >= 0) & (probs <= 1)).all():
         return None
     cols = np.asarray(labels)
-    if cols.dtype.kind == "f" and np.isnan(cols).any():
+    if cols.dtype == object or (cols.dtype.kind == "f" and np.isnan(cols).any()):
         return None
     cols = cols.astype(np.int64) if len(cols) else np.empty(0, dtype=np.int64)
     if len(cols) and (cols.min() < 0 or cols.max() >= len(probs) or len(np.unique(cols)) < len(cols)):

@@ -26,7 +26,7 @@ def source(lake: Lake) -> str:
         ({"source.id": "key"}, "source.id", "no column 'key'"),
         ({"source.labels": "label"}, "source.labels", "Did you mean 'labels'"),
         ({"source.pred_probs": "p"}, "source.pred_probs", "no column 'p'"),
-        ({"source.pred_probs": "id"}, "source.pred_probs", "which holds no probabilities"),
+        ({"source.pred_probs": "id"}, "source.pred_probs", "which source.id names too"),
         ({"source.labels": ["x", "y"]}, "source.labels", "no column 'x'"),
         ({"source.classes": ["x", "y", "z"]}, "source.classes", "has 2 probabilities per row"),
         ({"source.id": "pred_probs", "source.pred_probs": "q"}, "source.id", "cannot name a row"),
@@ -76,17 +76,6 @@ def test_one_output_belongs_to_one_id_name_and_type(lake: Lake, source: str) -> 
 def test_ids_that_clash_with_the_outputs_or_delta_are_refused(lake: Lake, name: str) -> None:
     error = lake.refuse(source__path="/any", source__id=name)
     assert error["key"] == "source.id"
-
-
-def test_an_output_that_holds_something_else_is_not_touched(lake: Lake, source: str) -> None:
-    out = lake.folder / "out"
-    (out / "tag_issues").mkdir(parents=True)
-    lake.frame(ROWS, SCHEMA).write.mode("overwrite").parquet(str(out / "tag_issues"))
-    files = sorted((out / "tag_issues").glob("*.parquet"))
-    error = lake.refuse(source__path=source, output__path=str(out))
-    assert error["key"] == "output.path"
-    assert sorted((out / "tag_issues").glob("*.parquet")) == files
-    assert not (out / "runs").exists()
 
 
 def test_a_float_id_cannot_name_a_row(lake: Lake) -> None:
