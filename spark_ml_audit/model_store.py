@@ -97,12 +97,14 @@ def pack_model(scorer: TagScorer, thresholds: Any, sample: pd.DataFrame, folder:
 
 
 def _nullable(frame: pd.DataFrame) -> pd.DataFrame:
-    """Whole numbers as doubles, which can be missing, and dates as times, which MLflow's schema knows."""
+    """Numbers and embeddings as doubles, which JSON holds and may miss; dates as MLflow's times."""
     plain = frame.copy()
     for name in plain.columns:
         values = plain[name]
-        if values.dtype.kind in "iu":
+        if values.dtype.kind in "iuf":
             plain[name] = values.astype("float64")
+        elif any(isinstance(value, np.ndarray) for value in values):
+            plain[name] = [None if value is None else np.asarray(value, np.float64) for value in values]
         elif values.dtype.kind == "O" and len(values) and hasattr(values.iloc[0], "toordinal"):
             plain[name] = pd.to_datetime(values)
     return plain

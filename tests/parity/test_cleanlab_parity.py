@@ -288,7 +288,7 @@ def test_cell_scores_equal_the_reference(score: str, adjust: bool) -> None:
         ("mean", {}, {"method": np.mean}),
         ("min", {}, {"method": np.min}),
     ],
-    ids=str,
+    ids=["ema", "ema K", "ema 0", "ema .05", "ema 1", "softmin", "softmin 2.5", "mean", "min"],
 )
 def test_example_scores_equal_the_reference(method: str, options: dict, reference: dict) -> None:
     for seed in range(0, len(SEEDS), 2):
