@@ -104,7 +104,8 @@ def _nullable(frame: pd.DataFrame) -> pd.DataFrame:
         if values.dtype.kind in "iuf":
             plain[name] = values.astype("float64")
         elif any(isinstance(value, np.ndarray) for value in values):
-            plain[name] = [None if value is None else np.asarray(value, np.float64) for value in values]
+            doubles = [None if value is None else np.asarray(value, np.float64) for value in values]
+            plain[name] = pd.Series(doubles, index=plain.index, dtype=object)
         elif values.dtype.kind == "O" and len(values) and hasattr(values.iloc[0], "toordinal"):
             plain[name] = pd.to_datetime(values)
     return plain
