@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from pyspark.sql import types as T  # noqa: N812 - the usual name
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -243,20 +243,7 @@ class OutputTables:
         """
         if "run_id" not in frame.columns:
             frame = frame.select(F.lit(run_id).alias("run_id"), "*")
-        writer = (
-            frame.write.format("delta")
-            .mode("append")
-            .option("txnAppId", f"{run_id}/{name}")
-            .option("txnVersion", 1)
-            .option("userMetadata", json.dumps({"run_id": run_id, **(metadata or {})}))
-            .options(**_TABLE_PROPERTIES)
-        )
-        for attempt in _retries():
-            with attempt:
-                if self._config.path is not None:
-                    writer.save(self.location(name))
-                else:
-                    writer.saveAsTable(quote_table(self.location(name)))
+        self._commit(name, frame.write.mode("append"), run_id, metadata or {})
 
     def overwrite(
         self,
@@ -276,22 +263,25 @@ class OutputTables:
             properties: Set on the table afterwards.
         """
         if self.commit_of(name, run_id) is None:
-            writer = (
-                frame.write.format("delta")
-                .mode("overwrite")
-                .option("overwriteSchema", True)
-                .option("txnAppId", f"{run_id}/{name}")
-                .option("txnVersion", 1)
-                .option("userMetadata", json.dumps({"run_id": run_id, **metadata}))
-                .options(**_TABLE_PROPERTIES)
-            )
-            for attempt in _retries():
-                with attempt:
-                    if self._config.path is not None:
-                        writer.save(self.location(name))
-                    else:
-                        writer.saveAsTable(quote_table(self.location(name)))
+            writer = frame.write.mode("overwrite").option("overwriteSchema", True)
+            self._commit(name, writer, run_id, metadata)
         self._set_properties(name, properties or {})
+
+    def _commit(self, name: str, writer: DataFrameWriter, run_id: str, metadata: dict[str, Any]) -> None:
+        """Write in one transaction of this run and table; a repeat does nothing, a lost race is retried."""
+        writer = (
+            writer.format("delta")
+            .option("txnAppId", f"{run_id}/{name}")
+            .option("txnVersion", 1)
+            .option("userMetadata", json.dumps({"run_id": run_id, **metadata}))
+            .options(**_TABLE_PROPERTIES)
+        )
+        for attempt in _retries():
+            with attempt:
+                if self._config.path is not None:
+                    writer.save(self.location(name))
+                else:
+                    writer.saveAsTable(quote_table(self.location(name)))
 
     def _set_properties(self, name: str, properties: dict[str, str]) -> None:
         table = self._sql_name(name)
