@@ -24,11 +24,12 @@ def require_spark(environ: Mapping[str, str] | None = None) -> None:
     """Check that a Spark session is there or can be started.
 
     Args:
-        environ: Environment to look in; the process's own by default.
+        environ: Environment of a process to be started; by default this process, with the session it has.
 
     Raises:
         SetupError: pyspark is not installed, or a local Spark would find no Java, or one too old.
     """
+    here = environ is None
     environ = os.environ if environ is None else environ
     if "pyspark" not in sys.modules and importlib.util.find_spec("pyspark") is None:
         raise SetupError(
@@ -36,7 +37,7 @@ def require_spark(environ: Mapping[str, str] | None = None) -> None:
             key="pyspark",
             fix='Install it with: pip install "spark-ml-audit[local]"',
         )
-    if not (_runs_elsewhere(environ) or _session_is_active()):
+    if not (_runs_elsewhere(environ) or (here and _session_is_active())):
         require_java(environ)
 
 
