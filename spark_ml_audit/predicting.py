@@ -14,6 +14,7 @@ from pyspark.sql import types as T  # noqa: N812 - the usual name
 
 from spark_ml_audit import __version__, model_store
 from spark_ml_audit.config.redact import redact
+from spark_ml_audit.engine.correction import corrected
 from spark_ml_audit.engine.outputs import quarantine_frame
 from spark_ml_audit.engine.session import session_for
 from spark_ml_audit.engine.spark_errors import reason_of
@@ -207,6 +208,14 @@ class _Run:
         if training is None or tracker.mlflow_run_id is None or tracker.is_dead:
             return None
         with progress.stage("final model"):
+            if config.model.final_labels == "corrected":
+                profile, most = result.quality.profile, config.model.max_train_rows
+                changed = corrected(training, result.ingest, profile, most)
+                training = changed.training
+                warnings.append(
+                    f"The final model learned corrected tags: {changed.num_added:,} flagged as missing were "
+                    f"added and {changed.num_removed:,} flagged as extraneous left out."
+                )
             scorer = train_final(training).scorers[FINAL]
         with progress.stage("model registry"), tempfile.TemporaryDirectory(prefix="spark-ml-audit-") as place:
             thresholds = decision_thresholds(result.quality.profile)

@@ -267,6 +267,25 @@ def test_a_sample_for_training_keeps_the_positives_of_rare_tags(lake: Lake) -> N
     assert counts[0].present.sum(axis=0).tolist() == [2000, 40]
 
 
+def assert_training_takes_the_suggested_tags(result: Any, examples: Any) -> None:
+    from spark_ml_audit.engine.correction import corrected
+    from spark_ml_audit.engine.predicting import predicted_ingest
+    from spark_ml_audit.engine.training import training_rows
+
+    plan = result._plan
+    predictions = predicted_ingest(plan.ingest, result.predictions)
+    changed = corrected(plan.training, predictions, result._out_of_fold.profile, 1000)
+    learned = training_rows(changed.training).select("tags").collect()
+    suggested = examples.select("given_tags", "suggested_tags").collect()
+    assert sorted([result.classes[k] for k in row["tags"]] for row in learned) == sorted(
+        row["suggested_tags"] for row in suggested
+    )
+    added = sum(len(set(row["suggested_tags"]) - set(row["given_tags"])) for row in suggested)
+    removed = sum(len(set(row["given_tags"]) - set(row["suggested_tags"])) for row in suggested)
+    assert (changed.num_added, changed.num_removed) == (added, removed)
+    assert added + removed > 0
+
+
 def test_python_predicts_a_dataframe_that_audit_takes_as_it_is(lake: Lake) -> None:
     from spark_ml_audit import audit, predict
 
@@ -275,7 +294,9 @@ def test_python_predicts_a_dataframe_that_audit_takes_as_it_is(lake: Lake) -> No
     assert result.classes == tuple(sorted(TAGS))
     assert result.quality["macro_auc"] is not None
     assert result.quality["macro_auc"] > 0.7
-    assert audit(result.predictions).summary.num_audited == 160
+    audited = audit(result.predictions)
+    assert audited.summary.num_audited == 160
+    assert_training_takes_the_suggested_tags(result, audited.examples)
     assert set(result.class_quality["tag"]) == set(TAGS)
     where = result.write(lake.path("out"))
     written = probabilities(lake, where["predictions"])
