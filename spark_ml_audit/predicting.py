@@ -19,12 +19,13 @@ from spark_ml_audit.engine.outputs import quarantine_frame
 from spark_ml_audit.engine.session import session_for
 from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.engine.training import FINAL, train_final
-from spark_ml_audit.errors import AuditError, ConfigError, ExitCode
+from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.io.source import OpenSource, open_source
-from spark_ml_audit.io.tables import OutputTables, local_frame, new_run_id
+from spark_ml_audit.io.tables import OutputTables, local_frame
 from spark_ml_audit.kernels.model_quality import decision_thresholds
 from spark_ml_audit.prediction_steps import PREDICTIONS, Predicted, commit_predictions, plan_prediction
 from spark_ml_audit.results import PredictOutcome
+from spark_ml_audit.tracked_run import tracked_run
 from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, SourceRef
 
 if TYPE_CHECKING:
@@ -79,27 +80,8 @@ def run_predict(
         InputError: The source cannot be used as it is.
         SetupError: Spark or Java is missing.
     """
-    started = datetime.now(timezone.utc)
-    run_id = config.output.run_id or new_run_id(started)
-    tracker = AuditTracker(
-        tracking_uri=config.tracking.uri,
-        experiment=config.tracking.experiment,
-        output_path=config.output.files or config.output.path,
-        run_id=run_id,
-        package_version=__version__,
-        params=config.flat(),
-        source=SourceRef(config.source.name, config.source.path is not None, format=config.source.format),
-        activity="predict",
-    )
-    tracker.prefetch()
-    try:
-        return _Run(config, progress, run_id, started, tracker).execute(spark)
-    except BaseException as error:
-        # A mistyped column is no reason to make a tracking store that nobody has asked for.
-        refused = isinstance(error, AuditError) and error.exit_code == ExitCode.USAGE
-        if not (refused and tracker.destination.artifact_location is not None):
-            tracker.fail(reason_of(error))
-        raise
+    with tracked_run(config, "predict") as begun:
+        return _Run(config, progress, begun.run_id, begun.started, begun.tracker).execute(spark)
 
 
 @dataclass

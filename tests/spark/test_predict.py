@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -306,3 +307,31 @@ def test_python_predicts_a_dataframe_that_audit_takes_as_it_is(lake: Lake) -> No
         row["id"]: (row["fold"], np.array(row["pred_probs"], np.float32).tobytes())
         for row in result.predictions.select("id", "fold", "pred_probs").collect()
     }
+
+
+def test_check_and_predict_into_a_schema_and_models_too_large(
+    lake: Lake, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spark_ml_audit.engine import training
+
+    settings: dict[str, object] = {"source.path": source, "model.folds": 2, "model.kind": "prior"}
+    checked = lake.run("check", {**settings, "source.pred_probs": None, "output.path": lake.path("never")})
+    assert checked.exit_code == 0, (checked.json, checked.stderr)
+    assert (checked.json["num_rows"], checked.json["classes"]) == (160, sorted(TAGS))
+    assert checked.json["tables"]["predictions"] == lake.path("never/predictions")
+    assert any("text: title" in note for note in checked.json["notes"])
+    assert not Path(lake.path("never")).exists()
+
+    in_schema = {**settings, "output.schema": "predict_out", "output.prefix": "q_", "output.path": None}
+    result = lake.run("predict", in_schema)
+    assert result.exit_code == 0, (result.json, result.stderr)
+    assert result.json["tables"]["predictions"] == "predict_out.q_predictions"
+    assert lake.table("predict_out.q_predictions").count() == 160
+    runs = lake.table("predict_out.q_prediction_runs").collect()
+    assert [row["run_id"] for row in runs] == [result.json["run_id"]]
+    assert lake.audit({"source.table": "predict_out.q_predictions"})["num_audited"] == 160
+
+    monkeypatch.setattr(training, "MAX_MODELS_BYTES", 2000)
+    error = lake.refuse({**settings, "model.kind": "linear"}, command="predict")
+    assert error["key"] == "model.kind"
+    assert "take a smaller model" in error["message"]
