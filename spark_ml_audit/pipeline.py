@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit import __version__, gates
+from spark_ml_audit import gates
 from spark_ml_audit.config import ModelConfig
 from spark_ml_audit.delivery import delivery_of, warnings_of, worst_classes
 from spark_ml_audit.engine.computation import Computation, compute
 from spark_ml_audit.engine.ingest import Ingest, examine
 from spark_ml_audit.engine.session import session_for
 from spark_ml_audit.engine.spark_errors import reason_of
-from spark_ml_audit.errors import AuditError, ConfigError, ExitCode
+from spark_ml_audit.errors import AuditError, ConfigError
 from spark_ml_audit.io.paths import is_small
 from spark_ml_audit.io.source import OpenSource, open_source
-from spark_ml_audit.io.tables import OutputTables, new_run_id
+from spark_ml_audit.io.tables import OutputTables
 from spark_ml_audit.prediction_steps import (
     PREDICTIONS,
     Predicted,
@@ -26,6 +26,7 @@ from spark_ml_audit.prediction_steps import (
     plan_prediction,
 )
 from spark_ml_audit.results import AuditOutcome, CheckReport, ClassRow, Counts, GateResult, status_of
+from spark_ml_audit.tracked_run import tracked_run
 from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
 from spark_ml_audit.writing import run_row, write_tables
 
@@ -56,26 +57,8 @@ def run_audit(config: AuditConfig, progress: Progress, spark: SparkSession | Non
         InputError: The source cannot be audited as it is.
         SetupError: Spark or Java is missing.
     """
-    started = datetime.now(timezone.utc)
-    run_id = config.output.run_id or new_run_id(started)
-    tracker = AuditTracker(
-        tracking_uri=config.tracking.uri,
-        experiment=config.tracking.experiment,
-        output_path=config.output.files or config.output.path,
-        run_id=run_id,
-        package_version=__version__,
-        params=config.flat(),
-        source=SourceRef(config.source.name, config.source.path is not None, format=config.source.format),
-    )
-    tracker.prefetch()
-    try:
-        return _Run(config, progress, run_id, started, tracker).execute(spark)
-    except BaseException as error:
-        # A mistyped column is no reason to make a tracking store that nobody has asked for.
-        refused = isinstance(error, AuditError) and error.exit_code == ExitCode.USAGE
-        if not (refused and tracker.destination.artifact_location is not None):
-            tracker.fail(reason_of(error))
-        raise
+    with tracked_run(config, "audit") as begun:
+        return _Run(config, progress, begun.run_id, begun.started, begun.tracker).execute(spark)
 
 
 @dataclass

@@ -14,16 +14,18 @@ from pyspark.sql import types as T  # noqa: N812 - the usual name
 
 from spark_ml_audit import __version__, model_store
 from spark_ml_audit.config.redact import redact
+from spark_ml_audit.engine.correction import corrected
 from spark_ml_audit.engine.outputs import quarantine_frame
 from spark_ml_audit.engine.session import session_for
 from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.engine.training import FINAL, train_final
-from spark_ml_audit.errors import AuditError, ConfigError, ExitCode
+from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.io.source import OpenSource, open_source
-from spark_ml_audit.io.tables import OutputTables, local_frame, new_run_id
+from spark_ml_audit.io.tables import OutputTables, local_frame
 from spark_ml_audit.kernels.model_quality import decision_thresholds
 from spark_ml_audit.prediction_steps import PREDICTIONS, Predicted, commit_predictions, plan_prediction
 from spark_ml_audit.results import PredictOutcome
+from spark_ml_audit.tracked_run import tracked_run
 from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, SourceRef
 
 if TYPE_CHECKING:
@@ -78,27 +80,8 @@ def run_predict(
         InputError: The source cannot be used as it is.
         SetupError: Spark or Java is missing.
     """
-    started = datetime.now(timezone.utc)
-    run_id = config.output.run_id or new_run_id(started)
-    tracker = AuditTracker(
-        tracking_uri=config.tracking.uri,
-        experiment=config.tracking.experiment,
-        output_path=config.output.files or config.output.path,
-        run_id=run_id,
-        package_version=__version__,
-        params=config.flat(),
-        source=SourceRef(config.source.name, config.source.path is not None, format=config.source.format),
-        activity="predict",
-    )
-    tracker.prefetch()
-    try:
-        return _Run(config, progress, run_id, started, tracker).execute(spark)
-    except BaseException as error:
-        # A mistyped column is no reason to make a tracking store that nobody has asked for.
-        refused = isinstance(error, AuditError) and error.exit_code == ExitCode.USAGE
-        if not (refused and tracker.destination.artifact_location is not None):
-            tracker.fail(reason_of(error))
-        raise
+    with tracked_run(config, "predict") as begun:
+        return _Run(config, progress, begun.run_id, begun.started, begun.tracker).execute(spark)
 
 
 @dataclass
@@ -207,6 +190,14 @@ class _Run:
         if training is None or tracker.mlflow_run_id is None or tracker.is_dead:
             return None
         with progress.stage("final model"):
+            if config.model.final_labels == "corrected":
+                profile, most = result.quality.profile, config.model.max_train_rows
+                changed = corrected(training, result.ingest, profile, most)
+                training = changed.training
+                warnings.append(
+                    f"The final model learned corrected tags: {changed.num_added:,} flagged as missing were "
+                    f"added and {changed.num_removed:,} flagged as extraneous left out."
+                )
             scorer = train_final(training).scorers[FINAL]
         with progress.stage("model registry"), tempfile.TemporaryDirectory(prefix="spark-ml-audit-") as place:
             thresholds = decision_thresholds(result.quality.profile)

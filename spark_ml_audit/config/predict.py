@@ -228,6 +228,8 @@ class ModelConfig(Section):
         seed: Seed of folds, sampling and models, 0..2**32 - 1.
         max_train_rows: Most rows a model is trained on; beyond, they are sampled, rare tags first.
         fit_final: Whether to train a final model on all rows and keep it in MLflow.
+        final_labels: Tags the final model learns: those given, or corrected by the flags that an audit with
+            the default method raises on this run's out-of-fold probabilities.
         name: Name under which the final model is registered; None to keep it unregistered.
         uri: Address of an MLflow model that predicts instead; nothing is trained then.
         allow_pickle: Consent to load a pickled model, which runs code, from elsewhere than the own registry.
@@ -244,6 +246,7 @@ class ModelConfig(Section):
         200_000
     )
     fit_final: Annotated[bool, Field(description="true or false")] = False
+    final_labels: Literal["given", "corrected"] = "given"
     name: Annotated[
         Annotated[Text, AfterValidator(_check_registered_name)] | None,
         Field(description="the name of a registered model, or null"),
@@ -255,6 +258,12 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _check_together(self) -> ModelConfig:
+        if self.final_labels == "corrected" and not self.fit_final:
+            raise problem(
+                "found corrected, but no final model is trained.",
+                "Set model.fit_final to true (--fit-final), or leave final_labels out.",
+                at="final_labels",
+            )
         if self.uri is not None:
             if self.fit_final:
                 raise problem(

@@ -33,8 +33,8 @@ def demo_file() -> Path:
     """Path of the shipped Parquet file.
 
     Returns:
-        The path of a file with the columns `id`, `labels`, `pred_probs`, `fold`, `section`, `depends`
-        and `evidence_labels`, described in `README.md` beside it.
+        The path of a file with the columns `id`, `text`, `labels`, `section`, `depends` and
+        `evidence_labels`, described in `README.md` beside it.
 
     Raises:
         FileNotFoundError: The package was installed without its data.
@@ -49,16 +49,17 @@ def demo_file() -> Path:
 
 
 def demo_classes() -> list[str]:
-    """The classes of the demo in the order of `pred_probs` (K = 130 strings)."""
+    """The classes of the demo in their order (K = 130 strings): the tags with at least 100 uses."""
     return _string_list("classes")
 
 
 def demo_evidence() -> EvidenceTable:
     """Given and proved tags of every package of the demo (see `EvidenceTable`)."""
     columns = pq.read_table(demo_file(), columns=["id", "labels", "evidence_labels"]).to_pydict()
+    known = set(demo_classes())
     return EvidenceTable(
         ids=columns["id"],
-        given=columns["labels"],
+        given=[[tag for tag in tags if tag in known] for tags in columns["labels"]],
         proved=columns["evidence_labels"],
         classes=_string_list("evidence_classes"),
     )

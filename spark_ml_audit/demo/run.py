@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.progress import Progress
 
 _SHOWN = 5
+_FILES = 8
 
 
 def run_demo(
@@ -44,10 +45,15 @@ def run_demo(
         raise ConfigError(f"'{output}' is a file.", key="--output", fix="Name a folder.")
     folder = folder.resolve()
     source = str(folder / "packages")
-    base = {"source": {"path": source}, "output": {"path": str(folder / "audit")}}
+    # sections, dependencies and what they prove are the evidence: the model must not see them
+    base = {
+        "source": {"path": source, "pred_probs": None, "features": {"text": ["text"]}},
+        "model": {"kind": "auto", "folds": 4},
+        "output": {"path": str(folder / "audit")},
+    }
     config = load_config(config_path, overrides, base=base)
     with progress.stage("session"):
-        spark = session_for(small=True)
+        spark = session_for()
     with progress.stage("demo data"):
         write_packages(spark, source)
     outcome = run_audit(config, progress, spark)
@@ -59,13 +65,14 @@ def run_demo(
 
 
 def write_packages(spark: SparkSession, path: str) -> None:
-    """Write the shipped packages as a partitioned Delta table with the class order in its metadata."""
+    """Write the shipped packages as a Delta table; tags restricted to the classes, listed in its metadata."""
+    classes = demo_classes()
     frame = spark.read.parquet(str(demo_file()))
-    probs = F.col("pred_probs").alias("pred_probs", metadata={"classes": json.dumps(demo_classes())})
-    frame = frame.withColumn("pred_probs", probs)
-    frame.write.format("delta").mode("overwrite").option("overwriteSchema", True).partitionBy("fold").save(
-        path
-    )
+    known = F.array_intersect("labels", F.array(*[F.lit(name) for name in classes]))
+    labels = known.alias("labels", metadata={"classes": json.dumps(classes)})
+    # the shipped file has one row group, which one task would read alone
+    frame = frame.withColumn("labels", labels).repartition(_FILES, "id")
+    frame.write.format("delta").mode("overwrite").option("overwriteSchema", True).save(path)
 
 
 def _evidence_lines(missing: DataFrame) -> list[str]:

@@ -19,10 +19,15 @@ from spark_ml_audit.engine.labelled import Features, feature_column, to_pandas
 from spark_ml_audit.engine.scoring import TagScorer
 from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.errors import AuditError, ConfigError, InputError
+from spark_ml_audit.kernels.rules import AuditRules, apply_rules
 from spark_ml_audit.models.bundle import TagModel
+from spark_ml_audit.models.registry import MAX_WEIGHT_BYTES
 
 FINAL = -1
 """Number of the model that is trained on the whole table."""
+
+MAX_MODELS_BYTES = 512 << 20
+"""Bytes of all models of a run: they meet on the driver, whose results Spark limits to 1 GB by default."""
 
 # A cell of a Spark row is limited to 2 GB; parts also keep one message of Spark Connect small.
 _PART_BYTES = 32 << 20
@@ -43,6 +48,7 @@ class TrainingSet:
         counts: Rows and tags by fold.
         sample: Rows to take.
         kind: Kind of model.
+        rules: Turns tags into those an audit suggests; `ingest` then has probabilities. None: as given.
     """
 
     ingest: Ingest
@@ -51,6 +57,7 @@ class TrainingSet:
     counts: LabelCounts
     sample: SamplePlan
     kind: str
+    rules: AuditRules | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class Trained:
 def training_rows(training: TrainingSet) -> DataFrame:
     """The labelled rows of the sample: fold, order_key, group_key, tags, features (struct)."""
     ingest, layout, sample = training.ingest, training.ingest.layout, training.sample
-    source, plan = ingest.frame, training.plan
+    source, plan, rules = ingest.frame, training.plan, training.rules
     features = F.struct(*[feature_column(source, name).alias(name) for name in training.features.names])
     carry = F.struct(
         plan.fold().alias("fold"),
@@ -98,12 +105,15 @@ def training_rows(training: TrainingSet) -> DataFrame:
     def run(batches: Iterator[Any]) -> Iterator[Any]:
         for decoded in decode_batches(batches, layout):
             given = decoded.source.column("carried").take(pa.array(decoded.audited))
+            rows, cols = decoded.rows, decoded.cols
+            if rules is not None:
+                rows, cols = apply_rules(decoded.pred_probs, rows, cols, rules).suggested
             keys = given.field("sample_key").to_numpy(zero_copy_only=False)
-            chosen = sample.chosen(keys, decoded.rows, decoded.cols)
+            chosen = sample.chosen(keys, rows, cols)
             kept = np.flatnonzero(chosen)
-            counts = np.bincount(decoded.rows, minlength=len(keys))[kept]
+            counts = np.bincount(rows, minlength=len(keys))[kept]
             offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-            tags = decoded.cols[chosen[decoded.rows]].astype(np.int32)
+            tags = cols[chosen[rows]].astype(np.int32)
             given = given.take(pa.array(kept))
             yield pa.RecordBatch.from_arrays(
                 [
@@ -123,7 +133,8 @@ def train_folds(training: TrainingSet) -> Trained:
     """Train one model per fold on the sampled rows of all other folds, as parallel tasks.
 
     A task holds the rows of its model in memory: at most about ``max_train_rows`` of them. The models come
-    to the driver as bytes, so folds x bytes per model must stay below ``spark.driver.maxResultSize``.
+    to the driver as bytes, `MAX_MODELS_BYTES` in all: ours keep fewer text features where there are many
+    folds, larger ones of somebody else are refused.
 
     Raises:
         InputError: A fold has nothing to learn from, or training failed.
@@ -155,7 +166,7 @@ def train_final(training: TrainingSet) -> Trained:
 
 
 def _train(training: TrainingSet, rows: DataFrame, numbers: list[int]) -> Trained:
-    trainer = _Trainer(training)
+    trainer = _Trainer(training, MAX_MODELS_BYTES // len(numbers))
     key = F.lit(None).cast("int")
     for number, spread in zip(numbers, _spread_keys(rows, len(numbers)), strict=True):
         key = F.when(F.col("model") == number, F.lit(spread)).otherwise(key)
@@ -202,7 +213,8 @@ def _spread_keys(rows: DataFrame, count: int) -> list[int]:
 class _Trainer:
     """Trains the model of one group of rows inside a task."""
 
-    def __init__(self, training: TrainingSet) -> None:
+    def __init__(self, training: TrainingSet, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._classes = training.ingest.layout.classes
         self._spec = training.features.spec
         self._kind = training.kind
@@ -217,13 +229,21 @@ class _Trainer:
         number = table.column("model")[0].as_py()
         try:
             model, shift, num_rows = self._fit(table, number)
+            payload = model.to_bytes()
+            if len(payload) > self._max_bytes:
+                raise ConfigError(
+                    f"one trained model of kind '{self._kind}' has {len(payload) / 2**20:,.1f} MB, and all "
+                    f"models of the run together may have {MAX_MODELS_BYTES >> 20} MB: take a smaller model "
+                    "(fewer or shallower trees, fewer features) or fewer folds",
+                    key="model.kind",
+                )
         except AuditError as error:
             return _result(number, error=str(error.message).rstrip("."), key=error.key)
         except Exception as error:  # noqa: BLE001 - told on the driver, without a stack of two languages
             return _result(number, error=f"{type(error).__name__}: {reason_of(error)}")
         return _result(
             number,
-            model.to_bytes(),
+            payload,
             num_rows=num_rows,
             shift=shift,
             kind=model.kind,
@@ -252,6 +272,8 @@ class _Trainer:
             self._seed,
             order_keys=keys[order],
             group_keys=table.column("group_key").to_numpy(),
+            # beside the weights a model has its vocabulary and a network, small ones
+            max_weight_bytes=min(MAX_WEIGHT_BYTES, self._max_bytes * 4 // 5),
         )
         return model, self._shift(number, len(lengths), cols), len(lengths)
 

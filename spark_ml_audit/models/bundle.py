@@ -16,7 +16,13 @@ from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.models.design import BoolArray, Float32Array, IntArray
 from spark_ml_audit.models.encoding import require_columns
 from spark_ml_audit.models.features import FeatureSpec
-from spark_ml_audit.models.registry import Learner, check_kind, fit_learner, resolve_kind
+from spark_ml_audit.models.registry import (
+    MAX_WEIGHT_BYTES,
+    Learner,
+    check_kind,
+    fit_learner,
+    resolve_kind,
+)
 
 INNER_FOLDS = 2
 """Folds inside the training rows whose scores the second layer learns from."""
@@ -75,6 +81,7 @@ class TagModel:
         *,
         order_keys: IntArray,
         group_keys: IntArray | None = None,
+        max_weight_bytes: int = MAX_WEIGHT_BYTES,
     ) -> TagModel:
         """Train on labelled rows.
 
@@ -90,6 +97,7 @@ class TagModel:
             order_keys: Stable hash of each row's id, shape (n,). Training sorts by it.
             group_keys: Stable hash of what keeps rows together (near-copies, one author), shape (n,), so
                 that they share an inner fold; by default every row is on its own.
+            max_weight_bytes: Bytes of a linear model's weights; text features are dropped to keep to them.
 
         Returns:
             The model. Tags with fewer than two training rows of either kind are predicted by their share.
@@ -128,7 +136,13 @@ class TagModel:
             inner_fold = inner_folds(keys[order], seed)
             with threadpool_limits(limits=1):
                 learner, said = fit_learner(
-                    frame.iloc[order], given[:, learned], spec, resolved, seed, inner_fold
+                    frame.iloc[order],
+                    given[:, learned],
+                    spec,
+                    resolved,
+                    seed,
+                    inner_fold,
+                    max_weight_bytes=max_weight_bytes,
                 )
             notes += said
         return TagModel(

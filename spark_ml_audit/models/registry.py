@@ -55,7 +55,14 @@ def check_kind(kind: str, seed: int = 0) -> None:
 
 
 def fit_learner(
-    frame: pd.DataFrame, given: BoolArray, spec: FeatureSpec, kind: str, seed: int, inner_fold: IntArray
+    frame: pd.DataFrame,
+    given: BoolArray,
+    spec: FeatureSpec,
+    kind: str,
+    seed: int,
+    inner_fold: IntArray,
+    *,
+    max_weight_bytes: int = MAX_WEIGHT_BYTES,
 ) -> tuple[Learner, tuple[str, ...]]:
     """Train one of the kinds (resolved, not `prior`).
 
@@ -66,6 +73,7 @@ def fit_learner(
         kind: "joint", "linear", "tabular" or an import path.
         seed: Seed of everything random.
         inner_fold: Inner folds of the rows, shape (n,), for kinds that stack.
+        max_weight_bytes: Bytes of a linear model's first layer.
 
     Returns:
         The learner and what is to be said about its columns.
@@ -75,7 +83,7 @@ def fit_learner(
     """
     if kind == "tabular":
         return _BoostedLearner.fit(frame, given, spec, seed)
-    max_width = MAX_WEIGHT_BYTES // (4 * given.shape[1])
+    max_width = max_weight_bytes // (4 * given.shape[1])
     encoder, design, notes = DesignEncoder.fit_transform(frame, spec, max_width)
     if kind in ("joint", "linear"):
         stack = StackedTags.fit(design, given, inner_fold, joint=kind == "joint", seed=seed)

@@ -13,8 +13,8 @@ from scipy.linalg import cho_factor, cho_solve
 
 from spark_ml_audit.models.design import Design, Float32Array, Float64Array
 
-TAGS_AT_ONCE = 64
-"""Tags solved together: bounds the working memory to a few arrays of (rows or columns, 64)."""
+TAGS_AT_ONCE = 72
+"""Most tags solved together: bounds the working memory to a few arrays of (rows or columns, 72)."""
 
 MAX_STEPS = 100
 """Steps after which a system that has not converged is used as it is."""
@@ -60,8 +60,7 @@ def fit_ridge(design: Design, targets: Float32Array, alpha: float, tolerance: fl
     weights = np.zeros((design.width, num_tags), dtype=np.float32)
     exact = not design.sparse.shape[1] and design.width <= EXACT_WIDTH
     factor = _factorised(design, means, alpha) if exact and design.width else None
-    for start in range(0, num_tags if design.width else 0, TAGS_AT_ONCE):
-        group = slice(start, min(start + TAGS_AT_ONCE, num_tags))
+    for group in _groups(num_tags) if design.width else ():
         centred = np.ascontiguousarray(targets[:, group] - shares[group])
         if factor is not None:
             exact_right = _centred_transposed(design, means, centred).astype(np.float64)
@@ -74,6 +73,13 @@ def fit_ridge(design: Design, targets: Float32Array, alpha: float, tolerance: fl
             weights[:, group] = _conjugate_gradients(_primal_operator(design, means, alpha), right, tolerance)
     offsets = shares - np.asarray(means.astype(np.float64) @ weights, dtype=np.float32)
     return Ridge(weights, offsets.astype(np.float32))
+
+
+def _groups(num_tags: int) -> list[slice]:
+    """Groups of about one size: a pass over the matrix for two tags costs a good part of one for many."""
+    count = -(-num_tags // TAGS_AT_ONCE)
+    ends = [num_tags * (i + 1) // count for i in range(count)]
+    return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 class _Operator:

@@ -52,7 +52,7 @@ def write_table(folder: Path, num_rows: int, num_classes: int, dtype: str) -> No
     schema = pa.schema(
         [("id", pa.string()), ("labels", pa.list_(pa.string())), ("pred_probs", pa.list_(value_type))]
     )
-    prevalence = _prevalence(num_classes)
+    prevalence = prevalence_of(num_classes)
     names = pa.array(class_names(num_classes))
     step = max(1, _CHUNK_CELLS // num_classes)
     bounds = np.linspace(0, num_rows, NUM_FILES + 1).astype(int)
@@ -63,11 +63,11 @@ def write_table(folder: Path, num_rows: int, num_classes: int, dtype: str) -> No
             for start in range(first, end, step):
                 stop = min(start + step, end)
                 given, probs = _rows(rng, prevalence, stop - start)
-                batch = [_ids(start, stop), _tag_lists(given, names), _lists(probs.astype(dtype))]
+                batch = [_ids(start, stop), tag_lists(given, names), _lists(probs.astype(dtype))]
                 writer.write_table(pa.table(batch, schema=schema))
 
 
-def _prevalence(num_classes: int) -> npt.NDArray[np.float64]:
+def prevalence_of(num_classes: int) -> npt.NDArray[np.float64]:
     """Shares that fall off like those of real tags and add up to the tags per row."""
     share = 1 / np.arange(2.0, num_classes + 2) ** 0.8
     for _ in range(50):
@@ -91,7 +91,7 @@ def _ids(start: int, stop: int) -> pa.Array:
     return pa.array([row_id(row) for row in range(start, stop)])
 
 
-def _tag_lists(given: npt.NDArray[np.bool_], names: pa.Array) -> pa.Array:
+def tag_lists(given: npt.NDArray[np.bool_], names: pa.Array) -> pa.Array:
     offsets = np.zeros(len(given) + 1, dtype=np.int32)
     np.cumsum(given.sum(axis=1), out=offsets[1:])
     return pa.ListArray.from_arrays(pa.array(offsets), names.take(pa.array(np.nonzero(given)[1])))

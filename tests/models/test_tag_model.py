@@ -219,12 +219,11 @@ def test_bytes_of_something_else_are_refused() -> None:
 
 
 def test_weights_stay_within_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    from spark_ml_audit.models import encoding, registry
+    from spark_ml_audit.models import encoding
 
-    monkeypatch.setattr(registry, "MAX_WEIGHT_BYTES", 4 * 4 * 50)
     monkeypatch.setattr(encoding, "MIN_TEXT_FEATURES", 10)
     frame, given = make_table()
-    model = fit(frame, given, TEXT)
+    model = fit(frame, given, TEXT, max_weight_bytes=4 * 4 * 50)
     assert model.learner.stack.ridge.weights.shape == (50, 4)
     assert auc(given, model.predict_proba(frame), 0) > 0.75
 

@@ -52,6 +52,33 @@ def test_a_killed_audit_shows_nowhere_and_its_id_completes_it(lake: Lake, stage:
     assert lake.table(f"{out}/runs").where(f"run_id = '{run_id}'").count() == 1
 
 
+def test_a_killed_prediction_shows_nowhere_and_its_id_completes_it(lake: Lake) -> None:
+    schema = "id string, title string, labels array<string>"
+    rows = [
+        (f"r{i}", ["wave boat salt", "tree leaf"][i % 2] + f" n{i % 9}", [["sea"], ["wood"]][i % 2])
+        for i in range(60)
+    ]
+    out, run_id = lake.path("out"), new_run_id()
+    settings: dict[str, object] = {
+        "source.path": lake.write(lake.frame(rows, schema)),
+        "output.path": out,
+        "output.run_id": run_id,
+        "model.folds": 2,
+        "model.kind": "linear",
+    }
+    kill_when(lake.start("predict", settings), "predict started")
+    assert not list(Path(out, "predictions", "_delta_log").glob("*.json"))
+    assert not Path(out, "prediction_runs").exists()
+    completed = lake.run("predict", settings)
+    assert completed.exit_code == 0, (completed.json, completed.stderr)
+    assert completed.json["run_id"] == run_id
+    assert not completed.json["already_finished"]
+    assert lake.table(f"{out}/prediction_runs").count() == 1
+    found = lake.table(completed.json["tables"]["predictions"]).select("id", "pred_probs").collect()
+    surest = {row["id"]: ["sea", "wood"][max(range(2), key=row["pred_probs"].__getitem__)] for row in found}
+    assert surest == {row[0]: row[2][0] for row in rows}
+
+
 def test_relative_paths_mean_the_working_directory(lake: Lake) -> None:
     frame = lake.dataset_frame(make_dataset(5, "forest"))
     frame.write.format("delta").save(lake.path("data/my tags"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -267,6 +268,25 @@ def test_a_sample_for_training_keeps_the_positives_of_rare_tags(lake: Lake) -> N
     assert counts[0].present.sum(axis=0).tolist() == [2000, 40]
 
 
+def assert_training_takes_the_suggested_tags(result: Any, examples: Any) -> None:
+    from spark_ml_audit.engine.correction import corrected
+    from spark_ml_audit.engine.predicting import predicted_ingest
+    from spark_ml_audit.engine.training import training_rows
+
+    plan = result._plan
+    predictions = predicted_ingest(plan.ingest, result.predictions)
+    changed = corrected(plan.training, predictions, result._out_of_fold.profile, 1000)
+    learned = training_rows(changed.training).select("tags").collect()
+    suggested = examples.select("given_tags", "suggested_tags").collect()
+    assert sorted([result.classes[k] for k in row["tags"]] for row in learned) == sorted(
+        row["suggested_tags"] for row in suggested
+    )
+    added = sum(len(set(row["suggested_tags"]) - set(row["given_tags"])) for row in suggested)
+    removed = sum(len(set(row["given_tags"]) - set(row["suggested_tags"])) for row in suggested)
+    assert (changed.num_added, changed.num_removed) == (added, removed)
+    assert added + removed > 0
+
+
 def test_python_predicts_a_dataframe_that_audit_takes_as_it_is(lake: Lake) -> None:
     from spark_ml_audit import audit, predict
 
@@ -275,7 +295,9 @@ def test_python_predicts_a_dataframe_that_audit_takes_as_it_is(lake: Lake) -> No
     assert result.classes == tuple(sorted(TAGS))
     assert result.quality["macro_auc"] is not None
     assert result.quality["macro_auc"] > 0.7
-    assert audit(result.predictions).summary.num_audited == 160
+    audited = audit(result.predictions)
+    assert audited.summary.num_audited == 160
+    assert_training_takes_the_suggested_tags(result, audited.examples)
     assert set(result.class_quality["tag"]) == set(TAGS)
     where = result.write(lake.path("out"))
     written = probabilities(lake, where["predictions"])
@@ -285,3 +307,31 @@ def test_python_predicts_a_dataframe_that_audit_takes_as_it_is(lake: Lake) -> No
         row["id"]: (row["fold"], np.array(row["pred_probs"], np.float32).tobytes())
         for row in result.predictions.select("id", "fold", "pred_probs").collect()
     }
+
+
+def test_check_and_predict_into_a_schema_and_models_too_large(
+    lake: Lake, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spark_ml_audit.engine import training
+
+    settings: dict[str, object] = {"source.path": source, "model.folds": 2, "model.kind": "prior"}
+    checked = lake.run("check", {**settings, "source.pred_probs": None, "output.path": lake.path("never")})
+    assert checked.exit_code == 0, (checked.json, checked.stderr)
+    assert (checked.json["num_rows"], checked.json["classes"]) == (160, sorted(TAGS))
+    assert checked.json["tables"]["predictions"] == lake.path("never/predictions")
+    assert any("text: title" in note for note in checked.json["notes"])
+    assert not Path(lake.path("never")).exists()
+
+    in_schema = {**settings, "output.schema": "predict_out", "output.prefix": "q_", "output.path": None}
+    result = lake.run("predict", in_schema)
+    assert result.exit_code == 0, (result.json, result.stderr)
+    assert result.json["tables"]["predictions"] == "predict_out.q_predictions"
+    assert lake.table("predict_out.q_predictions").count() == 160
+    runs = lake.table("predict_out.q_prediction_runs").collect()
+    assert [row["run_id"] for row in runs] == [result.json["run_id"]]
+    assert lake.audit({"source.table": "predict_out.q_predictions"})["num_audited"] == 160
+
+    monkeypatch.setattr(training, "MAX_MODELS_BYTES", 2000)
+    error = lake.refuse({**settings, "model.kind": "linear"}, command="predict")
+    assert error["key"] == "model.kind"
+    assert "take a smaller model" in error["message"]

@@ -31,6 +31,7 @@ def model(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
         model__kind="linear",
         model__folds=2,
         model__fit_final=True,
+        model__final_labels="corrected",
         model__name="item_tags",
     )
     assert outcome.exit_code == 0, (outcome.json, outcome.stderr)
@@ -57,6 +58,7 @@ def test_the_final_model_is_logged_with_signature_and_example_and_registered(mod
     run = client.get_run(version.run_id)
     assert run.data.metrics["macro_auc"] == pytest.approx(model["quality"]["macro_auc"])
     assert run.data.params["model.kind"] == "linear"
+    assert any("The final model learned corrected tags" in text for text in model["warnings"])
     folder = Path(str(version.source).removeprefix("file://"))
     served = mlflow.pyfunc.load_model(str(folder))
     assert served.metadata.get_input_schema().input_names() == [

@@ -10,16 +10,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_ml_audit.demo.build_debtags.evidence_rules import RULES
 from spark_ml_audit.demo.build_debtags.index import Index, Package, read_apt, read_files, tagged_packages
-from spark_ml_audit.demo.build_debtags.model import fold_of, out_of_fold, ranking_quality
 
 MIN_USES = 100
-DECIMALS = 3
 
 _log = logging.getLogger("spark_ml_audit.demo.build_debtags")
 
@@ -40,27 +37,6 @@ def raw_table(packages: Sequence[Package]) -> dict[str, pa.Array]:
         "depends": _strings([package.depends for package in packages]),
         "evidence_labels": _strings([package.evidence for package in packages]),
     }
-
-
-def probs_table(packages: Sequence[Package], classes: Sequence[str]) -> dict[str, pa.Array]:
-    """Tags restricted to the classes, with out-of-fold probabilities in place of the texts."""
-    column = {tag: index for index, tag in enumerate(classes)}
-    given = np.zeros((len(packages), len(classes)), dtype=np.bool_)
-    for row, package in enumerate(packages):
-        given[row, [column[tag] for tag in package.tags if tag in column]] = True
-    folds = np.array([fold_of(package.name) for package in packages], dtype=np.int8)
-    exact = out_of_fold([package.text for package in packages], given, folds)
-    rounded = np.round(exact, DECIMALS).astype(np.float32)
-    _log.info("macro AUC %.4f, macro average precision %.4f", *ranking_quality(given, exact))
-    _log.info("rounded to %d decimals: %.4f, %.4f", DECIMALS, *ranking_quality(given, rounded))
-    offsets = np.arange(0, rounded.size + 1, len(classes), dtype=np.int32)
-    table = raw_table(packages)
-    del table["text"]
-    table["labels"] = _strings([[tag for tag in package.tags if tag in column] for package in packages])
-    table["pred_probs"] = pa.ListArray.from_arrays(pa.array(offsets), pa.array(rounded.ravel()))
-    table["fold"] = pa.array(folds)
-    order = ["id", "labels", "pred_probs", "fold", "section", "depends", "evidence_labels"]
-    return {name: table[name] for name in order}
 
 
 def write(path: Path, columns: dict[str, pa.Array], classes: Sequence[str], origin: Sequence[str]) -> None:
@@ -91,7 +67,6 @@ def write(path: Path, columns: dict[str, pa.Array], classes: Sequence[str], orig
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the builder; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m spark_ml_audit.demo.build_debtags", description=__doc__)
-    parser.add_argument("--what", choices=("probs", "raw"), default="probs", help="which file to build")
     parser.add_argument(
         "--out",
         type=Path,
@@ -112,8 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _log.info("%s", "; ".join(index.origin))
     num_tags = len({tag for package in packages for tag in package.tags})
     _log.info("%d packages, %d tags, %d with %d uses", len(packages), num_tags, len(classes), MIN_USES)
-    columns = raw_table(packages) if options.what == "raw" else probs_table(packages, classes)
-    write(options.out, columns, classes, index.origin)
+    write(options.out, raw_table(packages), classes, index.origin)
     return 0
 
 
