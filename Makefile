@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO_OUTPUT ?= demo-audit
 UV_VERSION := 0.13.9
 
-.PHONY: help demo test check lint types imports deps lock bench clean
+.PHONY: help demo test check lint types imports deps lock bench schema clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ deps: $(VENV)/.installed
 
 bench: setup ## Speed and memory next to cleanlab and to the floor (minutes)
 	$(BIN)/python -m tests.benchmarks --rows 1000000 --classes 50
+
+schema: $(VENV)/.installed ## Write the JSON Schemas of the configs anew
+	$(BIN)/python -m spark_ml_audit.config.schema conf
 
 lock: ## Resolve requirements.lock anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate \

@@ -8,16 +8,31 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from spark_ml_audit.config.showing import show
 
 PROBLEM = "spark_ml_audit"
 MAX_COUNT = 10**15
+
+
+def also(*accepted: dict[str, object]) -> Callable[[dict[str, Any]], None]:
+    """Say in a field's JSON Schema what its validator accepts beside values of its type.
+
+    Args:
+        *accepted: JSON Schemas of such values.
+    """
+
+    def extend(schema: dict[str, Any]) -> None:
+        known = schema.pop("anyOf", None) or [{"type": schema.pop("type")}]
+        schema["anyOf"] = [*known, *accepted]
+
+    return extend
 
 
 def problem(message: str, fix: str, at: str = "") -> PydanticCustomError:
@@ -199,5 +214,12 @@ Fraction = Annotated[float, Field(ge=0, le=1), AfterValidator(_plain_zero)]
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Columns = Annotated[str | tuple[str, ...], BeforeValidator(_columns)]
 Version = Annotated[int | str | None, BeforeValidator(_version)]
-Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(show_duration)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(show_duration),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^\\s*{_DURATION.pattern}\\s*$", "examples": ["24h", "7d"]}
+    ),
+]
 ClassCounts = Annotated[tuple[int, ...] | None, BeforeValidator(_counts)]

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from spark_ml_audit.config.base import Section
-from spark_ml_audit.config.fields import MAX_COUNT, AnyText, Columns, Text, problem
+from spark_ml_audit.config.fields import MAX_COUNT, AnyText, Columns, Text, also, problem
 from spark_ml_audit.config.showing import show, suggest
 from spark_ml_audit.config.source import IdColumn, LabelsConfig, PlaceConfig, SourceConfig
 
@@ -42,7 +42,12 @@ def _columns_or_none(value: object, check: ValidatorFunctionWrapHandler) -> obje
     return () if value is None or value in ([], ()) else check(value)
 
 
-_FeatureColumns = Annotated[Columns, WrapValidator(_columns_or_none), AfterValidator(_as_tuple)]
+_FeatureColumns = Annotated[
+    Columns,
+    WrapValidator(_columns_or_none),
+    AfterValidator(_as_tuple),
+    Field(json_schema_extra=also({"type": "null"})),
+]
 
 
 class FeaturesConfig(Section):
@@ -109,7 +114,11 @@ class FeaturesSource(Section):
         group: Column whose equal values keep rows in one fold; None for each row by its id.
     """
 
-    features: Annotated[FeaturesConfig | None, BeforeValidator(_features)] = None
+    features: Annotated[
+        FeaturesConfig | None,
+        BeforeValidator(_features),
+        Field(json_schema_extra=also({"const": "auto"})),
+    ] = None
     group: Annotated[AnyText | None, Field(description="the name of a column, or null")] = None
 
     @field_serializer("features")
@@ -174,9 +183,12 @@ class AuditSource(FeaturesSource, SourceConfig):
             then describes the same table with predictions beside it.
     """
 
-    pred_probs: Annotated[Columns, WrapValidator(_columns_or_null), PlainSerializer(_null_for_empty)] = (
-        "pred_probs"
-    )
+    pred_probs: Annotated[
+        Columns,
+        WrapValidator(_columns_or_null),
+        PlainSerializer(_null_for_empty),
+        Field(json_schema_extra=also({"type": "null"})),
+    ] = "pred_probs"
 
     @property
     def needs_predictions(self) -> bool:

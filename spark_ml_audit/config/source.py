@@ -14,6 +14,7 @@ from spark_ml_audit.config.fields import (
     TableName,
     Text,
     Version,
+    also,
     problem,
     repeated,
 )
@@ -124,7 +125,11 @@ class LabelsConfig(Section):
     labels_delimiter: Annotated[
         AnyText, Field(description='a text of one or more characters, for example ","')
     ] = ","
-    classes: Annotated[tuple[str, ...] | None, BeforeValidator(_classes)] = None
+    classes: Annotated[
+        tuple[str, ...] | None,
+        BeforeValidator(_classes),
+        Field(json_schema_extra=also({"type": "string"})),
+    ] = None
 
     @classmethod
     def from_arguments(cls: type[_Self], **options: object) -> _Self:

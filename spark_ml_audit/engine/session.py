@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -73,8 +72,15 @@ def runs_on_a_platform() -> bool:
     return any(os.environ.get(name) for name in names)
 
 
-def local_session_builder(app_name: str = "spark-ml-audit", *, small: bool = False) -> Any:
+def local_session_builder(
+    app_name: str = "spark-ml-audit", *, small: bool = False, connect: bool = False
+) -> Any:
     """Builder of a local session with Delta, tuned for one machine.
+
+    Args:
+        app_name: Name of the session.
+        small: As in `session_for`.
+        connect: Whether the session talks to a Spark Connect server, started with it on this machine.
 
     Raises:
         SetupError: delta-spark is not installed.
@@ -86,7 +92,9 @@ def local_session_builder(app_name: str = "spark-ml-audit", *, small: bool = Fal
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     cores = os.cpu_count() or 2
-    builder = Session.builder.appName(app_name).master(f"local[{cores}]")
+    place = f"local[{cores}]"
+    builder = Session.builder.appName(app_name)
+    builder = builder.remote(place) if connect else builder.master(place)
     conf = dict(_LOCAL_CONF)
     conf["spark.sql.shuffle.partitions"] = str(max(cores, 2))
     conf["spark.driver.memory"] = os.environ.get("SPARK_ML_AUDIT_DRIVER_MEMORY", "2g")
@@ -104,27 +112,19 @@ def _delta_jars() -> dict[str, str]:
     """Where the JVM gets Delta: JARs resolved by an earlier session, else through Ivy."""
     if importlib.util.find_spec("delta") is None:
         raise SetupError("delta-spark is not installed.", fix='Install "spark-ml-audit[local]".')
-    version = importlib.metadata.version("delta-spark")
-    for home in sorted(Path.home().glob(".ivy2*")):
-        jars = home / "jars"
-        found = [
-            _only(jars, f"io.delta_delta-{part}")
-            for part in (f"spark_*-{version}.jar", f"storage-{version}.jar")
-        ]
-        if all(found):
-            # asking Ivy again costs seconds at every start, for the same files
-            return {"spark.jars": ",".join(str(jar) for jar in found)}
     from delta import configure_spark_with_delta_pip
     from pyspark.sql import SparkSession as Session
 
-    probe = configure_spark_with_delta_pip(Session.builder)
+    # Delta knows its artifact for this Spark: their versions go in pairs, and Ivy's folder may hold several
+    wanted = configure_spark_with_delta_pip(Session.builder)._options["spark.jars.packages"]
+    group, artifact, version = wanted.split(":")
+    for home in sorted(Path.home().glob(".ivy2*")):
+        jars = [home / "jars" / f"{group}_{name}-{version}.jar" for name in (artifact, "delta-storage")]
+        if all(jar.is_file() for jar in jars):
+            # asking Ivy again costs seconds at every start, for the same files
+            return {"spark.jars": ",".join(str(jar) for jar in jars)}
     return {
-        "spark.jars.packages": probe._options["spark.jars.packages"],
+        "spark.jars.packages": wanted,
         # Spark brings its own; resolving them again fetches 80 MB
         "spark.jars.excludes": "org.apache.hadoop:hadoop-client-api,org.apache.hadoop:hadoop-client-runtime",
     }
-
-
-def _only(folder: Path, pattern: str) -> Path | None:
-    found = sorted(folder.glob(pattern))
-    return found[0] if len(found) == 1 else None

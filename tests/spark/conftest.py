@@ -26,6 +26,11 @@ SHARED_DATA = PROJECT.parent / "shared" / "data"
 DATA_TABLES = ("examples", "tag_issues", "classes", "quarantine")
 
 
+def over_connect() -> bool:
+    """Whether the session is to be one of Spark Connect, as `tests/spark/test_connect.py` asks for."""
+    return os.environ.get("SPARK_ML_AUDIT_TEST_CONNECT", "0") == "1"
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     try:
@@ -40,7 +45,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     # tasks import the package too, whether it is installed or not
     known = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT), *([known] if known else [])])
-    builder = local_session_builder("spark-ml-audit-tests")
+    builder = local_session_builder("spark-ml-audit-tests", connect=over_connect())
     for key, value in {
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         "spark.sql.codegen.wholeStage": "false",
