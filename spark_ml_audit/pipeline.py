@@ -104,7 +104,7 @@ class _Run:
             opened.name, config.source.path is not None, opened.version, config.source.format
         )
         if ingest is not None:
-            computation = compute(ingest, config.audit, progress)
+            computation = compute(ingest, config.audit, progress, detect=config.detect)
         else:
             computation = self._compute_predicted(opened, tables)
         tables.create_schema()
@@ -120,7 +120,7 @@ class _Run:
             raise ConfigError(
                 f"run {self.run_id} was begun with another config.",
                 key="output.run_id",
-                fix="Retry with the same source, audit and gate sections, or leave output.run_id out.",
+                fix="Retry with the same source, audit, detect and gate sections, or without a run_id.",
             )
         if first is not None and tables.was_removed(self.run_id):
             raise ConfigError(
@@ -146,7 +146,9 @@ class _Run:
         tables.check_id(source.id, opened.frame.schema[source.id].dataType)
         tables.create_schema()
         self.predicted = commit_predictions(plan, tables, self.run_id, self._metadata(opened), self.progress)
-        found = compute(self.predicted.ingest, config.audit, self.progress, check_ids=False)
+        found = compute(
+            self.predicted.ingest, config.audit, self.progress, check_ids=False, detect=config.detect
+        )
         # rejected rows never reach the predictions, and count all the same
         counts = found.status_counts | plan.counts.rejected
         return replace(found, status_counts=counts, rejected_from=plan.ingest)
@@ -251,7 +253,7 @@ def _outcome_of_row(row: dict[str, Any], tables: OutputTables) -> AuditOutcome:
         run_id=row["run_id"],
         status=status_of(results, delivered=delivered),
         delivered=delivered,
-        counts=Counts(**{name: row[name] for name in Counts.__dataclass_fields__}),
+        counts=Counts.from_mapping(row),
         tables=tables.locations(),
         report=None,
         mlflow_run_id=row["mlflow_run_id"],

@@ -24,6 +24,8 @@ from spark_ml_audit.io.tables import local_frame
 from spark_ml_audit.results import Counts, GateResult
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
     from spark_ml_audit.engine.computation import Computation
     from spark_ml_audit.io.source import OpenSource
     from spark_ml_audit.io.tables import OutputTables
@@ -63,7 +65,7 @@ def write_tables(
         elif tables.existing("quarantine") is None:
             # the table shall exist, but no row need be read again for it
             tables.append("quarantine", local_frame(rejected.sparkSession, [], rejected.schema), run_id)
-    return counts_of(computation, ranks)
+    return counts_of(computation, ranks, count_findings(tables.read("examples", run_id)))
 
 
 def _ranks_from_written(computation: Computation, tables: OutputTables, run_id: str) -> RankPlan:
@@ -76,8 +78,20 @@ def _ranks_from_written(computation: Computation, tables: OutputTables, run_id: 
     return plan_ranks(issues, computation.num_audited)
 
 
-def counts_of(computation: Computation, ranks: RankPlan) -> Counts:
-    """The counts of a run."""
+def count_findings(examples: DataFrame) -> dict[str, int]:
+    """Rows of a run's `examples` that are ambiguous, by the names of the counts."""
+    found = examples.agg(F.count(F.when(F.col("is_ambiguous"), 1)).alias("num_ambiguous")).collect()[0]
+    return {str(name): int(number) for name, number in found.asDict().items()}
+
+
+def counts_of(computation: Computation, ranks: RankPlan, findings: Mapping[str, int]) -> Counts:
+    """The counts of a run.
+
+    Args:
+        computation: The audit.
+        ranks: Of its issues.
+        findings: From `count_findings`.
+    """
     audited = computation.num_audited
     return Counts(
         num_rows=computation.num_rows,
@@ -88,6 +102,7 @@ def counts_of(computation: Computation, ranks: RankPlan) -> Counts:
         num_missing_tags=sum(row.num_missing for row in computation.classes),
         num_extraneous_tags=sum(row.num_extraneous for row in computation.classes),
         health=1 - ranks.num_issues / audited if audited else None,
+        **findings,
     )
 
 

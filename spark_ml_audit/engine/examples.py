@@ -22,11 +22,14 @@ from spark_ml_audit.engine.layout import ID
 from spark_ml_audit.engine.outputs import EXAMPLE_COLUMNS, example_fields, id_field, tag_lists
 from spark_ml_audit.engine.packed_tags import TagLists, pack_tags, unpack_tags
 from spark_ml_audit.engine.ranking import RankPlan
+from spark_ml_audit.kernels.ambiguity import find_ambiguous
 from spark_ml_audit.kernels.profile import IntArray
 from spark_ml_audit.kernels.rules import AppliedBatch, AuditRules, apply_rules
 
 # Ranges of the rows without an issue: only there to spread them over the tasks.
 _SPREAD = 64
+# Columns that the first map has ready; tags are spelled out by the second.
+_SCORED = ("label_quality_score", "is_label_issue", "ambiguity_score", "is_ambiguous")
 _RANGE, _OFFSET, _ORDER_SCORE, _TAGS = "range", "offset", "order_score", "tags"
 
 
@@ -37,7 +40,7 @@ def examples_frame(ingest: Ingest, rules: AuditRules, ranks: RankPlan) -> DataFr
     scored_schema = T.StructType(
         [
             id_schema,
-            *example_fields()[:2],
+            *[field for field in example_fields() if field.name in _SCORED],
             T.StructField(_RANGE, T.IntegerType()),
             T.StructField(_OFFSET, T.LongType()),
             T.StructField(_TAGS, T.BinaryType()),
@@ -53,8 +56,10 @@ def examples_frame(ingest: Ingest, rules: AuditRules, ranks: RankPlan) -> DataFr
                 ids = ids.take(pa.array(decoded.audited))
             ranges, offsets = _ranges(applied, ids, ranks)
             given = (decoded.rows, decoded.cols)
-            tags = TagLists(len(ids), given, applied.missing, applied.extraneous)
-            columns = [ids, applied.label_quality, applied.is_issue, ranges, offsets, pack_tags(tags)]
+            doubted = find_ambiguous(decoded.pred_probs, rules.doubt_bands)
+            tags = TagLists(len(ids), given, applied.missing, applied.extraneous, doubted.cells)
+            scored = [applied.label_quality, applied.is_issue, doubted.score, doubted.is_ambiguous]
+            columns = [ids, *scored, ranges, offsets, pack_tags(tags)]
             yield pa.RecordBatch.from_arrays(
                 [column if isinstance(column, pa.Array) else pa.array(column) for column in columns],
                 names=names,
@@ -82,6 +87,9 @@ def examples_frame(ingest: Ingest, rules: AuditRules, ranks: RankPlan) -> DataFr
                 batch.column("label_quality_score"),
                 batch.column("is_label_issue"),
                 *[tag_lists(pair, batch.num_rows, classes) for pair in pairs],
+                batch.column("ambiguity_score"),
+                batch.column("is_ambiguous"),
+                tag_lists(lists.ambiguous, batch.num_rows, classes),
                 numbering.ranks(batch),
             ]
             yield pa.RecordBatch.from_arrays(columns, names=final_names)
