@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from spark_ml_audit import __version__, gates
 from spark_ml_audit.config import ModelConfig
 from spark_ml_audit.delivery import delivery_of, warnings_of, worst_classes
+from spark_ml_audit.detection import plan_detection
 from spark_ml_audit.engine.computation import Computation, compute
 from spark_ml_audit.engine.ingest import Ingest, examine
 from spark_ml_audit.engine.session import session_for
@@ -108,8 +109,9 @@ class _Run:
         else:
             computation = self._compute_predicted(opened, tables)
         tables.create_schema()
-        counts = write_tables(computation, tables, self.run_id, self._metadata(opened), progress)
-        return self._conclude(opened, computation, counts, tables)
+        detection = plan_detection(computation, config.detect, config.source.group, progress)
+        counts = write_tables(computation, tables, self.run_id, self._metadata(opened), progress, detection)
+        return self._conclude(opened, computation, counts, tables, detection.warnings)
 
     def _open(self, session: SparkSession, tables: OutputTables) -> OpenSource:
         config = self.config
@@ -157,10 +159,15 @@ class _Run:
         return {"fingerprint": self.config.fingerprint(), "source_version": opened.version}
 
     def _conclude(
-        self, opened: OpenSource, computation: Computation, counts: Counts, tables: OutputTables
+        self,
+        opened: OpenSource,
+        computation: Computation,
+        counts: Counts,
+        tables: OutputTables,
+        more_warnings: list[str],
     ) -> AuditOutcome:
         progress, config, tracker = self.progress, self.config, self.tracker
-        warnings = warnings_of(computation, counts)
+        warnings = warnings_of(computation, counts) + more_warnings
         results = gates.evaluate(counts, config.gate)
         locations = tables.locations()
         metrics: dict[str, float | None] = {}

@@ -6,7 +6,7 @@ session starts. Only `ConfigError` leaves this package.
 
 from __future__ import annotations
 
-from spark_ml_audit.config.detect import AmbiguousConfig, DetectConfig
+from spark_ml_audit.config.detect import AmbiguousConfig, DetectConfig, DuplicatesConfig, OutliersConfig
 from spark_ml_audit.config.loading import load_as, load_config, parse_as, parse_config
 from spark_ml_audit.config.method import MethodConfig
 from spark_ml_audit.config.predict import (
@@ -48,11 +48,13 @@ __all__ = [
     "AuditSource",
     "ColumnsConfig",
     "DetectConfig",
+    "DuplicatesConfig",
     "FeaturesConfig",
     "GateConfig",
     "LabelsConfig",
     "MethodConfig",
     "ModelConfig",
+    "OutliersConfig",
     "OutputConfig",
     "PlaceConfig",
     "PredictConfig",
