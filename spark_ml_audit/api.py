@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F  # noqa: N812 - the usual name
 
 from spark_ml_audit import __version__
-from spark_ml_audit.config.base import digest
+from spark_ml_audit.config.base import digest, plain_arguments
+from spark_ml_audit.config.detect import DetectConfig
 from spark_ml_audit.config.method import MethodConfig
 from spark_ml_audit.config.sections import OutputConfig
 from spark_ml_audit.config.source import ColumnsConfig, SourceConfig
@@ -34,7 +35,7 @@ from spark_ml_audit.io.tables import OutputTables, classes_frame, new_run_id
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.results import Counts
 from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
-from spark_ml_audit.writing import counts_of, run_row, write_tables
+from spark_ml_audit.writing import count_findings, counts_of, run_row, write_tables
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -53,6 +54,7 @@ def audit(
     labels_delimiter: str = ",",
     pred_probs_format: str = "auto",
     version: int | str | None = None,
+    detect: Mapping[str, Any] | None = None,
     spark: SparkSession | None = None,
     progress: Progress | None = None,
     **method: Any,
@@ -72,6 +74,7 @@ def audit(
         labels_delimiter: What stands between tags in a delimited text.
         pred_probs_format: auto, array, vector, columns or map.
         version: Delta version or timestamp to read, for a path or table.
+        detect: The config's `detect` section, such as {"ambiguous": {"min_tags": 3}}.
         spark: Session to use; the DataFrame's, the active or a new local one by default.
         progress: Shows stages; silent by default.
         **method: Options of the config's `audit` section, such as filter_by, alpha or frac_noise.
@@ -93,6 +96,7 @@ def audit(
         "pred_probs_format": pred_probs_format,
     }
     options = MethodConfig.from_arguments(**method)
+    wanted = DetectConfig.parse(plain_arguments(detect or {}), "detect")
     shown = progress or Progress(quiet=True)
     if isinstance(data, (str, os.PathLike)):
         place = place_of(data)
@@ -103,7 +107,8 @@ def audit(
         described = ColumnsConfig.from_arguments(**columns)
         opened = OpenSource(data, _IN_MEMORY, None)
     ingest = examine(opened.frame, described, opened.properties)
-    return AuditResult(compute(ingest, options, shown), opened, described, options, shown)
+    computation = compute(ingest, options, shown, detect=wanted)
+    return AuditResult(computation, opened, described, options, wanted, shown)
 
 
 class AuditResult:
@@ -120,6 +125,7 @@ class AuditResult:
         source: OpenSource,
         columns: ColumnsConfig,
         method: MethodConfig,
+        detect: DetectConfig,
         progress: Progress,
     ) -> None:
         self.started_at = datetime.now(timezone.utc)
@@ -128,6 +134,7 @@ class AuditResult:
         self._source = source
         self._columns = columns
         self._method = method
+        self._detect = detect
         self._progress = progress
         self._mlflow_run_id: str | None = None
         self._locations: Mapping[str, str] = {}
@@ -170,7 +177,7 @@ class AuditResult:
     @cached_property
     def summary(self) -> Counts:
         """Counts and health."""
-        return counts_of(self._computation, self._ranks)
+        return counts_of(self._computation, self._ranks, count_findings(self.examples))
 
     @property
     def warnings(self) -> list[str]:
@@ -178,7 +185,8 @@ class AuditResult:
         return warnings_of(self._computation, self.summary)
 
     def _config_json(self) -> str:
-        return json.dumps({"source": self._columns.to_mapping(), "audit": self._method.to_mapping()})
+        sections = {"source": self._columns, "audit": self._method, "detect": self._detect}
+        return json.dumps({name: section.to_mapping() for name, section in sections.items()})
 
     def write(
         self,

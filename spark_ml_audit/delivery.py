@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _WORST_ROWS = 1000
 _TRACKED_CLASSES = 20
-_TAG_LISTS = ("given_tags", "suggested_tags", "missing_tags", "extraneous_tags")
+_TAG_LISTS = ("given_tags", "suggested_tags", "missing_tags", "extraneous_tags", "ambiguous_tags")
 
 
 def delivery_of(

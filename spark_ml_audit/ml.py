@@ -21,6 +21,7 @@ from spark_ml_audit.engine.layout import REASON_NAMES, InputLayout
 from spark_ml_audit.engine.transform import ERROR, KEEP, SKIP, transform_frame
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.io.tables import classes_frame
+from spark_ml_audit.kernels.ambiguity import AmbiguityOptions
 from spark_ml_audit.kernels.cutoffs import Cutoffs
 from spark_ml_audit.kernels.profile import Thresholds
 from spark_ml_audit.kernels.rules import AuditRules, Scoring
@@ -226,6 +227,7 @@ def _to_json(layout: InputLayout, rules: AuditRules, classes: Sequence[ClassRow]
             ],
             "score_at_most": cutoffs.score_at_most,
             "scoring": asdict(rules.scoring),
+            "ambiguity": asdict(rules.ambiguity),
             "classes": [row.to_dict() for row in classes],
         }
     )
@@ -240,6 +242,8 @@ def _from_json(text: str) -> tuple[InputLayout, AuditRules]:
         Thresholds(present, absent),
         Cutoffs(dtype, missing, extraneous, state["score_at_most"]),
         Scoring(**state["scoring"]),
+        # models saved by older versions have none
+        AmbiguityOptions(**state.get("ambiguity", {})),
     )
     names = tuple(row["tag"] for row in state["classes"])
     return InputLayout("", ("",), state["labels_format"], ",", ("",), "array", dtype, names), rules

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from spark_ml_audit import gates
 from spark_ml_audit.config import ModelConfig
 from spark_ml_audit.delivery import delivery_of, warnings_of, worst_classes
+from spark_ml_audit.detection import plan_detection
 from spark_ml_audit.engine.computation import Computation, compute
 from spark_ml_audit.engine.ingest import Ingest, examine
 from spark_ml_audit.engine.session import session_for
@@ -87,12 +88,13 @@ class _Run:
             opened.name, config.source.path is not None, opened.version, config.source.format
         )
         if ingest is not None:
-            computation = compute(ingest, config.audit, progress)
+            computation = compute(ingest, config.audit, progress, detect=config.detect)
         else:
             computation = self._compute_predicted(opened, tables)
         tables.create_schema()
-        counts = write_tables(computation, tables, self.run_id, self._metadata(opened), progress)
-        return self._conclude(opened, computation, counts, tables)
+        detection = plan_detection(computation, config.detect, config.source.group, progress)
+        counts = write_tables(computation, tables, self.run_id, self._metadata(opened), progress, detection)
+        return self._conclude(opened, computation, counts, tables, detection.warnings)
 
     def _open(self, session: SparkSession, tables: OutputTables) -> OpenSource:
         config = self.config
@@ -103,7 +105,7 @@ class _Run:
             raise ConfigError(
                 f"run {self.run_id} was begun with another config.",
                 key="output.run_id",
-                fix="Retry with the same source, audit and gate sections, or leave output.run_id out.",
+                fix="Retry with the same source, audit, detect and gate sections, or without a run_id.",
             )
         if first is not None and tables.was_removed(self.run_id):
             raise ConfigError(
@@ -129,7 +131,9 @@ class _Run:
         tables.check_id(source.id, opened.frame.schema[source.id].dataType)
         tables.create_schema()
         self.predicted = commit_predictions(plan, tables, self.run_id, self._metadata(opened), self.progress)
-        found = compute(self.predicted.ingest, config.audit, self.progress, check_ids=False)
+        found = compute(
+            self.predicted.ingest, config.audit, self.progress, check_ids=False, detect=config.detect
+        )
         # rejected rows never reach the predictions, and count all the same
         counts = found.status_counts | plan.counts.rejected
         return replace(found, status_counts=counts, rejected_from=plan.ingest)
@@ -138,10 +142,15 @@ class _Run:
         return {"fingerprint": self.config.fingerprint(), "source_version": opened.version}
 
     def _conclude(
-        self, opened: OpenSource, computation: Computation, counts: Counts, tables: OutputTables
+        self,
+        opened: OpenSource,
+        computation: Computation,
+        counts: Counts,
+        tables: OutputTables,
+        more_warnings: list[str],
     ) -> AuditOutcome:
         progress, config, tracker = self.progress, self.config, self.tracker
-        warnings = warnings_of(computation, counts)
+        warnings = warnings_of(computation, counts) + more_warnings
         results = gates.evaluate(counts, config.gate)
         locations = tables.locations()
         metrics: dict[str, float | None] = {}
@@ -234,7 +243,7 @@ def _outcome_of_row(row: dict[str, Any], tables: OutputTables) -> AuditOutcome:
         run_id=row["run_id"],
         status=status_of(results, delivered=delivered),
         delivered=delivered,
-        counts=Counts(**{name: row[name] for name in Counts.__dataclass_fields__}),
+        counts=Counts.from_mapping(row),
         tables=tables.locations(),
         report=None,
         mlflow_run_id=row["mlflow_run_id"],

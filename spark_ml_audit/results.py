@@ -32,6 +32,9 @@ class Counts:
         num_missing_tags: Cells flagged missing.
         num_extraneous_tags: Cells flagged extraneous.
         health: 1 - num_label_issues / num_audited; None when nothing was audited.
+        num_ambiguous: Audited rows that are ambiguous; None in runs of versions that did not look.
+        num_outliers: Audited rows that are outliers; None where none were looked for.
+        num_duplicate_groups: Groups of near-duplicates whose tags differ; None where none were looked for.
     """
 
     num_rows: int
@@ -42,10 +45,18 @@ class Counts:
     num_missing_tags: int
     num_extraneous_tags: int
     health: float | None
+    num_ambiguous: int | None = None
+    num_outliers: int | None = None
+    num_duplicate_groups: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts under the names of the `runs` table."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_mapping(cls, row: Mapping[str, Any]) -> Counts:
+        """Build from a row of the `runs` table; counts that an older version did not write are None."""
+        return cls(**{item.name: row.get(item.name) for item in dataclasses.fields(cls)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,8 @@ class ClassRow:
         prob_true_present_given_absent: P(truly present | not given).
         prob_true_absent_given_present: P(truly absent | given).
         estimated_prevalence: Estimated share of rows the tag truly applies to.
+        num_ambiguous: Cells in which the model is in doubt; None in runs of versions that did not look.
+        ambiguous_share: num_ambiguous / audited rows.
     """
 
     tag: str
@@ -111,6 +124,8 @@ class ClassRow:
     prob_true_present_given_absent: float | None = None
     prob_true_absent_given_present: float | None = None
     estimated_prevalence: float | None = None
+    num_ambiguous: int | None = None
+    ambiguous_share: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the columns of the `classes` table but run_id."""

@@ -10,6 +10,7 @@ from spark_ml_audit.results import (
     AuditOutcome,
     CheckReport,
     ClassRow,
+    Counts,
     GateResult,
     PredictOutcome,
     TagOutcome,
@@ -38,6 +39,7 @@ def render_outcome(outcome: AuditOutcome) -> str:
         f"{_number(counts.num_unlabelled)} unlabelled, {_number(counts.num_quarantined)} quarantined",
         f"Tags:   {_number(counts.num_missing_tags)} missing, "
         f"{_number(counts.num_extraneous_tags)} extraneous",
+        *_other_findings(counts),
     ]
     if outcome.worst_classes:
         lines += ["", "Most affected classes", *_class_table(outcome.worst_classes)]
@@ -178,6 +180,17 @@ def _health(outcome: AuditOutcome) -> str:
         f"Health: {_percent(counts.health)}; {_number(counts.num_label_issues)} of "
         f"{_number(counts.num_audited)} audited rows have a label issue"
     )
+
+
+def _other_findings(counts: Counts) -> list[str]:
+    """What was found beside wrong tags; nothing on what was not looked for."""
+    found = [
+        ("ambiguous rows", counts.num_ambiguous),
+        ("outliers", counts.num_outliers),
+        ("groups of near-duplicates with differing tags", counts.num_duplicate_groups),
+    ]
+    said = ", ".join(f"{_number(number)} {name}" for name, number in found if number is not None)
+    return [f"Also:   {said}"] if said else []
 
 
 def _class_table(rows: Sequence[ClassRow]) -> list[str]:

@@ -24,6 +24,9 @@ from spark_ml_audit.io.tables import local_frame
 from spark_ml_audit.results import Counts, GateResult
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from spark_ml_audit.detection import Detection
     from spark_ml_audit.engine.computation import Computation
     from spark_ml_audit.io.source import OpenSource
     from spark_ml_audit.io.tables import OutputTables
@@ -36,6 +39,7 @@ def write_tables(
     run_id: str,
     metadata: dict[str, str | None],
     progress: Progress,
+    detection: Detection | None = None,
 ) -> Counts:
     """Append a run's rows to the four data tables; the run stays invisible until `runs` names it.
 
@@ -45,6 +49,7 @@ def write_tables(
         run_id: Of the run.
         metadata: Recorded in the history of the first table, for a retry to compare with.
         progress: Shows and times one stage per table.
+        detection: What else is looked for; nothing but ambiguous rows by default.
 
     Returns:
         The counts of the run.
@@ -55,7 +60,10 @@ def write_tables(
         tables.append("tag_issues", tag_issues_frame(computation.ingest, computation.rules), run_id)
     with progress.stage("examples"):
         ranks = _ranks_from_written(computation, tables, run_id)
-        tables.append("examples", examples_frame(computation.ingest, computation.rules, ranks), run_id)
+        finder = detection.outliers if detection else None
+        tables.append(
+            "examples", examples_frame(computation.ingest, computation.rules, ranks, finder), run_id
+        )
     with progress.stage("quarantine"):
         rejected = quarantine_frame(computation.rejected_from or computation.ingest)
         if computation.num_quarantined:
@@ -63,7 +71,8 @@ def write_tables(
         elif tables.existing("quarantine") is None:
             # the table shall exist, but no row need be read again for it
             tables.append("quarantine", local_frame(rejected.sparkSession, [], rejected.schema), run_id)
-    return counts_of(computation, ranks)
+    findings = count_findings(tables.read("examples", run_id), detection)
+    return counts_of(computation, ranks, findings)
 
 
 def _ranks_from_written(computation: Computation, tables: OutputTables, run_id: str) -> RankPlan:
@@ -76,8 +85,28 @@ def _ranks_from_written(computation: Computation, tables: OutputTables, run_id: 
     return plan_ranks(issues, computation.num_audited)
 
 
-def counts_of(computation: Computation, ranks: RankPlan) -> Counts:
-    """The counts of a run."""
+def count_findings(examples: DataFrame, detection: Detection | None = None) -> dict[str, int]:
+    """Rows of a run's `examples` that are ambiguous or outliers, by the names of the counts."""
+    found = examples.agg(
+        F.count(F.when(F.col("is_ambiguous"), 1)).alias("num_ambiguous"),
+        F.count(F.when(F.col("is_outlier"), 1)).alias("num_outliers"),
+        F.count(F.when(F.col("outlier_score").isNull(), 1)).alias("uncompared"),
+    ).collect()[0]
+    findings = {"num_ambiguous": int(found["num_ambiguous"])}
+    if detection is not None and detection.outliers is not None:
+        findings["num_outliers"] = int(found["num_outliers"])
+        detection.say_uncompared(int(found["uncompared"]))
+    return findings
+
+
+def counts_of(computation: Computation, ranks: RankPlan, findings: Mapping[str, int]) -> Counts:
+    """The counts of a run.
+
+    Args:
+        computation: The audit.
+        ranks: Of its issues.
+        findings: From `count_findings`.
+    """
     audited = computation.num_audited
     return Counts(
         num_rows=computation.num_rows,
@@ -88,6 +117,7 @@ def counts_of(computation: Computation, ranks: RankPlan) -> Counts:
         num_missing_tags=sum(row.num_missing for row in computation.classes),
         num_extraneous_tags=sum(row.num_extraneous for row in computation.classes),
         health=1 - ranks.num_issues / audited if audited else None,
+        **findings,
     )
 
 

@@ -6,6 +6,7 @@ session starts. Only `ConfigError` leaves this package.
 
 from __future__ import annotations
 
+from spark_ml_audit.config.detect import AmbiguousConfig, DetectConfig, DuplicatesConfig, OutliersConfig
 from spark_ml_audit.config.loading import load_as, load_config, parse_as, parse_config
 from spark_ml_audit.config.method import MethodConfig
 from spark_ml_audit.config.predict import (
@@ -42,14 +43,18 @@ __all__ = [
     "MODEL_KINDS",
     "PREDICTED_COLUMNS",
     "RESERVED_COLUMNS",
+    "AmbiguousConfig",
     "AuditConfig",
     "AuditSource",
     "ColumnsConfig",
+    "DetectConfig",
+    "DuplicatesConfig",
     "FeaturesConfig",
     "GateConfig",
     "LabelsConfig",
     "MethodConfig",
     "ModelConfig",
+    "OutliersConfig",
     "OutputConfig",
     "PlaceConfig",
     "PredictConfig",

@@ -33,19 +33,20 @@ _TAGGED_COLUMNS = frozenset({"tags", "pred_probs"})
 _MAX_SEED = 2**32 - 1  # the largest that NumPy's legacy generators, hence scikit-learn, take
 
 
-def _as_tuple(value: str | tuple[str, ...]) -> tuple[str, ...]:
+def as_tuple(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """A column name or several, as several."""
     return (value,) if isinstance(value, str) else value
 
 
-def _columns_or_none(value: object, check: ValidatorFunctionWrapHandler) -> object:
+def columns_or_none(value: object, check: ValidatorFunctionWrapHandler) -> object:
     """Let null and an empty list pass, as no column."""
     return () if value is None or value in ([], ()) else check(value)
 
 
 _FeatureColumns = Annotated[
     Columns,
-    WrapValidator(_columns_or_none),
-    AfterValidator(_as_tuple),
+    WrapValidator(columns_or_none),
+    AfterValidator(as_tuple),
     Field(json_schema_extra=also({"type": "null"})),
 ]
 
@@ -72,7 +73,7 @@ class FeaturesConfig(Section):
     @property
     def by_kind(self) -> dict[str, tuple[str, ...]]:
         """The columns of every kind, in the order of `FEATURE_KINDS`."""
-        return {kind: _as_tuple(getattr(self, kind)) for kind in FEATURE_KINDS}
+        return {kind: as_tuple(getattr(self, kind)) for kind in FEATURE_KINDS}
 
     @model_validator(mode="after")
     def _check_columns(self) -> FeaturesConfig:
@@ -129,7 +130,7 @@ class FeaturesSource(Section):
 
     def check_features(self, labels: LabelsConfig) -> None:
         """Refuse features and groups that would give the tags away, and names that `predict` writes."""
-        tags = {name.lower() for name in _as_tuple(labels.labels)}
+        tags = {name.lower() for name in as_tuple(labels.labels)}
         named = [("group", self.group)] if self.group is not None else []
         for kind, names in self.features.by_kind.items() if self.features is not None else ():
             for name in names:
@@ -148,7 +149,7 @@ class FeaturesSource(Section):
                     "Leave it out: predictions made from the tags themselves cannot question them.",
                     at=key,
                 )
-        named += [("id", labels.id), *(("labels", name) for name in _as_tuple(labels.labels))]
+        named += [("id", labels.id), *(("labels", name) for name in as_tuple(labels.labels))]
         for key, name in named:
             if name.lower() in PREDICTED_COLUMNS:
                 raise problem(

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from spark_ml_audit.config.base import Section, digest
+from spark_ml_audit.config.detect import DUPLICATE_COLUMNS, DetectConfig
 from spark_ml_audit.config.fields import Count, Duration, Fraction, SchemaName, Text, problem
 from spark_ml_audit.config.method import MethodConfig
 from spark_ml_audit.config.predict import (
@@ -148,6 +149,7 @@ class AuditConfig(Section):
         tracking: Where the MLflow run goes.
         gate: Limits that make a run fail.
         model: What predicts the probabilities of a source without any; None where it has them.
+        detect: What is looked for beside wrong tags.
     """
 
     source: AuditSource
@@ -156,13 +158,14 @@ class AuditConfig(Section):
     tracking: TrackingConfig = TrackingConfig()
     gate: GateConfig = GateConfig()
     model: ModelConfig | None = None
+    detect: DetectConfig = DetectConfig()
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 (hex) of what decides the result: source, method, gates and model.
+        """Return the SHA-256 (hex) of what decides the result: source, method, gates, model, detect.
 
         Keys left at their defaults do not count, so a release that adds a key changes no fingerprint.
         """
-        return _fingerprint(self, {"source", "audit", "gate", "model"})
+        return _fingerprint(self, {"source", "audit", "gate", "model", "detect"})
 
     @model_validator(mode="after")
     def _check_model(self) -> AuditConfig:
@@ -194,6 +197,16 @@ class AuditConfig(Section):
                 "found true, but an audit keeps no final model.",
                 "Leave it out, and train the final model with the command predict --fit-final.",
                 at="model.fit_final",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_duplicates(self) -> AuditConfig:
+        if self.detect.duplicates is not None and self.source.id.lower() in DUPLICATE_COLUMNS:
+            raise problem(
+                f"the column name {show(self.source.id)} is a column of the table duplicates too.",
+                "Rename the column in the source, or audit a view that renames it.",
+                at="source.id",
             )
         return self
 

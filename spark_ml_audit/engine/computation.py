@@ -6,11 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from spark_ml_audit.config.detect import DetectConfig
 from spark_ml_audit.engine.ingest import Ingest, find_duplicates
 from spark_ml_audit.engine.layout import AUDITED, UNLABELLED
 from spark_ml_audit.engine.low_scores import restrict_to_lowest
 from spark_ml_audit.engine.passes import profile_rows, resolve_rows
 from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.kernels.ambiguity import AmbiguityOptions
 from spark_ml_audit.kernels.confident_joint import class_quality, joint_rates
 from spark_ml_audit.kernels.cutoffs import EXAMPLE_FILTERS
 from spark_ml_audit.kernels.profile import ClassProfile
@@ -88,8 +92,18 @@ def scoring_of(method: MethodConfig) -> Scoring:
     return Scoring(method.score, method.adjust_pred_probs, method.aggregate, method.alpha, method.temperature)
 
 
+def ambiguity_of(detect: DetectConfig) -> AmbiguityOptions:
+    """The kernels' options of the `detect` section."""
+    return AmbiguityOptions(detect.ambiguous.doubt, detect.ambiguous.min_tags)
+
+
 def compute(
-    ingest: Ingest, method: MethodConfig, progress: Progress, *, check_ids: bool = True
+    ingest: Ingest,
+    method: MethodConfig,
+    progress: Progress,
+    *,
+    check_ids: bool = True,
+    detect: DetectConfig | None = None,
 ) -> Computation:
     """Profile a source and resolve every cut-off.
 
@@ -98,11 +112,13 @@ def compute(
         method: The `audit` section.
         progress: Shows and times the stages ids, profile, resolve.
         check_ids: Whether repeated ids are looked for.
+        detect: The `detect` section; its defaults if None.
 
     Raises:
         ConfigError: Counts per class do not fit the number of classes.
     """
     num_classes = ingest.layout.num_classes
+    ambiguity = ambiguity_of(detect or DetectConfig())
     for name in ("num_to_remove_per_class", "num_to_add_per_class"):
         counts = getattr(method, name)
         if counts is not None and len(counts) != num_classes:
@@ -118,8 +134,8 @@ def compute(
     with progress.stage("profile"):
         profile, status_counts = profile_rows(frame, ingest.layout)
     with progress.stage("resolve"):
-        resolution = resolve_rows(frame, ingest.layout, profile, prune_options(method))
-        rules = AuditRules(resolution.thresholds, resolution.cutoffs, scoring_of(method))
+        resolution = resolve_rows(frame, ingest.layout, profile, prune_options(method), ambiguity)
+        rules = AuditRules(resolution.thresholds, resolution.cutoffs, scoring_of(method), ambiguity)
         if method.filter_by in EXAMPLE_FILTERS:
             rules, resolution = restrict_to_lowest(frame, ingest.layout, rules, resolution)
     classes = class_rows(ingest.layout.classes, resolution, profile.num_rows)
@@ -139,6 +155,10 @@ def class_rows(names: tuple[str, ...], resolution: Resolution, num_audited: int)
         "cutoff_extraneous": resolution.cutoff_extraneous,
         "num_missing": resolution.num_missing,
         "num_extraneous": resolution.num_extraneous,
+        "num_ambiguous": resolution.num_ambiguous,
+        "ambiguous_share": resolution.num_ambiguous / num_audited
+        if num_audited
+        else np.full(len(names), np.nan),
         "label_noise": quality.label_noise,
         "inverse_label_noise": quality.inverse_label_noise,
         "label_quality": quality.label_quality,

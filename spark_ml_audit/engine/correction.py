@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from spark_ml_audit.config.detect import DetectConfig
 from spark_ml_audit.config.method import MethodConfig
-from spark_ml_audit.engine.computation import prune_options, scoring_of
+from spark_ml_audit.engine.computation import ambiguity_of, prune_options, scoring_of
 from spark_ml_audit.engine.folds import LabelCounts, plan_sample
 from spark_ml_audit.engine.ingest import Ingest
 from spark_ml_audit.engine.passes import resolve_rows
@@ -45,7 +46,8 @@ def corrected(training: TrainingSet, predictions: Ingest, profile: ClassProfile,
     """
     method = MethodConfig()
     frame = predictions.task_frame(with_id=False)
-    found = resolve_rows(frame, predictions.layout, profile, prune_options(method))
+    ambiguity = ambiguity_of(DetectConfig())
+    found = resolve_rows(frame, predictions.layout, profile, prune_options(method), ambiguity)
     rules = AuditRules(found.thresholds, found.cutoffs, scoring_of(method))
     present = np.asarray(found.num_given + found.num_missing - found.num_extraneous, dtype=np.int64)
     rows = training.counts.num_labelled

@@ -19,25 +19,40 @@ from pyspark.sql import types as T  # noqa: N812 - the usual name
 from spark_ml_audit.engine.decode import decode_batches
 from spark_ml_audit.engine.ingest import Ingest
 from spark_ml_audit.engine.layout import ID
-from spark_ml_audit.engine.outputs import EXAMPLE_COLUMNS, example_fields, id_field, tag_lists
+from spark_ml_audit.engine.outliers import OutlierFinder, outlier_arrays, outlier_fields
+from spark_ml_audit.engine.outputs import example_fields, id_field, tag_lists
 from spark_ml_audit.engine.packed_tags import TagLists, pack_tags, unpack_tags
 from spark_ml_audit.engine.ranking import RankPlan
+from spark_ml_audit.kernels.ambiguity import find_ambiguous
 from spark_ml_audit.kernels.profile import IntArray
 from spark_ml_audit.kernels.rules import AppliedBatch, AuditRules, apply_rules
 
 # Ranges of the rows without an issue: only there to spread them over the tasks.
 _SPREAD = 64
+# Columns that the first map has ready; tags are spelled out by the second.
+_SCORED = ("label_quality_score", "is_label_issue", "ambiguity_score", "is_ambiguous")
 _RANGE, _OFFSET, _ORDER_SCORE, _TAGS = "range", "offset", "order_score", "tags"
 
 
-def examples_frame(ingest: Ingest, rules: AuditRules, ranks: RankPlan) -> DataFrame:
-    """One row per audited row, with its rank among the issues (see `RankPlan`)."""
-    frame, layout = ingest.task_frame(with_id=True), ingest.layout
+def examples_frame(
+    ingest: Ingest, rules: AuditRules, ranks: RankPlan, outliers: OutlierFinder | None = None
+) -> DataFrame:
+    """One row per audited row, with its rank among the issues (see `RankPlan`).
+
+    Args:
+        ingest: The source.
+        rules: The finished audit.
+        ranks: Of the issues.
+        outliers: Scores outliers; None: their columns are null.
+    """
+    carry = None if outliers is None else outliers.carried(ingest)
+    frame, layout = ingest.task_frame(with_id=True, carry=carry), ingest.layout
     id_schema = id_field(frame)
     scored_schema = T.StructType(
         [
             id_schema,
-            *example_fields()[:2],
+            *[field for field in example_fields() if field.name in _SCORED],
+            *outlier_fields(),
             T.StructField(_RANGE, T.IntegerType()),
             T.StructField(_OFFSET, T.LongType()),
             T.StructField(_TAGS, T.BinaryType()),
@@ -48,13 +63,18 @@ def examples_frame(ingest: Ingest, rules: AuditRules, ranks: RankPlan) -> DataFr
     def score(batches: Iterator[Any]) -> Iterator[Any]:
         for decoded in decode_batches(batches, layout):
             applied = apply_rules(decoded.pred_probs, decoded.rows, decoded.cols, rules)
-            ids = decoded.source.column(ID)
-            if len(decoded.audited) < len(ids):
-                ids = ids.take(pa.array(decoded.audited))
+            source = decoded.source
+            if len(decoded.audited) < source.num_rows:
+                source = source.take(pa.array(decoded.audited))
+            ids = source.column(ID)
             ranges, offsets = _ranges(applied, ids, ranks)
             given = (decoded.rows, decoded.cols)
-            tags = TagLists(len(ids), given, applied.missing, applied.extraneous)
-            columns = [ids, applied.label_quality, applied.is_issue, ranges, offsets, pack_tags(tags)]
+            doubted = find_ambiguous(decoded.pred_probs, rules.doubt_bands)
+            tags = TagLists(len(ids), given, applied.missing, applied.extraneous, doubted.cells)
+            scored = [applied.label_quality, applied.is_issue, doubted.score, doubted.is_ambiguous]
+            carried = None if outliers is None else source.column("carried")
+            scored += outlier_arrays(outliers, carried, len(ids))
+            columns = [ids, *scored, ranges, offsets, pack_tags(tags)]
             yield pa.RecordBatch.from_arrays(
                 [column if isinstance(column, pa.Array) else pa.array(column) for column in columns],
                 names=names,
@@ -68,8 +88,8 @@ def examples_frame(ingest: Ingest, rules: AuditRules, ranks: RankPlan) -> DataFr
             _RANGE, F.when(is_issue, F.col("label_quality_score")), F.when(is_issue, F.col(ID))
         )
     )
-    final_schema = T.StructType([id_schema, *example_fields(), T.StructField("issue_rank", T.LongType())])
-    final_names = [ID, *EXAMPLE_COLUMNS, "issue_rank"]
+    last = T.StructField("issue_rank", T.LongType())
+    final_schema = T.StructType([id_schema, *example_fields(), *outlier_fields(), last])
 
     def number(batches: Iterator[Any]) -> Iterator[Any]:
         classes = pa.array(layout.classes, pa.string())
@@ -82,9 +102,13 @@ def examples_frame(ingest: Ingest, rules: AuditRules, ranks: RankPlan) -> DataFr
                 batch.column("label_quality_score"),
                 batch.column("is_label_issue"),
                 *[tag_lists(pair, batch.num_rows, classes) for pair in pairs],
+                batch.column("ambiguity_score"),
+                batch.column("is_ambiguous"),
+                tag_lists(lists.ambiguous, batch.num_rows, classes),
+                *[batch.column(field.name) for field in outlier_fields()],
                 numbering.ranks(batch),
             ]
-            yield pa.RecordBatch.from_arrays(columns, names=final_names)
+            yield pa.RecordBatch.from_arrays(columns, names=final_schema.names)
 
     return ordered.mapInArrow(number, final_schema).withColumnRenamed(ID, layout.id)
 

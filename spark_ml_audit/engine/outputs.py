@@ -16,6 +16,7 @@ from spark_ml_audit.engine.decode import DecodedBatch, decode_batches
 from spark_ml_audit.engine.explain import explain_row
 from spark_ml_audit.engine.ingest import Ingest
 from spark_ml_audit.engine.layout import ID, REASON_NAMES, UNLABELLED
+from spark_ml_audit.kernels.ambiguity import AmbiguousBatch
 from spark_ml_audit.kernels.profile import IntArray
 from spark_ml_audit.kernels.rules import (
     AppliedBatch,
@@ -120,20 +121,24 @@ def issue_scores_frame(ingest: Ingest, rules: AuditRules) -> DataFrame:
 
 EXAMPLE_COLUMNS = (
     "label_quality_score", "is_label_issue", "given_tags", "suggested_tags", "missing_tags",
-    "extraneous_tags",
+    "extraneous_tags", "ambiguity_score", "is_ambiguous", "ambiguous_tags",
 )  # fmt: skip
+_EXAMPLE_TYPES: dict[str, T.DataType] = {
+    "label_quality_score": T.DoubleType(),
+    "is_label_issue": T.BooleanType(),
+    "ambiguity_score": T.DoubleType(),
+    "is_ambiguous": T.BooleanType(),
+}
 
 
 def example_fields() -> list[T.StructField]:
     """Schema of the columns that an audit adds to a row."""
-    return [
-        T.StructField("label_quality_score", T.DoubleType()),
-        T.StructField("is_label_issue", T.BooleanType()),
-        *[T.StructField(name, _TAG_LIST) for name in EXAMPLE_COLUMNS[2:]],
-    ]
+    return [T.StructField(name, _EXAMPLE_TYPES.get(name, _TAG_LIST)) for name in EXAMPLE_COLUMNS]
 
 
-def example_arrays(decoded: DecodedBatch, applied: AppliedBatch, classes: Any) -> list[Any]:
+def example_arrays(
+    decoded: DecodedBatch, applied: AppliedBatch, doubted: AmbiguousBatch, classes: Any
+) -> list[Any]:
     """Arrow arrays of `example_fields`, one entry per audited row."""
     size = len(decoded.audited)
     given = (decoded.rows, decoded.cols)
@@ -142,6 +147,9 @@ def example_arrays(decoded: DecodedBatch, applied: AppliedBatch, classes: Any) -
         pa.array(applied.label_quality),
         pa.array(applied.is_issue),
         *[tag_lists(pairs, size, classes) for pairs in lists],
+        pa.array(doubted.score),
+        pa.array(doubted.is_ambiguous),
+        tag_lists(doubted.cells, size, classes),
     ]
 
 

@@ -1,7 +1,7 @@
 """Tag lists of a row packed into one binary value: what a shuffle moves instead of arrays of names.
 
-A packed row is a run of unsigned 32-bit numbers: how many tags are given, missing and extraneous, then
-their class indices in that order. Suggested tags follow from them.
+A packed row is a run of unsigned 32-bit numbers: how many tags are given, missing, extraneous and
+ambiguous, then their class indices in that order. Suggested tags follow from them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow as pa
 from spark_ml_audit.kernels.profile import IntArray
 from spark_ml_audit.kernels.rules import suggest_tags
 
-_HEADER = 3
+_HEADER = 4
 _NUMBER = np.dtype("<u4")
 
 Pairs = tuple[IntArray, IntArray]
@@ -30,12 +30,14 @@ class TagLists:
         given: In class order within a row.
         missing: Surest error first within a row.
         extraneous: Surest error first within a row.
+        ambiguous: In class order within a row.
     """
 
     num_rows: int
     given: Pairs
     missing: Pairs
     extraneous: Pairs
+    ambiguous: Pairs
 
     def suggested(self, num_classes: int) -> Pairs:
         """Given, plus missing, minus extraneous, in class order."""
@@ -44,7 +46,7 @@ class TagLists:
 
 def pack_tags(tags: TagLists) -> Any:
     """Arrow binary array of n packed rows."""
-    parts = (tags.given, tags.missing, tags.extraneous)
+    parts = (tags.given, tags.missing, tags.extraneous, tags.ambiguous)
     counts = np.stack([np.bincount(rows, minlength=tags.num_rows) for rows, _ in parts])
     ends = np.cumsum(_HEADER + counts.sum(axis=0))
     starts = ends - counts.sum(axis=0) - _HEADER
@@ -65,7 +67,7 @@ def unpack_tags(packed: Any) -> TagLists:
     num_rows = len(packed)
     if not num_rows:
         none = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
-        return TagLists(0, none, none, none)
+        return TagLists(0, none, none, none, none)
     _, offset_buffer, data = packed.buffers()
     wide = pa.types.is_large_binary(packed.type)
     offsets = np.frombuffer(offset_buffer, dtype=np.int64 if wide else np.int32)

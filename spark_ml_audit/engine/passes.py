@@ -17,6 +17,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the usual name
 
 from spark_ml_audit.engine.decode import DecodedBatch, decode_batches
 from spark_ml_audit.engine.layout import InputLayout
+from spark_ml_audit.kernels.ambiguity import AmbiguityOptions
 from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
 from spark_ml_audit.kernels.resolve import PruneOptions, Resolution, Resolver
 from spark_ml_audit.kernels.resolve_counts import Records, count_batch, sum_records
@@ -115,10 +116,14 @@ def profile_rows(frame: DataFrame, layout: InputLayout) -> tuple[ClassProfile, d
 
 
 def resolve_rows(
-    frame: DataFrame, layout: InputLayout, profile: ClassProfile, options: PruneOptions
+    frame: DataFrame,
+    layout: InputLayout,
+    profile: ClassProfile,
+    options: PruneOptions,
+    ambiguity: AmbiguityOptions,
 ) -> Resolution:
     """Further passes until every cut-off is exact: one as a rule, more for crowded values."""
-    resolver = Resolver(profile, options)
+    resolver = Resolver(profile, options, ambiguity)
     while (request := resolver.request) is not None:
 
         def reduce_partition(batches: Iterator[Any], request: Any = request) -> Iterator[Records]:

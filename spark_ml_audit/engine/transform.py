@@ -18,6 +18,7 @@ from spark_ml_audit.engine.ingest import Ingest
 from spark_ml_audit.engine.layout import REASON_NAMES, UNLABELLED
 from spark_ml_audit.engine.outputs import example_arrays, example_fields
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.kernels.ambiguity import find_ambiguous
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
 
 ERROR, KEEP, SKIP = "error", "keep", "skip"
@@ -66,7 +67,8 @@ def _with_results(
     decoded: DecodedBatch, rules: AuditRules, classes: Any, schema: T.StructType, *, skip: bool
 ) -> Any:
     applied = apply_rules(decoded.pred_probs, decoded.rows, decoded.cols, rules)
-    results = example_arrays(decoded, applied, classes)
+    doubted = find_ambiguous(decoded.pred_probs, rules.doubt_bands)
+    results = example_arrays(decoded, applied, doubted, classes)
     carried = decoded.source.column("carried")
     if len(decoded.audited) < len(carried):
         # position of each row among the audited ones; null takes a null

@@ -50,6 +50,8 @@ _COUNTS = (
     "num_rows", "num_audited", "num_unlabelled", "num_quarantined", "num_label_issues", "num_missing_tags",
     "num_extraneous_tags",
 )  # fmt: skip
+# Counts that came later: null in the rows of older versions.
+_LATER_COUNTS = ("num_ambiguous", "num_outliers", "num_duplicate_groups")
 RUNS_SCHEMA = T.StructType(
     [
         T.StructField("run_id", T.StringType()),
@@ -65,6 +67,7 @@ RUNS_SCHEMA = T.StructType(
         T.StructField("mlflow_run_id", T.StringType()),
         T.StructField("stages", T.StringType()),
         T.StructField("warnings", T.StringType()),
+        *[T.StructField(name, T.LongType()) for name in _LATER_COUNTS],
     ]
 )
 
@@ -243,7 +246,9 @@ class OutputTables:
         """
         if "run_id" not in frame.columns:
             frame = frame.select(F.lit(run_id).alias("run_id"), "*")
-        self._commit(name, frame.write.mode("append"), run_id, metadata or {})
+        # an older version may have made the table without the columns that came later
+        writer = frame.write.mode("append").option("mergeSchema", True)
+        self._commit(name, writer, run_id, metadata or {})
 
     def overwrite(
         self,

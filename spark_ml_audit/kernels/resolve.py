@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from spark_ml_audit.kernels.ambiguity import AmbiguityOptions, DoubtBands
 from spark_ml_audit.kernels.confident_joint import calibrate_joint
 from spark_ml_audit.kernels.cutoffs import (
     ConfidentCuts,
@@ -65,6 +66,7 @@ class Resolution:
         cutoff_extraneous: The same for given tags.
         num_missing: Cells flagged as missing, ties at the cut-off included.
         num_extraneous: Cells flagged as extraneous.
+        num_ambiguous: Cells in doubt (see `ambiguity`), given or not.
         cutoffs: The same as a stateless rule, with the disagreement rule worked in.
     """
 
@@ -75,6 +77,7 @@ class Resolution:
     cutoff_extraneous: npt.NDArray[np.float64]
     num_missing: IntArray
     num_extraneous: IntArray
+    num_ambiguous: IntArray
     cutoffs: Cutoffs
 
 
@@ -99,7 +102,9 @@ class Resolver:
     to `update`; then read `resolution`.
     """
 
-    def __init__(self, profile: ClassProfile, options: PruneOptions) -> None:
+    def __init__(
+        self, profile: ClassProfile, options: PruneOptions, ambiguity: AmbiguityOptions | None = None
+    ) -> None:
         self._profile = profile
         self._options = options
         self._spec: ProfileSpec = profile.spec
@@ -114,7 +119,10 @@ class Resolver:
         # Where the confident guesses change, then from where on tags may be missing; and among the given:
         # below where tags may be extraneous.
         self._tail_missing, self._tail_extraneous = self._effective_tail_cuts()
-        self._cuts = np.stack([self._confident.present, self._confident.absent, self._tail_missing])
+        in_doubt = DoubtBands.of(self._thresholds, dtype, ambiguity or AmbiguityOptions()).cuts()
+        self._cuts = np.stack(
+            [self._confident.present, self._confident.absent, self._tail_missing, *in_doubt]
+        )
         self._given_cuts = self._tail_extraneous[np.newaxis]
         self._below: IntArray | None = None
         self._joint: IntArray = np.zeros((size, 2, 2), dtype=np.int64)
@@ -327,7 +335,8 @@ class Resolver:
         dtype = self._spec.dtype
         missing_cut, extraneous_cut = self._tail_missing, self._tail_extraneous
         num_missing = self._side_counts[ABSENT] - self._below[ABSENT, 2]
-        num_extraneous = self._below[PRESENT, 3]
+        num_extraneous = self._below[PRESENT, len(self._cuts)]
+        in_doubt = self._below[:, 4] - self._below[:, 3]
         if self._options.filter_by in RANK_FILTERS:
             # the stricter of the rank's cut and the disagreement rule, and its count
             found = self._found >= 0
@@ -357,6 +366,7 @@ class Resolver:
             cutoff_extraneous=cutoff_extraneous,
             num_missing=num_missing,
             num_extraneous=num_extraneous,
+            num_ambiguous=in_doubt.sum(axis=0),
             cutoffs=Cutoffs(dtype, cut_values(missing_cut, dtype), last_values_below(extraneous_cut, dtype)),
         )
 

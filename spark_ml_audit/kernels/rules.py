@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from spark_ml_audit.kernels.ambiguity import AmbiguityOptions, DoubtBands
 from spark_ml_audit.kernels.cell_scores import adjust_pred_probs, cell_scores
 from spark_ml_audit.kernels.cutoffs import Cutoffs, flagged_cells
 from spark_ml_audit.kernels.float_keys import FloatArray
@@ -42,11 +43,18 @@ class AuditRules:
         thresholds: t1 and t0 of every class (for adjusted probabilities).
         cutoffs: What is flagged.
         scoring: How it is scored.
+        ambiguity: What counts as ambiguous.
     """
 
     thresholds: Thresholds
     cutoffs: Cutoffs
     scoring: Scoring
+    ambiguity: AmbiguityOptions = field(default_factory=AmbiguityOptions)
+
+    @cached_property
+    def doubt_bands(self) -> DoubtBands:
+        """Where the doubt of every class lies."""
+        return DoubtBands.of(self.thresholds, self.cutoffs.dtype, self.ambiguity)
 
 
 @dataclass(frozen=True)

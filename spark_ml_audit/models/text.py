@@ -70,7 +70,7 @@ class HashedText:
         Returns:
             The fitted features and the texts' CSR matrix, float32, rows of norm at most 1.
         """
-        hashed = _hashed(texts)
+        hashed = hashed_texts(texts)
         counts = [np.bincount(block.indices, minlength=block.shape[1]) for block in hashed]
         kept = tuple(_positions(mask) for mask in _chosen(counts, max_features))
         # The smoothed form of scikit-learn's TfidfTransformer.
@@ -83,7 +83,7 @@ class HashedText:
 
     def transform(self, texts: Sequence[str]) -> Any:
         """CSR matrix of the texts; features unseen in training are left out."""
-        return self._weighted(_hashed(texts))
+        return self._weighted(hashed_texts(texts))
 
     @property
     def num_features(self) -> int:
@@ -106,7 +106,8 @@ class HashedText:
         return joined
 
 
-def _hashed(texts: Sequence[str]) -> list[Any]:
+def hashed_texts(texts: Sequence[str]) -> list[Any]:
+    """Counts of hashed word 1-2-grams and of character 4-grams within words: two CSR matrices."""
     options: dict[str, Any] = {"alternate_sign": False, "norm": None, "dtype": np.float32}
     words = HashingVectorizer(ngram_range=(1, 2), n_features=2**WORD_BITS, **options)
     characters = HashingVectorizer(

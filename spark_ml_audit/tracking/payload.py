@@ -45,11 +45,15 @@ _COUNT_FIELDS = (
     "num_missing_tags",
     "num_extraneous_tags",
     "health",
+    "num_ambiguous",
+    "num_outliers",
+    "num_duplicate_groups",
 )
 _CLASS_FIELDS = (
     "num_given",
     "num_missing",
     "num_extraneous",
+    "num_ambiguous",
     "label_noise",
     "inverse_label_noise",
     "label_quality",

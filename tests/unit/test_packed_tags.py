@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spark_ml_audit.engine.packed_tags import TagLists, pack_tags, unpack_tags
 
-ROWS = st.lists(st.tuples(*[st.lists(st.integers(0, 9_999), max_size=4) for _ in range(3)]), max_size=8)
+ROWS = st.lists(st.tuples(*[st.lists(st.integers(0, 9_999), max_size=4) for _ in range(4)]), max_size=8)
 
 
 def pairs(lists):
@@ -22,7 +22,7 @@ def lists_of(pair, num_rows):
 
 
 def pack(rows):
-    return pack_tags(TagLists(len(rows), *[pairs([row[part] for row in rows]) for part in range(3)]))
+    return pack_tags(TagLists(len(rows), *[pairs([row[part] for row in rows]) for part in range(4)]))
 
 
 @given(ROWS, st.data())
@@ -30,7 +30,8 @@ def test_packed_rows_come_back_from_any_slice(rows, data):
     start = data.draw(st.integers(0, len(rows)))
     length = data.draw(st.integers(0, len(rows) - start))
     found = unpack_tags(pack(rows).slice(start, length))
-    parts = [lists_of(pair, length) for pair in (found.given, found.missing, found.extraneous)]
+    kinds = (found.given, found.missing, found.extraneous, found.ambiguous)
+    parts = [lists_of(pair, length) for pair in kinds]
     assert list(zip(*parts, strict=True)) == [tuple(row) for row in rows[start : start + length]]
 
 

@@ -1,0 +1,178 @@
+"""Nearest neighbours among a bounded reference sample: what outliers are measured by.
+
+The index is faiss's inverted file over the reference vectors, searched as deep as it takes to find a stated
+share of the true neighbours, measured against exhaustive search when it is built; where the vectors have no
+clusters to go by, that is all of them, and the index is exhaustive. Candidates come from the index in
+float32, distances are taken anew in float64, so that a row's distance does not depend on its batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spark_ml_audit.models.design import Float32Array, Float64Array
+
+TARGET_RECALL = 0.98
+"""Share of the true neighbours that the index finds, measured on the reference itself."""
+
+# Fewer rows are searched exhaustively.
+_MIN_CLUSTERED = 4000
+_TRIALS = 500
+# Candidates beyond those asked for: float32 may swap the last ones.
+_SPARE = 8
+# Queries of every search: one shape of matrices, so that rounding does not depend on the batch.
+_BLOCK = 256
+_SEED = 1234
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourIndex:
+    """Reference vectors that can be searched; picklable.
+
+    Attributes:
+        payload: The index as faiss serialises it.
+        keys: 64-bit key of each reference row, shape (m,): a row is not its own neighbour.
+        num_lists: Clusters of the index; 0: exhaustive.
+        recall: Share of the true neighbours found, as measured.
+    """
+
+    payload: NDArray[np.uint8]
+    keys: NDArray[np.int64]
+    num_lists: int
+    recall: float
+    _open: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": {}}
+
+    @staticmethod
+    def build(vectors: Float32Array, keys: NDArray[np.int64], neighbours: int) -> NeighbourIndex:
+        """Index the reference.
+
+        Args:
+            vectors: Shape (m, d), m >= 1.
+            keys: Shape (m,).
+            neighbours: Neighbours that will be asked for, for which recall is measured.
+        """
+        import faiss
+
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        exact = faiss.IndexFlatL2(vectors.shape[1])
+        exact.add(vectors)
+        if len(vectors) < _MIN_CLUSTERED:
+            return NeighbourIndex(faiss.serialize_index(exact), keys, 0, 1.0)
+        num_lists = int(2 ** round(np.log2(len(vectors) ** 0.5)))
+        clustered = faiss.IndexIVFFlat(
+            faiss.IndexFlatL2(vectors.shape[1]), vectors.shape[1], num_lists, faiss.METRIC_L2
+        )
+        clustered.cp.seed, clustered.cp.niter = _SEED, 10
+        clustered.train(vectors)
+        clustered.add(vectors)
+        trial = vectors[:: max(1, len(vectors) // _TRIALS)][:_TRIALS]
+        wanted = min(neighbours + 1, len(vectors))
+        farthest = exact.search(trial, wanted)[0][:, -1:] * (1 + 1e-6)
+        clustered.nprobe = 1
+        # beyond this, exhaustive search is faster: it multiplies matrices
+        while clustered.nprobe <= num_lists // 8:
+            # ties make several sets of neighbours true: what counts is the distance
+            found = clustered.search(trial, wanted)[0]
+            recall = float((found <= farthest).mean())
+            if recall >= TARGET_RECALL:
+                return NeighbourIndex(faiss.serialize_index(clustered), keys, num_lists, recall)
+            clustered.nprobe *= 2
+        return NeighbourIndex(faiss.serialize_index(exact), keys, 0, 1.0)
+
+    def _opened(self) -> tuple[Any, Float32Array]:
+        """The index, and the vectors it holds; opened once."""
+        if not self._open:
+            import faiss
+
+            index: Any = faiss.deserialize_index(self.payload)
+            if self.num_lists:
+                index.make_direct_map()
+            self._open["index"] = index
+            self._open["vectors"] = index.reconstruct_n(0, index.ntotal)
+        return self._open["index"], self._open["vectors"]
+
+    def search(
+        self, queries: Float32Array, keys: NDArray[np.int64] | None, neighbours: int
+    ) -> tuple[NDArray[np.int64], Float64Array]:
+        """The nearest reference rows of each query, other than itself.
+
+        Args:
+            queries: Shape (n, d), finite.
+            keys: Their keys, shape (n,); None: no query is in the reference.
+            neighbours: How many.
+
+        Returns:
+            Positions and Euclidean distances, nearest first, shape (n, min(neighbours, m)); where the
+            reference has fewer others, position -1 and distance infinity.
+        """
+        index, vectors = self._opened()
+        num_rows, width = len(queries), min(neighbours, len(vectors))
+        fetched = min(neighbours + 1 + _SPARE, len(vectors))
+        positions = np.full((num_rows, width), -1, dtype=np.int64)
+        distances = np.full((num_rows, width), np.inf)
+        block = np.zeros((_BLOCK, queries.shape[1]), dtype=np.float32)
+        for start in range(0, num_rows, _BLOCK):
+            size = min(_BLOCK, num_rows - start)
+            block[:size] = queries[start : start + size]
+            block[size:] = 0.0
+            found = index.search(block, fetched)[1][:size]
+            exact = _distances(block[:size], vectors, found)
+            exact[found < 0] = np.inf
+            if keys is not None:
+                exact[self.keys[found] == keys[start : start + size, None]] = np.inf
+            order = np.argsort(exact, axis=1, kind="stable")[:, :width]
+            distances[start : start + size] = np.take_along_axis(exact, order, axis=1)
+            positions[start : start + size] = np.take_along_axis(found, order, axis=1)
+        positions[np.isinf(distances)] = -1
+        return positions, distances
+
+    def mean_distance(
+        self, queries: Float32Array, keys: NDArray[np.int64] | None, neighbours: int
+    ) -> Float64Array:
+        """Mean distance of each query to its nearest reference rows, shape (n,); 0 without any."""
+        distances = self.search(queries, keys, neighbours)[1]
+        known = np.isfinite(distances)
+        total: Float64Array = np.zeros(len(distances))
+        for column, usable in zip(distances.T, known.T, strict=True):
+            total += np.where(usable, column, 0.0)
+        total /= np.maximum(known.sum(axis=1), 1)
+        return total
+
+
+def _distances(queries: Float32Array, vectors: Float32Array, found: NDArray[np.int64]) -> Float64Array:
+    """Distance of each query to its candidates, shape of `found`."""
+    result = np.empty(found.shape)
+    for column in range(found.shape[1]):
+        difference = queries.astype(np.float64) - vectors[found[:, column]]
+        difference *= difference
+        result[:, column] = np.sqrt(np.add.reduce(difference, axis=1))
+    return result
+
+
+@dataclass(frozen=True)
+class OutlierScale:
+    """From distances to scores: a distance at the limit scores 1/2.
+
+    Attributes:
+        limit: Distance above which a row is an outlier.
+    """
+
+    limit: float
+
+    @staticmethod
+    def of(reference: Float64Array, factor: float) -> OutlierScale:
+        """Third quartile of the reference's own distances, plus `factor` interquartile ranges."""
+        low, high = np.quantile(reference, [0.25, 0.75])
+        return OutlierScale(float(high + factor * (high - low)))
+
+    def scores(self, distances: Float64Array) -> Float64Array:
+        """Scores d / (d + limit) of distances d; 0 where both are 0."""
+        total = distances + self.limit
+        return np.divide(distances, total, out=np.zeros_like(distances), where=total > 0)
