@@ -6,6 +6,8 @@ session starts. Only `ConfigError` leaves this package.
 
 from __future__ import annotations
 
+from spark_ml_audit.config.gates import GateConfig, NoiseLimit
+from spark_ml_audit.config.history import CompareConfig, TrendConfig
 from spark_ml_audit.config.loading import load_as, load_config, parse_as, parse_config
 from spark_ml_audit.config.method import MethodConfig
 from spark_ml_audit.config.predict import (
@@ -23,7 +25,6 @@ from spark_ml_audit.config.predict import (
 from spark_ml_audit.config.redact import redact
 from spark_ml_audit.config.sections import (
     AuditConfig,
-    GateConfig,
     OutputConfig,
     PredictConfig,
     TagConfig,
@@ -45,11 +46,13 @@ __all__ = [
     "AuditConfig",
     "AuditSource",
     "ColumnsConfig",
+    "CompareConfig",
     "FeaturesConfig",
     "GateConfig",
     "LabelsConfig",
     "MethodConfig",
     "ModelConfig",
+    "NoiseLimit",
     "OutputConfig",
     "PlaceConfig",
     "PredictConfig",
@@ -60,6 +63,7 @@ __all__ = [
     "TagModelConfig",
     "TagSource",
     "TrackingConfig",
+    "TrendConfig",
     "load_as",
     "load_config",
     "parse_as",
