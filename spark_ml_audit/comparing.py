@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from pyspark.sql import functions as F  # noqa: N812 - the usual name
 
 from spark_ml_audit import __version__
 from spark_ml_audit.changes import (
-    CHANGES,
-    REASONS,
-    STILL_OPEN,
-    ChangeCounts,
     ClassChange,
     CompareOutcome,
     Comparison,
-    RunRef,
+)
+from spark_ml_audit.comparison_parts import (
+    class_changes,
+    counts_by_change,
+    counts_by_tag,
+    differences,
+    most_changed,
+    tags_of,
 )
 from spark_ml_audit.config import OutputConfig
 from spark_ml_audit.config.showing import show
@@ -27,7 +29,6 @@ from spark_ml_audit.engine.changes import (
     ROW_COLUMNS,
     cell_changes,
     flagged_cells_by_tag,
-    flagged_rows,
     row_changes,
 )
 from spark_ml_audit.engine.columns import column
@@ -36,7 +37,6 @@ from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.io.runs import RunRecord, classes_of, find_run, newest_run, previous_run
 from spark_ml_audit.io.tables import COMPARISON_CLASSES_SCHEMA, OutputTables, id_field, local_frame
 from spark_ml_audit.progress import Progress
-from spark_ml_audit.results import ClassRow
 from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, SourceRef
 
 if TYPE_CHECKING:
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
 
 CELLS, ROWS, CLASSES = "comparison", "comparison_rows", "comparison_classes"
 """Tables of comparisons. The last is written last: two runs count as compared once they are in it."""
-
-_SHOWN_CLASSES = 20
-_SHOWN_DIFFERENCES = 10
 
 
 def compare(
@@ -160,19 +157,23 @@ class ComparisonResult:
         return cell_changes(*self._both("tag_issues"), rows, self._id)
 
     @cached_property
-    def classes(self) -> pd.DataFrame:
+    def classes(self) -> DataFrame:
         """One row per class of either run: cells by change, figures before and now."""
-        return pd.DataFrame([change.to_row() for change in self._class_changes])
+        return self._classes(None).drop("mlflow_run_id")
+
+    def _classes(self, mlflow_run_id: str | None) -> DataFrame:
+        rows = [{**change.to_row(), "mlflow_run_id": mlflow_run_id} for change in self.class_changes]
+        return local_frame(self.rows.sparkSession, rows, COMPARISON_CLASSES_SCHEMA)
 
     # ---- what they add up to -----------------------------------------------------------------------
 
     @cached_property
     def summary(self) -> Comparison:
         """Counts, reasons and the classes with the most change."""
-        row_counts, row_reasons = _by_change(self.rows)
-        cell_counts, cell_reasons = _by_change(self.cells)
+        row_counts, row_reasons = counts_by_change(self.rows)
+        cell_counts, cell_reasons = counts_by_change(self.cells)
         kept = self._kept_rows
-        changes = self._class_changes
+        changes = self.class_changes
         return Comparison(
             run=self.run.ref,
             against=self.against.ref,
@@ -180,8 +181,8 @@ class ComparisonResult:
             cells=cell_counts,
             classes=most_changed(changes),
             num_classes=sum(change.now is not None for change in changes),
-            classes_came=_tags(change for change in changes if change.before is None),
-            classes_went=_tags(change for change in changes if change.now is None),
+            classes_came=tags_of(change for change in changes if change.before is None),
+            classes_went=tags_of(change for change in changes if change.now is None),
             rows_came=self.run.ref.num_audited - kept,
             rows_went=self.against.ref.num_audited - kept,
             row_reasons=row_reasons,
@@ -190,10 +191,11 @@ class ComparisonResult:
         )
 
     @cached_property
-    def _class_changes(self) -> tuple[ClassChange, ...]:
+    def class_changes(self) -> tuple[ClassChange, ...]:
+        """Every class of either run."""
         by_tag = flagged_cells_by_tag(*self._both("tag_issues"), self._id)
-        classes = (classes_of(self._tables, record.ref.run_id) for record in (self.run, self.against))
-        return class_changes(*classes, _counts_by_tag(by_tag))
+        now, before = (classes_of(self._tables, record.ref.run_id) for record in (self.run, self.against))
+        return class_changes(now, before, counts_by_tag(by_tag))
 
     @cached_property
     def _kept_rows(self) -> int:
@@ -253,15 +255,11 @@ class ComparisonResult:
 
     def write_classes(self, mlflow_run_id: str | None) -> None:
         """Append the classes, which makes the comparison count as done."""
-        spark = self.rows.sparkSession
-        rows = [{**change.to_row(), "mlflow_run_id": mlflow_run_id} for change in self._class_changes]
-        self._append(CLASSES, local_frame(spark, rows, COMPARISON_CLASSES_SCHEMA))
+        self._append(CLASSES, self._classes(mlflow_run_id))
 
     def _append(self, name: str, frame: DataFrame) -> None:
         run_id, against = self.run.ref.run_id, self.against.ref.run_id
-        stamped = frame.select(
-            F.lit(run_id).alias("run_id"), F.lit(against).alias("against_run_id"), "*"
-        )
+        stamped = frame.select(F.lit(run_id).alias("run_id"), F.lit(against).alias("against_run_id"), "*")
         self._tables.append(name, stamped, run_id, {"against_run_id": against}, part=against)
 
 
@@ -345,137 +343,6 @@ def _delivery(
         status="ok",
         stages=dict(progress.seconds),
         warnings=summary.notes,
-        tables={"class_changes": result.classes},
+        tables={"class_changes": pd.DataFrame([row.to_json() for row in result.class_changes])},
         artifacts={"comparison.json": summary.to_json(), "config.json": config.to_json()},
     )
-
-
-# ---- beside an audit --------------------------------------------------------------------------------
-
-
-def since_last_run(
-    tables: OutputTables,
-    run: RunRef,
-    config: Mapping[str, Any],
-    classes: Sequence[ClassRow],
-    earlier: RunRecord,
-    earlier_classes: Sequence[ClassRow],
-) -> Comparison:
-    """Compare a run with the one before it, from flagged cells and class tables alone.
-
-    Rows count by their flagged cells, no reason is looked for and no unflagged row is read: the command
-    `compare` does that.
-
-    Args:
-        tables: The output; the run's `tag_issues` are written.
-        run: The run.
-        config: Its effective config.
-        classes: Its class table.
-        earlier: The run before.
-        earlier_classes: Its class table.
-    """
-    now, before = (tables.read("tag_issues", ref.run_id) for ref in (run, earlier.ref))
-    named = id_field(now.schema)
-    id_name = named.name if named is not None else ""
-    by_tag = _counts_by_tag(flagged_cells_by_tag(now, before, id_name))
-    changes = class_changes(classes, earlier_classes, by_tag)
-    (rows,) = flagged_rows(now, before, id_name).collect()
-    totals = (sum(getattr(counts, name) for counts in by_tag.values()) for name in CHANGES)
-    return Comparison(
-        run=run,
-        against=earlier.ref,
-        rows=ChangeCounts(*rows),
-        cells=ChangeCounts(*totals),
-        classes=most_changed(changes),
-        num_classes=len(classes),
-        classes_came=_tags(change for change in changes if change.before is None),
-        classes_went=_tags(change for change in changes if change.now is None),
-        notes=tuple(differences(RunRecord(run, dict(config), (), None), earlier)),
-    )
-
-
-# ---- classes ----------------------------------------------------------------------------------------
-
-
-def class_changes(
-    now: Sequence[ClassRow], before: Sequence[ClassRow], cells: Mapping[str, ChangeCounts]
-) -> tuple[ClassChange, ...]:
-    """Set the class tables of two runs side by side, by tag: the newer run's order, then what is gone.
-
-    Args:
-        now: Classes of the newer run.
-        before: Classes of the older run.
-        cells: Tag -> its flagged cells by what became of them.
-    """
-    older = {row.tag: row for row in before}
-    newer = {row.tag: row for row in now}
-    pairs = [(row, older.get(row.tag)) for row in now]
-    gone = [(None, row) for row in before if row.tag not in newer]
-    found = []
-    for current, past in [*pairs, *gone]:
-        tag = current.tag if current is not None else past.tag if past is not None else ""
-        index = None if current is None else current.class_index
-        found.append(ClassChange(tag, index, cells.get(tag, ChangeCounts()), past, current))
-    return tuple(found)
-
-
-def most_changed(changes: Sequence[ClassChange], limit: int = _SHOWN_CLASSES) -> tuple[ClassChange, ...]:
-    """The classes with the most newly flagged and fixed cells, then the largest change of noise."""
-
-    def weight(change: ClassChange) -> tuple[int, float]:
-        moved = change.cells.newly_flagged + change.cells.fixed
-        return -moved, -abs(change.noise_change or 0.0)
-
-    moved = [change for change in changes if weight(change) < (0, 0.0)]
-    return tuple(sorted(moved, key=weight)[:limit])
-
-
-def differences(run: RunRecord, against: RunRecord) -> list[str]:
-    """Sentences on what the two runs differ in beside their data, and whether the data differ at all."""
-    found = []
-    now, before = run.ref, against.ref
-    if now.source_version is not None and now.source_version == before.source_version:
-        found.append(f"Both runs read the same version of the source ({now.source_version}).")
-    if now.package_version != before.package_version:
-        found.append(
-            f"The runs were made by versions {before.package_version} and {now.package_version} of "
-            "spark_ml_audit."
-        )
-    changed = [
-        f"{section}.{key} ({show(old.get(key))}, now {show(new.get(key))})"
-        for section in ("audit", "model")
-        for new, old in [((run.config.get(section) or {}), (against.config.get(section) or {}))]
-        for key in sorted({*new, *old})
-        if new.get(key) != old.get(key)
-    ]
-    if changed:
-        more = f" and {len(changed) - _SHOWN_DIFFERENCES} more" if len(changed) > _SHOWN_DIFFERENCES else ""
-        found.append(
-            f"The method differs, which changes flags too: {', '.join(changed[:_SHOWN_DIFFERENCES])}{more}."
-        )
-    return found
-
-
-# ---- small collected frames -------------------------------------------------------------------------
-
-
-def _by_change(frame: DataFrame) -> tuple[ChangeCounts, dict[str, dict[str, int]]]:
-    found = frame.groupBy("change", "reason").count().collect()
-    counts = dict.fromkeys(CHANGES, 0)
-    reasons = {change: dict.fromkeys(REASONS, 0) for change in CHANGES if change != STILL_OPEN}
-    for row in found:
-        counts[row["change"]] += row["count"]
-        if row["reason"] is not None:
-            reasons[row["change"]][row["reason"]] = row["count"]
-    return ChangeCounts(**counts), reasons
-
-
-def _counts_by_tag(frame: DataFrame) -> dict[str, ChangeCounts]:
-    return {
-        row["tag"]: ChangeCounts(row["newly_flagged"], row["fixed"], row["still_open"])
-        for row in frame.collect()
-    }
-
-
-def _tags(changes: Any) -> tuple[str, ...]:
-    return tuple(change.tag for change in changes)[:_SHOWN_CLASSES]

@@ -69,9 +69,11 @@ def evaluate(
         gates.append(_issue_increase(issues, limit, earlier))
     for name, noise in _named("max_class_noise_increase", config.max_class_noise_increase):
         gates.append(_class_noise_increase(name, noise, classes, earlier))
-    for figure in ("macro_auc", "macro_average_precision", "lift"):
-        if (wanted := getattr(config, f"min_{figure}")) is not None:
-            gates.append(_quality(figure, wanted, quality or {}, counts))
+    gates += [
+        _quality(figure, wanted, quality or {}, counts)
+        for figure in ("macro_auc", "macro_average_precision", "lift")
+        if (wanted := getattr(config, f"min_{figure}")) is not None
+    ]
     return tuple(gates)
 
 
@@ -135,9 +137,7 @@ def _issue_increase(issues: float, limit: FractionLimit, earlier: Earlier | None
         return GateResult(name, True, None, limit.limit, limit.severity, _nothing_before(earlier))
     growth = issues - earlier.issue_fraction
     detail = f"From {earlier.issue_fraction:.6g} to {issues:.6g} since run {earlier.run_id}."
-    return GateResult(
-        name, growth <= limit.limit + _ROUNDING, growth, limit.limit, limit.severity, detail
-    )
+    return GateResult(name, growth <= limit.limit + _ROUNDING, growth, limit.limit, limit.severity, detail)
 
 
 def _class_noise_increase(

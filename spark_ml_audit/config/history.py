@@ -93,9 +93,7 @@ class TrendSection(Section):
     """
 
     source: Annotated[Text | None, Field(description="a path or table as a run recorded it, or null")] = None
-    last: Annotated[
-        int, Field(ge=1, le=MAX_RUNS, description=f"a whole number from 1 to {MAX_RUNS}")
-    ] = 100
+    last: Annotated[int, Field(ge=1, le=MAX_RUNS, description=f"a whole number from 1 to {MAX_RUNS}")] = 100
     classes: Annotated[
         tuple[AnyText, ...] | None,
         BeforeValidator(_tags),

@@ -155,14 +155,13 @@ def _suffixed(
     frame: DataFrame, id_name: str, keys: tuple[str, ...], names: tuple[str, ...], when: str
 ) -> DataFrame:
     return frame.select(
-        column(id_name).alias(f"id_{when}"), *[F.col(name).alias(f"{name}_{when}") for name in (*keys, *names)]
+        column(id_name).alias(f"id_{when}"),
+        *[F.col(name).alias(f"{name}_{when}") for name in (*keys, *names)],
     )
 
 
 def _change(is_flagged: Column, was_flagged: Column) -> Column:
-    return (
-        F.when(is_flagged & was_flagged, STILL_OPEN).when(is_flagged, NEWLY_FLAGGED).otherwise(FIXED)
-    )
+    return F.when(is_flagged & was_flagged, STILL_OPEN).when(is_flagged, NEWLY_FLAGGED).otherwise(FIXED)
 
 
 def _reason(change: Column, came: Column, went: Column, same: Column) -> Column:

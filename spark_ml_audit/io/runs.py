@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +120,14 @@ def classes_of(tables: OutputTables, run_id: str) -> tuple[ClassRow, ...]:
     return tuple(sorted(rows, key=lambda row: row.class_index))
 
 
+def run_ref(row: Mapping[str, Any]) -> RunRef:
+    """What identifies a run, from its row in `runs`."""
+    known = {item.name for item in dataclasses.fields(RunRef)} - {"started_at"}
+    # the time in the id: a collected timestamp is in whatever zone the driver has
+    started = run_started(row["run_id"]).isoformat()
+    return RunRef(started_at=started, **{name: row[name] for name in known})
+
+
 def require_runs(tables: OutputTables) -> DataFrame:
     """The table `runs` of an output that has finished runs.
 
@@ -148,8 +158,7 @@ def _record(row: Row) -> RunRecord:
     config, gates = values.pop("config"), values.pop("gates")
     mlflow_run_id = values.pop("mlflow_run_id")
     return RunRecord(
-        # the time in the id: a collected timestamp is in whatever zone the driver has
-        RunRef(started_at=run_started(row["run_id"]).isoformat(), **values),
+        run_ref(values),
         json.loads(config or "{}"),
         tuple(GateResult(**gate) for gate in json.loads(gates or "[]")),
         mlflow_run_id,

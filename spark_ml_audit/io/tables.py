@@ -76,7 +76,11 @@ COMPARISON_CLASSES_SCHEMA = T.StructType(
         T.StructField("tag", T.StringType()),
         T.StructField("class_index", T.IntegerType()),
         *[T.StructField(name, T.LongType()) for name in CHANGES],
-        *[T.StructField(f"{name}{end}", kind) for name, kind in _FIGURE_TYPES.items() for end in ("", "_before")],
+        *[
+            T.StructField(f"{name}{end}", kind)
+            for name, kind in _FIGURE_TYPES.items()
+            for end in ("", "_before")
+        ],
         T.StructField("mlflow_run_id", T.StringType()),
     ]
 )

@@ -257,9 +257,7 @@ class AuditTracker:
     def _open(self, opening: pl.RunOpening, patience: Patience) -> None:
         tags = pl.identity_tags(self.run_id, self.package_version, self.source, self._activity)
         writer = self._start(tags | pl.status_tags("running", opening.warnings), patience)
-        writer.tags(
-            pl.table_tags(opening.tables) | pl.gate_tags(opening.gates) | pl.more_tags(opening.tags)
-        )
+        writer.tags(pl.table_tags(opening.tables) | pl.gate_tags(opening.gates) | pl.more_tags(opening.tags))
         writer.params(self.params)
         writer.metrics(pl.opening_metrics(opening))
         writer.source(self.source)
