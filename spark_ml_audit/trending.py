@@ -122,7 +122,7 @@ def _write(file: Path, page: str) -> None:
             "w", encoding="utf-8", dir=file.parent, prefix=f".{file.name}.", delete=False
         ) as staged:
             staged.write(page.encode("utf-8", "replace").decode("utf-8"))
-        os.chmod(staged.name, 0o644)  # noqa: S103 - as any written file; temporary ones are private
+        os.chmod(staged.name, 0o644)  # temporary files are private, pages are not
         os.replace(staged.name, file)
     except OSError as error:
         raise ConfigError(

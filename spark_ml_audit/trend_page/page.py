@@ -35,7 +35,11 @@ def render_page(trend: Trend, *, package_version: str, made_at: datetime) -> str
     environment.filters |= {"percent": _percent, "number": _number}
     times = [datetime.fromisoformat(run.ref.started_at) for run in trend.runs]
     health = line_plot(
-        times, [Line([run.ref.health for run in trend.runs], *HEALTH)], size=(9.0, 2.6), key="health"
+        times,
+        [Line([run.ref.health for run in trend.runs], *HEALTH)],
+        size=(5.2, 2.4),
+        key="health",
+        from_zero=False,
     )
     means = line_plot(
         times,
@@ -43,7 +47,7 @@ def render_page(trend: Trend, *, package_version: str, made_at: datetime) -> str
             Line([run.mean_inverse_label_noise for run in trend.runs], *MISSING),
             Line([run.mean_label_noise for run in trend.runs], *EXTRANEOUS),
         ],
-        size=(9.0, 2.6),
+        size=(5.2, 2.4),
         key="means",
     )
     classes = [

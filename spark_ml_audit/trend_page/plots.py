@@ -13,7 +13,7 @@ from datetime import datetime
 
 import matplotlib as mpl
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -45,7 +45,12 @@ EXTRANEOUS = ("#009e73", "--", "s")
 
 
 def line_plot(
-    times: Sequence[datetime], lines: Sequence[Line], *, size: tuple[float, float], key: str
+    times: Sequence[datetime],
+    lines: Sequence[Line],
+    *,
+    size: tuple[float, float],
+    key: str,
+    from_zero: bool = True,
 ) -> str:
     """Draw shares over time.
 
@@ -54,6 +59,7 @@ def line_plot(
         lines: What to draw.
         size: Width and height in inches.
         key: Makes the ids within the SVG differ from those of other plots of the page.
+        from_zero: Whether the axis of shares begins at 0.
 
     Returns:
         An ``<svg>`` element that scales with its place.
@@ -76,10 +82,11 @@ def line_plot(
         axes.patch.set_alpha(0.0)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color=_GREY, alpha=0.3, linewidth=0.6)
+        days = date2num(list(times))
         for line in lines:
             values = [float("nan") if value is None else value for value in line.values]
             axes.plot(
-                times,
+                days,
                 values,
                 color=line.colour,
                 linestyle=line.style,
@@ -87,6 +94,10 @@ def line_plot(
                 markersize=4,
                 linewidth=1.6,
             )
+        if from_zero:
+            axes.set_ylim(0, 1.1 * max(_largest(line) for line in lines) or 0.01)
+        if days.min() == days.max():  # else matplotlib shows four years around a single run
+            axes.set_xlim(days[0] - 0.5, days[0] + 0.5)
         locator = AutoDateLocator(minticks=2, maxticks=max(3, int(size[0])))
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
@@ -95,6 +106,10 @@ def line_plot(
         text = io.StringIO()
         FigureCanvasSVG(figure).print_svg(text, metadata=_NO_METADATA)
     return _inline(text.getvalue())
+
+
+def _largest(line: Line) -> float:
+    return max((value for value in line.values if value is not None), default=0.0)
 
 
 def _inline(document: str) -> str:
