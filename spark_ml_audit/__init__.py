@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spark_ml_audit.api import AuditResult as AuditResult
     from spark_ml_audit.api import audit as audit
+    from spark_ml_audit.comparing import ComparisonResult as ComparisonResult
+    from spark_ml_audit.comparing import compare as compare
     from spark_ml_audit.prediction import PredictResult as PredictResult
     from spark_ml_audit.prediction import predict as predict
     from spark_ml_audit.udf import ema_label_quality as ema_label_quality
@@ -20,12 +22,23 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "audit": "api",
     "AuditResult": "api",
+    "compare": "comparing",
+    "ComparisonResult": "comparing",
     "ema_label_quality": "udf",
     "predict": "prediction",
     "PredictResult": "prediction",
 }
 
-__all__ = ["AuditResult", "PredictResult", "__version__", "audit", "ema_label_quality", "predict"]
+__all__ = [
+    "AuditResult",
+    "ComparisonResult",
+    "PredictResult",
+    "__version__",
+    "audit",
+    "compare",
+    "ema_label_quality",
+    "predict",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,12 +19,28 @@ from importlib import metadata
 from typing import Any, NoReturn
 
 from spark_ml_audit import stdio
-from spark_ml_audit.config import PredictConfig, TagConfig, load_as, load_config, redact
+from spark_ml_audit.config import (
+    CompareConfig,
+    PredictConfig,
+    TagConfig,
+    TrendConfig,
+    load_as,
+    load_config,
+    redact,
+)
 from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.errors import AuditError, ConfigError, ExitCode
 from spark_ml_audit.java_check import require_spark
 from spark_ml_audit.progress import Progress
-from spark_ml_audit.summary import clean, render_check, render_outcome, render_predict, render_tag
+from spark_ml_audit.summary import (
+    clean,
+    render_check,
+    render_compare,
+    render_outcome,
+    render_predict,
+    render_tag,
+    render_trend,
+)
 
 PROGRAM = "spark-ml-audit"
 _DEBUG_VARIABLE = "SPARK_ML_AUDIT_DEBUG"
@@ -100,6 +116,24 @@ def _run_tag(options: argparse.Namespace, progress: Progress) -> Result:
     return Result(render_tag(outcome), outcome.to_json(), outcome.exit_code)
 
 
+def _run_compare(options: argparse.Namespace, progress: Progress) -> Result:
+    config = load_as(CompareConfig, options.config, options.overrides)
+    require_spark()
+    from spark_ml_audit.comparing import run_compare
+
+    outcome = run_compare(config, progress)
+    return Result(render_compare(outcome), outcome.to_json(), outcome.exit_code)
+
+
+def _run_trend(options: argparse.Namespace, progress: Progress) -> Result:
+    config = load_as(TrendConfig, options.config, options.overrides)
+    require_spark()
+    from spark_ml_audit.trending import run_trend
+
+    outcome = run_trend(config, progress)
+    return Result(render_trend(outcome), outcome.to_json(), outcome.exit_code)
+
+
 def _add_predict_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fit-final",
@@ -149,6 +183,18 @@ COMMANDS: tuple[Command, ...] = (
         "tag new rows with a model, in a batch or as a stream",
         f"{PROGRAM} tag --config tag.yaml --set model.uri=models:/film_tags/1 --set source.stream=true",
         _run_tag,
+    ),
+    Command(
+        "compare",
+        "compare two runs of one source: what is newly flagged, fixed, still open",
+        f"{PROGRAM} compare --set output.path=audits/tags --set compare.run=20260131t180000z-0a1b2c3d",
+        _run_compare,
+    ),
+    Command(
+        "trend",
+        "show health and noise by class over the runs of one source, as numbers and as an HTML page",
+        f"{PROGRAM} trend --set output.path=audits/tags --set trend.last=20",
+        _run_trend,
     ),
 )
 

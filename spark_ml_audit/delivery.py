@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from pyspark.sql import functions as F  # noqa: N812 - the usual name
 
-from spark_ml_audit.results import ClassRow, Counts
+from spark_ml_audit.results import ClassRow, Counts, GateResult
 from spark_ml_audit.tracking import RunDelivery
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def delivery_of(
     stages: Mapping[str, float],
     warnings: Sequence[str],
     config: str,
+    gates: Sequence[GateResult] = (),
 ) -> RunDelivery:
     """What tracking gets once a run is committed; bounded, whatever the size of the table.
 
@@ -39,18 +40,40 @@ def delivery_of(
         stages: Seconds per stage.
         warnings: Sentences of the run.
         config: The effective config as JSON.
+        gates: Quality gates of the run.
     """
     worst = examples.where(F.col("issue_rank") <= _WORST_ROWS).orderBy("issue_rank").toPandas()
     for name in _TAG_LISTS:
         worst[name] = [", ".join(tags) for tags in worst[name]]
+    tables = {
+        "worst_rows": worst,
+        "classes": pd.DataFrame([row.to_dict() for row in computation.classes]),
+    }
+    if gates:
+        tables["gates"] = pd.DataFrame([gate.to_dict() for gate in gates])
     return RunDelivery(
         status=status,
         stages=stages,
         warnings=warnings,
-        tables={"worst_rows": worst, "classes": pd.DataFrame([row.to_dict() for row in computation.classes])},
+        tables=tables,
         artifacts={"config.json": config},
         classes=worst_classes(computation.classes, _TRACKED_CLASSES),
+        metrics=class_aggregates(computation.classes),
     )
+
+
+def class_aggregates(classes: Sequence[ClassRow]) -> dict[str, float | None]:
+    """Figures over all classes, whatever their number: how many are affected, mean and largest noise."""
+    found: dict[str, float | None] = {
+        "classes/num": len(classes),
+        "classes/num_affected": sum(row.num_missing + row.num_extraneous > 0 for row in classes),
+    }
+    for name in ("label_noise", "inverse_label_noise", "noise"):
+        values = [value for row in classes if (value := getattr(row, name)) is not None]
+        if values:
+            found[f"classes/mean_{name}"] = sum(values) / len(values)
+            found[f"classes/max_{name}"] = max(values)
+    return found
 
 
 def worst_classes(classes: tuple[ClassRow, ...], limit: int) -> tuple[ClassRow, ...]:

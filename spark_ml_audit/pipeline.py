@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit import gates
+from spark_ml_audit.changes import Comparison
 from spark_ml_audit.config import ModelConfig
 from spark_ml_audit.delivery import delivery_of, warnings_of, worst_classes
 from spark_ml_audit.detection import plan_detection
@@ -19,6 +20,7 @@ from spark_ml_audit.errors import AuditError, ConfigError
 from spark_ml_audit.io.paths import is_small
 from spark_ml_audit.io.source import OpenSource, open_source
 from spark_ml_audit.io.tables import OutputTables
+from spark_ml_audit.kernels.model_quality import model_quality
 from spark_ml_audit.prediction_steps import (
     PREDICTIONS,
     Predicted,
@@ -27,6 +29,7 @@ from spark_ml_audit.prediction_steps import (
     plan_prediction,
 )
 from spark_ml_audit.results import AuditOutcome, CheckReport, ClassRow, Counts, GateResult, status_of
+from spark_ml_audit.since_last_run import LastRun, add_since, last_run, since_last_run
 from spark_ml_audit.tracked_run import tracked_run
 from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
 from spark_ml_audit.writing import run_row, write_tables
@@ -71,6 +74,7 @@ class _Run:
     tracker: AuditTracker
     predicted: Predicted | None = None
     new_output: bool = False
+    since: Comparison | None = None
 
     def execute(self, spark: SparkSession | None) -> AuditOutcome:
         config, progress = self.config, self.progress
@@ -121,13 +125,21 @@ class _Run:
         for note in ingest.notes:
             self.progress.note(note)
         self.new_output = not tables.check_id(source.id, opened.frame.schema[source.id].dataType)
+        gates.check_classes(self.config.gate, ingest.layout.classes)
         return ingest
 
     def _compute_predicted(self, opened: OpenSource, tables: OutputTables) -> Computation:
         """Predict the probabilities that the source lacks, in this run, and audit what was written."""
         config, source = self.config, self.config.source
         model = config.model or ModelConfig()
-        plan = plan_prediction(opened, source, model, self.progress, self.tracker.destination)
+        plan = plan_prediction(
+            opened,
+            source,
+            model,
+            self.progress,
+            self.tracker.destination,
+            check_classes=lambda classes: gates.check_classes(config.gate, classes),
+        )
         tables.check_id(source.id, opened.frame.schema[source.id].dataType)
         tables.create_schema()
         self.predicted = commit_predictions(plan, tables, self.run_id, self._metadata(opened), self.progress)
@@ -151,13 +163,22 @@ class _Run:
     ) -> AuditOutcome:
         progress, config, tracker = self.progress, self.config, self.tracker
         warnings = warnings_of(computation, counts) + more_warnings
-        results = gates.evaluate(counts, config.gate)
+        last = None if self.new_output else last_run(tables, self.run_id, opened.name)
+        quality = model_quality(computation.profile).headline()
+        results = gates.evaluate(
+            counts,
+            config.gate,
+            classes=computation.classes,
+            quality=quality,
+            earlier=None if last is None else last.for_gates(),
+        )
+        warnings += gates.sentences(results)
         locations = tables.locations()
-        metrics: dict[str, float | None] = {}
+        metrics = {f"model/{name}": value for name, value in quality.items()}
         if self.predicted is not None:
             warnings += self.predicted.audit_warnings
             locations[PREDICTIONS] = tables.location(PREDICTIONS)
-            metrics = self.predicted.metrics
+            metrics |= self.predicted.metrics
         with progress.stage("tracking"):
             tracker.open(RunOpening(counts, results, dict(progress.seconds), locations, warnings, metrics))
         for note in tracker.notes:
@@ -171,19 +192,20 @@ class _Run:
                     key="output.orphan_after",
                     fix="Set orphan_after above the longest time a run takes, in every job of this output.",
                 )
-            warnings += tables.append_run(
-                run_row(
-                    run_id=self.run_id,
-                    started=self.started,
-                    source=opened,
-                    config=config.to_json(),
-                    counts=counts,
-                    gates=results,
-                    mlflow_run_id=tracker.mlflow_run_id,
-                    stages=progress.seconds,
-                    warnings=warnings,
-                )
+            row = run_row(
+                run_id=self.run_id,
+                started=self.started,
+                source=opened,
+                config=config.to_json(),
+                counts=counts,
+                gates=results,
+                mlflow_run_id=tracker.mlflow_run_id,
+                stages=progress.seconds,
+                warnings=warnings,
             )
+            warnings += tables.append_run(row)
+        if last is not None:
+            self._compare(tables, row, computation, last, warnings)
         with progress.stage("artifacts"):
             delivered = self._deliver(computation, tables, results, warnings)
         with progress.stage("housekeeping"):
@@ -207,7 +229,22 @@ class _Run:
             source=opened.name,
             source_version=opened.version,
             worst_classes=worst_classes(computation.classes, _WORST_CLASSES),
+            since=self.since,
         )
+
+    def _compare(
+        self,
+        tables: OutputTables,
+        row: dict[str, Any],
+        computation: Computation,
+        last: LastRun,
+        warnings: list[str],
+    ) -> None:
+        with self.progress.stage("comparison"):
+            try:
+                self.since = since_last_run(tables, row, computation.classes, last)
+            except Exception as error:  # noqa: BLE001 - the run is committed; `compare` can still be run
+                warnings.append(f"The run could not be compared with the one before: {reason_of(error)}.")
 
     def _deliver(
         self,
@@ -225,7 +262,9 @@ class _Run:
             stages=dict(self.progress.seconds),
             warnings=warnings,
             config=self.config.to_json(),
+            gates=results,
         )
+        delivery = add_since(delivery, self.since)
         if self.predicted is not None:
             found = {**delivery.tables, "model_quality": self.predicted.class_table}
             delivery = replace(delivery, tables=found)
@@ -275,6 +314,7 @@ def check_source(config: AuditConfig, progress: Progress, spark: SparkSession | 
         else:
             ingest = examine(opened.frame, config.source, opened.properties)
         tables.check_id(config.source.id, opened.frame.schema[config.source.id].dataType)
+        gates.check_classes(config.gate, ingest.layout.classes)
     with progress.stage("count"):
         num_rows = opened.frame.count()
     layout = ingest.layout

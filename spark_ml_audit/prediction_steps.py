@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -116,6 +116,7 @@ def plan_prediction(
     model: ModelConfig,
     progress: Progress,
     destination: Destination | None = None,
+    check_classes: Callable[[tuple[str, ...]], None] | None = None,
 ) -> Plan:
     """Understand a table before prediction: ids, tags, classes, features, folds.
 
@@ -125,6 +126,7 @@ def plan_prediction(
         model: The `model` section.
         progress: Shows and times the stages.
         destination: Where a given model is looked up.
+        check_classes: Called with the class list before any row is counted; raises what it refuses.
 
     Raises:
         ConfigError: The kind of model names nothing usable.
@@ -143,6 +145,8 @@ def plan_prediction(
         check_names(frame)
         known = None if given is None or given.model is None else given.model.classes
         ingest = examine_labels(frame, source, opened.properties, known)
+        if check_classes is not None:
+            check_classes(ingest.layout.classes)
         check_group(ingest, source.group)
         notes = list(ingest.notes)
         features = _features(ingest, source, given, notes)

@@ -6,13 +6,16 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from spark_ml_audit.errors import ExitCode
 
+if TYPE_CHECKING:
+    from spark_ml_audit.changes import Comparison
+
 Status = Literal["ok", "gate_failed", "not_delivered"]
 
-_EXIT_CODES: dict[Status, ExitCode] = {
+EXIT_CODES: dict[Status, ExitCode] = {
     "ok": ExitCode.OK,
     "gate_failed": ExitCode.GATE_FAILED,
     "not_delivered": ExitCode.NOT_DELIVERED,
@@ -61,15 +64,26 @@ class Counts:
 
 @dataclass(frozen=True)
 class GateResult:
-    """One quality gate: the value found, the limit set, and whether it passed."""
+    """One quality gate: the value found, the limit set, and whether it passed.
+
+    Attributes:
+        name: Key of the config's section `gate`; a second limit of one key ends in _2, and so on.
+        passed: Whether the value is within the limit.
+        value: What was found; None where there was nothing to judge.
+        limit: What was allowed.
+        severity: Whether a broken limit fails the run (exit status 3) or is only reported.
+        detail: A sentence on where the value comes from, or nothing.
+    """
 
     name: str
     passed: bool
     value: float | int | None
     limit: float | int | None
+    severity: Literal["warn", "fail"] = "fail"
+    detail: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return name, passed, value and limit."""
+        """Return the gate as `--json` and the table `runs` hold it."""
         return dataclasses.asdict(self)
 
 
@@ -127,6 +141,13 @@ class ClassRow:
     num_ambiguous: int | None = None
     ambiguous_share: float | None = None
 
+    @property
+    def noise(self) -> float | None:
+        """Share of audited rows whose cell of this class is flagged; None when nothing was audited."""
+        if self.label_noise is None or self.inverse_label_noise is None:
+            return None
+        return self.label_noise + self.inverse_label_noise
+
     def to_dict(self) -> dict[str, Any]:
         """Return the columns of the `classes` table but run_id."""
         return dataclasses.asdict(self)
@@ -143,7 +164,7 @@ CLASS_COLUMNS: tuple[str, ...] = tuple(item.name for item in dataclasses.fields(
 
 def status_of(gates: tuple[GateResult, ...], *, delivered: bool) -> Status:
     """Return the status of a finished run; a failed gate outweighs a failed delivery."""
-    if any(not gate.passed for gate in gates):
+    if any(not gate.passed and gate.severity == "fail" for gate in gates):
         return "gate_failed"
     return "ok" if delivered else "not_delivered"
 
@@ -167,6 +188,7 @@ class AuditOutcome:
         source_version: Its pinned version.
         worst_classes: The most affected classes, worst first.
         already_finished: Whether an earlier invocation finished this run and nothing was done now.
+        since: What changed since the previous run of the same source, if there is one.
     """
 
     run_id: str
@@ -183,11 +205,12 @@ class AuditOutcome:
     source_version: str | None
     worst_classes: tuple[ClassRow, ...] = ()
     already_finished: bool = False
+    since: Comparison | None = None
 
     @property
     def exit_code(self) -> ExitCode:
         """Exit status of the command: 0, 3 or 4."""
-        return _EXIT_CODES[self.status]
+        return EXIT_CODES[self.status]
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``--json`` prints (counts at the top level)."""
@@ -206,6 +229,7 @@ class AuditOutcome:
             "source_version": self.source_version,
             "worst_classes": [row.to_dict() for row in self.worst_classes],
             "already_finished": self.already_finished,
+            "since_last_run": None if self.since is None else self.since.to_json(),
         }
         return {name: plain(value) for name, value in found.items()}
 
@@ -313,7 +337,7 @@ class PredictOutcome:
     @property
     def exit_code(self) -> ExitCode:
         """Exit status of the command: 0 or 4."""
-        return _EXIT_CODES[self.status]
+        return EXIT_CODES[self.status]
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``--json`` prints."""
@@ -363,7 +387,7 @@ class TagOutcome:
     @property
     def exit_code(self) -> ExitCode:
         """Exit status of the command: 0 or 4."""
-        return _EXIT_CODES[self.status]
+        return EXIT_CODES[self.status]
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``--json`` prints."""

@@ -6,6 +6,16 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from spark_ml_audit.changes import (
+    FIXED,
+    NEWLY_FLAGGED,
+    ChangeCounts,
+    ClassChange,
+    CompareOutcome,
+    Comparison,
+    RunRef,
+    TrendOutcome,
+)
 from spark_ml_audit.results import (
     AuditOutcome,
     CheckReport,
@@ -17,8 +27,10 @@ from spark_ml_audit.results import (
 )
 
 _Outcome: TypeAlias = AuditOutcome | PredictOutcome | TagOutcome
+_Finished: TypeAlias = _Outcome | CompareOutcome | TrendOutcome
 
 _MAX_TAG_WIDTH = 40
+_MAX_LISTED_RUNS = 20
 _MAX_LISTED_CLASSES = 10
 
 _HEADLINES = {
@@ -45,6 +57,8 @@ def render_outcome(outcome: AuditOutcome) -> str:
         lines += ["", "Most affected classes", *_class_table(outcome.worst_classes)]
     if outcome.gates:
         lines += ["", "Quality gates", *(_gate(gate) for gate in outcome.gates)]
+    if outcome.since is not None:
+        lines += ["", f"Since run {clean(outcome.since.against.run_id)}", *_changes(outcome.since)]
     return "\n".join([*lines, *_ending(outcome, {"report": outcome.report})])
 
 
@@ -114,6 +128,67 @@ def render_check(report: CheckReport) -> str:
     )
 
 
+def render_compare(outcome: CompareOutcome) -> str:
+    """Write the outcome of `compare` as text of several lines, without a final newline."""
+    found = outcome.comparison
+    lines = [
+        f"Comparison of {clean(found.run.run_id)} with {clean(found.against.run_id)}: "
+        f"{_HEADLINES[outcome.status]}",
+        *(
+            ["They had been compared before; the tables were not changed."]
+            if outcome.already_finished
+            else []
+        ),
+        f"Source: {clean(found.run.source)}",
+        "",
+        *_table(
+            ("run", "version", "audited", "with issue", "missing", "extraneous", "health"),
+            [_run_line(found.against, "before: "), _run_line(found.run, "now: ")],
+        ),
+        "",
+        "Changes",
+        *_changes(found),
+    ]
+    if found.rows_came or found.rows_went:
+        lines.append(
+            f"  {_number(found.rows_came or 0)} audited rows came, {_number(found.rows_went or 0)} went"
+        )
+    for change, word in ((NEWLY_FLAGGED, "newly flagged"), (FIXED, "fixed")):
+        reasons = {name: number for name, number in found.cell_reasons.get(change, {}).items() if number}
+        if reasons:
+            said = ", ".join(
+                f"{name.replace('_', ' ')} {_number(number)}" for name, number in reasons.items()
+            )
+            lines.append(f"  why cells are {word}: {said}")
+    for word, tags in (("came", found.classes_came), ("went", found.classes_went)):
+        if tags:
+            lines.append(f"  classes that {word}: {', '.join(clean(tag, _MAX_TAG_WIDTH) for tag in tags)}")
+    return "\n".join([*lines, *_ending(outcome, {})])
+
+
+def render_trend(outcome: TrendOutcome) -> str:
+    """Write the outcome of `trend` as text of several lines, without a final newline."""
+    trend = outcome.trend
+    shown = trend.runs[-_MAX_LISTED_RUNS:]
+    lines = [
+        f"Trend of {clean(trend.source)}: {_number(len(trend.runs))} of {_number(trend.num_runs)} runs, "
+        f"{_number(len(trend.classes))} of {_number(trend.num_classes)} classes",
+        "",
+        *_table(
+            ("run", "version", "audited", "with issue", "missing", "extraneous", "health"),
+            [_run_line(run.ref) for run in shown],
+        ),
+    ]
+    if trend.classes:
+        rows = []
+        for row in trend.classes:
+            known = [value for value in row.noise if value is not None]
+            first, now = (_percent(known[0]), _percent(known[-1])) if known else ("-", "-")
+            rows.append((clean(row.tag, _MAX_TAG_WIDTH), first, now))
+        lines += ["", *_table(("noise of the tag", "first", "newest"), rows)]
+    return "\n".join([*lines, *_ending(outcome, {"page": outcome.file})])
+
+
 def clean(text: str, width: int | None = None) -> str:
     """Make a text from data safe for a terminal, and cut it to `width` columns if given.
 
@@ -154,12 +229,13 @@ def _headline(what: str, outcome: _Outcome) -> list[str]:
     ]
 
 
-def _ending(outcome: _Outcome, more: Mapping[str, str | None]) -> list[str]:
+def _ending(outcome: _Finished, more: Mapping[str, str | None]) -> list[str]:
     """Warnings, what was written, times."""
     lines: list[str] = []
     if outcome.warnings:
         lines += ["", "Warnings", *(f"  - {clean(warning)}" for warning in outcome.warnings)]
-    written = {**outcome.tables, **{name: place for name, place in more.items() if place is not None}}
+    tables = {} if isinstance(outcome, TrendOutcome) else outcome.tables
+    written = {**tables, **{name: place for name, place in more.items() if place is not None}}
     lines += ["", "Written", *_pairs([*written.items(), ("MLflow run", outcome.mlflow_run_id or "none")])]
     if outcome.stages:
         total = sum(outcome.stages.values())
@@ -193,9 +269,45 @@ def _other_findings(counts: Counts) -> list[str]:
     return [f"Also:   {said}"] if said else []
 
 
+def _run_line(run: RunRef, before: str = "") -> tuple[str, ...]:
+    return (
+        f"{before}{clean(run.run_id)}",
+        "-" if run.source_version is None else clean(run.source_version),
+        _number(run.num_audited),
+        _number(run.num_label_issues),
+        _number(run.num_missing_tags),
+        _number(run.num_extraneous_tags),
+        "-" if run.health is None else _percent(run.health),
+    )
+
+
+def _changes(found: Comparison) -> list[str]:
+    """Rows, cells and the classes that changed most."""
+    lines = [_change_counts("rows", found.rows), _change_counts("cells", found.cells)]
+    if found.classes:
+        rows = [_class_change(change) for change in found.classes[:_MAX_LISTED_CLASSES]]
+        lines += _table(("tag", "newly flagged", "fixed", "still open", "noise before", "now"), rows)
+    return lines
+
+
+def _change_counts(what: str, counts: ChangeCounts) -> str:
+    return (
+        f"  {what + ':':6} {_number(counts.newly_flagged)} newly flagged, {_number(counts.fixed)} fixed, "
+        f"{_number(counts.still_open)} still open"
+    )
+
+
+def _class_change(change: ClassChange) -> tuple[str, ...]:
+    noises = [None if row is None else row.noise for row in (change.before, change.now)]
+    return (
+        clean(change.tag, _MAX_TAG_WIDTH),
+        *(_number(number) for number in change.cells.to_json().values()),
+        *("-" if noise is None else _percent(noise) for noise in noises),
+    )
+
+
 def _class_table(rows: Sequence[ClassRow]) -> list[str]:
-    table = [("tag", "given", "missing", "extraneous", "noise")]
-    table += [
+    table = [
         (
             clean(row.tag, _MAX_TAG_WIDTH),
             _number(row.num_given),
@@ -205,6 +317,12 @@ def _class_table(rows: Sequence[ClassRow]) -> list[str]:
         )
         for row in rows
     ]
+    return _table(("tag", "given", "missing", "extraneous", "noise"), table)
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines of a table, the first column to the left and the others to the right; texts are cleaned."""
+    table = [head, *rows]
     widths = [max(_columns(line[column]) for line in table) for column in range(len(table[0]))]
     return [
         "  "
@@ -217,9 +335,10 @@ def _class_table(rows: Sequence[ClassRow]) -> list[str]:
 
 def _gate(gate: GateResult) -> str:
     relation = "at least" if gate.name.startswith("min_") else "at most"
+    verdict = "passed" if gate.passed else "FAILED" if gate.severity == "fail" else "warns "
     return (
-        f"  {'passed' if gate.passed else 'FAILED'}  {clean(gate.name)}: "
-        f"{_value(gate.value)}, allowed {relation} {_value(gate.limit)}"
+        f"  {verdict}  {clean(gate.name)}: {_value(gate.value)}, allowed {relation} {_value(gate.limit)}"
+        + (f". {clean(gate.detail)}" if gate.detail else "")
     )
 
 

@@ -7,6 +7,8 @@ session starts. Only `ConfigError` leaves this package.
 from __future__ import annotations
 
 from spark_ml_audit.config.detect import AmbiguousConfig, DetectConfig, DuplicatesConfig, OutliersConfig
+from spark_ml_audit.config.gates import GateConfig, NoiseLimit
+from spark_ml_audit.config.history import CompareConfig, TrendConfig
 from spark_ml_audit.config.loading import load_as, load_config, parse_as, parse_config
 from spark_ml_audit.config.method import MethodConfig
 from spark_ml_audit.config.predict import (
@@ -24,7 +26,6 @@ from spark_ml_audit.config.predict import (
 from spark_ml_audit.config.redact import redact
 from spark_ml_audit.config.sections import (
     AuditConfig,
-    GateConfig,
     OutputConfig,
     PredictConfig,
     TagConfig,
@@ -47,6 +48,7 @@ __all__ = [
     "AuditConfig",
     "AuditSource",
     "ColumnsConfig",
+    "CompareConfig",
     "DetectConfig",
     "DuplicatesConfig",
     "FeaturesConfig",
@@ -54,6 +56,7 @@ __all__ = [
     "LabelsConfig",
     "MethodConfig",
     "ModelConfig",
+    "NoiseLimit",
     "OutliersConfig",
     "OutputConfig",
     "PlaceConfig",
@@ -65,6 +68,7 @@ __all__ = [
     "TagModelConfig",
     "TagSource",
     "TrackingConfig",
+    "TrendConfig",
     "load_as",
     "load_config",
     "parse_as",

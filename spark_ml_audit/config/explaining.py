@@ -89,6 +89,8 @@ def _field(model: type[BaseModel], loc: tuple[int | str, ...]) -> FieldInfo | No
     found: FieldInfo | None = None
     current: type[BaseModel] | None = model
     for part in loc:
+        if isinstance(part, int):
+            continue  # an entry of a list is described as the list is
         if current is None:
             break
         fields = current.model_fields

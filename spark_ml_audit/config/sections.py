@@ -1,4 +1,4 @@
-"""The sections `output`, `tracking` and `gate`, and the whole config of every command."""
+"""The sections `output` and `tracking`, and the whole config of the commands that read a source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from spark_ml_audit.config.base import Section, digest
 from spark_ml_audit.config.detect import DUPLICATE_COLUMNS, DetectConfig
-from spark_ml_audit.config.fields import Count, Duration, Fraction, SchemaName, Text, problem
+from spark_ml_audit.config.fields import Duration, SchemaName, Text, problem
+from spark_ml_audit.config.gates import GateConfig
 from spark_ml_audit.config.method import MethodConfig
 from spark_ml_audit.config.predict import (
     AuditSource,
@@ -121,22 +122,6 @@ class TrackingConfig(Section):
 
     uri: Annotated[Text | None, Field(description="the address of a tracking server, or null")] = None
     experiment: Annotated[Text, Field(description="the name of an experiment")] = "spark-ml-audit"
-
-
-class GateConfig(Section):
-    """Limits above or below which a run counts as failed (exit status 3); None leaves a gate out.
-
-    Attributes:
-        max_issue_fraction: Largest share of audited rows with an issue, 0..1.
-        max_quarantined_fraction: Largest share of source rows rejected, 0..1.
-        min_rows: Least number of source rows.
-    """
-
-    max_issue_fraction: Annotated[Fraction | None, Field(description="a number from 0 to 1, or null")] = None
-    max_quarantined_fraction: Annotated[
-        Fraction | None, Field(description="a number from 0 to 1, or null")
-    ] = 0.0
-    min_rows: Annotated[Count | None, Field(description="a whole number of 0 or more, or null")] = 0
 
 
 class AuditConfig(Section):

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from pyspark.sql import types as T  # noqa: N812 - the usual name
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from spark_ml_audit.changes import CHANGES, CLASS_FIGURES
 from spark_ml_audit.engine.columns import quote, quote_table
 from spark_ml_audit.engine.spark_errors import is_conflict, reason_of
 from spark_ml_audit.errors import ConfigError
@@ -68,6 +69,22 @@ RUNS_SCHEMA = T.StructType(
         T.StructField("stages", T.StringType()),
         T.StructField("warnings", T.StringType()),
         *[T.StructField(name, T.LongType()) for name in _LATER_COUNTS],
+    ]
+)
+
+
+_FIGURE_TYPES = {name: T.LongType() if name.startswith("num_") else T.DoubleType() for name in CLASS_FIGURES}
+COMPARISON_CLASSES_SCHEMA = T.StructType(
+    [
+        T.StructField("tag", T.StringType()),
+        T.StructField("class_index", T.IntegerType()),
+        *[T.StructField(name, T.LongType()) for name in CHANGES],
+        *[
+            T.StructField(f"{name}{end}", kind)
+            for name, kind in _FIGURE_TYPES.items()
+            for end in ("", "_before")
+        ],
+        T.StructField("mlflow_run_id", T.StringType()),
     ]
 )
 
@@ -185,9 +202,7 @@ class OutputTables:
         table = self.existing("tag_issues")
         if table is None:
             return False
-        found = next(
-            (field for field in table.schema.fields[1:] if field.name not in _TAG_ISSUE_COLUMNS), None
-        )
+        found = id_field(table.schema)
         if found is None or (found.name == name and found.dataType == data_type):
             return True
         raise ConfigError(
@@ -234,7 +249,13 @@ class OutputTables:
     # ---- writing -----------------------------------------------------------------------------------
 
     def append(
-        self, name: str, frame: DataFrame, run_id: str, metadata: dict[str, Any] | None = None
+        self,
+        name: str,
+        frame: DataFrame,
+        run_id: str,
+        metadata: dict[str, Any] | None = None,
+        *,
+        part: str = "",
     ) -> None:
         """Append a run's rows to a table in one idempotent transaction.
 
@@ -243,12 +264,13 @@ class OutputTables:
             frame: The rows, without run_id.
             run_id: Put first in every row, and into the transaction id.
             metadata: Recorded in the table's history.
+            part: Tells apart transactions of one run and table, where it has several.
         """
         if "run_id" not in frame.columns:
             frame = frame.select(F.lit(run_id).alias("run_id"), "*")
         # an older version may have made the table without the columns that came later
         writer = frame.write.mode("append").option("mergeSchema", True)
-        self._commit(name, writer, run_id, metadata or {})
+        self._commit(name, writer, run_id, metadata or {}, part)
 
     def overwrite(
         self,
@@ -272,11 +294,13 @@ class OutputTables:
             self._commit(name, writer, run_id, metadata)
         self._set_properties(name, properties or {})
 
-    def _commit(self, name: str, writer: DataFrameWriter, run_id: str, metadata: dict[str, Any]) -> None:
+    def _commit(
+        self, name: str, writer: DataFrameWriter, run_id: str, metadata: dict[str, Any], part: str = ""
+    ) -> None:
         """Write in one transaction of this run and table; a repeat does nothing, a lost race is retried."""
         writer = (
             writer.format("delta")
-            .option("txnAppId", f"{run_id}/{name}")
+            .option("txnAppId", f"{run_id}/{part}/{name}" if part else f"{run_id}/{name}")
             .option("txnVersion", 1)
             .option("userMetadata", json.dumps({"run_id": run_id, **metadata}))
             .options(**_TABLE_PROPERTIES)
@@ -338,6 +362,11 @@ class OutputTables:
             view = quote_table(f"{self.location(name)}_committed")
             only = "" if name == "runs" else f" WHERE run_id IN (SELECT run_id FROM {runs})"
             self._spark.sql(f"CREATE VIEW IF NOT EXISTS {view} AS SELECT * FROM {self._sql_name(name)}{only}")
+        # one row per run and class: the numbers of the command `trend`
+        self._spark.sql(
+            f"CREATE VIEW IF NOT EXISTS {self._sql_name('trend')} AS SELECT {', '.join(_TREND_COLUMNS)} "
+            f"FROM {runs} r JOIN {self._sql_name('classes')} c ON c.run_id = r.run_id"
+        )
 
     def create_schema(self) -> None:
         """Create the output's schema if it is missing and may be created."""
@@ -373,6 +402,18 @@ _TAG_ISSUE_COLUMNS = (
     "label_quality_score",
     "rank_in_row",
 )
+
+
+_TREND_COLUMNS = (
+    "r.run_id", "r.started_at", "r.source", "r.source_version", "r.num_audited", "r.num_label_issues",
+    "r.health", "c.tag", "c.class_index", "c.num_given", "c.num_missing", "c.num_extraneous",
+    "c.label_noise", "c.inverse_label_noise", "c.threshold_present", "c.threshold_absent",
+)  # fmt: skip
+
+
+def id_field(tag_issues: T.StructType) -> T.StructField | None:
+    """The field that names rows, from the schema of `tag_issues`."""
+    return next((field for field in tag_issues.fields[1:] if field.name not in _TAG_ISSUE_COLUMNS), None)
 
 
 def _literal(text: str) -> str:

@@ -89,6 +89,24 @@ class ModelQuality:
         of_prior = _mean(self.brier_of_prior, self.has_both)
         return 1.0 - _mean(self.brier, self.has_both) / of_prior
 
+    @property
+    def lift(self) -> float:
+        """Mean average precision / mean prevalence, over the classes with both kinds of rows.
+
+        1 for a model that looks at no row, whose average precision is the prevalence.
+        """
+        prior = _mean(self.prevalence, self.has_both)  # NaN, else above 0
+        return self.macro_average_precision / prior
+
+    def headline(self) -> dict[str, float | None]:
+        """Return the figures that gates are set on, by name; None where undefined."""
+        found = {
+            "macro_auc": self.macro_auc,
+            "macro_average_precision": self.macro_average_precision,
+            "lift": self.lift,
+        }
+        return {name: _number(value) for name, value in found.items()}
+
     def summary(self) -> dict[str, float | None]:
         """Return the overall figures by name; None where undefined."""
         seen = ~np.isnan(self.brier)

@@ -93,6 +93,7 @@ class RunOpening:
         tables: Name -> path or table name of each output.
         warnings: Sentences for the user.
         metrics: Further figures by name.
+        tags: Further tags by name, without their prefix.
     """
 
     counts: Counts | None = None
@@ -101,6 +102,7 @@ class RunOpening:
     tables: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     metrics: Mapping[str, float | None] = field(default_factory=dict)
+    tags: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class RunDelivery:
         tables: Artifact name without suffix -> table, logged as an MLflow table `<name>.json`.
         artifacts: Artifact path -> text, bytes, a mapping (written as JSON) or a local file to copy.
         classes: Classes that get metrics, keyed by class index; choose some dozens at most.
+        metrics: Further figures by name.
     """
 
     status: str
@@ -123,6 +126,7 @@ class RunDelivery:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     classes: Sequence[ClassRow] = ()
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def opening_metrics(opening: RunOpening) -> dict[str, float]:
@@ -143,7 +147,7 @@ def opening_metrics(opening: RunOpening) -> dict[str, float]:
 
 def delivery_metrics(delivery: RunDelivery) -> dict[str, float]:
     """Metrics of the stages and of the chosen classes: `class_<index>/<column>`."""
-    found = _stage_metrics(delivery.stages)
+    found = _stage_metrics(delivery.stages) | dict(delivery.metrics)
     for row in delivery.classes:
         found |= {f"class_{row.class_index}/{name}": getattr(row, name) for name in _CLASS_FIELDS}
     return clean_metrics(found)
@@ -172,7 +176,9 @@ def clean_tags(tags: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def identity_tags(run_id: str, package_version: str, source: SourceRef | None) -> dict[str, str]:
+def identity_tags(
+    run_id: str, package_version: str, source: SourceRef | None, activity: str = "audit"
+) -> dict[str, str]:
     """Tags that say which audit of what this is, and MLflow's own tags of who ran it and how."""
     try:
         user = getpass.getuser()
@@ -185,6 +191,7 @@ def identity_tags(run_id: str, package_version: str, source: SourceRef | None) -
             "mlflow.source.type": "JOB" if on_databricks else "LOCAL",
             # On Databricks the server knows the user better than the process does.
             "mlflow.user": None if on_databricks else user,
+            f"{TAG_PREFIX}activity": activity,
             f"{TAG_PREFIX}run_id": run_id,
             f"{TAG_PREFIX}package_version": package_version,
             f"{TAG_PREFIX}source": source.name if source else None,
@@ -205,6 +212,23 @@ def status_tags(
             f"{TAG_PREFIX}failure": failure,
         }
     )
+
+
+def gate_tags(gates: Sequence[GateResult]) -> dict[str, str]:
+    """Tags that name the broken gates by severity, so that runs can be searched by them."""
+    return clean_tags(
+        {
+            f"{TAG_PREFIX}gates_{word}": ", ".join(
+                gate.name for gate in gates if not gate.passed and gate.severity == severity
+            )
+            for severity, word in (("fail", "failed"), ("warn", "warned"))
+        }
+    )
+
+
+def more_tags(tags: Mapping[str, str | None]) -> dict[str, str]:
+    """Further tags under the prefix of this package."""
+    return clean_tags({f"{TAG_PREFIX}{name}": value for name, value in tags.items()})
 
 
 def table_tags(tables: Mapping[str, str]) -> dict[str, str]:

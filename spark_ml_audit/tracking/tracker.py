@@ -255,9 +255,9 @@ class AuditTracker:
         return self._writer(patience)
 
     def _open(self, opening: pl.RunOpening, patience: Patience) -> None:
-        tags = pl.identity_tags(self.run_id, self.package_version, self.source)
+        tags = pl.identity_tags(self.run_id, self.package_version, self.source, self._activity)
         writer = self._start(tags | pl.status_tags("running", opening.warnings), patience)
-        writer.tags(pl.table_tags(opening.tables))
+        writer.tags(pl.table_tags(opening.tables) | pl.gate_tags(opening.gates) | pl.more_tags(opening.tags))
         writer.params(self.params)
         writer.metrics(pl.opening_metrics(opening))
         writer.source(self.source)
@@ -307,7 +307,7 @@ class AuditTracker:
     def _fail(self, reason: str, patience: Patience) -> None:
         tags = pl.status_tags("failed", failure=self.destination.redact(reason))
         if self.mlflow_run_id is None:
-            identity = pl.identity_tags(self.run_id, self.package_version, self.source)
+            identity = pl.identity_tags(self.run_id, self.package_version, self.source, self._activity)
             writer = self._start(identity | tags, patience)
             writer.params(self.params)
             writer.source(self.source)
