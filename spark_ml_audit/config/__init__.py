@@ -26,6 +26,7 @@ from spark_ml_audit.config.sections import (
     GateConfig,
     OutputConfig,
     PredictConfig,
+    ReportConfig,
     TagConfig,
     TrackingConfig,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "PlaceConfig",
     "PredictConfig",
     "PredictSource",
+    "ReportConfig",
     "SourceConfig",
     "StreamConfig",
     "TagConfig",

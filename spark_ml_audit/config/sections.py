@@ -138,6 +138,18 @@ class GateConfig(Section):
     min_rows: Annotated[Count | None, Field(description="a whole number of 0 or more, or null")] = 0
 
 
+class ReportConfig(Section):
+    """The report of a run.
+
+    Attributes:
+        enabled: Whether there is one.
+        max_rows: Most rows it lists, worst first.
+    """
+
+    enabled: Annotated[bool, Field(description="true or false")] = True
+    max_rows: Annotated[int, Field(ge=0, le=1000, description="a whole number from 0 to 1000")] = 200
+
+
 class AuditConfig(Section):
     """The whole config of the commands `audit` and `check`.
 
@@ -147,6 +159,7 @@ class AuditConfig(Section):
         output: Where results go.
         tracking: Where the MLflow run goes.
         gate: Limits that make a run fail.
+        report: What the report shows.
         model: What predicts the probabilities of a source without any; None where it has them.
     """
 
@@ -155,6 +168,7 @@ class AuditConfig(Section):
     output: OutputConfig
     tracking: TrackingConfig = TrackingConfig()
     gate: GateConfig = GateConfig()
+    report: ReportConfig = ReportConfig()
     model: ModelConfig | None = None
 
     def fingerprint(self) -> str:
@@ -274,4 +288,6 @@ class TagConfig(Section):
 
 
 def _fingerprint(config: Section, decides: set[str]) -> str:
-    return digest(config.model_dump(mode="json", by_alias=True, include=decides, exclude_defaults=True))
+    found = config.model_dump(mode="json", by_alias=True, include=decides, exclude_defaults=True)
+    found.get("source", {}).pop("show", None)  # shown, not computed with
+    return digest(found)

@@ -44,7 +44,10 @@ def run_demo(
         raise ConfigError(f"'{output}' is a file.", key="--output", fix="Name a folder.")
     folder = folder.resolve()
     source = str(folder / "packages")
-    base = {"source": {"path": source}, "output": {"path": str(folder / "audit")}}
+    base = {
+        "source": {"path": source, "show": ["section", "depends"]},
+        "output": {"path": str(folder / "audit")},
+    }
     config = load_config(config_path, overrides, base=base)
     with progress.stage("session"):
         spark = session_for(small=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 from spark_ml_audit.report.data import ReportData, TagPair
 from spark_ml_audit.report.text import listed, number, percent, plural, shown
@@ -46,7 +47,7 @@ def next_steps(data: ReportData) -> list[Advice]:
     found = [*_gates(data), *_quarantine(data), *_review(data), *_concentration(data), *_noisy(data)]
     found += [*_pairs(data), *_weak(data), *_rare(data), *_unlabelled(data)]
     if not found:
-        found.append(Advice("Nothing to do", "No issue, no rejected row, no failed gate. Run it again later."))
+        found.append(Advice("Nothing to do", "No issue, no rejected row, no failed gate."))
     return found
 
 
@@ -54,7 +55,7 @@ def _gates(data: ReportData) -> list[Advice]:
     failed = [gate for gate in data.gates if not gate.passed]
     return [
         Advice(
-            f"Look at the {'failed gate' if gate.severity == 'fail' else 'warning of gate'} {shown(gate.name)}",
+            f"{'Failed gate' if gate.severity == 'fail' else 'Warning of gate'} {shown(gate.name)}",
             f"It found {number(gate.value)}, the limit is {number(gate.limit)}. Mend the data, or change the "
             f"limit in the section gate of the config if it does not fit this table.",
         )
@@ -69,8 +70,8 @@ def _quarantine(data: ReportData) -> list[Advice]:
     return [
         Advice(
             "Repair the rows in quarantine",
-            f"{plural(data.counts.num_quarantined, 'row')} could not be read{most}. The table quarantine holds "
-            f"each with its reason; correct them in the source and run again.",
+            f"{plural(data.counts.num_quarantined, 'row')} could not be read{most}. The table quarantine "
+            "holds each with its reason; correct them in the source and run again.",
         )
     ]
 
@@ -97,21 +98,18 @@ def affected(data: ReportData) -> list[ClassRow]:
 
 def _concentration(data: ReportData) -> list[Advice]:
     rows = affected(data)
-    total = sum(row.num_missing + row.num_extraneous for row in rows)
-    held = 0
-    for count, row in enumerate(rows, start=1):
-        held += row.num_missing + row.num_extraneous
-        if held >= _CONCENTRATED * total:
-            break
-    else:
+    held = list(accumulate(row.num_missing + row.num_extraneous for row in rows))
+    if len(rows) < 4:
         return []
-    if len(rows) < 4 or count > max(len(data.classes) // 5, 1):
+    count = 1 + next(i for i, found in enumerate(held) if found >= _CONCENTRATED * held[-1])
+    if count > max(len(data.classes) // 5, 1):
         return []
+    share = percent(held[count - 1] / held[-1])
     return [
         Advice(
             f"Begin with {'one tag' if count == 1 else f'{count} tags'}",
-            f"{_tags(rows[:count])} {'holds' if count == 1 else 'hold'} {percent(held / total)} of all flagged "
-            f"tags. Agree on what {'it means' if count == 1 else 'they mean'} before correcting row by row.",
+            f"{_tags(rows[:count])} {'holds' if count == 1 else 'hold'} {share} of all flagged tags. "
+            f"Agree on what {'it means' if count == 1 else 'they mean'} before correcting row by row.",
         )
     ]
 
@@ -125,13 +123,14 @@ def _noisy(data: ReportData) -> list[Advice]:
     if not rows:
         return []
     rows.sort(key=lambda row: -(row.prob_true_absent_given_present or 0))
-    worst = rows[0]
+    worst = percent(rows[0].prob_true_absent_given_present)
+    much = worst if len(rows) == 1 else f"{percent(_NOISY)} to {worst}"
     return [
         Advice(
             "Check the definition of noisy tags",
-            f"{_tags(rows)}: an estimated {percent(worst.prob_true_absent_given_present)} "
-            f"{'' if len(rows) == 1 else 'and less '}of the given tags are wrong. That much is rarely carelessness: "
-            "either annotators read the tag differently, or the model does not know it.",
+            f"{_tags(rows)}: an estimated {much} of the rows with {'it' if len(rows) == 1 else 'them'} "
+            "should not have it. That much is rarely carelessness: either annotators read the tag differently, or the "
+            "model does not know it.",
         )
     ]
 
@@ -175,8 +174,8 @@ def _weak(data: ReportData) -> list[Advice]:
     return [
         Advice(
             "Trust flags of weak classes less",
-            f"For {_tags(rows)} the model gives no higher probability where the tag is given than where it is "
-            "not. Improve the model there first.",
+            f"For {_tags(rows)} the model gives no higher probability where the tag is given than where it "
+            "is not. Improve the model there first.",
         )
     ]
 
@@ -188,8 +187,8 @@ def _rare(data: ReportData) -> list[Advice]:
     return [
         Advice(
             "Mind the rare tags",
-            f"{plural(len(rows), 'tag')} ({_tags(rows)}) {'is' if len(rows) == 1 else 'are'} given to fewer than "
-            f"{_FEW_GIVEN} rows; what is estimated from so few is uncertain.",
+            f"{plural(len(rows), 'tag')} ({_tags(rows)}) {'is' if len(rows) == 1 else 'are'} given to fewer "
+            f"than {_FEW_GIVEN} rows; what is estimated from so few is uncertain.",
         )
     ]
 

@@ -30,7 +30,7 @@ class ClassHistograms:
     @property
     def num_bins(self) -> int:
         """Number of bins."""
-        return self.absent.shape[1]
+        return int(self.absent.shape[1])
 
 
 def num_display_bins(num_classes: int) -> int:

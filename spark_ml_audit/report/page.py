@@ -70,15 +70,19 @@ def render_page(
     """
     sources = [_asset(name) for name in scripts]
     hashes = " ".join(f"'sha256-{_digest(source)}'" for source in sources)
-    return _environment().get_template(template).render(
-        title=title,
-        payload=payload,
-        style=Markup(_asset("report.css")),  # noqa: S704 - our own file
-        scripts=[Markup(source) for source in sources],  # noqa: S704 - our own files
-        # Plot writes a style element into each picture, so styles may stand in the page.
-        policy=f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'",
-        **context,
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            title=title,
+            payload=payload,
+            style=Markup(_asset("report.css")),  # noqa: S704 - our own file
+            scripts=[Markup(source) for source in sources],  # noqa: S704 - our own files
+            # Plot writes a style element into each picture, so styles may stand in the page.
+            policy=f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+            "base-uri 'none'; form-action 'none'",
+            **context,
+        )
     )
 
 

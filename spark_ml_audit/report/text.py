@@ -1,4 +1,4 @@
-"""Texts from data made fit to be shown: valid, bounded, and without characters that reorder or hide others."""
+"""Texts from data made fit to be shown: valid, bounded, without characters that reorder or hide others."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _SUSPICIOUS = re.compile(r"[^\x20-\x7e]")
 
 
 def shown(text: object, limit: int | None = None) -> str:
-    """A text as a page may show it.
+    r"""A text as a page may show it.
 
-    Control, formatting and unassigned characters and lone surrogates are written out (`\\u202e`), so that
+    Control, formatting and unassigned characters and lone surrogates are written out (`\u202e`), so that
     nothing reverses the reading direction, hides a part, or is refused by UTF-8.
 
     Args:
@@ -41,10 +41,10 @@ def number(value: float | int | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share as percent with as many digits as it needs."""
+    """A share as percent, more digits where it is small; no line break before the sign."""
     if share is None:
         return "–"
-    return f"{100 * share:.2f} %" if share < 0.1 else f"{100 * share:.1f} %"
+    return f"{100 * share:.{2 if share < 0.1 else 1}f}\u00a0%"
 
 
 def listed(names: list[str]) -> str:

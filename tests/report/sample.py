@@ -109,11 +109,16 @@ def sample_report(
     for i in range(num_rows):
         tags = tuple(names[k] for k in np.flatnonzero(given[i % audited])[:8])
         absent = [k for k in range(num_classes) if not given[i % audited, k]]
-        flagged = [FlaggedTag(names[absent[i % len(absent)]], "missing", 0.9987 - i / 1000, 0.0013 + i / 1000)]
+        flagged = [
+            FlaggedTag(names[absent[i % len(absent)]], "missing", 0.9987 - i / 1000, 0.0013 + i / 1000)
+        ]
         if tags:
             flagged.append(FlaggedTag(tags[0], "extraneous", 0.0123, 0.0123))
         text = HOSTILE[i % len(HOSTILE)] if hostile else "A photo of " + " and ".join(_WORDS) * 30
-        shown = (f"Title {i}" if not hostile else HOSTILE[(i + 1) % len(HOSTILE)], text[:text_length] if i % 7 else None)
+        shown = (
+            f"Title {i}" if not hostile else HOSTILE[(i + 1) % len(HOSTILE)],
+            text[:text_length] if i % 7 else None,
+        )
         rows.append(WorstRow(i + 1, f"row-{i:05}", 0.001 + i / 1000, tags, tuple(flagged), shown))
     pairs = tuple(
         TagPair(names[(k + 1) % num_classes], names[k], 40 - k, (40 - k) // (1 + k % 3))

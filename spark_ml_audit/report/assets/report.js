@@ -74,7 +74,7 @@
   if (classes.length && choice) {
     choice.append(...mostFirst.map((row) => element("option", { value: row.i }, row.flags ? `${row.tag} (${number(row.flags)})` : row.tag)));
     choice.addEventListener("change", () => choose(Number(choice.value)));
-    auditCharts.topClasses(byId("top-chart"), mostFirst.filter((row) => row.flags).slice(0, 15));
+    auditCharts.topClasses(byId("top-chart"), mostFirst.filter((row) => row.flags).slice(0, 20));
     choose(mostFirst[0].i);
   }
 
@@ -119,7 +119,7 @@
         { label: "Rank", kind: "num", ascending: true, value: (row) => row[0], cell: (row) => number(row[0]) },
         { label: payload.rows.id, value: (row) => row[1], header: true },
         ...payload.rows.columns.map((name, i) => ({ label: name, long: true, value: (row) => row[3][i], cell: (row) => longText(row[3][i]) })),
-        { label: "Tags", long: true, value: (row) => row[6].map(([tag]) => tag).join(" "), cell: chips, search: (row) => [...row[6].map(([tag]) => tag), ...row[4]].join(" ") },
+        { label: "Tags", look: "tags", value: (row) => row[6].map(([tag]) => tag).join(" "), cell: chips, search: (row) => [...row[6].map(([tag]) => tag), ...row[4]].join(" ") },
         { label: "Flags", kind: "num", value: (row) => row[6].length + row[7] },
         { label: "Score", kind: "num", ascending: true, value: (row) => row[2], cell: (row) => fixed(row[2], 4) },
       ] });

@@ -19,7 +19,7 @@ const auditPage = (() => {
   const number = (value) => (value === null || value === undefined ? "–" : whole.format(value));
   const fixed = (value, digits = 3) => (value === null || value === undefined ? "–" : value.toFixed(digits));
   const percent = (value) =>
-    value === null || value === undefined ? "–" : `${(100 * value).toFixed(value < 0.1 ? 2 : 1)} %`;
+    value === null || value === undefined ? "–" : `${(100 * value).toFixed(value < 0.1 ? 2 : 1)}\u00a0%`;
   const fold = (text) => String(text).normalize("NFKC").toLowerCase();
 
   function compare(a, b) {
@@ -87,7 +87,7 @@ const auditPage = (() => {
       const page = found.slice(start, start + pageSize);
       body.replaceChildren(...page.map((i) => {
         const line = element("tr", {}, ...columns.map((column) => {
-          const kind = [column.kind === "num" ? "num" : "text", column.long ? "long" : ""].join(" ").trim();
+          const kind = [column.kind === "num" ? "num" : "text", column.long ? "long" : "", column.look ?? ""].filter(Boolean).join(" ");
           const content = column.cell ? column.cell(rows[i]) : String(column.value(rows[i]) ?? "–");
           return element(column.header ? "th" : "td", { class: kind, scope: column.header ? "row" : null, "data-label": column.header ? null : column.label }, content);
         }));
