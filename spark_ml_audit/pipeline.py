@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit import gates
+from spark_ml_audit import __version__, gates
 from spark_ml_audit.changes import Comparison
-from spark_ml_audit.config import ModelConfig
+from spark_ml_audit.config import ModelConfig, redact
 from spark_ml_audit.delivery import delivery_of, warnings_of, worst_classes
 from spark_ml_audit.detection import plan_detection
 from spark_ml_audit.engine.computation import Computation, compute
 from spark_ml_audit.engine.ingest import Ingest, examine
+from spark_ml_audit.engine.report_queries import ReportFrames, check_shown
 from spark_ml_audit.engine.session import session_for
 from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.errors import AuditError, ConfigError
@@ -28,6 +29,8 @@ from spark_ml_audit.prediction_steps import (
     describe_features,
     plan_prediction,
 )
+from spark_ml_audit.report import RunFacts
+from spark_ml_audit.reporting import Report, existing_report, make_report, since_section
 from spark_ml_audit.results import AuditOutcome, CheckReport, ClassRow, Counts, GateResult, status_of
 from spark_ml_audit.since_last_run import LastRun, add_since, last_run, since_last_run
 from spark_ml_audit.tracked_run import tracked_run
@@ -85,8 +88,9 @@ class _Run:
         with progress.stage("source"):
             if config.output.run_id is not None and (row := tables.finished_run(self.run_id)):
                 progress.note(f"run {self.run_id} is finished already; nothing was changed")
-                return _outcome_of_row(row, tables)
+                return _outcome_of_row(row, tables, existing_report(config.output, self.run_id))
             opened = self._open(session, tables)
+            check_shown(opened.frame, config.source.shown_columns)
             ingest = self._examine(opened, tables) if config.model is None else None
         self.tracker.source = SourceRef(
             opened.name, config.source.path is not None, opened.version, config.source.format
@@ -206,8 +210,13 @@ class _Run:
             warnings += tables.append_run(row)
         if last is not None:
             self._compare(tables, row, computation, last, warnings)
+        with progress.stage("report"):
+            report = self._report(opened, computation, counts, tables, results, warnings)
+        for note in report.notes:
+            progress.note(note)
+        warnings += report.problems
         with progress.stage("artifacts"):
-            delivered = self._deliver(computation, tables, results, warnings)
+            delivered = self._deliver(computation, tables, results, warnings, report)
         with progress.stage("housekeeping"):
             try:
                 if not self.new_output:
@@ -221,7 +230,7 @@ class _Run:
             delivered=delivered,
             counts=counts,
             tables=locations,
-            report=None,
+            report=report.path,
             mlflow_run_id=tracker.mlflow_run_id,
             gates=results,
             stages={name: round(seconds, 3) for name, seconds in progress.seconds.items()},
@@ -246,19 +255,59 @@ class _Run:
             except Exception as error:  # noqa: BLE001 - the run is committed; `compare` can still be run
                 warnings.append(f"The run could not be compared with the one before: {reason_of(error)}.")
 
+    def _report(
+        self,
+        opened: OpenSource,
+        computation: Computation,
+        counts: Counts,
+        tables: OutputTables,
+        results: tuple[GateResult, ...],
+        warnings: list[str],
+    ) -> Report:
+        config = self.config
+        examples, tag_issues, quarantine = (
+            tables.read(name, self.run_id) for name in ("examples", "tag_issues", "quarantine")
+        )
+        source = config.source
+        return make_report(
+            computation,
+            ReportFrames(examples, tag_issues, quarantine, opened.frame, source.id, source.shown_columns),
+            RunFacts(
+                run_id=self.run_id,
+                status=status_of(results, delivered=not self.tracker.problems),
+                source=redact(opened.name),
+                source_version=opened.version,
+                package_version=__version__,
+                started_at=self.started.isoformat(timespec="seconds"),
+                finished_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                config=config.to_mapping(),
+                stages=dict(self.progress.seconds),
+                tables=tables.locations(),
+                id_name=source.id,
+                mlflow_run_id=self.tracker.mlflow_run_id,
+            ),
+            counts,
+            config=config.report,
+            output=config.output,
+            gates=results,
+            warnings=warnings,
+            since=None if self.since is None else since_section(self.since),
+        )
+
     def _deliver(
         self,
         computation: Computation,
         tables: OutputTables,
         results: tuple[GateResult, ...],
         warnings: list[str],
+        report: Report,
     ) -> bool:
         if self.tracker.mlflow_run_id is None or self.tracker.is_dead:
             return False
         delivery = delivery_of(
             computation,
             tables.read("examples", self.run_id).drop("run_id"),
-            status=status_of(results, delivered=True),
+            status=status_of(results, delivered=not report.problems),
             stages=dict(self.progress.seconds),
             warnings=warnings,
             config=self.config.to_json(),
@@ -268,10 +317,11 @@ class _Run:
         if self.predicted is not None:
             found = {**delivery.tables, "model_quality": self.predicted.class_table}
             delivery = replace(delivery, tables=found)
-        return self.tracker.deliver(delivery)
+        delivery = replace(delivery, artifacts={**delivery.artifacts, **report.artifacts})
+        return self.tracker.deliver(delivery) and not report.problems
 
 
-def _outcome_of_row(row: dict[str, Any], tables: OutputTables) -> AuditOutcome:
+def _outcome_of_row(row: dict[str, Any], tables: OutputTables, report: str | None) -> AuditOutcome:
     """The outcome of a run that finished earlier, from its row in `runs` and its class table."""
     results = tuple(GateResult(**gate) for gate in json.loads(row["gates"]))
     classes = tuple(
@@ -284,7 +334,7 @@ def _outcome_of_row(row: dict[str, Any], tables: OutputTables) -> AuditOutcome:
         delivered=delivered,
         counts=Counts.from_mapping(row),
         tables=tables.locations(),
-        report=None,
+        report=report,
         mlflow_run_id=row["mlflow_run_id"],
         gates=results,
         stages=json.loads(row["stages"] or "{}"),
@@ -315,6 +365,7 @@ def check_source(config: AuditConfig, progress: Progress, spark: SparkSession | 
             ingest = examine(opened.frame, config.source, opened.properties)
         tables.check_id(config.source.id, opened.frame.schema[config.source.id].dataType)
         gates.check_classes(config.gate, ingest.layout.classes)
+        check_shown(opened.frame, config.source.shown_columns)
     with progress.stage("count"):
         num_rows = opened.frame.count()
     layout = ingest.layout

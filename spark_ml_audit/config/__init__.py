@@ -28,6 +28,7 @@ from spark_ml_audit.config.sections import (
     AuditConfig,
     OutputConfig,
     PredictConfig,
+    ReportConfig,
     TagConfig,
     TrackingConfig,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "PlaceConfig",
     "PredictConfig",
     "PredictSource",
+    "ReportConfig",
     "SourceConfig",
     "StreamConfig",
     "TagConfig",

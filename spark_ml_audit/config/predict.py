@@ -182,6 +182,7 @@ class AuditSource(FeaturesSource, SourceConfig):
     Attributes:
         pred_probs: As in `ColumnsConfig`, but empty (null in the config) where there are none; `columns`
             then describes the same table with predictions beside it.
+        show: Columns that the report shows beside a row's id, such as its text; decides no result.
     """
 
     pred_probs: Annotated[
@@ -190,6 +191,12 @@ class AuditSource(FeaturesSource, SourceConfig):
         PlainSerializer(_null_for_empty),
         Field(json_schema_extra=also({"type": "null"})),
     ] = "pred_probs"
+    show: _FeatureColumns = ()
+
+    @property
+    def shown_columns(self) -> tuple[str, ...]:
+        """Columns that the report shows."""
+        return as_tuple(self.show)
 
     @property
     def needs_predictions(self) -> bool:

@@ -124,6 +124,18 @@ class TrackingConfig(Section):
     experiment: Annotated[Text, Field(description="the name of an experiment")] = "spark-ml-audit"
 
 
+class ReportConfig(Section):
+    """The report of a run.
+
+    Attributes:
+        enabled: Whether there is one.
+        max_rows: Most rows it lists, worst first.
+    """
+
+    enabled: Annotated[bool, Field(description="true or false")] = True
+    max_rows: Annotated[int, Field(ge=0, le=1000, description="a whole number from 0 to 1000")] = 200
+
+
 class AuditConfig(Section):
     """The whole config of the commands `audit` and `check`.
 
@@ -133,6 +145,7 @@ class AuditConfig(Section):
         output: Where results go.
         tracking: Where the MLflow run goes.
         gate: Limits that make a run fail.
+        report: What the report shows.
         model: What predicts the probabilities of a source without any; None where it has them.
         detect: What is looked for beside wrong tags.
     """
@@ -142,6 +155,7 @@ class AuditConfig(Section):
     output: OutputConfig
     tracking: TrackingConfig = TrackingConfig()
     gate: GateConfig = GateConfig()
+    report: ReportConfig = ReportConfig()
     model: ModelConfig | None = None
     detect: DetectConfig = DetectConfig()
 
@@ -272,4 +286,6 @@ class TagConfig(Section):
 
 
 def _fingerprint(config: Section, decides: set[str]) -> str:
-    return digest(config.model_dump(mode="json", by_alias=True, include=decides, exclude_defaults=True))
+    found = config.model_dump(mode="json", by_alias=True, include=decides, exclude_defaults=True)
+    found.get("source", {}).pop("show", None)  # shown, not computed with
+    return digest(found)

@@ -47,7 +47,7 @@ def run_demo(
     source = str(folder / "packages")
     # sections, dependencies and what they prove are the evidence: the model must not see them
     base = {
-        "source": {"path": source, "pred_probs": None, "features": {"text": ["text"]}},
+        "source": {"path": source, "pred_probs": None, "features": {"text": ["text"]}, "show": ["text"]},
         "model": {"kind": "auto", "folds": 4},
         "output": {"path": str(folder / "audit")},
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -14,6 +16,25 @@ def absolute(path: str) -> str:
     Delta's SQL takes absolute paths only, and the JVM may have another working directory.
     """
     return path if _SCHEME.match(path) or os.path.isabs(path) else os.path.abspath(path)
+
+
+def local_path(path: str) -> Path | None:
+    """The place of a path for programs other than Spark; None where they cannot reach it.
+
+    On Databricks a path without a scheme is one of the file system DBFS, but for Volumes and workspace files.
+    """
+    if path.lower().startswith("file:"):
+        return Path(unquote(urlsplit(path).path))
+    on_databricks = "DATABRICKS_RUNTIME_VERSION" in os.environ
+    if path.lower().startswith("dbfs:/"):
+        path = "/" + path[len("dbfs:/") :].lstrip("/")
+    elif _SCHEME.match(path):
+        return None
+    elif not on_databricks:
+        return Path(absolute(path))
+    if path.startswith(("/Volumes/", "/Workspace/")):
+        return Path(path)
+    return Path("/dbfs" + path) if on_databricks and path.startswith("/") and Path("/dbfs").is_dir() else None
 
 
 _SMALL_BYTES = 64 << 20
