@@ -18,12 +18,15 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from spark_ml_audit.config.base import Section
+from spark_ml_audit.config.history import CompareConfig, TrendConfig
 from spark_ml_audit.config.sections import AuditConfig, PredictConfig, TagConfig
 
 COMMAND_CONFIGS: Mapping[str, type[Section]] = {
     "audit": AuditConfig,
+    "compare": CompareConfig,
     "predict": PredictConfig,
     "tag": TagConfig,
+    "trend": TrendConfig,
 }
 """The config of every command that has one of its own."""
 

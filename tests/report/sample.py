@@ -158,7 +158,7 @@ def sample_report(
         ),
         since=SinceLastRun(
             run_id="20260130t180000z-0a1b2c3d",
-            finished_at="2026-01-30T18:01:12+00:00",
+            started_at="2026-01-30T18:01:12+00:00",
             source_version="6",
             health=0.83,
             rows={"new": 12, "fixed": 40, "open": 298},
