@@ -48,7 +48,11 @@ class Design:
         return Design(self.sparse[rows], self.dense[rows])
 
     def with_transpose(self) -> Design:
-        """The same with its transpose laid out by rows, which halves the time of `transposed_times`."""
+        """The same with its transpose laid out by rows, for training.
+
+        Both products then walk through the columns one after another, whose weights are large together,
+        and jump among the rows, whose values are small enough for a cache: two to three times as fast.
+        """
         return Design(self.sparse, self.dense, self.sparse.T.tocsr())
 
     def column_means(self) -> Float32Array:
@@ -60,7 +64,8 @@ class Design:
     def times(self, weights: Float32Array) -> Float32Array:
         """Product with weights of shape (s + d, k), for training: fast, but its bits depend on n."""
         split = self.sparse.shape[1]
-        product = np.asarray(self.sparse @ np.ascontiguousarray(weights[:split]), dtype=np.float32)
+        by_columns = self.sparse if self.transposed is None else self.transposed.T
+        product = np.asarray(by_columns @ np.ascontiguousarray(weights[:split]), dtype=np.float32)
         if self.dense.shape[1]:
             product += self.dense @ weights[split:]
         return product

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ CHARACTER_BITS = 17
 
 MIN_DOCUMENTS = 2
 """Training texts a feature must occur in to be kept."""
+
+_COUNTS: dict[str, Any] = {"alternate_sign": False, "norm": None, "dtype": np.float32}
 
 MAX_CHARACTERS = 100_000
 """Characters of a text that are read; what follows is ignored, so that no row can stall a task."""
@@ -108,12 +111,32 @@ class HashedText:
 
 def hashed_texts(texts: Sequence[str]) -> list[Any]:
     """Counts of hashed word 1-2-grams and of character 4-grams within words: two CSR matrices."""
-    options: dict[str, Any] = {"alternate_sign": False, "norm": None, "dtype": np.float32}
-    words = HashingVectorizer(ngram_range=(1, 2), n_features=2**WORD_BITS, **options)
+    words = HashingVectorizer(ngram_range=(1, 2), n_features=2**WORD_BITS, **_COUNTS)
+    return [sp.csr_matrix(words.transform(texts)), _hashed_characters(texts)]
+
+
+def _hashed_characters(texts: Sequence[str]) -> Any:
+    """Counts of the character 4-grams within words, padded by a blank on either side.
+
+    What ``HashingVectorizer(analyzer="char_wb")`` returns for the texts, but every different word is taken
+    apart once only: texts repeat their words, and taking them apart is what costs.
+    """
     characters = HashingVectorizer(
-        analyzer="char_wb", ngram_range=(4, 4), n_features=2**CHARACTER_BITS, **options
+        analyzer="char_wb", ngram_range=(4, 4), n_features=2**CHARACTER_BITS, lowercase=False, **_COUNTS
     )
-    return [sp.csr_matrix(vectorizer.transform(texts)) for vectorizer in (words, characters)]
+    places: dict[str, int] = {}
+    found = array("i")
+    ends = np.zeros(len(texts) + 1, dtype=np.int64)
+    for row, text in enumerate(texts):
+        found.extend([places.setdefault(word, len(places)) for word in text.lower().split()])
+        ends[row + 1] = len(found)
+    ones = np.ones(len(found), dtype=np.float32)
+    mentions = sp.csr_matrix((ones, np.array(found, dtype=np.int32), ends), shape=(len(texts), len(places)))
+    if not places:
+        return sp.csr_matrix((len(texts), 2**CHARACTER_BITS), dtype=np.float32)
+    counted = sp.csr_matrix(mentions @ characters.transform(list(places)))
+    counted.sort_indices()  # a row's bits must not depend on the rows beside it
+    return counted
 
 
 def _chosen(counts: Sequence[IntArray], max_features: int) -> list[NDArray[np.bool_]]:

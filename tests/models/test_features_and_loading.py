@@ -192,3 +192,22 @@ def test_the_seed_reaches_every_step_unless_it_is_set() -> None:
     estimator = load_estimator(f"{HERE}.reduced_bayes", 7)
     assert estimator.get_params()["truncatedsvd__random_state"] == 7
     assert isinstance(load_estimator("sklearn.linear_model.LogisticRegression", 3), LogisticRegression)
+
+
+def test_characters_are_counted_as_scikit_learn_does() -> None:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    from spark_ml_audit.models import text
+
+    texts = ["", " ", "a", "The  tree\tthe TREE treehouse", "ΟΔΟΣ οδός İstanbul\u00a0ﬁre", "x\ny " * 3]
+    plain = HashingVectorizer(
+        analyzer="char_wb", ngram_range=(4, 4), n_features=2**text.CHARACTER_BITS, **text._COUNTS
+    )
+    expected = plain.transform(texts)
+    expected.sort_indices()
+    found = text._hashed_characters(texts)
+    np.testing.assert_array_equal(found.indptr, expected.indptr)
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_array_equal(found.data, expected.data)
+    assert found.dtype == np.float32
+    assert text._hashed_characters(["", " "]).shape == (2, 2**text.CHARACTER_BITS)
