@@ -221,8 +221,8 @@ class AuditTracker:
         if _FILE_STORE_SWITCH in str(error):
             self._give_up(
                 f"tracking.uri: the MLflow installed here keeps no file store such as "
-                f"{self.destination.shown} any more. Set it to a database such as sqlite:///mlflow.db, or set "
-                f"the environment variable {_FILE_STORE_SWITCH}=true."
+                f"{self.destination.shown} any more. Set it to a database such as sqlite:///mlflow.db, or "
+                f"set the environment variable {_FILE_STORE_SWITCH}=true."
             )
         elif is_unreachable(error):
             self._give_up(f"{place} cannot be reached ({doing}): {self._said(first_cause(error))}")
