@@ -100,7 +100,7 @@ class ComparisonResult:
         named = id_field(tables.read("tag_issues").schema)
         self._id = named.name if named is not None else ""
         taken = {"against_run_id", *ROW_COLUMNS, *CELL_COLUMNS}
-        if self._id in taken:
+        if self._id.lower() in taken:
             raise ConfigError(
                 f"the id column '{self._id}' has the name of a column that comparisons write.",
                 key="source.id",

@@ -19,7 +19,8 @@ NoiseKind = Literal["missing", "extraneous", "both"]
 
 _FRACTION = "a number from 0 to 1"
 _COUNT = "a whole number of 0 or more"
-_RATIO = "a number of 0 or more"
+_RATIO = "a number from 0 to a million"
+_MAX_RATIO = 1e6
 _LONG = ", or a mapping such as {limit: ..., severity: warn}"
 
 
@@ -67,10 +68,10 @@ class RatioLimit(_Limit):
     """A limit on a quotient.
 
     Attributes:
-        limit: 0 or more.
+        limit: From 0 to a million.
     """
 
-    limit: Annotated[float, Field(ge=0, description=_RATIO)]
+    limit: Annotated[float, Field(ge=0, le=_MAX_RATIO, description=_RATIO)]
 
 
 def _class_names(value: object) -> object:
@@ -144,7 +145,7 @@ def _is_count(value: float) -> bool:
 
 
 def _is_ratio(value: float) -> bool:
-    return 0 <= value < float("inf")
+    return 0 <= value <= _MAX_RATIO
 
 
 def _noise_limits(value: object) -> object:

@@ -14,6 +14,8 @@ from spark_ml_audit.config.showing import show
 MAX_RUNS = 1000
 """Most runs that one trend shows."""
 
+_MAX_CLASSES = 100
+
 
 class CompareSection(Section):
     """Which runs are compared.
@@ -65,9 +67,11 @@ def _tags(value: object) -> object:
         value = [value]
     if isinstance(value, list | tuple):
         twice = repeated([name for name in value if isinstance(name, str)])
-        if not value or twice is not None:
-            said = "names no class." if not value else f"names the class {show(twice)} twice."
-            raise problem(said, "Give a list of different tag names, or null for the noisiest.")
+        if not value or twice is not None or len(value) > _MAX_CLASSES:
+            said = (
+                f"names {len(value)} classes." if twice is None else f"names the class {show(twice)} twice."
+            )
+            raise problem(said, f"Give 1 to {_MAX_CLASSES} different tag names, or null for the noisiest.")
         return tuple(value)
     return value
 
@@ -97,9 +101,11 @@ class TrendSection(Section):
     classes: Annotated[
         tuple[AnyText, ...] | None,
         BeforeValidator(_tags),
-        Field(max_length=100, description="a list of at most 100 tag names, or null"),
+        Field(description="a list of tag names, or null"),
     ] = None
-    top: Annotated[int, Field(ge=0, le=100, description="a whole number from 0 to 100")] = 12
+    top: Annotated[
+        int, Field(ge=0, le=_MAX_CLASSES, description=f"a whole number from 0 to {_MAX_CLASSES}")
+    ] = 12
     file: Annotated[
         Annotated[Text, AfterValidator(_check_page)] | None,
         Field(description="the path of an HTML file, or null"),

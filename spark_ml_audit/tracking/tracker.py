@@ -30,6 +30,8 @@ _LOCAL_BUDGET = 60.0
 _OPEN_BUDGET = 15.0
 _DELIVER_BUDGET = 30.0
 _MODEL_BUDGET = 300.0
+#: Named by the error of an MLflow (3.17, for one) that refuses file stores unless this is set.
+_FILE_STORE_SWITCH = "MLFLOW_ALLOW_FILE_STORE"
 
 
 class AuditTracker:
@@ -216,7 +218,13 @@ class AuditTracker:
 
     def _report(self, doing: str, error: BaseException) -> None:
         place = f"MLflow at {self.destination.shown}"
-        if is_unreachable(error):
+        if _FILE_STORE_SWITCH in str(error):
+            self._give_up(
+                f"tracking.uri: the MLflow installed here keeps no file store such as "
+                f"{self.destination.shown} any more. Set it to a database such as sqlite:///mlflow.db, or "
+                f"set the environment variable {_FILE_STORE_SWITCH}=true."
+            )
+        elif is_unreachable(error):
             self._give_up(f"{place} cannot be reached ({doing}): {self._said(first_cause(error))}")
         else:
             self.problems.append(f"{place} refused something ({doing}): {self._said(error)}")

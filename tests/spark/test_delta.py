@@ -217,3 +217,8 @@ def test_a_schema_holds_tables_with_a_prefix_and_views_of_finished_runs(lake: La
         view = lake.spark.table(f"lake_out.q3_{name}_committed")
         assert view.where(F.col("run_id") == unfinished).count() == 0
         assert not Path(lake.path(f"lake_out.q3_{name}")).exists()
+    trend = {row["tag"]: row for row in lake.spark.table("lake_out.q3_trend").collect()}
+    assert {tag: row["label_noise"] for tag, row in trend.items()} == {
+        row["tag"]: row["label_noise"] for row in lake.rows(first, "classes")
+    }
+    assert {(row["run_id"], row["health"]) for row in trend.values()} == {(first["run_id"], first["health"])}

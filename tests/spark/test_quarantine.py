@@ -87,6 +87,8 @@ def test_every_reason_is_found_named_and_explained(lake: Lake) -> None:
         "passed": False,
         "value": len(rejected) / len(CASES),
         "limit": 0.0,
+        "severity": "fail",
+        "detail": "",
     }
     (run,) = lake.rows(result, "runs")
     assert run["num_quarantined"] == len(rejected)

@@ -300,3 +300,24 @@ def test_a_cold_process_prints_nothing_and_leaves_the_working_directory_alone(tm
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(cwd.iterdir()) == []
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"mlflow.db", "mlartifacts"}
+
+
+def test_a_file_store_is_used_where_mlflow_allows_it_and_refused_in_words_else(
+    make_tracker: MakeTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = (tmp_path / "mlruns").as_uri()
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
+    refused = make_tracker(uri)
+    if refused.open(RunOpening()) is None:  # MLflow 3.17 and later
+        (problem,) = refused.problems
+        assert problem.startswith("tracking.uri: the MLflow installed here keeps no file store")
+        assert "sqlite:///" in problem
+        assert "MLFLOW_ALLOW_FILE_STORE=true" in problem
+        assert refused.is_dead
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    allowed = make_tracker(uri)
+    assert allowed.open(RunOpening(metrics={"num_rows": 3})), allowed.problems
+    assert allowed.deliver(RunDelivery("ok", artifacts={"note.txt": "kept"})), allowed.problems
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    assert client.get_run(allowed.mlflow_run_id).data.metrics["num_rows"] == 3
+    assert [item.path for item in client.list_artifacts(allowed.mlflow_run_id)] == ["note.txt"]

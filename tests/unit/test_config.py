@@ -151,6 +151,19 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("tracking.experiment=null", "tracking.experiment", "found null"),
         ("gate.min_rows=-1", "gate.min_rows", "found -1"),
         ("gate.max_issue_fraction=2", "gate.max_issue_fraction", "a number from 0 to 1, or null"),
+        ("gate.max_issue_fraction={limit: 2}", "gate.max_issue_fraction.limit", "a number from 0 to 1"),
+        (
+            "gate.max_issue_fraction={limit: 0, severity: wran}",
+            "gate.max_issue_fraction.severity",
+            "mean warn",
+        ),
+        ("gate.max_issue_fraction={severity: warn}", "gate.max_issue_fraction.limit", "from 0 to 1"),
+        ("gate.max_class_noise={limt: 1}", "gate.max_class_noise.0.limt", "mean limit"),
+        ("gate.max_class_noise=[0.1, x]", "gate.max_class_noise", "found 'x'"),
+        ("gate.max_class_noise={limit: 1, classes: [1]}", "gate.max_class_noise.0.classes", "in quotes"),
+        ("gate.max_class_noise={limit: 1, classes: [a, a]}", "gate.max_class_noise.0.classes", "twice"),
+        ("gate.min_lift=true", "gate.min_lift", "found true"),
+        ("gate.min_lift=1e400", "gate.min_lift", "a number from 0"),
     ],
 )
 def test_refused_value_names_key_value_and_fix(override: str, key: str, said: str) -> None:
@@ -386,6 +399,23 @@ def test_fingerprint_depends_on_what_decides_the_result_only() -> None:
     others = ["audit.alpha=null", "gate.min_rows=1", "source.version=1", "gate.max_quarantined_fraction=null"]
     found = {load_config(None, [*PLACES, other]).fingerprint() for other in others}
     assert len(found | {first}) == len(others) + 1
+
+
+def test_limits_read_back_as_they_were_written() -> None:
+    long = {"limit": 0.2, "severity": "warn", "kind": "missing", "classes": ["a"]}
+    written = {"max_issue_fraction": 0.1, "min_rows": {"limit": 5, "severity": "warn"}}
+    written |= {
+        "max_class_noise": [0.1, long],
+        "max_class_noise_increase": {"limit": 0.3, "kind": "extraneous"},
+    }
+    values = {"source": {"path": "a"}, "output": {"path": "o"}, "gate": written}
+    config = parse_config(values)
+    assert {name: config.to_mapping()["gate"][name] for name in written} == written
+    assert parse_config({**values, "gate": config.to_mapping()["gate"]}) == config
+    assert config.gate.max_class_noise[1].classes == ("a",)
+    # the number alone and the mapping with it alone are one config
+    same = parse_config({**values, "gate": {**written, "max_issue_fraction": {"limit": 0.1}}})
+    assert same.fingerprint() == config.fingerprint()
 
 
 def test_config_cannot_be_changed() -> None:

@@ -35,7 +35,8 @@ def test_overrides_win_over_the_file_in_order(config_file: Path) -> None:
         str(config_file), ["audit.alpha=0.6", "audit.alpha=null", "gate.min_rows=5", "source={path: b}"]
     )
     assert (config.audit.alpha, config.audit.temperature) == (None, 0.01)
-    assert (config.gate.min_rows, config.source.path) == (5, "b")
+    assert config.gate.min_rows is not None
+    assert (config.gate.min_rows.limit, config.source.path) == (5, "b")
 
 
 def test_base_lies_below_the_file(config_file: Path) -> None:
