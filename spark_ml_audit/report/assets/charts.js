@@ -106,13 +106,13 @@ const auditCharts = (() => {
       if (!classes.length) return [element("p", { class: "muted" }, "No tag has flags.")];
       const cut = (text, most) => ([...text].length > most ? `${[...text].slice(0, most - 1).join("")}…` : text);
       const room = Math.min(Math.max(90, width * 0.36), 190);
-      const fits = Math.floor(room / 6.6);
+      const fits = Math.floor(room / 7.6);
       const cells = classes.flatMap((row) => [
         { row: row.i, tag: row.tag, kind: "missing", rows: row.missing },
         { row: row.i, tag: row.tag, kind: "extraneous", rows: row.extraneous }]);
       const names = new Map(classes.map((row) => [row.i, row.tag]));
       return [legend([["add", "missing"], ["cut", "extraneous"]]), Plot.plot({
-        width, height: 46 + 24 * classes.length, marginLeft: room, marginRight: 44, marginTop: 8,
+        width, height: 52 + 24 * classes.length, marginLeft: room, marginRight: 44, marginTop: 8, marginBottom: 42,
         x: { label: "Flagged rows", grid: true, ticks: Math.max(2, Math.floor(width / 140)), tickFormat: "~s" },
         y: { label: null, domain: classes.map((row) => row.i), tickFormat: (i) => cut(names.get(i), fits), tickSize: 0 },
         color: { domain: ["missing", "extraneous"], range: ["var(--add)", "var(--cut)"] },
