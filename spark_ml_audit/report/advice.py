@@ -128,9 +128,8 @@ def _noisy(data: ReportData) -> list[Advice]:
     return [
         Advice(
             "Check the definition of noisy tags",
-            f"{_tags(rows)}: an estimated {much} of the rows with {'it' if len(rows) == 1 else 'them'} "
-            "should not have it. That much is rarely carelessness: either annotators read the tag "
-            "differently, or the model does not know it.",
+            f"{_tags(rows)}: an estimated {much} of the rows with such a tag should not have it. That much "
+            "is rarely carelessness: either annotators read it differently, or the model does not know it.",
         )
     ]
 

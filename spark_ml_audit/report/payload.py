@@ -19,12 +19,12 @@ MAX_CLASSES = 10_000
 
 _TAG_WIDTH = 200
 _ID_WIDTH = 200
-# Tags of one row that are written out; the rest is counted.
-_MAX_ROW_TAGS = 40
-# Longest texts, and the size of all of them together (JSON, in bytes): pages stay below 3 MB.
-_MAX_TEXT = 1000
-_MIN_TEXT = 40
+# Longest texts, and tags of one row that are written out: the first pair with which all rows fit.
+_ROW_LIMITS = ((1000, 40), (500, 40), (250, 30), (120, 20), (60, 12), (40, 6))
+# Size of all rows together (JSON, in bytes): pages stay below 3 MB.
 _ROWS_BUDGET = 900_000
+# Texts and tag lists of further sections.
+_MAX_CELL, _MAX_CELL_TAGS = 500, 40
 _CLASS_FIELDS = {
     "given": "num_given",
     "missing": "num_missing",
@@ -101,36 +101,40 @@ def _sparse(counts: npt.NDArray[np.int64]) -> list[int]:
 
 
 def _rows(data: ReportData) -> dict[str, Any]:
-    limit = _MAX_TEXT
-    found = [_row(row, limit) for row in data.rows]
-    while limit > _MIN_TEXT and _size(found) > _ROWS_BUDGET:
-        limit //= 2
-        found = [_row(row, limit) for row in data.rows]
-    while found and _size(found) > _ROWS_BUDGET:
-        found = found[: len(found) // 2]
-    return {
-        "id": shown(data.run.id_name, _ID_WIDTH),
-        "columns": [shown(name, _ID_WIDTH) for name in data.shown_columns],
-        "list": found,
-    }
+    columns = [shown(name, _ID_WIDTH) for name in data.shown_columns]
+    return {"id": shown(data.run.id_name, _ID_WIDTH), "columns": columns, "list": _fitting_rows(data.rows)}
 
 
-def _row(row: WorstRow, limit: int) -> list[Any]:
+def _fitting_rows(rows: tuple[WorstRow, ...]) -> list[list[Any]]:
+    """All rows, with texts cut as far as must be; where even that is too much, the worst of them."""
+    for text_width, num_tags in _ROW_LIMITS:
+        found, size = [], 0
+        for row in rows:
+            found.append(_row(row, text_width, num_tags))
+            size += len(json.dumps(found[-1], ensure_ascii=False).encode())
+            if size > _ROWS_BUDGET:
+                break
+        else:
+            return found
+    return found[:-1]
+
+
+def _row(row: WorstRow, text_width: int, num_tags: int) -> list[Any]:
     extraneous = {cell.tag for cell in row.flagged if cell.issue == "extraneous"}
     kept = [tag for tag in row.given if tag not in extraneous]
-    width = min(_TAG_WIDTH, limit)
+    width = min(_TAG_WIDTH, text_width)
     return [
         row.rank,
         shown(row.id, _ID_WIDTH),
         compact(row.score),
-        [None if text is None else shown(text, limit) for text in row.shown],
-        [shown(tag, width) for tag in kept[:_MAX_ROW_TAGS]],
-        max(len(kept) - _MAX_ROW_TAGS, 0),
+        [None if text is None else shown(text, text_width) for text in row.shown],
+        [shown(tag, width) for tag in kept[:num_tags]],
+        max(len(kept) - num_tags, 0),
         [
             [shown(cell.tag, width), int(cell.issue == "extraneous"), compact(cell.pred_prob)]
-            for cell in row.flagged[:_MAX_ROW_TAGS]
+            for cell in row.flagged[:num_tags]
         ],
-        max(len(row.flagged) - _MAX_ROW_TAGS, 0),
+        max(len(row.flagged) - num_tags, 0),
     ]
 
 
@@ -158,10 +162,10 @@ def _section(section: SectionTable) -> dict[str, Any]:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, tuple | list):
-        return [shown(item, _TAG_WIDTH) for item in value[:_MAX_ROW_TAGS]]
+        return [shown(item, _TAG_WIDTH) for item in value[:_MAX_CELL_TAGS]]
     if value is None or isinstance(value, bool | int | float):
         return compact(value)
-    return shown(value, _MAX_TEXT)
+    return shown(value, _MAX_CELL)
 
 
 def _changes(since: SinceLastRun) -> list[list[Any]]:
@@ -184,8 +188,3 @@ def compact(value: Any) -> Any:
     if not isinstance(value, float):
         return value
     return float(f"{value:.6g}") if math.isfinite(value) else None
-
-
-def _size(value: Any) -> int:
-    # as written into the page: what is not ASCII takes six bytes and more
-    return len(json.dumps(value))

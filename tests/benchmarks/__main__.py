@@ -129,6 +129,11 @@ class Benchmark:
                 stages = {stage: round(value, 2) for stage, value in best["stages"].items()}
                 times = {"seconds": round(best["seconds"], 2), "cpu": round(best["cpu"], 2)}
                 self.result[name] = {**times, "all": every, "stages": stages}
+                if "report" in best:
+                    self.result["report"] = {
+                        **best["report"],
+                        "all": [run["report"]["seconds"] for run in runs],
+                    }
         self.result["warm"] |= memory
 
     def _agreement(self) -> None:
@@ -171,6 +176,7 @@ def _ratios(result: dict[str, Any]) -> dict[str, float]:
     wanted = {
         "warm / floor, time": ("warm", "floor", "seconds"),
         "warm / floor, CPU": ("warm", "floor", "cpu"),
+        "report / warm, time": ("report", "warm", "seconds"),
         "cold / cleanlab, time": ("cold", "cleanlab", "seconds"),
         "cold / cleanlab, memory": ("cold", "cleanlab", "peak"),
     }
@@ -195,6 +201,7 @@ def render(result: dict[str, Any]) -> str:
         "warm": "audit, warm session",
         "cleanlab": f"cleanlab {machine['cleanlab']}, process",
         "floor": "floor, warm session",
+        "report": "report of the warm audit",
     }
     for name, title in titles.items():
         if name not in result:

@@ -77,10 +77,10 @@ const auditCharts = (() => {
         (cut === null ? `none is flagged ${what}` : `flagged ${what} ${given ? "up to" : "from"} ${cut}`);
       return [
         legend([["bar", "rows"], ["add", "flagged missing"], ["cut", "flagged extraneous"], ["dash", "threshold"]]),
-        element("h4", {}, `Tag given (${number(sum(on))} rows)`),
+        element("p", { class: "chart-title" }, `Tag given (${number(sum(on))} rows)`),
         side(width, on, { name: "extraneous", label: describe(true, facts.cutExtraneous, "extraneous"), cut: facts.cutExtraneous, upwards: false,
           threshold: facts.t1, colour: "var(--cut)", last: false }),
-        element("h4", {}, `Tag not given (${number(sum(off))} rows)`),
+        element("p", { class: "chart-title" }, `Tag not given (${number(sum(off))} rows)`),
         side(width, off, { name: "missing", label: describe(false, facts.cutMissing, "missing"), cut: facts.cutMissing, upwards: true,
           threshold: facts.t0 === null ? null : 1 - facts.t0, colour: "var(--add)", last: true }),
         numbers(off.map((bin, i) => [`${bin.low.toFixed(3)} – ${bin.high.toFixed(3)}`, on[i].rows, bin.rows]), ["p", "Tag given", "Tag not given"]),
@@ -106,13 +106,13 @@ const auditCharts = (() => {
       if (!classes.length) return [element("p", { class: "muted" }, "No tag has flags.")];
       const cut = (text, most) => ([...text].length > most ? `${[...text].slice(0, most - 1).join("")}…` : text);
       const room = Math.min(Math.max(90, width * 0.36), 190);
-      const fits = Math.floor(room / 6.6);
+      const fits = Math.floor(room / 7.6);
       const cells = classes.flatMap((row) => [
         { row: row.i, tag: row.tag, kind: "missing", rows: row.missing },
         { row: row.i, tag: row.tag, kind: "extraneous", rows: row.extraneous }]);
       const names = new Map(classes.map((row) => [row.i, row.tag]));
       return [legend([["add", "missing"], ["cut", "extraneous"]]), Plot.plot({
-        width, height: 46 + 24 * classes.length, marginLeft: room, marginRight: 44, marginTop: 8,
+        width, height: 52 + 24 * classes.length, marginLeft: room, marginRight: 44, marginTop: 8, marginBottom: 42,
         x: { label: "Flagged rows", grid: true, ticks: Math.max(2, Math.floor(width / 140)), tickFormat: "~s" },
         y: { label: null, domain: classes.map((row) => row.i), tickFormat: (i) => cut(names.get(i), fits), tickSize: 0 },
         color: { domain: ["missing", "extraneous"], range: ["var(--add)", "var(--cut)"] },
@@ -144,9 +144,9 @@ const auditCharts = (() => {
             title: (bin) => `Score ${bin.low.toFixed(2)} to ${bin.high.toFixed(2)}\n${number(bin[value])} rows` })),
         ] });
       return [
-        element("h4", {}, `Rows with an issue (${number(d3.sum(rows, (bin) => bin.flagged))})`),
+        element("p", { class: "chart-title" }, `Rows with an issue (${number(d3.sum(rows, (bin) => bin.flagged))})`),
         side("flagged", "Rows with an issue by label quality score", "var(--cut)", false),
-        element("h4", {}, `Rows without an issue (${number(d3.sum(rows, (bin) => bin.without))})`),
+        element("p", { class: "chart-title" }, `Rows without an issue (${number(d3.sum(rows, (bin) => bin.without))})`),
         side("without", "Rows without an issue by label quality score", "var(--bar)", true),
         numbers(rows.map((bin) => [`${bin.low.toFixed(2)} – ${bin.high.toFixed(2)}`, bin.flagged, bin.without]), ["Score", "With an issue", "Without"]),
       ];

@@ -120,7 +120,9 @@ const auditPage = (() => {
     let waiting = 0;
     search.addEventListener("input", () => {
       clearTimeout(waiting);
-      waiting = setTimeout(() => { state.query = search.value; refresh(); }, rows.length > 1000 ? 120 : 0);
+      const look = () => { state.query = search.value; refresh(); };
+      if (rows.length > 1000) waiting = setTimeout(look, 120);
+      else look();
     });
     refresh();
     return { redraw: draw };
