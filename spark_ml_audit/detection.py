@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from spark_ml_audit.engine.duplicates import DuplicateFinder, plan_duplicates
 from spark_ml_audit.engine.outliers import OutlierFinder, plan_outliers
 
 if TYPE_CHECKING:
@@ -21,10 +22,12 @@ class Detection:
 
     Attributes:
         outliers: Scores rows; None: outliers are not looked for.
+        duplicates: Compares rows; None: near-duplicates are not looked for.
         warnings: Sentences; more come in while tables are written.
     """
 
     outliers: OutlierFinder | None = None
+    duplicates: DuplicateFinder | None = None
     warnings: list[str] = field(default_factory=list)
 
     def say_uncompared(self, num_rows: int) -> None:
@@ -61,4 +64,11 @@ def plan_detection(
             progress.note(note)
         detection.outliers = plan.finder
         detection.warnings += plan.warnings
+    if config.duplicates is not None:
+        detection.duplicates = plan_duplicates(ingest, config.duplicates)
+        if detection.duplicates is None:
+            detection.warnings.append(
+                "No near-duplicates were looked for: no row holds an embedding "
+                f"'{config.duplicates.embedding}'."
+            )
     return detection

@@ -18,7 +18,7 @@ from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.errors import AuditError, ConfigError, ExitCode
 from spark_ml_audit.io.paths import is_small
 from spark_ml_audit.io.source import OpenSource, open_source
-from spark_ml_audit.io.tables import OutputTables, new_run_id
+from spark_ml_audit.io.tables import DUPLICATES, OutputTables, new_run_id
 from spark_ml_audit.prediction_steps import (
     PREDICTIONS,
     Predicted,
@@ -170,6 +170,8 @@ class _Run:
         warnings = warnings_of(computation, counts) + more_warnings
         results = gates.evaluate(counts, config.gate)
         locations = tables.locations()
+        if counts.num_duplicate_groups is not None:
+            locations[DUPLICATES] = tables.location(DUPLICATES)
         metrics: dict[str, float | None] = {}
         if self.predicted is not None:
             warnings += self.predicted.audit_warnings

@@ -87,6 +87,11 @@ class DuplicatesConfig(Section):
     keep: Literal["differing", "all"] = "differing"
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns compared."""
+        return (self.embedding,) if self.embedding is not None else as_tuple(self.text)
+
+    @property
     def least_similarity(self) -> float:
         """The threshold, defaults worked in."""
         if self.threshold is not None:

@@ -100,6 +100,12 @@ def vectors_of(
     return vectors, usable, pc.struct_field(carried, [0]).to_numpy(zero_copy_only=False)
 
 
+def most_common_width_of(ingest: Ingest, name: str, wanted: int = 1000) -> int:
+    """The most common width of an embedding column among the rows whose id hashes lowest; 0 without any."""
+    lists = pc.struct_field(_sample(ingest, (name,), wanted, 0), [1])
+    return most_common_width(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False))
+
+
 def _plain_frame(arrays: dict[str, Any], spec: FeatureSpec, num_rows: int) -> pd.DataFrame:
     others = {name: array for name, array in arrays.items() if name not in spec.embedding}
     if not others:
