@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.engine.duplicates import DuplicateFinder, plan_duplicates
+from spark_ml_audit.engine.contents import DuplicateFinder
+from spark_ml_audit.engine.duplicates import plan_duplicates
 from spark_ml_audit.engine.outliers import OutlierFinder, plan_outliers
 
 if TYPE_CHECKING:
@@ -30,11 +31,15 @@ class Detection:
     duplicates: DuplicateFinder | None = None
     warnings: list[str] = field(default_factory=list)
 
+    def say(self, *sentences: str) -> None:
+        """Add sentences to the warnings, each once."""
+        self.warnings += [sentence for sentence in sentences if sentence not in self.warnings]
+
     def say_uncompared(self, num_rows: int) -> None:
         """Record how many rows have no outlier score."""
         if num_rows and self.outliers is not None:
             named = ", ".join(f"'{name}'" for name in self.outliers.columns)
-            self.warnings.append(
+            self.say(
                 f"{num_rows:,} audited rows have no outlier score: {named} is null, empty, not finite or of "
                 "another width there."
             )

@@ -18,7 +18,7 @@ from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.errors import AuditError, ConfigError, ExitCode
 from spark_ml_audit.io.paths import is_small
 from spark_ml_audit.io.source import OpenSource, open_source
-from spark_ml_audit.io.tables import DUPLICATES, OutputTables, new_run_id
+from spark_ml_audit.io.tables import OutputTables, new_run_id
 from spark_ml_audit.prediction_steps import (
     PREDICTIONS,
     Predicted,
@@ -169,9 +169,7 @@ class _Run:
         progress, config, tracker = self.progress, self.config, self.tracker
         warnings = warnings_of(computation, counts) + more_warnings
         results = gates.evaluate(counts, config.gate)
-        locations = tables.locations()
-        if counts.num_duplicate_groups is not None:
-            locations[DUPLICATES] = tables.location(DUPLICATES)
+        locations = tables.locations(duplicates=counts.num_duplicate_groups is not None)
         metrics: dict[str, float | None] = {}
         if self.predicted is not None:
             warnings += self.predicted.audit_warnings
@@ -263,7 +261,7 @@ def _outcome_of_row(row: dict[str, Any], tables: OutputTables) -> AuditOutcome:
         status=status_of(results, delivered=delivered),
         delivered=delivered,
         counts=Counts.from_mapping(row),
-        tables=tables.locations(),
+        tables=tables.locations(duplicates=row.get("num_duplicate_groups") is not None),
         report=None,
         mlflow_run_id=row["mlflow_run_id"],
         gates=results,
@@ -306,7 +304,7 @@ def check_source(config: AuditConfig, progress: Progress, spark: SparkSession | 
         dtype=layout.dtype,
         num_rows=num_rows,
         classes=layout.classes,
-        tables=tables.locations()
+        tables=tables.locations(duplicates=config.detect.duplicates is not None)
         | ({PREDICTIONS: tables.location(PREDICTIONS)} if config.source.needs_predictions else {}),
         notes=ingest.notes,
     )

@@ -76,10 +76,9 @@ def write_tables(
     if detection is not None and detection.duplicates is not None:
         with progress.stage(DUPLICATES):
             found = find_duplicates_frame(detection.duplicates)
-            detection.warnings += found.warnings
+            detection.say(*found.warnings)
             tables.append(DUPLICATES, found.frame, run_id)
-            differing = tables.read(DUPLICATES, run_id).where(F.size("differing_tags") > 0)
-            findings["num_duplicate_groups"] = differing.select("group_id").distinct().count()
+            findings["num_duplicate_groups"] = count_groups(tables.read(DUPLICATES, run_id))
     return counts_of(computation, ranks, findings)
 
 
@@ -105,6 +104,11 @@ def count_findings(examples: DataFrame, detection: Detection | None = None) -> d
         findings["num_outliers"] = int(found["num_outliers"])
         detection.say_uncompared(int(found["uncompared"]))
     return findings
+
+
+def count_groups(duplicates: DataFrame) -> int:
+    """Groups of a run's `duplicates` whose tags differ."""
+    return duplicates.where(F.size("differing_tags") > 0).select("group_id").distinct().count()
 
 
 def counts_of(computation: Computation, ranks: RankPlan, findings: Mapping[str, int]) -> Counts:

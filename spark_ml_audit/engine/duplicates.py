@@ -19,54 +19,19 @@ from pyspark.sql import types as T  # noqa: N812 - the usual name
 
 from spark_ml_audit.config.detect import DuplicatesConfig
 from spark_ml_audit.engine.columns import field
-from spark_ml_audit.engine.decode import DecodedBatch, decode_batches
+from spark_ml_audit.engine.contents import BODY, CONTENT, KEYS, DuplicateFinder, content_rows
 from spark_ml_audit.engine.ingest import Ingest
-from spark_ml_audit.engine.labelled import feature_column, plain_type
-from spark_ml_audit.engine.layout import ID, UNLABELLED
-from spark_ml_audit.engine.outliers import embedding_vectors, most_common_width_of
-from spark_ml_audit.engine.outputs import id_field, tag_lists
+from spark_ml_audit.engine.labelled import plain_type
+from spark_ml_audit.engine.layout import ID
+from spark_ml_audit.engine.outliers import most_common_width_of
+from spark_ml_audit.engine.outputs import tag_lists
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.kernels.lsh import (
-    Banding,
-    cosine,
-    digest,
-    grams_of,
-    jaccard,
-    normalise,
-    text_keys,
-    vector_keys,
-)
-from spark_ml_audit.models.text import MAX_CHARACTERS, as_text
+from spark_ml_audit.kernels.lsh import cosine, jaccard
 
 # Rows that share a key are compared with this many next ones (by content hash), and with the first.
 _REACH = 16
 # Pairs that are joined into groups on the driver; the most similar ones, if there are more.
 _MAX_PAIRS = 2_000_000
-_CONTENT, _KEYS, _BODY = "content", "keys", "body"
-
-
-@dataclass(frozen=True)
-class DuplicateFinder:
-    """How rows are compared.
-
-    Attributes:
-        ingest: The source.
-        columns: Text columns, or one embedding column.
-        width: Width of usable embeddings; 0 for text.
-        threshold: Least similarity of near-duplicates.
-        keep_all: Whether groups whose tags agree are kept too.
-    """
-
-    ingest: Ingest
-    columns: tuple[str, ...]
-    width: int
-    threshold: float
-    keep_all: bool
-
-    @property
-    def is_text(self) -> bool:
-        """Whether texts are compared."""
-        return not self.width
 
 
 @dataclass(frozen=True)
@@ -129,102 +94,20 @@ def find_duplicates_frame(finder: DuplicateFinder) -> DuplicatesFound:
     return DuplicatesFound(_grouped_rows(finder, groups), tuple(warnings))
 
 
-# ---- rows and their content ------------------------------------------------------------------------
-
-
-def _rows(
-    finder: DuplicateFinder, *, tags: bool = False, keys: bool = False, body: bool = False
-) -> DataFrame:
-    """Audited and unlabelled rows that have content: id, content hash, and what else is asked for."""
-    ingest, width, is_text = finder.ingest, finder.width, finder.is_text
-    layout = ingest.layout
-    carry = F.struct(
-        *[feature_column(ingest.frame, name).alias(f"c{i}") for i, name in enumerate(finder.columns)]
-    )
-    frame = ingest.task_frame(with_id=True, carry=carry)
-    banding = Banding.for_texts(finder.threshold) if is_text else Banding.for_vectors(finder.threshold)
-    fields = [id_field(frame), T.StructField(_CONTENT, T.LongType())]
-    if tags:
-        fields.append(T.StructField("given", T.ArrayType(T.IntegerType())))
-    if keys:
-        fields.append(T.StructField(_KEYS, T.ArrayType(T.LongType())))
-    if body:
-        fields.append(T.StructField(_BODY, T.ArrayType(T.LongType() if is_text else T.FloatType())))
-    schema = T.StructType(fields)
-
-    def run(batches: Iterator[Any]) -> Iterator[Any]:
-        for decoded in decode_batches(batches, layout):
-            good = np.flatnonzero(decoded.status <= UNLABELLED)
-            carried = decoded.source.column("carried").take(pa.array(good))
-            read = _read_texts if is_text else _read_vectors
-            used, contents, key_lists, bodies = read(carried, width, banding, keys=keys, body=body)
-            columns = [decoded.source.column(ID).take(pa.array(good[used])), pa.array(contents, pa.int64())]
-            if tags:
-                columns.append(_given_lists(decoded).take(pa.array(good[used])))
-            columns += [_long_lists(key_lists, pa.int64())] if keys else []
-            columns += [_long_lists(bodies, pa.int64() if is_text else pa.float32())] if body else []
-            yield pa.RecordBatch.from_arrays(columns, names=schema.names)
-
-    return frame.mapInArrow(run, schema)
-
-
-def _read_texts(carried: Any, width: int, banding: Banding, *, keys: bool, body: bool) -> Any:
-    columns = [column_.to_pylist() for column_ in carried.flatten()]
-    used, contents, key_lists, bodies = [], [], [], []
-    for row, parts in enumerate(zip(*columns, strict=True)):
-        text = normalise("\n".join(as_text(part) for part in parts)[:MAX_CHARACTERS])
-        if not text:
-            continue
-        used.append(row)
-        contents.append(digest(text.encode("utf-8", "replace")))
-        if keys or body:
-            grams = grams_of(text)
-            bodies.append(grams)
-            if keys:
-                key_lists.append(text_keys(grams, banding))
-    return np.array(used, dtype=np.int64), contents, key_lists, bodies
-
-
-def _read_vectors(carried: Any, width: int, banding: Banding, *, keys: bool, body: bool) -> Any:
-    vectors, usable = embedding_vectors(carried.flatten()[0], width)
-    usable &= vectors.any(axis=1)
-    vectors = vectors[usable] + np.float32(0.0)  # -0.0 and 0.0 are the same content
-    contents = [digest(vector.tobytes()) for vector in vectors]
-    key_lists = list(vector_keys(vectors, banding)) if keys and len(vectors) else []
-    return np.flatnonzero(usable), contents, key_lists, list(vectors)
-
-
-def _long_lists(arrays: list[Any], value_type: Any) -> Any:
-    offsets = np.append(0, np.cumsum([len(array) for array in arrays], dtype=np.int64)).astype(np.int32)
-    values = np.concatenate(arrays) if arrays else np.zeros(0, dtype=value_type.to_pandas_dtype())
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, value_type))
-
-
-def _given_lists(decoded: DecodedBatch) -> Any:
-    """Class indices given to each row of a slice; null for unlabelled and rejected rows."""
-    size = len(decoded.status)
-    counts = np.zeros(size, dtype=np.int64)
-    counts[decoded.audited] = np.bincount(decoded.rows, minlength=len(decoded.audited))
-    audited = np.zeros(size, dtype=bool)
-    audited[decoded.audited] = True
-    offsets = pa.array(np.append(0, np.cumsum(counts)).astype(np.int32), mask=np.append(~audited, False))
-    return pa.ListArray.from_arrays(offsets, pa.array(decoded.cols.astype(np.int32)))
-
-
 # ---- pairs -----------------------------------------------------------------------------------------
 
 
 def _similar_pairs(finder: DuplicateFinder) -> DataFrame:
     """Pairs of distinct contents at or above the threshold: first, second, similarity, crowded."""
-    keyed = _rows(finder, keys=True).groupBy(_CONTENT).agg(F.first(_KEYS).alias(_KEYS))
-    shared = keyed.select(F.col(_CONTENT), F.explode(_KEYS).alias("key"))
-    by_key = Window.partitionBy("key").orderBy(_CONTENT)
-    following = [F.lead(_CONTENT, i).over(by_key) for i in range(1, _REACH + 1)]
+    keyed = content_rows(finder, keys=True).groupBy(CONTENT).agg(F.first(KEYS).alias(KEYS))
+    shared = keyed.select(F.col(CONTENT), F.explode(KEYS).alias("key"))
+    by_key = Window.partitionBy("key").orderBy(CONTENT)
+    following = [F.lead(CONTENT, i).over(by_key) for i in range(1, _REACH + 1)]
     # within a key, every row meets the next few and the first; `crowded` says that this is not all
     met = shared.select(
-        F.col(_CONTENT).alias("first"),
-        F.array(*following, F.first(_CONTENT).over(by_key)).alias("seconds"),
-        F.lead(_CONTENT, _REACH + 1).over(by_key).isNotNull().alias("crowded"),
+        F.col(CONTENT).alias("first"),
+        F.array(*following, F.first(CONTENT).over(by_key)).alias("seconds"),
+        F.lead(CONTENT, _REACH + 1).over(by_key).isNotNull().alias("crowded"),
     ).where(F.col("seconds")[0].isNotNull() | (F.col("seconds")[_REACH] != F.col("first")))
     each = met.select("first", F.explode("seconds").alias("second"), "crowded").where(
         F.col("second").isNotNull() & (F.col("first") != F.col("second"))
@@ -238,11 +121,9 @@ def _similar_pairs(finder: DuplicateFinder) -> DataFrame:
         .groupBy("first", "second")
         .agg(F.max("crowded").alias("crowded"))
     )
-    bodies = _rows(finder, body=True).groupBy(_CONTENT).agg(F.first(_BODY).alias(_BODY))
+    bodies = content_rows(finder, body=True).groupBy(CONTENT).agg(F.first(BODY).alias(BODY))
     for side in ("first", "second"):
-        pairs = pairs.join(
-            bodies.select(F.col(_CONTENT).alias(side), F.col(_BODY).alias(f"{side}_body")), side
-        )
+        pairs = pairs.join(bodies.select(F.col(CONTENT).alias(side), F.col(BODY).alias(f"{side}_body")), side)
     return _verified(pairs, finder)
 
 
@@ -305,13 +186,13 @@ def _groups_of(spark: SparkSession, pairs: dict[str, Any]) -> DataFrame:
 
 
 def _grouped_rows(finder: DuplicateFinder, groups: DataFrame) -> DataFrame:
-    rows = _rows(finder, tags=True).join(groups, _CONTENT, "left")
-    rows = rows.withColumn("group", F.coalesce("near_group", _CONTENT))
+    rows = content_rows(finder, tags=True).join(groups, CONTENT, "left")
+    rows = rows.withColumn("group", F.coalesce("near_group", CONTENT))
     # one row per tag and one without, so that sizes and tags are counted in one pass
     marker = F.array(F.lit(None).cast("int"))
     each = rows.select(
         "group",
-        _CONTENT,
+        CONTENT,
         F.col("given").isNotNull().cast("int").alias("labelled"),
         F.explode(F.concat(marker, F.coalesce("given", F.array().cast("array<int>")))).alias("tag"),
     )
@@ -333,7 +214,7 @@ def _grouped_rows(finder: DuplicateFinder, groups: DataFrame) -> DataFrame:
     )
     if not finder.keep_all:
         stats = stats.where(F.size("differing") > 0)
-    copies = Window.partitionBy(_CONTENT)
+    copies = Window.partitionBy(CONTENT)
     found = rows.join(stats, "group").withColumn("copies", F.count("*").over(copies))
     exact = F.col("copies") > 1
     return _named(

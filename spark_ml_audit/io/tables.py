@@ -137,9 +137,10 @@ class OutputTables:
             return f"{absolute(self._config.path).rstrip('/')}/{name}"
         return f"{self._config.schema_name}.{self._config.prefix}{name}"
 
-    def locations(self) -> dict[str, str]:
-        """Name -> path or table, of all five."""
-        return {name: self.location(name) for name in TABLES}
+    def locations(self, *, duplicates: bool = False) -> dict[str, str]:
+        """Name -> path or table, of all five, and of `duplicates` if asked for."""
+        names = (*TABLES, DUPLICATES) if duplicates else TABLES
+        return {name: self.location(name) for name in names}
 
     def _sql_name(self, name: str) -> str:
         location = self.location(name)

@@ -2,8 +2,8 @@
 
 A text is the set of its hashed 5-grams of characters; MinHash (Broder 1997) makes sets with Jaccard
 similarity s agree in each of its numbers with probability s. Of an embedding it is the sides of random
-hyperplanes (Charikar 2002): vectors at angle a agree with probability 1 - a / pi. Numbers are joined in bands,
-and rows that agree in a whole band become candidates, whose similarity is then computed exactly.
+hyperplanes (Charikar 2002): vectors at angle a agree with probability 1 - a / pi. Numbers are joined in
+bands; rows that agree in a whole band become candidates, whose similarity is then computed exactly.
 """
 
 from __future__ import annotations

@@ -81,7 +81,11 @@ def test_defaults_are_those_of_the_contract() -> None:
         "tracking": {"uri": None, "experiment": "spark-ml-audit"},
         "gate": {"max_issue_fraction": None, "max_quarantined_fraction": 0.0, "min_rows": 0},
         "model": None,
-        "detect": {"ambiguous": {"doubt": 0.8, "min_tags": 2}},
+        "detect": {
+            "ambiguous": {"doubt": 0.8, "min_tags": 2},
+            "outliers": None,
+            "duplicates": None,
+        },
     }
     assert config.output.orphan_after == timedelta(hours=24)
     assert config.source.name == "data/tags"
