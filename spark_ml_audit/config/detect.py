@@ -51,7 +51,7 @@ class OutliersConfig(Section):
             for embedding columns, else text and other feature columns, else the probabilities.
         neighbours: Nearest reference rows whose mean distance is the row's own.
         reference: Reference rows at most, chosen by a hash of the id.
-        limit: Interquartile ranges above the third quartile of the reference's own distances from which a
+        limit: Interquartile ranges above the third quartile of the reference's own measures from which a
             row is an outlier.
     """
 

@@ -17,10 +17,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import NearestNeighbors
 
+from spark_ml_audit.kernels.ambiguity import AmbiguityOptions, DoubtBands, find_ambiguous
+from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
 from spark_ml_audit.models.neighbours import NeighbourIndex
 from spark_ml_audit.models.vectors import unit_vectors
 from tests.benchmarks.memory import run_measured
@@ -100,7 +103,7 @@ def run(source: Path, output: Path, **detect: Any) -> tuple[Any, Any]:
     return outcome, lambda name: spark.read.format("delta").load(outcome.tables[name]).toPandas()
 
 
-def measure_neighbours(rows: int) -> dict[str, Any]:
+def measure_neighbours() -> dict[str, Any]:
     """Recall at 10 and speed of the index against scikit-learn's brute force, one thread each."""
     from threadpoolctl import threadpool_limits
 
@@ -226,6 +229,38 @@ def measure_scale(rows: int, folder: Path) -> dict[str, Any]:
     }
 
 
+def measure_ambiguity(data: Path) -> dict[str, Any]:
+    """Shares of ambiguous cells and rows of real data, and how often predictions disagree with tags there."""
+    found = {}
+    for name in ("debtags", "goemotions", "movies_wikidata"):
+        file = data / f"{name}_oof.parquet"
+        table = pq.read_table(file, columns=["labels", "pred_probs"])
+        classes = pa.array(json.loads(pq.read_schema(file).metadata[b"classes"]))
+        tags = table.column("labels").combine_chunks()
+        probs = table.column("pred_probs").combine_chunks().flatten().to_numpy().reshape(-1, len(classes))
+        given = np.zeros(probs.shape, dtype=bool)
+        rows = np.repeat(np.arange(len(tags)), tags.value_lengths().to_numpy())
+        given[rows, pc.index_in(tags.flatten(), value_set=classes).to_numpy()] = True
+        profile = ClassProfile(ProfileSpec.for_classes(len(classes), probs.dtype))
+        profile.add_batch(probs, *np.nonzero(given))
+        thresholds = profile.thresholds()
+        bands = DoubtBands.of(thresholds, probs.dtype, AmbiguityOptions())
+        doubted = find_ambiguous(probs, bands)
+        low, high = 1 - thresholds.absent + 1e-6, thresholds.present - 1e-6
+        neither = (probs > low) & (probs < high)
+        wrong = ((probs > bands.centre) != given).sum(axis=1)
+        ambiguous = doubted.is_ambiguous
+        found[name] = {
+            "confident neither way": float(neither.mean()),
+            "rows with such a cell": float(neither.any(axis=1).mean()),
+            "ambiguous cells": len(doubted.cells[0]) / probs.size,
+            "ambiguous rows": float(ambiguous.mean()),
+            "disagreements per ambiguous row": float(wrong[ambiguous].mean()),
+            "per other row": float(wrong[~ambiguous].mean()),
+        }
+    return found
+
+
 _MEASURES = {"outliers": measure_outliers, "scale": measure_scale, "duplicates": measure_duplicates}
 
 
@@ -233,13 +268,16 @@ def main() -> None:
     """Run the parts asked for and print one JSON object each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="real data sets")
     parser.add_argument("--only", nargs="+", default=["neighbours", "outliers", "duplicates"])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for part in options.only:
             if part == "neighbours":
-                found = measure_neighbours(options.rows)
+                found = measure_neighbours()
+            elif part == "ambiguity":
+                found = measure_ambiguity(options.data)
             else:
                 found = _MEASURES[part](options.rows, folder)
             print(part, json.dumps(found, indent=1), flush=True)
