@@ -18,8 +18,10 @@ from spark_ml_audit.config.method import MethodConfig
 from spark_ml_audit.config.sections import OutputConfig
 from spark_ml_audit.config.source import ColumnsConfig, SourceConfig
 from spark_ml_audit.delivery import delivery_of, warnings_of
+from spark_ml_audit.detection import Detection, plan_detection
 from spark_ml_audit.engine.columns import quote
 from spark_ml_audit.engine.computation import Computation, compute
+from spark_ml_audit.engine.duplicates import find_duplicates_frame
 from spark_ml_audit.engine.examples import examples_frame
 from spark_ml_audit.engine.ingest import examine
 from spark_ml_audit.engine.outputs import (
@@ -35,7 +37,7 @@ from spark_ml_audit.io.tables import OutputTables, classes_frame, new_run_id
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.results import Counts
 from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
-from spark_ml_audit.writing import count_findings, counts_of, run_row, write_tables
+from spark_ml_audit.writing import count_findings, count_groups, counts_of, run_row, write_tables
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -157,7 +159,22 @@ class AuditResult:
     def examples(self) -> DataFrame:
         """One row per audited row: score, issue, tags given, suggested, missing, extraneous, rank."""
         computation = self._computation
-        return self._with_run_id(examples_frame(computation.ingest, computation.rules, self._ranks))
+        finder = self._detection.outliers
+        return self._with_run_id(examples_frame(computation.ingest, computation.rules, self._ranks, finder))
+
+    @cached_property
+    def duplicates(self) -> DataFrame | None:
+        """One row per row of a group of near-duplicates; None unless `detect` asks for them."""
+        finder = self._detection.duplicates
+        if finder is None:
+            return None
+        found = find_duplicates_frame(finder)
+        self._detection.say(*found.warnings)
+        return self._with_run_id(found.frame)
+
+    @cached_property
+    def _detection(self) -> Detection:
+        return plan_detection(self._computation, self._detect, None, self._progress)
 
     @cached_property
     def tag_issues(self) -> DataFrame:
@@ -177,12 +194,15 @@ class AuditResult:
     @cached_property
     def summary(self) -> Counts:
         """Counts and health."""
-        return counts_of(self._computation, self._ranks, count_findings(self.examples))
+        findings = count_findings(self.examples, self._detection)
+        if self.duplicates is not None:
+            findings["num_duplicate_groups"] = count_groups(self.duplicates)
+        return counts_of(self._computation, self._ranks, findings)
 
     @property
     def warnings(self) -> list[str]:
         """Sentences on what a reader should know."""
-        return warnings_of(self._computation, self.summary)
+        return warnings_of(self._computation, self.summary) + self._detection.warnings
 
     def _config_json(self) -> str:
         sections = {"source": self._columns, "audit": self._method, "detect": self._detect}
@@ -224,7 +244,7 @@ class AuditResult:
                 )
             tables.create_schema()
             metadata = {"fingerprint": fingerprint, "source_version": self._source.version}
-            counts = write_tables(self._computation, tables, run, metadata, self._progress)
+            counts = write_tables(self._computation, tables, run, metadata, self._progress, self._detection)
             tables.append_run(
                 run_row(
                     run_id=run,
@@ -235,10 +255,10 @@ class AuditResult:
                     gates=(),
                     mlflow_run_id=self._mlflow_run_id,
                     stages=self._progress.seconds,
-                    warnings=warnings_of(self._computation, counts),
+                    warnings=warnings_of(self._computation, counts) + self._detection.warnings,
                 )
             )
-        self._locations = tables.locations()
+        self._locations = tables.locations(duplicates=self._detection.duplicates is not None)
         return dict(self._locations)
 
     def log(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from spark_ml_audit.engine.contents import DuplicateFinder
+from spark_ml_audit.engine.duplicates import plan_duplicates
 from spark_ml_audit.engine.outliers import OutlierFinder, plan_outliers
 
 if TYPE_CHECKING:
@@ -21,17 +23,23 @@ class Detection:
 
     Attributes:
         outliers: Scores rows; None: outliers are not looked for.
+        duplicates: Compares rows; None: near-duplicates are not looked for.
         warnings: Sentences; more come in while tables are written.
     """
 
     outliers: OutlierFinder | None = None
+    duplicates: DuplicateFinder | None = None
     warnings: list[str] = field(default_factory=list)
+
+    def say(self, *sentences: str) -> None:
+        """Add sentences to the warnings, each once."""
+        self.warnings += [sentence for sentence in sentences if sentence not in self.warnings]
 
     def say_uncompared(self, num_rows: int) -> None:
         """Record how many rows have no outlier score."""
         if num_rows and self.outliers is not None:
             named = ", ".join(f"'{name}'" for name in self.outliers.columns)
-            self.warnings.append(
+            self.say(
                 f"{num_rows:,} audited rows have no outlier score: {named} is null, empty, not finite or of "
                 "another width there."
             )
@@ -61,4 +69,11 @@ def plan_detection(
             progress.note(note)
         detection.outliers = plan.finder
         detection.warnings += plan.warnings
+    if config.duplicates is not None:
+        detection.duplicates = plan_duplicates(ingest, config.duplicates)
+        if detection.duplicates is None:
+            detection.warnings.append(
+                "No near-duplicates were looked for: no row holds an embedding "
+                f"'{config.duplicates.embedding}'."
+            )
     return detection

@@ -177,7 +177,7 @@ class _Run:
             earlier=None if last is None else last.for_gates(),
         )
         warnings += gates.sentences(results)
-        locations = tables.locations()
+        locations = tables.locations(duplicates=counts.num_duplicate_groups is not None)
         metrics = {f"model/{name}": value for name, value in quality.items()}
         if self.predicted is not None:
             warnings += self.predicted.audit_warnings
@@ -333,7 +333,7 @@ def _outcome_of_row(row: dict[str, Any], tables: OutputTables, report: str | Non
         status=status_of(results, delivered=delivered),
         delivered=delivered,
         counts=Counts.from_mapping(row),
-        tables=tables.locations(),
+        tables=tables.locations(duplicates=row.get("num_duplicate_groups") is not None),
         report=report,
         mlflow_run_id=row["mlflow_run_id"],
         gates=results,
@@ -378,7 +378,7 @@ def check_source(config: AuditConfig, progress: Progress, spark: SparkSession | 
         dtype=layout.dtype,
         num_rows=num_rows,
         classes=layout.classes,
-        tables=tables.locations()
+        tables=tables.locations(duplicates=config.detect.duplicates is not None)
         | ({PREDICTIONS: tables.location(PREDICTIONS)} if config.source.needs_predictions else {}),
         notes=ingest.notes,
     )

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from spark_ml_audit import __version__
 from spark_ml_audit.config.redact import redact
 from spark_ml_audit.engine.columns import column
+from spark_ml_audit.engine.duplicates import find_duplicates_frame
 from spark_ml_audit.engine.examples import examples_frame
 from spark_ml_audit.engine.layout import ID
 from spark_ml_audit.engine.outputs import (
@@ -20,7 +21,7 @@ from spark_ml_audit.engine.outputs import (
     tag_issues_frame,
 )
 from spark_ml_audit.engine.ranking import RankPlan, plan_ranks
-from spark_ml_audit.io.tables import local_frame
+from spark_ml_audit.io.tables import DUPLICATES, local_frame
 from spark_ml_audit.results import Counts, GateResult
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ def write_tables(
             # the table shall exist, but no row need be read again for it
             tables.append("quarantine", local_frame(rejected.sparkSession, [], rejected.schema), run_id)
     findings = count_findings(tables.read("examples", run_id), detection)
+    if detection is not None and detection.duplicates is not None:
+        with progress.stage(DUPLICATES):
+            found = find_duplicates_frame(detection.duplicates)
+            detection.say(*found.warnings)
+            tables.append(DUPLICATES, found.frame, run_id)
+            findings["num_duplicate_groups"] = count_groups(tables.read(DUPLICATES, run_id))
     return counts_of(computation, ranks, findings)
 
 
@@ -97,6 +104,11 @@ def count_findings(examples: DataFrame, detection: Detection | None = None) -> d
         findings["num_outliers"] = int(found["num_outliers"])
         detection.say_uncompared(int(found["uncompared"]))
     return findings
+
+
+def count_groups(duplicates: DataFrame) -> int:
+    """Groups of a run's `duplicates` whose tags differ."""
+    return duplicates.where(F.size("differing_tags") > 0).select("group_id").distinct().count()
 
 
 def counts_of(computation: Computation, ranks: RankPlan, findings: Mapping[str, int]) -> Counts:

@@ -51,7 +51,7 @@ class OutliersConfig(Section):
             for embedding columns, else text and other feature columns, else the probabilities.
         neighbours: Nearest reference rows whose mean distance is the row's own.
         reference: Reference rows at most, chosen by a hash of the id.
-        limit: Interquartile ranges above the third quartile of the reference's own distances from which a
+        limit: Interquartile ranges above the third quartile of the reference's own measures from which a
             row is an outlier.
     """
 
@@ -85,6 +85,11 @@ class DuplicatesConfig(Section):
         Annotated[Fraction, Field(ge=0.5)] | None, Field(description="a number from 0.5 to 1, or null")
     ] = None
     keep: Literal["differing", "all"] = "differing"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns compared."""
+        return (self.embedding,) if self.embedding is not None else as_tuple(self.text)
 
     @property
     def least_similarity(self) -> float:

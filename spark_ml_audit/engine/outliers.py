@@ -66,10 +66,10 @@ class OutlierFinder:
         """
         vectors, usable, keys = vectors_of(carried, self.columns, self.encoder)
         result = np.full(len(usable), np.nan)
-        distances = self.index.mean_distance(vectors[usable], keys[usable], self.neighbours)
-        result[usable] = self.scale.scores(distances)
+        measures = self.scale.measures(*self.index.search(vectors[usable], keys[usable], self.neighbours))
+        result[usable] = self.scale.scores(measures)
         outlier = np.zeros(len(usable), dtype=bool)
-        outlier[usable] = distances > self.scale.limit
+        outlier[usable] = measures > self.scale.limit
         return result, outlier
 
 
@@ -98,6 +98,12 @@ def vectors_of(
     frame = _plain_frame(arrays, encoder.spec, len(carried))
     vectors, usable = encoder.transform(frame, embeddings, reference=reference)
     return vectors, usable, pc.struct_field(carried, [0]).to_numpy(zero_copy_only=False)
+
+
+def most_common_width_of(ingest: Ingest, name: str, wanted: int = 1000) -> int:
+    """The most common width of an embedding column among the rows whose id hashes lowest; 0 without any."""
+    lists = pc.struct_field(_sample(ingest, (name,), wanted, 0), [1])
+    return most_common_width(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False))
 
 
 def _plain_frame(arrays: dict[str, Any], spec: FeatureSpec, num_rows: int) -> pd.DataFrame:
@@ -160,10 +166,10 @@ def plan_outliers(ingest: Ingest, config: OutliersConfig, num_rows: int, exclude
         return OutlierPlan(None, tuple(notes), tuple(warnings))
     index = NeighbourIndex.build(vectors, keys, config.neighbours)
     queries, _, _ = vectors_of(sample, columns, encoder)
-    own = index.mean_distance(queries[usable][: len(vectors)], keys, config.neighbours)
+    own = index.search(queries[usable][: len(vectors)], keys, config.neighbours)
     how = f"{index.num_lists} clusters, recall {index.recall:.3f}" if index.num_lists else "exhaustive"
     notes.append(f"outliers: by {', '.join(columns)}; {len(vectors):,} reference rows, {how}")
-    finder = OutlierFinder(columns, encoder, index, OutlierScale.of(own, config.limit), config.neighbours)
+    finder = OutlierFinder(columns, encoder, index, OutlierScale.of(*own, config.limit), config.neighbours)
     return OutlierPlan(finder, tuple(notes), tuple(warnings))
 
 

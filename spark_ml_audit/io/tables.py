@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from spark_ml_audit.config.sections import OutputConfig
 
 TABLES = ("examples", "tag_issues", "classes", "quarantine", "runs")
+# Written by runs that look for near-duplicates.
+DUPLICATES = "duplicates"
 # The first table a run writes: a run that left anything behind left rows here.
 FIRST_TABLE = "classes"
 # In the order of removal: the table by which leftovers are found comes last.
-_DATA_TABLES = ("examples", "tag_issues", "quarantine", FIRST_TABLE)
+_DATA_TABLES = ("examples", "tag_issues", "quarantine", DUPLICATES, FIRST_TABLE)
 _RUN_TIME = "%Y%m%dt%H%M%Sz"
 _TABLE_PROPERTIES = {
     # every run adds a transaction id per table; without this they pile up in the log for ever
@@ -152,9 +154,10 @@ class OutputTables:
             return f"{absolute(self._config.path).rstrip('/')}/{name}"
         return f"{self._config.schema_name}.{self._config.prefix}{name}"
 
-    def locations(self) -> dict[str, str]:
-        """Name -> path or table, of all five."""
-        return {name: self.location(name) for name in TABLES}
+    def locations(self, *, duplicates: bool = False) -> dict[str, str]:
+        """Name -> path or table, of all five, and of `duplicates` if asked for."""
+        names = (*TABLES, DUPLICATES) if duplicates else TABLES
+        return {name: self.location(name) for name in names}
 
     def _sql_name(self, name: str) -> str:
         location = self.location(name)
@@ -358,10 +361,17 @@ class OutputTables:
 
     def _create_views(self) -> None:
         runs = self._sql_name("runs")
-        for name in TABLES:
+        for name in (*TABLES, DUPLICATES):
+            table = self.existing(name)
             view = quote_table(f"{self.location(name)}_committed")
             only = "" if name == "runs" else f" WHERE run_id IN (SELECT run_id FROM {runs})"
-            self._spark.sql(f"CREATE VIEW IF NOT EXISTS {view} AS SELECT * FROM {self._sql_name(name)}{only}")
+            select = f"AS SELECT * FROM {self._sql_name(name)}{only}"
+            if table is None:
+                continue
+            self._spark.sql(f"CREATE VIEW IF NOT EXISTS {view} {select}")
+            if set(table.columns) - set(self._spark.table(view).columns):
+                # an older version made it, before the table had all its columns
+                self._spark.sql(f"CREATE OR REPLACE VIEW {view} {select}")
         # one row per run and class: the numbers of the command `trend`
         self._spark.sql(
             f"CREATE VIEW IF NOT EXISTS {self._sql_name('trend')} AS SELECT {', '.join(_TREND_COLUMNS)} "

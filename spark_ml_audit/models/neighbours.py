@@ -133,18 +133,6 @@ class NeighbourIndex:
         positions[np.isinf(distances)] = -1
         return positions, distances
 
-    def mean_distance(
-        self, queries: Float32Array, keys: NDArray[np.int64] | None, neighbours: int
-    ) -> Float64Array:
-        """Mean distance of each query to its nearest reference rows, shape (n,); 0 without any."""
-        distances = self.search(queries, keys, neighbours)[1]
-        known = np.isfinite(distances)
-        total: Float64Array = np.zeros(len(distances))
-        for column, usable in zip(distances.T, known.T, strict=True):
-            total += np.where(usable, column, 0.0)
-        total /= np.maximum(known.sum(axis=1), 1)
-        return total
-
 
 def _distances(queries: Float32Array, vectors: Float32Array, found: NDArray[np.int64]) -> Float64Array:
     """Distance of each query to its candidates, shape of `found`."""
@@ -156,23 +144,62 @@ def _distances(queries: Float32Array, vectors: Float32Array, found: NDArray[np.i
     return result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OutlierScale:
-    """From distances to scores: a distance at the limit scores 1/2.
+    """From distances to scores.
+
+    A row's distance d is the mean over its nearest reference rows; n is the median of these rows' own
+    distances. Its measure d / sqrt(n) is the geometric mean of d (Ramaswamy, Rastogi, Shim 2000), which finds
+    rows far from all others, and of d / n (as in Breunig et al., LOF, 2000), which finds rows
+    that lie loosely beside a dense cluster. A measure at the limit scores 1/2.
 
     Attributes:
-        limit: Distance above which a row is an outlier.
+        own: Distance of each reference row, shape (m,).
+        least: Least n that is divided by, for rows beside exact copies.
+        limit: Measure above which a row is an outlier.
     """
 
+    own: Float64Array
+    least: float
     limit: float
 
     @staticmethod
-    def of(reference: Float64Array, factor: float) -> OutlierScale:
-        """Third quartile of the reference's own distances, plus `factor` interquartile ranges."""
-        low, high = np.quantile(reference, [0.25, 0.75])
-        return OutlierScale(float(high + factor * (high - low)))
+    def of(positions: NDArray[np.int64], distances: Float64Array, factor: float) -> OutlierScale:
+        """Limit at the third quartile of the reference's own measures, plus `factor` interquartile ranges.
 
-    def scores(self, distances: Float64Array) -> Float64Array:
-        """Scores d / (d + limit) of distances d; 0 where both are 0."""
-        total = distances + self.limit
-        return np.divide(distances, total, out=np.zeros_like(distances), where=total > 0)
+        Args:
+            positions: Nearest other reference rows of each reference row, from `NeighbourIndex.search`.
+            distances: To them.
+            factor: 0 or more.
+        """
+        own = _means(distances)
+        # a tenth of what is usual; 1 where all rows are copies and every distance is 0
+        least = float(np.median(own)) / 10 or 1.0
+        scale = OutlierScale(own, least, np.inf)
+        low, high = np.quantile(scale.measures(positions, distances), [0.25, 0.75])
+        return OutlierScale(own, least, float(high + factor * (high - low)))
+
+    def measures(self, positions: NDArray[np.int64], distances: Float64Array) -> Float64Array:
+        """Measure of each row from its nearest reference rows, shape (n, k) each; returns shape (n,)."""
+        if not self.own.size or not positions.size:
+            return np.zeros(len(positions))
+        near = np.where(positions < 0, np.nan, self.own[positions])
+        near[np.isnan(near).all(axis=1)] = self.least
+        usual = np.maximum(np.nanmedian(near, axis=1), self.least)
+        found: Float64Array = _means(distances) / np.sqrt(usual)
+        return found
+
+    def scores(self, measures: Float64Array) -> Float64Array:
+        """Scores m / (m + limit) of measures m; 0 where both are 0."""
+        total = measures + self.limit
+        return np.divide(measures, total, out=np.zeros_like(measures), where=total > 0)
+
+
+def _means(distances: Float64Array) -> Float64Array:
+    """Mean of each row's finite distances, added up one after the other; 0 without any."""
+    known = np.isfinite(distances)
+    total: Float64Array = np.zeros(len(distances))
+    for column, usable in zip(distances.T, known.T, strict=True):
+        total += np.where(usable, column, 0.0)
+    total /= np.maximum(known.sum(axis=1), 1)
+    return total

@@ -30,15 +30,16 @@ MAX_CHARACTERS = 100_000
 
 def joined_texts(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """One text per row: the columns' texts on lines of their own; null is empty, lists join with blanks."""
-    parts = [[_as_text(value) for value in frame[column]] for column in columns]
+    parts = [[as_text(value) for value in frame[column]] for column in columns]
     return ["\n".join(texts)[:MAX_CHARACTERS] for texts in zip(*parts, strict=True)]
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Text of one value: null is empty, lists join with blanks."""
     if isinstance(value, str):
         return value
     if isinstance(value, (list, tuple, np.ndarray)):
-        return " ".join(_as_text(part) for part in value)
+        return " ".join(as_text(part) for part in value)
     return "" if is_null(value) else str(value)
 
 

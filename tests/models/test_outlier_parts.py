@@ -56,18 +56,36 @@ def test_a_row_is_not_its_own_neighbour_and_its_distance_not_its_batchs() -> Non
     positions, distances = index.search(reference[:300], keys[:300], 10)
     assert (positions != np.arange(300)[:, None]).all()
     assert (distances > 0).all()
-    whole = index.mean_distance(reference[:300], keys[:300], 10)
+    scale = OutlierScale.of(*index.search(reference, keys, 10), 3.0)
+    whole = scale.measures(positions, distances)
     for rows in ([7], [299, 7, 0], list(range(20, 290))):
-        np.testing.assert_array_equal(index.mean_distance(reference[rows], keys[rows], 10), whole[rows])
+        part = scale.measures(*index.search(reference[rows], keys[rows], 10))
+        np.testing.assert_array_equal(part, whole[rows])
     alone = NeighbourIndex.build(reference[:1], keys[:1], 10)
-    assert alone.mean_distance(reference[:1], keys[:1], 10).tolist() == [0.0]
+    assert alone.search(reference[:1], keys[:1], 10)[0].tolist() == [[-1]]
 
 
-def test_a_distance_at_the_limit_scores_one_half() -> None:
-    scale = OutlierScale.of(np.array([1.0, 1.0, 2.0, 3.0, 3.0]), 3.0)
-    assert scale.limit == 3 + 3 * (3 - 1)
+def test_a_measure_at_the_limit_scores_one_half() -> None:
+    scale = OutlierScale(np.array([4.0, 4.0]), 0.1, limit=9.0)
+    assert scale.measures(np.array([[0, 1], [1, -1]]), np.array([[6.0, 8.0], [2.0, np.inf]])).tolist() == [
+        3.5,
+        1,
+    ]
     assert scale.scores(np.array([0.0, 9.0, 27.0])).tolist() == [0.0, 0.5, 0.75]
-    assert OutlierScale(0.0).scores(np.array([0.0, 0.1])).tolist() == [0.0, 1.0]
+    copies = OutlierScale.of(np.array([[1], [0]]), np.zeros((2, 1)), 3.0)
+    assert copies.limit == 0
+    assert copies.scores(np.array([0.0, 0.1])).tolist() == [0.0, 1.0]
+
+
+def test_rows_far_from_all_and_rows_beside_a_dense_cluster_are_both_found() -> None:
+    rng = np.random.default_rng(0)
+    dense, loose = 0.02 * rng.normal(size=(300, 4)), 5 + rng.normal(size=(300, 4))
+    odd = np.array([[0.6, 0.6, 0.6, 0.6], [30.0, 30.0, 30.0, 30.0]])
+    vectors = np.concatenate([dense, loose, odd]).astype(np.float32)
+    index = NeighbourIndex.build(vectors, np.arange(602), 10)
+    found = index.search(vectors, np.arange(602), 10)
+    measures = OutlierScale.of(*found, 3.0).measures(*found)
+    assert set(np.argsort(measures)[-2:]) == {600, 601}
 
 
 def test_only_finite_embeddings_of_the_common_width_can_be_compared() -> None:
@@ -116,7 +134,7 @@ def test_a_text_in_other_words_is_far_from_the_reference() -> None:
     asked = pd.DataFrame({"body": ["quantum chromodynamics lattice gauge", TOPICS[0], "", None]})
     queries, usable = encoder.transform(asked, {})
     assert usable.tolist() == [True, True, False, False]
-    far, near = index.mean_distance(queries[:2], None, 10)
+    far, near = index.search(queries[:2], None, 10)[1].mean(axis=1)
     assert far > 1.3 > 1.0 > near
 
 
@@ -135,5 +153,5 @@ def test_numbers_categories_and_dates_are_compared_robustly() -> None:
     assert usable.all()
     assert np.isfinite(reference).all()
     index = NeighbourIndex.build(reference, np.arange(302), 10)
-    distances = index.mean_distance(reference, np.arange(302), 10)
+    distances = index.search(reference, np.arange(302), 10)[1].mean(axis=1)
     assert set(np.argsort(distances)[-2:]) == {300, 301}
