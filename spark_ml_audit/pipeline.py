@@ -25,6 +25,7 @@ from spark_ml_audit.prediction_steps import (
     describe_features,
     plan_prediction,
 )
+from spark_ml_audit.redelivery import complete_audit
 from spark_ml_audit.results import AuditOutcome, CheckReport, ClassRow, Counts, GateResult, status_of
 from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
 from spark_ml_audit.writing import run_row, write_tables
@@ -97,7 +98,8 @@ class _Run:
         with progress.stage("source"):
             if config.output.run_id is not None and (row := tables.finished_run(self.run_id)):
                 progress.note(f"run {self.run_id} is finished already; nothing was changed")
-                return _outcome_of_row(row, tables)
+                found = _outcome_of_row(row, tables)
+                return complete_audit(found, row, config, tables, self.tracker, progress)
             opened = self._open(session, tables)
             ingest = self._examine(opened, tables) if config.model is None else None
         self.tracker.source = SourceRef(

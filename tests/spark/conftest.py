@@ -122,7 +122,9 @@ class Lake:
         if classes is None:
             return frame
         metadata = {"classes": json.dumps(list(classes))}
-        return frame.withColumn("pred_probs", F.col("pred_probs").alias("pred_probs", metadata=metadata))
+        # not withColumn: over Spark Connect it drops the metadata
+        probs = F.col("pred_probs").alias("pred_probs", metadata=metadata)
+        return frame.select(*[probs if name == "pred_probs" else name for name in frame.columns])
 
     def dataset_frame(self, dataset: Dataset, classes: Sequence[str] | None = None) -> Any:
         """Rows `r0000`, `r0001`, ... of a data set, tags by name."""
