@@ -62,7 +62,8 @@ def write_packages(spark: SparkSession, path: str) -> None:
     """Write the shipped packages as a partitioned Delta table with the class order in its metadata."""
     frame = spark.read.parquet(str(demo_file()))
     probs = F.col("pred_probs").alias("pred_probs", metadata={"classes": json.dumps(demo_classes())})
-    frame = frame.withColumn("pred_probs", probs)
+    # not withColumn: over Spark Connect it drops the metadata
+    frame = frame.select(*[probs if name == "pred_probs" else name for name in frame.columns])
     frame.write.format("delta").mode("overwrite").option("overwriteSchema", True).partitionBy("fold").save(
         path
     )

@@ -31,6 +31,10 @@ def over_connect() -> bool:
     return os.environ.get("SPARK_ML_AUDIT_TEST_CONNECT", "0") == "1"
 
 
+def pytest_report_header() -> str:
+    return f"Spark session: {'Spark Connect' if over_connect() else 'classic'}"
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     try:
@@ -53,6 +57,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     }.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
+    assert ("connect" in type(session).__module__) == over_connect()
     yield session
     session.stop()
 
