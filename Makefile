@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUTPUT ?= demo-audit
 UV_VERSION := 0.13.9
+REPEAT ?= 10
 
-.PHONY: help demo test check lint types imports deps lock bench schema clean
+.PHONY: help demo test test-matrix check lint types imports deps lock bench schema clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +28,9 @@ demo: setup ## Audit the shipped real data, start to end
 
 test: setup check ## Lint, types, import rules and all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-matrix: setup ## The marked tests on older versions of Spark, the failure tests ten times over
+	$(BIN)/python -m tests.matrix --repeat $(REPEAT)
 
 check: lint types imports deps ## All checks but the tests
 
@@ -54,4 +58,4 @@ lock: ## Resolve requirements.lock anew (needs uv)
 	  --no-emit-index-url --extra local --group dev --group build -o requirements.lock pyproject.toml
 
 clean: ## Remove what the targets above made
-	rm -rf $(VENV) $(DEMO_OUTPUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse
+	rm -rf $(VENV) .venv-matrix $(DEMO_OUTPUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse

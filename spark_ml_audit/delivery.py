@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 from pyspark.sql import functions as F  # noqa: N812 - the usual name
@@ -21,8 +21,16 @@ _TRACKED_CLASSES = 20
 _TAG_LISTS = ("given_tags", "suggested_tags", "missing_tags", "extraneous_tags", "ambiguous_tags")
 
 
+class HasClasses(Protocol):
+    """Whatever knows the class table of a run."""
+
+    @property
+    def classes(self) -> tuple[ClassRow, ...]:
+        """The class table."""
+
+
 def delivery_of(
-    computation: Computation,
+    computation: HasClasses,
     examples: DataFrame,
     *,
     status: str,
@@ -34,7 +42,7 @@ def delivery_of(
     """What tracking gets once a run is committed; bounded, whatever the size of the table.
 
     Args:
-        computation: The audit.
+        computation: The audit, or what is left of it in its tables.
         examples: Its `examples` without run_id.
         status: Status of the run.
         stages: Seconds per stage.

@@ -29,6 +29,7 @@ from spark_ml_audit.prediction_steps import (
     describe_features,
     plan_prediction,
 )
+from spark_ml_audit.redelivery import complete_audit
 from spark_ml_audit.report import RunFacts
 from spark_ml_audit.reporting import Report, existing_report, make_report, since_section
 from spark_ml_audit.results import AuditOutcome, CheckReport, ClassRow, Counts, GateResult, status_of
@@ -88,7 +89,8 @@ class _Run:
         with progress.stage("source"):
             if config.output.run_id is not None and (row := tables.finished_run(self.run_id)):
                 progress.note(f"run {self.run_id} is finished already; nothing was changed")
-                return _outcome_of_row(row, tables, existing_report(config.output, self.run_id))
+                found = _outcome_of_row(row, tables, existing_report(config.output, self.run_id))
+                return complete_audit(found, row, config, tables, self.tracker, progress)
             opened = self._open(session, tables)
             check_shown(opened.frame, config.source.shown_columns)
             ingest = self._examine(opened, tables) if config.model is None else None

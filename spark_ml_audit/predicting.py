@@ -24,6 +24,7 @@ from spark_ml_audit.io.source import OpenSource, open_source
 from spark_ml_audit.io.tables import OutputTables, local_frame
 from spark_ml_audit.kernels.model_quality import decision_thresholds
 from spark_ml_audit.prediction_steps import PREDICTIONS, Predicted, commit_predictions, plan_prediction
+from spark_ml_audit.redelivery import complete_prediction
 from spark_ml_audit.results import PredictOutcome
 from spark_ml_audit.tracked_run import tracked_run
 from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, SourceRef
@@ -100,7 +101,8 @@ class _Run:
         with progress.stage("source"):
             if config.output.run_id is not None and (row := tables.finished_run(run_id, PREDICTION_RUNS)):
                 progress.note(f"run {run_id} is finished already; nothing was changed")
-                return _outcome_of_row(row, tables)
+                found = _outcome_of_row(row, tables)
+                return complete_prediction(found, row, config, tables, self.tracker, progress)
             version = pinned_version(config.fingerprint(), tables, config.output.run_id)
             opened = open_source(session, config.source, version=version)
         self.tracker.source = SourceRef(

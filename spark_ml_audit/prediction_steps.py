@@ -244,7 +244,7 @@ class Predicted:
     @property
     def metrics(self) -> dict[str, float | None]:
         """Figures for tracking, apart from an audit's own."""
-        return {f"predict/{name}": value for name, value in self.quality.figures.items()}
+        return prediction_metrics(self.quality)
 
     @property
     def audit_warnings(self) -> list[str]:
@@ -256,6 +256,11 @@ class Predicted:
     def class_table(self) -> pd.DataFrame:
         """Quality per class."""
         return self.quality.per_class(self.ingest.layout.classes)
+
+
+def prediction_metrics(quality: OutOfFold) -> dict[str, float | None]:
+    """Names of an audit's predictions' figures in tracking, apart from the audit's own."""
+    return {f"predict/{name}": value for name, value in quality.figures.items()}
 
 
 def commit_predictions(

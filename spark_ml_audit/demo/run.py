@@ -70,8 +70,10 @@ def write_packages(spark: SparkSession, path: str) -> None:
     frame = spark.read.parquet(str(demo_file()))
     known = F.array_intersect("labels", F.array(*[F.lit(name) for name in classes]))
     labels = known.alias("labels", metadata={"classes": json.dumps(classes)})
+    # not withColumn: over Spark Connect it drops the metadata
+    frame = frame.select(*[labels if name == "labels" else name for name in frame.columns])
     # the shipped file has one row group, which one task would read alone
-    frame = frame.withColumn("labels", labels).repartition(_FILES, "id")
+    frame = frame.repartition(_FILES, "id")
     frame.write.format("delta").mode("overwrite").option("overwriteSchema", True).save(path)
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Prefix of every MLflow tag this package sets.
 TAG_PREFIX = "spark_ml_audit."
+#: Tag of a run that lacks something of its audit: sentences on what and why.
+NOT_RECORDED_TAG = f"{TAG_PREFIX}not_recorded"
 #: Tag of a run or model version: SHA-256 of what loading its model unpickles.
 MODEL_DIGEST_TAG = f"{TAG_PREFIX}model_sha256"
 #: Limits every MLflow server since 1.28 and Databricks accept, in UTF-8 bytes.
@@ -208,7 +210,7 @@ def status_tags(
         {
             f"{TAG_PREFIX}status": status,
             f"{TAG_PREFIX}warnings": "\n".join(warnings),
-            f"{TAG_PREFIX}not_recorded": "\n".join(not_recorded),
+            NOT_RECORDED_TAG: "\n".join(not_recorded),
             f"{TAG_PREFIX}failure": failure,
         }
     )

@@ -23,6 +23,8 @@ T = TypeVar("T")
 _PARAMS_PER_REQUEST = 100
 _TAGS_PER_REQUEST = 100
 _METRICS_PER_REQUEST = 1000
+# MLflow's own list of the tables among a run's artifacts.
+_LOGGED_TABLES_TAG = "mlflow.loggedArtifacts"
 
 
 class RunWriter:
@@ -33,6 +35,7 @@ class RunWriter:
         run_id: MLflow's id of the run.
         patience: Whether the audit still waits; asked before every request.
         report: Called with what was being done and the error, when the server refuses a request.
+        known_tags: Tags of a run that an earlier process opened; empty for a new one.
 
     Every method raises `DeadlinePassedError` when the audit no longer waits, and the client's own error
     when the server cannot be reached.
@@ -44,11 +47,13 @@ class RunWriter:
         run_id: str,
         patience: Patience,
         report: Callable[[str, BaseException], None],
+        known_tags: Mapping[str, str] | None = None,
     ) -> None:
         self._client = client
         self._run_id = run_id
         self._patience = patience
         self._report = report
+        self._known_tags = known_tags or {}
 
     def params(self, params: Mapping[str, Any]) -> None:
         """Record the config as parameters."""
@@ -74,6 +79,11 @@ class RunWriter:
         entities = [RunTag(name, value) for name, value in tags.items()]
         for batch in _batches(entities, _TAGS_PER_REQUEST):
             self._attempt("recording the tags", self._client.log_batch, self._run_id, tags=batch)
+
+    def remove_tag(self, name: str) -> None:
+        """Remove a tag that an earlier process set; one that is not there is no error."""
+        if name in self._known_tags:
+            self._attempt(f"removing the tag {name}", self._client.delete_tag, self._run_id, name)
 
     def source(self, source: pl.SourceRef | None) -> None:
         """Record the audited table and its version as a dataset input."""
@@ -117,7 +127,16 @@ class RunWriter:
             self._client.log_inputs(self._run_id, inputs)
 
     def _log_table(self, path: str, table: pd.DataFrame) -> None:
-        self._client.log_table(self._run_id, pl.plain_table(table), path)
+        plain = pl.plain_table(table)
+        if not self._known_tags:
+            self._client.log_table(self._run_id, plain, path)
+            return
+        # log_table would add the rows to those that an earlier process sent; the rest is as there
+        self._log_artifact(path, plain.to_json(orient="split", index=False, date_format="iso"))
+        listed = json.loads(self._client.get_run(self._run_id).data.tags.get(_LOGGED_TABLES_TAG, "[]"))
+        entry = {"path": path, "type": "table"}
+        if entry not in listed:
+            self._client.set_tag(self._run_id, _LOGGED_TABLES_TAG, json.dumps([*listed, entry]))
 
     def _log_artifact(self, path: str, content: pl.Artifact) -> None:
         folder, name = posixpath.split(path)

@@ -82,6 +82,8 @@ class AuditTracker:
         self._experiment = _experiment_name(experiment, self.destination)
         self._client: MlflowClient | None = None
         self._prefetch: threading.Thread | None = None
+        self._known_tags: Mapping[str, str] = {}
+        self._known_params: Mapping[str, str] = {}
 
     # ---- the life of a run ------------------------------------------------------------------------
 
@@ -113,6 +115,24 @@ class AuditTracker:
             budget_seconds or self._budget(_OPEN_BUDGET),
         )
         return self.mlflow_run_id
+
+    def resume(self, known: str | None, *, budget_seconds: float | None = None) -> bool:
+        """Find the MLflow run of an audit that finished earlier, so that `open` and `deliver` complete it.
+
+        Args:
+            known: MLflow's id of the run, if one was recorded; else it is looked for by the audit's id.
+            budget_seconds: Longest wait; default 15 s for a server, 60 s for a local store.
+
+        Returns:
+            Whether the run has all of the audit already; False too when the store does not answer.
+        """
+        found: list[bool] = []
+        self._bounded(
+            "looking for the run",
+            lambda patience: found.append(self._resume(known, patience)),
+            budget_seconds or self._budget(_OPEN_BUDGET),
+        )
+        return found == [True]
 
     def deliver(self, delivery: pl.RunDelivery, *, budget_seconds: float | None = None) -> bool:
         """Send stage times, class metrics, tables and artifacts, and mark the run finished.
@@ -247,7 +267,9 @@ class AuditTracker:
     def _writer(self, patience: Patience) -> RunWriter:
         if self.mlflow_run_id is None:
             raise RuntimeError("no run was opened")
-        return RunWriter(self._connect(), self.mlflow_run_id, patience, self._report)
+        return RunWriter(
+            self._connect(), self.mlflow_run_id, patience, self._report, known_tags=self._known_tags
+        )
 
     def _start(self, tags: Mapping[str, str], patience: Patience) -> RunWriter:
         client = self._connect()
@@ -262,11 +284,42 @@ class AuditTracker:
         self.mlflow_run_id = str(run.info.run_id)
         return self._writer(patience)
 
+    def _resume(self, known: str | None, patience: Patience) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        client, runs = self._connect(), []
+        try:
+            runs = [client.get_run(known)] if known is not None else []
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        patience.check()
+        if not runs and (experiment := client.get_experiment_by_name(self._experiment)) is not None:
+            patience.check()
+            # the id is the contract's: digits, letters and a hyphen
+            wanted = f"tags.`{pl.TAG_PREFIX}run_id` = '{self.run_id}'"
+            runs = list(client.search_runs([experiment.experiment_id], wanted))
+        # a failed try of the same id stays what it is
+        runs = [run for run in runs if run.info.status != "FAILED"]
+        runs.sort(key=_is_complete, reverse=True)
+        if not runs:
+            return False
+        self.mlflow_run_id = str(runs[0].info.run_id)
+        self._known_tags, self._known_params = dict(runs[0].data.tags), dict(runs[0].data.params)
+        return _is_complete(runs[0])
+
     def _open(self, opening: pl.RunOpening, patience: Patience) -> None:
         tags = pl.identity_tags(self.run_id, self.package_version, self.source, self._activity)
-        writer = self._start(tags | pl.status_tags("running", opening.warnings), patience)
+        tags |= pl.status_tags("running", opening.warnings)
+        if self.mlflow_run_id is None:
+            writer = self._start(tags, patience)
+        else:
+            writer = self._writer(patience)
+            writer.tags(tags)
         writer.tags(pl.table_tags(opening.tables) | pl.gate_tags(opening.gates) | pl.more_tags(opening.tags))
-        writer.params(self.params)
+        # a parameter cannot be changed, and the retry has a run_id that the first try had not
+        known = self._known_params.keys()
+        writer.params({name: value for name, value in self.params.items() if pl.clean_key(name) not in known})
         writer.metrics(pl.opening_metrics(opening))
         writer.source(self.source)
 
@@ -278,6 +331,8 @@ class AuditTracker:
         for path, content in delivery.artifacts.items():
             writer.artifact(path, content)
         status = "not_delivered" if self.problems and delivery.status == "ok" else delivery.status
+        if not self.problems:
+            writer.remove_tag(pl.NOT_RECORDED_TAG)
         writer.tags(pl.status_tags(status, delivery.warnings, not_recorded=self.problems))
         writer.finish("FINISHED")
 
@@ -344,6 +399,10 @@ class AuditTracker:
                 f"this run."
             )
         return str(found.experiment_id)
+
+
+def _is_complete(run: Any) -> bool:
+    return run.info.status == "FINISHED" and pl.NOT_RECORDED_TAG not in run.data.tags
 
 
 def _experiment_name(name: str, destination: Destination) -> str:

@@ -31,6 +31,10 @@ def over_connect() -> bool:
     return os.environ.get("SPARK_ML_AUDIT_TEST_CONNECT", "0") == "1"
 
 
+def pytest_report_header() -> str:
+    return f"Spark session: {'Spark Connect' if over_connect() else 'classic'}"
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     try:
@@ -53,6 +57,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     }.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
+    assert ("connect" in type(session).__module__) == over_connect()
     yield session
     session.stop()
 
@@ -122,7 +127,9 @@ class Lake:
         if classes is None:
             return frame
         metadata = {"classes": json.dumps(list(classes))}
-        return frame.withColumn("pred_probs", F.col("pred_probs").alias("pred_probs", metadata=metadata))
+        # not withColumn: over Spark Connect it drops the metadata
+        probs = F.col("pred_probs").alias("pred_probs", metadata=metadata)
+        return frame.select(*[probs if name == "pred_probs" else name for name in frame.columns])
 
     def dataset_frame(self, dataset: Dataset, classes: Sequence[str] | None = None) -> Any:
         """Rows `r0000`, `r0001`, ... of a data set, tags by name."""

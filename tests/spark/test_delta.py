@@ -184,6 +184,7 @@ def test_two_audits_into_the_same_new_output_both_land(lake: Lake) -> None:
     assert lake.table(lake.path("shared/runs")).count() == 2
 
 
+@pytest.mark.matrix
 def test_a_schema_holds_tables_with_a_prefix_and_views_of_finished_runs(lake: Lake) -> None:
     lake.spark.sql("CREATE SCHEMA IF NOT EXISTS lake_in")
     lake.dataset_frame(make_dataset(1, "plain")).write.format("delta").mode("overwrite").saveAsTable(

@@ -172,7 +172,14 @@ def written(lake: Lake, dataset: Dataset, fmt: str = "delta") -> dict[str, objec
     return {"source.path": lake.write(lake.dataset_frame(dataset), fmt=fmt), "source.format": fmt}
 
 
-@pytest.mark.parametrize(("seed", "kind"), list(enumerate(KINDS)))
+@pytest.mark.parametrize(
+    ("seed", "kind"),
+    [
+        # one of Parquet, one of Delta stand for all on the older versions
+        pytest.param(seed, kind, marks=[pytest.mark.matrix] if seed in {0, 1} else [])
+        for seed, kind in enumerate(KINDS)
+    ],
+)
 def test_an_audit_with_default_options_equals_the_oracle(lake: Lake, seed: int, kind: str) -> None:
     dtype = ("float32", "float64")[seed % 2]
     dataset = make_dataset(seed + 100, kind, dtype)
@@ -205,6 +212,7 @@ def test_every_score_and_aggregate_equals_the_oracle(lake: Lake, options: dict[s
     check_against_oracle(lake, dataset, source=written(lake, dataset), **options)
 
 
+@pytest.mark.matrix
 def test_the_tables_have_the_columns_and_types_of_the_contract(lake: Lake) -> None:
     dataset = make_dataset(12, "plain")
     result = lake.audit(written(lake, dataset))

@@ -57,6 +57,7 @@ def source(lake: Lake) -> str:
     return lake.write(lake.frame(item_rows(), SCHEMA))
 
 
+@pytest.mark.matrix
 def test_a_table_with_tags_and_features_gets_out_of_sample_probabilities(lake: Lake, source: str) -> None:
     outcome = lake.run("predict", source__path=source, output__path=lake.path("out"), source__group="author")
     assert outcome.exit_code == 0, (outcome.json, outcome.stderr)

@@ -28,6 +28,7 @@ def rows_of(frame, *columns):
     return sorted(tuple(row[name] for name in columns) for row in frame.select(*columns).collect())
 
 
+@pytest.mark.matrix
 def test_audit_of_a_dataframe_equals_the_oracle(lake, dataset, names):
     result = audit(
         lake.dataset_frame(dataset), id="id", labels="labels", pred_probs="pred_probs", classes=names
@@ -83,6 +84,7 @@ def test_an_unknown_option_and_a_missing_column_are_named(lake, dataset, names):
         audit(frame, labels="lables", classes=names)
 
 
+@pytest.mark.matrix
 def test_udf_scores_like_the_audit_in_columns_and_in_sql(lake, spark, dataset, names):
     rows = [
         (f"r{i:04}", list(tags), p.tolist())

@@ -55,6 +55,7 @@ CASES: list[tuple[str | None, list[Any] | None, list[Any] | None, str | None, st
 ]  # fmt: skip
 
 
+@pytest.mark.matrix
 def test_every_reason_is_found_named_and_explained(lake: Lake) -> None:
     rows = [(*case[:3], (i, None)) for i, case in enumerate(CASES)]
     source = lake.write(lake.frame(rows, SCHEMA, CLASSES))

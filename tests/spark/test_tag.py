@@ -75,6 +75,7 @@ def test_the_final_model_is_logged_with_signature_and_example_and_registered(mod
     assert served.predict(example.assign(title=None)).shape == (5, len(TAGS))
 
 
+@pytest.mark.matrix
 def test_a_batch_is_tagged_by_thresholds_once(tag_lake: Lake, model: dict[str, Any]) -> None:
     rows = [*new_rows(7), (None, *new_rows(8)[0][1:])]
     path = tag_lake.write(tag_lake.frame(rows, NEW_SCHEMA))

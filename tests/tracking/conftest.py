@@ -110,7 +110,7 @@ def make_tracker(tmp_path: Path) -> Callable[..., AuditTracker]:
 
 
 class Door:
-    """A TCP forwarder that can fall silent, be shut, or hold requests back that contain some bytes."""
+    """A TCP forwarder that can fall silent, be shut, or hold back or break at requests with some bytes."""
 
     def __init__(self, target: str | None) -> None:
         self._target = target
@@ -119,6 +119,7 @@ class Door:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.silent = target is None
         self.slow: tuple[bytes, float] | None = None
+        self.fatal: bytes | None = None
         self.connections = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -143,6 +144,9 @@ class Door:
                         return
                     if not data:
                         visitor.close()
+                        return
+                    if ready is visitor and self.fatal and self.fatal in data:
+                        self.shut()
                         return
                     if ready is visitor and self.slow and self.slow[0] in data:
                         time.sleep(self.slow[1])

@@ -2,32 +2,86 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "spark_ml_audit"
-FORBIDDEN = {
-    "RDDs": r"\.rdd\b",
-    "the JVM handle": r"\b_jvm\b|\b_jdf\b|\b_jsparkSession\b",
-    "the SparkContext": r"\.sparkContext\b|\bSparkContext\b",
-    "caching": r"\.cache\(\)|\.persist\(",
-    "session settings": r"\.conf\.set\(",
-    "printing": r"(?<![\w.])print\(",
-}
+# Serverless compute and Spark Connect refuse these, whatever object they are asked of.
+FORBIDDEN_ATTRIBUTES = {
+    "rdd", "foreachRDD", "mapPartitions", "_jvm", "_jdf", "_jsc", "_jsparkSession", "_sc", "sparkContext",
+    "setCheckpointDir", "cache", "cacheTable", "persist", "unpersist", "localCheckpoint",
+    "setLocalProperty", "setJobGroup", "accumulator", "newSession",
+}  # fmt: skip
+FORBIDDEN_NAMES = {"SparkContext", "SparkConf", "RDD", "StorageLevel"}
+SESSION_SQL = re.compile(r"\s*(SET(?! TBLPROPERTIES)|RESET|CACHE|UNCACHE|ADD JAR)\s")
+# Builds the one session that is ours to set up, on a plain machine.
+BUILDS_SESSIONS = "engine/session.py"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "build_debtags" not in path.parts)
 
 
-@pytest.mark.parametrize("what", FORBIDDEN)
-def test_package_source_never_uses(what):
-    found = [
-        f"{path.relative_to(PACKAGE)}:{number}: {line.strip()}"
+def offences(tree: ast.AST) -> list[tuple[int, str]]:
+    """Line and name of everything in a module that Spark Connect or serverless compute refuses."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            found.append((node.lineno, node.attr if node.attr in FORBIDDEN_ATTRIBUTES else ""))
+            if isinstance(node.value, ast.Attribute) and node.value.attr == "conf":
+                found.append((node.lineno, f"conf.{node.attr}" if node.attr in {"set", "unset"} else ""))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            # as a plain attribute it is the checkpoint of a stream
+            found.append((node.lineno, node.func.attr if node.func.attr == "checkpoint" else ""))
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            names = {part for alias in node.names for part in alias.name.split(".")}
+            found += [(node.lineno, name) for name in names & FORBIDDEN_NAMES]
+        elif isinstance(node, ast.Name):
+            found.append((node.lineno, node.id if node.id in FORBIDDEN_NAMES else ""))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            match = SESSION_SQL.match(node.value)
+            found.append((node.lineno, match[1] if match else ""))
+    return [(line, name) for line, name in found if name]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_the_package_uses_what_every_kind_of_session_has(path: Path) -> None:
+    assert offences(ast.parse(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "frame.rdd.map(f)", "spark._jvm.x", "spark.sparkContext", "from pyspark import SparkContext",
+        "df.cache()", "df.checkpoint()", "df.persist(level)", "spark.catalog.cacheTable('t')",
+        "spark.conf.set('a', 'b')",
+        "self.spark.conf.unset('a')",
+        "spark.sql('SET spark.sql.ansi.enabled=true')", "spark.sql('CACHE TABLE t')",
+        "import pyspark.SparkConf",
+        "df.localCheckpoint()",
+    ],
+)  # fmt: skip
+def test_the_check_sees_what_it_looks_for(line: str) -> None:
+    assert offences(ast.parse(line))
+
+
+def test_one_place_configures_sessions() -> None:
+    building = {
+        path.relative_to(PACKAGE).as_posix()
         for path in MODULES
-        for number, line in enumerate(path.read_text().splitlines(), start=1)
-        if re.search(FORBIDDEN[what], line)
+        if re.search(r"\.builder\b|\.config\(", path.read_text(encoding="utf-8"))
+    }
+    assert building == {BUILDS_SESSIONS}
+
+
+def test_nothing_is_printed_but_by_the_command_line() -> None:
+    printing = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
-    assert not found
+    assert printing == []
 
 
 def test_sql_text_is_built_only_where_identifiers_are_quoted():

@@ -1,0 +1,46 @@
+"""The tests that stand for all, once more over Spark Connect, in a process of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from spark_ml_audit.java_check import require_java
+from tests.spark.conftest import PROJECT, over_connect
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.mark.matrix
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(over_connect(), reason="runs over Spark Connect already")
+def test_the_same_tests_pass_over_spark_connect() -> None:
+    pyspark = pytest.importorskip("pyspark")
+    if int(pyspark.__version__.split(".")[0]) < 4:
+        pytest.skip("Spark Connect is supported from Spark 4 on")
+    pytest.importorskip("grpc", reason="pyspark[connect] is not installed")
+    require_java(os.environ)
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTEST", "SPARK_", "PYSPARK"))
+    }
+    environment |= {"SPARK_ML_AUDIT_TEST_CONNECT": "1", "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-m", "pytest", "-m", "matrix", "-q", "-p", "no:cacheprovider", "-W", "ignore"]
+    done = subprocess.run(
+        [*command, str(PROJECT / "tests" / "spark")],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=850,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None, done.stdout
+    assert int(passed[1]) >= 8
