@@ -21,6 +21,7 @@ from spark_ml_audit.config.predict import (
     TagSource,
 )
 from spark_ml_audit.config.redact import redact
+from spark_ml_audit.config.review import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig
 from spark_ml_audit.config.sections import (
     AuditConfig,
     GateConfig,
@@ -45,6 +46,8 @@ __all__ = [
     "AuditConfig",
     "AuditSource",
     "ColumnsConfig",
+    "CorrectConfig",
+    "DecideConfig",
     "FeaturesConfig",
     "GateConfig",
     "LabelsConfig",
@@ -54,6 +57,8 @@ __all__ = [
     "PlaceConfig",
     "PredictConfig",
     "PredictSource",
+    "ReviewConfig",
+    "SampleConfig",
     "SourceConfig",
     "StreamConfig",
     "TagConfig",

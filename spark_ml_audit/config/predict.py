@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from spark_ml_audit.config.base import Section
-from spark_ml_audit.config.fields import MAX_COUNT, AnyText, Columns, Text, problem
+from spark_ml_audit.config.fields import MAX_COUNT, AnyText, Columns, Place, Text, problem
 from spark_ml_audit.config.showing import show, suggest
 from spark_ml_audit.config.source import IdColumn, LabelsConfig, PlaceConfig, SourceConfig
 
@@ -172,11 +172,13 @@ class AuditSource(FeaturesSource, SourceConfig):
     Attributes:
         pred_probs: As in `ColumnsConfig`, but empty (null in the config) where there are none; `columns`
             then describes the same table with predictions beside it.
+        decisions: Table of reviewers' decisions; cells they confirm as given are not flagged. None: none.
     """
 
     pred_probs: Annotated[Columns, WrapValidator(_columns_or_null), PlainSerializer(_null_for_empty)] = (
         "pred_probs"
     )
+    decisions: Place | None = None
 
     @property
     def needs_predictions(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from pyspark.sql import types as T  # noqa: N812 - the usual name
@@ -114,8 +115,12 @@ def standing_decisions(decisions: DataFrame, classes: Sequence[str]) -> DataFram
 
 def class_frame(spark: Any, classes: Sequence[str]) -> DataFrame:
     """Class names with their positions, as a small frame of tag and class_index."""
-    rows = [(name, k) for k, name in enumerate(classes)]
-    return spark.createDataFrame(rows, "tag string, class_index int")
+    schema = "tag string, class_index int"
+    if hasattr(DataFrame, "toArrow"):  # Spark 4 takes Arrow tables: no Python worker, no pickling
+        positions = pa.array(range(len(classes)), pa.int32())
+        table = pa.table({TAG: pa.array(list(classes), pa.string()), "class_index": positions})
+        return spark.createDataFrame(table, schema)
+    return spark.createDataFrame([(name, k) for k, name in enumerate(classes)], schema)
 
 
 def marks_frame(standing: DataFrame) -> DataFrame:
