@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,15 @@ from spark_ml_audit import __version__, gates
 from spark_ml_audit.config import ModelConfig
 from spark_ml_audit.delivery import delivery_of, warnings_of, worst_classes
 from spark_ml_audit.engine.computation import Computation, compute
+from spark_ml_audit.engine.decisions import check_decisions, heed_decisions, standing_decisions
 from spark_ml_audit.engine.ingest import Ingest, examine
 from spark_ml_audit.engine.session import session_for
 from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.errors import AuditError, ConfigError, ExitCode
+from spark_ml_audit.io.past_runs import newest_version
 from spark_ml_audit.io.paths import is_small
 from spark_ml_audit.io.source import OpenSource, open_source
-from spark_ml_audit.io.tables import OutputTables, new_run_id
+from spark_ml_audit.io.tables import FIRST_TABLE, OutputTables, new_run_id
 from spark_ml_audit.prediction_steps import (
     PREDICTIONS,
     Predicted,
@@ -87,6 +89,8 @@ class _Run:
     tracker: AuditTracker
     predicted: Predicted | None = None
     new_output: bool = False
+    decisions_version: str | None = None
+    decision_warnings: list[str] = field(default_factory=list)
 
     def execute(self, spark: SparkSession | None) -> AuditOutcome:
         config, progress = self.config, self.progress
@@ -107,6 +111,8 @@ class _Run:
             computation = compute(ingest, config.audit, progress)
         else:
             computation = self._compute_predicted(opened, tables)
+        if config.source.decisions is not None:
+            computation = self._heed(computation, session, tables)
         tables.create_schema()
         counts = write_tables(computation, tables, self.run_id, self._metadata(opened), progress)
         return self._conclude(opened, computation, counts, tables)
@@ -151,14 +157,31 @@ class _Run:
         counts = found.status_counts | plan.counts.rejected
         return replace(found, status_counts=counts, rejected_from=plan.ingest)
 
+    def _heed(self, computation: Computation, session: SparkSession, tables: OutputTables) -> Computation:
+        """Leave out what reviewers have confirmed; a retry heeds the decisions of its first try."""
+        place, ingest = self.config.source.decisions or "", computation.ingest
+        first = tables.commit_of(FIRST_TABLE, self.run_id)
+        known = first[1].get("decisions_version") if first is not None else None
+        with self.progress.stage("decisions"):
+            opened = newest_version(session, place, "source.decisions", known)
+            id_type = ingest.frame.schema[ingest.layout.id].dataType
+            decisions = check_decisions(opened.frame, ingest.layout.id, id_type, "source.decisions")
+            standing = standing_decisions(decisions, ingest.layout.classes)
+            computation, counts = heed_decisions(computation, standing)
+        self.decisions_version, self.decision_warnings = opened.version, counts.warnings()
+        return computation
+
     def _metadata(self, opened: OpenSource) -> dict[str, str | None]:
-        return {"fingerprint": self.config.fingerprint(), "source_version": opened.version}
+        found = {"fingerprint": self.config.fingerprint(), "source_version": opened.version}
+        if self.decisions_version is not None:
+            found["decisions_version"] = self.decisions_version
+        return found
 
     def _conclude(
         self, opened: OpenSource, computation: Computation, counts: Counts, tables: OutputTables
     ) -> AuditOutcome:
         progress, config, tracker = self.progress, self.config, self.tracker
-        warnings = warnings_of(computation, counts)
+        warnings = warnings_of(computation, counts) + self.decision_warnings
         results = gates.evaluate(counts, config.gate)
         locations = tables.locations()
         metrics: dict[str, float | None] = {}

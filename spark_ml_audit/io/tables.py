@@ -231,7 +231,13 @@ class OutputTables:
     # ---- writing -----------------------------------------------------------------------------------
 
     def append(
-        self, name: str, frame: DataFrame, run_id: str, metadata: dict[str, Any] | None = None
+        self,
+        name: str,
+        frame: DataFrame,
+        run_id: str,
+        metadata: dict[str, Any] | None = None,
+        *,
+        with_run_id: bool = True,
     ) -> None:
         """Append a run's rows to a table in one idempotent transaction.
 
@@ -240,10 +246,13 @@ class OutputTables:
             frame: The rows, without run_id.
             run_id: Put first in every row, and into the transaction id.
             metadata: Recorded in the table's history.
+            with_run_id: False for a table whose rows belong to no run.
         """
-        if "run_id" not in frame.columns:
+        if with_run_id and "run_id" not in frame.columns:
             frame = frame.select(F.lit(run_id).alias("run_id"), "*")
-        self._commit(name, frame.write.mode("append"), run_id, metadata or {})
+        # columns that a later release added join a table that an earlier one made
+        writer = frame.write.mode("append").option("mergeSchema", True)
+        self._commit(name, writer, run_id, metadata or {})
 
     def overwrite(
         self,
