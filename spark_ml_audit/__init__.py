@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from spark_ml_audit.api import audit as audit
     from spark_ml_audit.prediction import PredictResult as PredictResult
     from spark_ml_audit.prediction import predict as predict
+    from spark_ml_audit.reviewing.api import correct as correct
+    from spark_ml_audit.reviewing.api import decide as decide
+    from spark_ml_audit.reviewing.api import review as review
+    from spark_ml_audit.reviewing.api import sample as sample
+    from spark_ml_audit.reviewing.api import undo as undo
     from spark_ml_audit.udf import ema_label_quality as ema_label_quality
 
 __version__ = "0.1.0"
@@ -20,12 +25,29 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "audit": "api",
     "AuditResult": "api",
+    "correct": "reviewing.api",
+    "decide": "reviewing.api",
     "ema_label_quality": "udf",
     "predict": "prediction",
     "PredictResult": "prediction",
+    "review": "reviewing.api",
+    "sample": "reviewing.api",
+    "undo": "reviewing.api",
 }
 
-__all__ = ["AuditResult", "PredictResult", "__version__", "audit", "ema_label_quality", "predict"]
+__all__ = [
+    "AuditResult",
+    "PredictResult",
+    "__version__",
+    "audit",
+    "correct",
+    "decide",
+    "ema_label_quality",
+    "predict",
+    "review",
+    "sample",
+    "undo",
+]
 
 
 def __getattr__(name: str) -> Any:

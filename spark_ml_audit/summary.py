@@ -34,10 +34,9 @@ def render_outcome(outcome: AuditOutcome) -> str:
         *_headline("Audit", outcome),
         "",
         _health(outcome),
-        f"Rows:   {_number(counts.num_rows)} read, {_number(counts.num_audited)} audited, "
-        f"{_number(counts.num_unlabelled)} unlabelled, {_number(counts.num_quarantined)} quarantined",
-        f"Tags:   {_number(counts.num_missing_tags)} missing, "
-        f"{_number(counts.num_extraneous_tags)} extraneous",
+        f"Rows:   {number(counts.num_rows)} read, {number(counts.num_audited)} audited, "
+        f"{number(counts.num_unlabelled)} unlabelled, {number(counts.num_quarantined)} quarantined",
+        f"Tags:   {number(counts.num_missing_tags)} missing, {number(counts.num_extraneous_tags)} extraneous",
     ]
     if outcome.worst_classes:
         lines += ["", "Most affected classes", *_class_table(outcome.worst_classes)]
@@ -48,22 +47,22 @@ def render_outcome(outcome: AuditOutcome) -> str:
 
 def render_predict(outcome: PredictOutcome) -> str:
     """Write the outcome of `predict` as text of several lines, without a final newline."""
-    by = f"{_number(outcome.folds)} folds" if outcome.folds is not None else "no training, a given model"
+    by = f"{number(outcome.folds)} folds" if outcome.folds is not None else "no training, a given model"
     lines = [
         *_headline("Predictions", outcome),
         "",
-        f"Rows:   {_number(outcome.num_rows)} read, {_number(outcome.num_predicted)} predicted "
-        f"({_number(outcome.num_unlabelled)} of them unlabelled), "
-        f"{_number(outcome.num_quarantined)} quarantined",
-        f"Model:  {clean(outcome.kind)}, {by}, {_number(outcome.num_trained)} rows trained on, "
-        f"{_number(outcome.num_classes)} classes",
+        f"Rows:   {number(outcome.num_rows)} read, {number(outcome.num_predicted)} predicted "
+        f"({number(outcome.num_unlabelled)} of them unlabelled), "
+        f"{number(outcome.num_quarantined)} quarantined",
+        f"Model:  {clean(outcome.kind)}, {by}, {number(outcome.num_trained)} rows trained on, "
+        f"{number(outcome.num_classes)} classes",
     ]
     if outcome.quality:
         figures = [
             (name.replace("_", " "), "-" if value is None else f"{value:.4f}")
             for name, value in outcome.quality.items()
         ]
-        lines += ["", "Quality out of fold" if outcome.folds is not None else "Quality", *_pairs(figures)]
+        lines += ["", "Quality out of fold" if outcome.folds is not None else "Quality", *pairs(figures)]
     return "\n".join([*lines, *_ending(outcome, {"model": outcome.model_uri})])
 
 
@@ -71,11 +70,11 @@ def render_tag(outcome: TagOutcome) -> str:
     """Write the outcome of `tag` as text of several lines, without a final newline."""
     lines = [
         *_headline("Tags", outcome),
-        f"Model:  {clean(outcome.model_uri)}, {_number(outcome.num_classes)} classes",
+        f"Model:  {clean(outcome.model_uri)}, {number(outcome.num_classes)} classes",
         "",
-        f"Rows:   {_number(outcome.num_rows)} read, {_number(outcome.num_tagged)} tagged, "
-        f"{_number(outcome.num_quarantined)} quarantined",
-        f"Tags:   {_number(outcome.num_tags)}{_per_row(outcome)}",
+        f"Rows:   {number(outcome.num_rows)} read, {number(outcome.num_tagged)} tagged, "
+        f"{number(outcome.num_quarantined)} quarantined",
+        f"Tags:   {number(outcome.num_tags)}{_per_row(outcome)}",
     ]
     return "\n".join([*lines, *_ending(outcome, {})])
 
@@ -83,7 +82,7 @@ def render_tag(outcome: TagOutcome) -> str:
 def render_check(report: CheckReport) -> str:
     """Write the findings of `check` as text of several lines, without a final newline."""
     version = f", version {clean(report.source_version)}" if report.source_version is not None else ""
-    rows = _number(report.num_rows) if report.num_rows is not None else "not counted"
+    rows = number(report.num_rows) if report.num_rows is not None else "not counted"
     tags = [clean(tag, _MAX_TAG_WIDTH) for tag in report.classes[:_MAX_LISTED_CLASSES]]
     more = len(report.classes) - len(tags)
     return "\n".join(
@@ -92,22 +91,22 @@ def render_check(report: CheckReport) -> str:
             f"Rows:   {rows}",
             "",
             "Columns",
-            *_pairs(report.schema),
+            *pairs(report.schema),
             "",
             "Found",
-            *_pairs(
+            *pairs(
                 [
                     ("labels", report.labels_format),
                     ("pred_probs", f"{report.pred_probs_format} of {report.dtype}"),
                     (
                         "classes",
-                        f"{_number(len(report.classes))}: {', '.join(tags)}"
-                        + (f" and {_number(more)} more" if more else ""),
+                        f"{number(len(report.classes))}: {', '.join(tags)}"
+                        + (f" and {number(more)} more" if more else ""),
                     ),
                 ]
             ),
             *(["", "Notes", *(f"  - {clean(note)}" for note in report.notes)] if report.notes else []),
-            *(["", "An audit would write", *_pairs(report.tables.items())] if report.tables else []),
+            *(["", "An audit would write", *pairs(report.tables.items())] if report.tables else []),
         ]
     )
 
@@ -158,7 +157,7 @@ def _ending(outcome: _Outcome, more: Mapping[str, str | None]) -> list[str]:
     if outcome.warnings:
         lines += ["", "Warnings", *(f"  - {clean(warning)}" for warning in outcome.warnings)]
     written = {**outcome.tables, **{name: place for name, place in more.items() if place is not None}}
-    lines += ["", "Written", *_pairs([*written.items(), ("MLflow run", outcome.mlflow_run_id or "none")])]
+    lines += ["", "Written", *pairs([*written.items(), ("MLflow run", outcome.mlflow_run_id or "none")])]
     if outcome.stages:
         total = sum(outcome.stages.values())
         each = ", ".join(f"{clean(name)} {seconds:.1f}" for name, seconds in outcome.stages.items())
@@ -175,8 +174,8 @@ def _health(outcome: AuditOutcome) -> str:
     if counts.health is None:
         return "Health: none, no row was audited"
     return (
-        f"Health: {_percent(counts.health)}; {_number(counts.num_label_issues)} of "
-        f"{_number(counts.num_audited)} audited rows have a label issue"
+        f"Health: {_percent(counts.health)}; {number(counts.num_label_issues)} of "
+        f"{number(counts.num_audited)} audited rows have a label issue"
     )
 
 
@@ -185,13 +184,18 @@ def _class_table(rows: Sequence[ClassRow]) -> list[str]:
     table += [
         (
             clean(row.tag, _MAX_TAG_WIDTH),
-            _number(row.num_given),
-            _number(row.num_missing),
-            _number(row.num_extraneous),
+            number(row.num_given),
+            number(row.num_missing),
+            number(row.num_extraneous),
             _percent(row.label_noise) if row.label_noise is not None else "-",
         )
         for row in rows
     ]
+    return columns_of(table)
+
+
+def columns_of(table: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table, its first column to the left, the others to the right."""
     widths = [max(_columns(line[column]) for line in table) for column in range(len(table[0]))]
     return [
         "  "
@@ -210,20 +214,22 @@ def _gate(gate: GateResult) -> str:
     )
 
 
-def _pairs(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    cleaned = [(clean(name), clean(value)) for name, value in pairs]
+def pairs(named: Iterable[tuple[str, str]]) -> list[str]:
+    """Lines of names and values, the values below each other."""
+    cleaned = [(clean(name), clean(value)) for name, value in named]
     width = max((_columns(name) for name, _ in cleaned), default=0)
     return [f"  {name}{' ' * (width - _columns(name))}  {value}" for name, value in cleaned]
 
 
-def _number(value: int) -> str:
+def number(value: int) -> str:
+    """A whole number with thousands set apart."""
     return f"{value:,}"
 
 
 def _value(value: float | int | None) -> str:
     if value is None:
         return "none"
-    return _number(value) if isinstance(value, int) else f"{value:.6g}"
+    return number(value) if isinstance(value, int) else f"{value:.6g}"
 
 
 def _percent(share: float) -> str:

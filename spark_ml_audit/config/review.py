@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from spark_ml_audit.config.base import Section
-from spark_ml_audit.config.fields import AnyText, Fraction, Place, Text, check_place, problem
+from spark_ml_audit.config.fields import Columns, Fraction, Place, Text, check_place, problem
 from spark_ml_audit.config.predict import AuditSource
 from spark_ml_audit.config.sections import OutputConfig, RunId, TrackingConfig
 from spark_ml_audit.config.showing import show
@@ -32,14 +32,14 @@ class SampleSection(Section):
 
     run: _AuditRun = None
     how: Literal["worst", "random"] = "worst"
-    size: Annotated[
-        int, Field(ge=1, le=MAX_SAMPLE, description=f"a whole number from 1 to {MAX_SAMPLE}")
-    ] = 100
+    size: Annotated[int, Field(ge=1, le=MAX_SAMPLE, description=f"a whole number from 1 to {MAX_SAMPLE}")] = (
+        100
+    )
     per_stratum: Annotated[
         Annotated[int, Field(ge=1, le=1000)] | None, Field(description="a whole number from 1 to 1000")
     ] = None
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="a whole number of 0 or more")] = 0
-    show: Annotated[list[AnyText], Field(description="a list of column names")] = []
+    show: Annotated[Columns | None, Field(description="a column name, a list of them, or null")] = None
     csv: Annotated[Text | None, Field(description="the path of a file, or null")] = None
 
     @model_validator(mode="after")
@@ -145,7 +145,8 @@ class CorrectSection(Section):
 
     Attributes:
         run: Audit to correct by; None for the newest.
-        decisions: Whether reviewers' decisions are applied: true for `decisions` of the output, false, or a table.
+        decisions: Whether reviewers' decisions are applied: true for `decisions` of the output, false for
+            none, or the place of a table.
         accept_above: Confidence from which flagged cells without a decision are corrected as well: missing
             tags with p >= x, extraneous ones with p <= 1 - x; None for none.
         mode: copy: a corrected copy of the source; merge: the source itself, by MERGE.
@@ -154,9 +155,9 @@ class CorrectSection(Section):
     """
 
     run: _AuditRun = None
-    decisions: Annotated[bool | str, BeforeValidator(_decisions), Field(description="true, false, or a table")] = (
-        True
-    )
+    decisions: Annotated[
+        bool | str, BeforeValidator(_decisions), Field(description="true, false, or a table")
+    ] = True
     accept_above: Annotated[
         Annotated[Fraction, Field(gt=0.5)] | None, Field(description="a number above 0.5, at most 1, or null")
     ] = None

@@ -120,12 +120,18 @@ def wanted_changes(
             decided.select(
                 ID,
                 _change(
-                    action=action, reason=F.lit("decision"), by=F.col("who"), at=F.col("when"), note=F.col("note")
+                    action=action,
+                    reason=F.lit("decision"),
+                    by=F.col("who"),
+                    at=F.col("when"),
+                    note=F.col("note"),
                 ),
             )
         )
     if auto is not None:
-        accepted = auto if standing is None else auto.join(standing.select(ID, "tag"), [ID, "tag"], "left_anti")
+        accepted = (
+            auto if standing is None else auto.join(standing.select(ID, "tag"), [ID, "tag"], "left_anti")
+        )
         parts.append(
             accepted.select(
                 ID, _change(action=F.col("action"), reason=F.lit("auto"), pred_prob=F.col("pred_prob"))
@@ -167,11 +173,12 @@ def plan_rows(source: DataFrame, labels: LabelColumns, changes: DataFrame) -> Da
 
 
 def _rewrite(labels: LabelColumns) -> list[Column]:
-    """The label columns after the changes, in their own format; kept tags keep their order, new ones follow."""
-    by = {
-        action: F.filter(CHANGES, lambda item, action=action: item["action"] == action)
-        for action in (ADDED, REMOVED)
-    }
+    """The label columns after the changes, in their own format; kept tags keep their order, new ones last."""
+
+    def changed_by(action: str) -> Column:
+        return F.filter(CHANGES, lambda item: item["action"] == action)
+
+    by = {action: changed_by(action) for action in (ADDED, REMOVED)}
     tags = {action: F.transform(found, lambda item: item["tag"]) for action, found in by.items()}
     numbers = {action: F.transform(found, lambda item: item["class_index"]) for action, found in by.items()}
     values = [F.col(labels.key(k)) for k in range(len(labels.names))]
@@ -191,9 +198,11 @@ def _rewrite(labels: LabelColumns) -> list[Column]:
         return [
             F.transform(
                 value,
-                lambda x, i: F.when(F.array_contains(numbers[ADDED], i), one)
-                .when(F.array_contains(numbers[REMOVED], i), zero)
-                .otherwise(x),
+                lambda x, i: (
+                    F.when(F.array_contains(numbers[ADDED], i), one)
+                    .when(F.array_contains(numbers[REMOVED], i), zero)
+                    .otherwise(x)
+                ),
             )
         ]
     own = tags if not isinstance(element, INTEGRAL) else numbers
@@ -204,14 +213,18 @@ def _rewrite(labels: LabelColumns) -> list[Column]:
 def _rewrite_text(value: Column, delimiter: str, added: Column, removed: Column) -> Column:
     """A delimited text; a space after the delimiters is kept where the text has one."""
     pattern = F.concat(F.lit(r"\Q"), F.lit(delimiter), F.lit(r"\E"))
-    parts = F.filter(F.transform(F.split(value, pattern), lambda part: F.trim(part)), lambda part: part != "")
+    parts = F.filter(F.transform(F.split(value, pattern), F.trim), lambda part: part != "")
     kept = F.filter(parts, lambda part: ~F.array_contains(removed, part))
     spaced = F.contains(value, F.lit(delimiter + " "))
     all_tags = F.concat(kept, added)
-    return F.when(spaced, F.array_join(all_tags, delimiter + " ")).otherwise(F.array_join(all_tags, delimiter))
+    return F.when(spaced, F.array_join(all_tags, delimiter + " ")).otherwise(
+        F.array_join(all_tags, delimiter)
+    )
 
 
-def compare_rows(plan: DataFrame, target: DataFrame, labels: LabelColumns, expected: str, good: str) -> DataFrame:
+def compare_rows(
+    plan: DataFrame, target: DataFrame, labels: LabelColumns, expected: str, good: str
+) -> DataFrame:
     """The plan with the status of every row in a table as it is now.
 
     Args:
@@ -241,9 +254,8 @@ def compare_rows(plan: DataFrame, target: DataFrame, labels: LabelColumns, expec
 def corrected_rows(target: DataFrame, labels: LabelColumns, plan: DataFrame) -> DataFrame:
     """A table with the planned rows' labels replaced; everything else as it is."""
     planned = plan.where(F.col(STATUS) == PLANNED).select(
-        F.col(ID).alias("__changed_id"), *[
-            value.alias(f"__{labels.key(k)}") for k, value in enumerate(labels.unpacked(AFTER))
-        ]
+        F.col(ID).alias("__changed_id"),
+        *[value.alias(f"__{labels.key(k)}") for k, value in enumerate(labels.unpacked(AFTER))],
     )
     joined = target.join(planned, column(labels.id) == F.col("__changed_id"), "left")
     is_changed = F.col("__changed_id").isNotNull()

@@ -1,4 +1,4 @@
-"""Reviewers' decisions: which verdict holds for a cell, which ones cannot be used, and what audits make of them."""
+"""Reviewers' decisions: which verdict holds for a cell, which cannot be used, what audits make of them."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ def check_decisions(frame: DataFrame, id_name: str, id_type: T.DataType, key: st
     """
     own = id_name if id_name in frame.columns else ID
     found = field(frame, own, key).dataType
-    same = found == id_type or (
-        isinstance(found, T.IntegralType) and isinstance(id_type, T.IntegralType)
-    )
+    same = found == id_type or (isinstance(found, T.IntegralType) and isinstance(id_type, T.IntegralType))
     if not same:
         raise InputError(
             f"the decisions name rows by '{own}' ({type_name(found)}), "
@@ -97,7 +95,8 @@ def standing_decisions(decisions: DataFrame, classes: Sequence[str]) -> DataFram
     entry = F.struct(when.alias("at"), F.col(VERDICT), F.col(WHO), F.col(NOTE), F.col(WHEN))
     # (a cell whose decisions all have bad verdicts keeps its row, to be reported)
     grouped = decisions.groupBy(ID, TAG).agg(
-        F.max(F.when(good, entry)).alias("last"), F.collect_set(F.when(good, F.struct(when, VERDICT))).alias("all")
+        F.max(F.when(good, entry)).alias("last"),
+        F.collect_set(F.when(good, F.struct(when, VERDICT))).alias("all"),
     )
     latest = F.filter("all", lambda item: item["col1"] == F.col("last")["at"])
     verdicts = F.size(F.array_distinct(F.transform(latest, lambda item: item[VERDICT])))
@@ -109,7 +108,9 @@ def standing_decisions(decisions: DataFrame, classes: Sequence[str]) -> DataFram
         .when(verdicts > 1, CONTRADICTORY)
         .otherwise(STANDING)
     )
-    parts = [F.when(state == STANDING, F.col("last")[name]).alias(name) for name in (VERDICT, WHO, WHEN, NOTE)]
+    parts = [
+        F.when(state == STANDING, F.col("last")[name]).alias(name) for name in (VERDICT, WHO, WHEN, NOTE)
+    ]
     return joined.select(ID, TAG, "class_index", state.alias("state"), *parts)
 
 
@@ -119,8 +120,10 @@ def class_frame(spark: Any, classes: Sequence[str]) -> DataFrame:
     if hasattr(DataFrame, "toArrow"):  # Spark 4 takes Arrow tables: no Python worker, no pickling
         positions = pa.array(range(len(classes)), pa.int32())
         table = pa.table({TAG: pa.array(list(classes), pa.string()), "class_index": positions})
-        return spark.createDataFrame(table, schema)
-    return spark.createDataFrame([(name, k) for k, name in enumerate(classes)], schema)
+        found: DataFrame = spark.createDataFrame(table, schema)
+    else:
+        found = spark.createDataFrame([(name, k) for k, name in enumerate(classes)], schema)
+    return found
 
 
 def marks_frame(standing: DataFrame) -> DataFrame:
@@ -186,7 +189,9 @@ def heed_decisions(computation: Computation, standing: DataFrame) -> tuple[Compu
             for side, (old, new) in enumerate(
                 ((before.missing, after.missing), (before.extraneous, after.extraneous))
             ):
-                fewer = np.bincount(old[1], minlength=num_classes) - np.bincount(new[1], minlength=num_classes)
+                fewer = np.bincount(old[1], minlength=num_classes) - np.bincount(
+                    new[1], minlength=num_classes
+                )
                 at = np.flatnonzero(fewer)
                 yield {
                     "class_index": at.astype(np.int32),

@@ -85,7 +85,9 @@ def decode(batch: Any, layout: InputLayout) -> DecodedBatch:
     return DecodedBatch(status, audited, probs[audited], position[rows[kept]], cols[kept], batch, marks)
 
 
-def _marks(batch: Any, kept: tuple[npt.NDArray[np.bool_], IntArray] | None) -> tuple[IntArray, IntArray] | None:
+def _marks(
+    batch: Any, kept: tuple[npt.NDArray[np.bool_], IntArray] | None
+) -> tuple[IntArray, IntArray] | None:
     if MARKS not in batch.schema.names:
         return None
     values, lengths, _ = _list_parts(batch.column(MARKS))

@@ -47,9 +47,7 @@ def examples_frame(ingest: Ingest, rules: AuditRules, ranks: RankPlan) -> DataFr
 
     def score(batches: Iterator[Any]) -> Iterator[Any]:
         for decoded in decode_batches(batches, layout):
-            applied = apply_rules(
-                decoded.pred_probs, decoded.rows, decoded.cols, rules, decoded.confirmed
-            )
+            applied = apply_rules(decoded.pred_probs, decoded.rows, decoded.cols, rules, decoded.confirmed)
             ids = decoded.source.column(ID)
             if len(decoded.audited) < len(ids):
                 ids = ids.take(pa.array(decoded.audited))

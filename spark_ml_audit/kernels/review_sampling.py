@@ -21,7 +21,7 @@ DOUBT_BANDS: tuple[tuple[float, str], ...] = (
     (0.01, "doubt 1-10%"),
     (0.0, "doubt below 1%"),
 )
-"""Least doubt of each band of unflagged cells and its name; doubt is p where a tag is not given, else 1 - p."""
+"""Least doubt of each band of unflagged cells, and its name; doubt is p, or 1 - p where the tag is given."""
 
 # What share of a band may be wrong, as far as allocation is concerned: a wrong guess costs precision of the
 # estimates, never their validity.
@@ -100,7 +100,8 @@ def cell_hashes(row_hashes: npt.NDArray[np.int64], num_classes: int) -> npt.NDAr
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         mixed ^= mixed >> np.uint64(31)
-    return (mixed >> np.uint64(1)).view(np.int64)
+    hashes: npt.NDArray[np.int64] = (mixed >> np.uint64(1)).view(np.int64)
+    return hashes
 
 
 class CellDraw:

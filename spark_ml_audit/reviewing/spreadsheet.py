@@ -12,8 +12,8 @@ from pyspark.sql import functions as F  # noqa: N812 - the usual name
 
 from spark_ml_audit.errors import ConfigError
 
-# A cell that starts with one of these is read as a formula (OWASP, "CSV injection"). The quote that disarms it
-# is itself escaped, so that reading back is exact.
+# A cell that starts with one of these is read as a formula (OWASP, "CSV injection"). The quote that
+# disarms it is itself escaped, so that reading back is exact.
 _DANGEROUS = "=+-@\t\r'"
 
 

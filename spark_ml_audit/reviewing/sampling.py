@@ -20,8 +20,8 @@ from spark_ml_audit.io.past_runs import PastRun, find_run, ingest_of, open_audit
 from spark_ml_audit.io.tables import OutputTables, local_frame
 from spark_ml_audit.kernels.review_sampling import STRATA, allocate
 from spark_ml_audit.results_review import SampleOutcome, StratumDrawn
-from spark_ml_audit.review.places import SAMPLE, seconds, with_own_id, with_plain_id
-from spark_ml_audit.review.spreadsheet import write_csv
+from spark_ml_audit.reviewing.places import SAMPLE, seconds, with_own_id, with_plain_id
+from spark_ml_audit.reviewing.spreadsheet import write_csv
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -64,8 +64,10 @@ def run_sample(config: SampleConfig, progress: Progress, spark: SparkSession | N
     done = _is_there(tables, sample_id)
     if not done:
         with progress.stage("draw"):
-            cells = _worst(run, tables, config) if config.sample.how == "worst" else _random(
-                session, run, tables, config
+            cells = (
+                _worst(run, tables, config)
+                if config.sample.how == "worst"
+                else _random(session, run, tables, config)
             )
             stamped = cells.select(
                 F.lit(run.run_id).alias("run_id"),
@@ -168,18 +170,23 @@ def _cell(position: int, row: Any, run: PastRun, numbers: Any) -> dict[str, Any]
 
 def _to_csv(session: SparkSession, run: PastRun, written: DataFrame, config: SampleConfig) -> str:
     """A line per cell with empty verdict and note; a random sample does not tell what was flagged."""
-    id_name, shown = run.source.id, list(config.sample.show)
+    id_name, named = run.source.id, config.sample.show
+    shown = [named] if isinstance(named, str) else list(named or ())
     cells = with_plain_id(written, id_name)
     if shown:
         source = open_audited(session, run).frame
         for name in shown:
             field(source, name, "sample.show")
         kept = [F.col(ID), *[column(name).cast("string").alias(f"show_{k}") for k, name in enumerate(shown)]]
-        once = with_plain_id(source.select(*dict.fromkeys([id_name, *shown])), id_name) if (
-            id_name not in shown
-        ) else source.withColumn(ID, column(id_name))
-        cells = once.join(F.broadcast(cells.select(ID).distinct()), ID, "left_semi").select(*kept).join(
-            F.broadcast(cells), ID
+        once = (
+            with_plain_id(source.select(*dict.fromkeys([id_name, *shown])), id_name)
+            if (id_name not in shown)
+            else source.withColumn(ID, column(id_name))
+        )
+        cells = (
+            once.join(F.broadcast(cells.select(ID).distinct()), ID, "left_semi")
+            .select(*kept)
+            .join(F.broadcast(cells), ID)
         )
     hints = ["issue"] if config.sample.how == "worst" else []
     is_binary = isinstance(cells.schema[ID].dataType, T.BinaryType)

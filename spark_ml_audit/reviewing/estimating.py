@@ -32,7 +32,7 @@ from spark_ml_audit.kernels.review_estimates import (
 )
 from spark_ml_audit.kernels.review_sampling import STRATA
 from spark_ml_audit.results_review import Estimate, ReviewEstimates, StratumJudged
-from spark_ml_audit.review.places import DECISIONS, ESTIMATES, SAMPLE, seconds, with_plain_id
+from spark_ml_audit.reviewing.places import DECISIONS, ESTIMATES, SAMPLE, seconds, with_plain_id
 from spark_ml_audit.tracking import AuditTracker
 
 if TYPE_CHECKING:
@@ -190,8 +190,8 @@ def _gaps(judged: tuple[StratumJudged, ...]) -> list[str]:
     drawn, answered = sum(item.num_drawn for item in judged), sum(item.num_judged for item in judged)
     if answered < drawn:
         found.append(
-            f"{drawn - answered} of {drawn} sampled cells have no sure verdict; the estimates take them to be "
-            "like the others of their stratum."
+            f"{drawn - answered} of {drawn} sampled cells have no sure verdict; the estimates take them to "
+            "be like the others of their stratum."
         )
     empty = [item.name for item in judged if item.size and not item.num_judged]
     if empty:
@@ -225,14 +225,13 @@ def estimate(judged: tuple[StratumJudged, ...], run: PastRun, confidence: float)
     for direction in DIRECTIONS:
         for quantity, function in (("precision", precision_of), ("recall", recall_of)):
             limits = function(strata, direction, confidence)
-            found.append(
-                Estimate(quantity, direction, limits.estimate, limits.low, limits.high, None)
-            )
-    for direction in (*DIRECTIONS, None):
-        limits = errors_in(strata, direction, confidence)
-        believed = own[direction] if direction is not None else sum(own.values())
+            found.append(Estimate(quantity, direction, limits.estimate, limits.low, limits.high, None))
+    scopes: tuple[str | None, ...] = (*DIRECTIONS, None)
+    for scope in scopes:
+        limits = errors_in(strata, scope, confidence)
+        believed = sum(own.values()) if scope is None else own[scope]
         found.append(
-            Estimate("num_errors", direction or "both", limits.estimate, limits.low, limits.high, believed)
+            Estimate("num_errors", scope or "both", limits.estimate, limits.low, limits.high, believed)
         )
     return tuple(found)
 

@@ -20,8 +20,8 @@ from spark_ml_audit.io.past_runs import PastRun, find_run
 from spark_ml_audit.io.paths import absolute
 from spark_ml_audit.io.tables import OutputTables
 from spark_ml_audit.results_review import DecideOutcome
-from spark_ml_audit.review.places import DECISIONS, REJECTED, seconds, tables_of, with_own_id
-from spark_ml_audit.review.spreadsheet import rearm
+from spark_ml_audit.reviewing.places import DECISIONS, REJECTED, seconds, tables_of, with_own_id
+from spark_ml_audit.reviewing.spreadsheet import rearm
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -136,10 +136,10 @@ def _read(session: SparkSession, config: DecideConfig, run: PastRun, tables: Out
     own = run.source.id if run.source.id in names else ID
     for name in (own, TAG, VERDICT):
         field(frame, name, "decide.file")
-    values = [column(own).alias(ID)]
-    for name in (TAG, VERDICT, WHO, WHEN, NOTE, _SAMPLE):
-        values.append((column(name) if name in names else F.lit(None).cast("string")).alias(name))
-    found = frame.select(*values)
+    others = (TAG, VERDICT, WHO, WHEN, NOTE, _SAMPLE)
+    nothing = F.lit(None).cast("string")
+    values = [(column(name) if name in names else nothing).alias(name) for name in others]
+    found = frame.select(column(own).alias(ID), *values)
     if kind == "csv":
         found = found.select(*[rearm(F.col(name)).alias(name) for name in found.columns])
     return found
@@ -160,7 +160,7 @@ def _has_import(tables: OutputTables, name: str, import_id: str) -> bool:
 
 
 def _classify(rows: DataFrame, run: PastRun, tables: OutputTables) -> DataFrame:
-    """The rows with readable id, verdict and time beside them, and the reason to set them aside ("": none)."""
+    """The rows with readable id, verdict and time beside them, and a reason to set them aside ("": none)."""
     examples = tables.read("examples", run.run_id)
     id_type = examples.schema[run.source.id].dataType
     known = examples.select(column(run.source.id).alias("__known"))

@@ -54,7 +54,7 @@ from spark_ml_audit.io.paths import absolute
 from spark_ml_audit.io.source import OpenSource, open_source
 from spark_ml_audit.io.tables import OutputTables, local_frame, new_run_id
 from spark_ml_audit.results_review import CorrectOutcome
-from spark_ml_audit.review.places import (
+from spark_ml_audit.reviewing.places import (
     CORRECTED,
     CORRECTION_RUNS,
     CORRECTIONS,
@@ -184,9 +184,7 @@ class _Correction:
         )
         examples = with_plain_id(self.tables.read("examples", run.run_id), run.source.id)
         standing = self._standing(run, examples)
-        changes, located = wanted_changes(
-            examples.select(ID, "given_tags"), standing, self._accepted(run)
-        )
+        changes, located = wanted_changes(examples.select(ID, "given_tags"), standing, self._accepted(run))
         current = open_source(self.session, _unpinned(run))
         plan = plan_rows(opened.frame, labels, changes)
         plan = compare_rows(plan, current.frame, labels, BEFORE, PLANNED)
