@@ -19,7 +19,7 @@ from scipy import stats
 Draws = npt.NDArray[np.float64]
 
 DIRECTIONS = ("missing", "extraneous")
-_NUM_DRAWS = 20_000
+_NUM_DRAWS = 10_000
 
 
 @dataclass(frozen=True)

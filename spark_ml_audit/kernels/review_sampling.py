@@ -26,7 +26,7 @@ DOUBT_BANDS: tuple[tuple[float, str], ...] = (
 # What share of a band may be wrong, as far as allocation is concerned: a wrong guess costs precision of the
 # estimates, never their validity.
 _BAND_GUESS = (0.5, 0.2, 0.03, 0.002)
-_LEAST_PER_STRATUM = 5
+_MOST_LEAST = 5
 _FLAGGED_SHARE = 0.5
 
 
@@ -145,7 +145,7 @@ def allocate(
     """How many cells to draw from each stratum.
 
     Half go to the flagged strata. The rest go to the unflagged ones in proportion to size times guessed
-    standard deviation (Neyman's allocation), at least 5 each.
+    standard deviation (Neyman's allocation), at least a few each: without any, nothing is known of a stratum.
 
     Args:
         sizes: Cells of each stratum of `STRATA`.
@@ -161,7 +161,8 @@ def allocate(
     flagged = np.array([stratum.flagged for stratum in STRATA])
     guess = np.array([stratum.guess for stratum in STRATA])
     drawn = _share(np.where(flagged, np.minimum(sizes, 1), 0.0), sizes, int(total * _FLAGGED_SHARE))
-    least = np.where(flagged, 0, np.minimum(sizes, _LEAST_PER_STRATUM))
+    few = min(_MOST_LEAST, max(1, int(total * (1 - _FLAGGED_SHARE)) // int((~flagged).sum())))
+    least = np.where(flagged, 0, np.minimum(sizes, few))
     if drawn.sum() + least.sum() > total:  # too few for every stratum: the smaller bands of doubt go first
         least = np.where(np.cumsum(least) + drawn.sum() <= total, least, 0)
     drawn = drawn + least

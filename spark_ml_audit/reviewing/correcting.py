@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
 
 from spark_ml_audit.config.base import digest
 from spark_ml_audit.engine.columns import column
@@ -36,7 +35,7 @@ from spark_ml_audit.engine.corrections import (
     plan_rows,
     wanted_changes,
 )
-from spark_ml_audit.engine.decisions import STANDING, check_decisions, class_frame, standing_decisions
+from spark_ml_audit.engine.decisions import check_decisions, class_frame, standing_decisions
 from spark_ml_audit.engine.layout import ID
 from spark_ml_audit.engine.session import session_for
 from spark_ml_audit.errors import ConfigError
@@ -54,13 +53,20 @@ from spark_ml_audit.io.paths import absolute
 from spark_ml_audit.io.source import OpenSource, open_source
 from spark_ml_audit.io.tables import OutputTables, local_frame, new_run_id
 from spark_ml_audit.results_review import CorrectOutcome
+from spark_ml_audit.reviewing.correction_record import (
+    RUN_SCHEMA,
+    count_set_aside,
+    describe_labels,
+    labels_of,
+    outcome_of,
+    warnings_of,
+)
 from spark_ml_audit.reviewing.places import (
     CORRECTED,
     CORRECTION_RUNS,
     CORRECTIONS,
     DECISIONS,
     PLANS,
-    seconds,
     tables_of,
     with_own_id,
     with_plain_id,
@@ -74,19 +80,6 @@ if TYPE_CHECKING:
 
 _CLASSES_PROPERTY = "spark_ml_audit.classes"
 _MARKER = '"correction_id"'
-_COUNTS = ("num_rows_changed", "num_tags_added", "num_tags_removed", "num_stale", "num_gone")
-_RUN_SCHEMA = T.StructType(
-    [
-        *[
-            T.StructField(name, T.StringType())
-            for name in ("correction_id", "run_id", "mode", "undoes", "target", "target_version")
-        ],
-        T.StructField("source_version", T.StringType()),
-        T.StructField("corrected_at", T.TimestampType()),
-        *[T.StructField(name, T.LongType()) for name in _COUNTS],
-        *[T.StructField(name, T.StringType()) for name in ("labels", "set_aside", "config", "warnings")],
-    ]
-)
 
 
 def run_correct(
@@ -115,7 +108,7 @@ def run_correct(
         rows = runs.where(same).limit(1).collect()
         if rows:
             progress.note(f"correction {rows[0]['correction_id']} is finished already; nothing was changed")
-            return _outcome(rows[0].asDict(), tables, progress, already_finished=True)
+            return outcome_of(rows[0].asDict(), tables, progress, already_finished=True)
     work = _Correction(session, tables, config, progress, correction_id)
     return work.undo(config.correct.undo) if config.correct.undo is not None else work.execute()
 
@@ -147,7 +140,7 @@ class _Correction:
                 fix="Retry with the same correct section, or leave output.run_id out.",
             )
         current = open_source(self.session, _unpinned(run), version=about["target_version"])
-        labels = _labels_of(about["labels"], current.frame)
+        labels = labels_of(about["labels"], current.frame)
         plan = self._planned(self.correction_id, labels)
         to = self._copy_place() if options.mode == "copy" else place
         with progress.stage(options.mode):
@@ -193,8 +186,8 @@ class _Correction:
             "correction_id": self.correction_id,
             "fingerprint": self._fingerprint(),
             "target_version": current.version,
-            "labels": _describe(labels),
-            "set_aside": {} if located is None else _set_aside(located),
+            "labels": describe_labels(labels),
+            "set_aside": {} if located is None else count_set_aside(located),
         }
         self.tables.append(
             PLANS, with_own_id(stamped, run.source.id), self.correction_id, metadata, with_run_id=False
@@ -292,7 +285,7 @@ class _Correction:
             row = self._to_undo(undone)
             target = row["target"]
             now = newest_version(self.session, target, "correct.undo")
-            labels = _labels_of(json.loads(row["labels"]), now.frame)
+            labels = labels_of(json.loads(row["labels"]), now.frame)
             applied = tables.read(CORRECTIONS).where(
                 (F.col("correction_id") == undone) & (F.col(STATUS) == APPLIED)
             )
@@ -375,89 +368,17 @@ class _Correction:
             "undoes": undoes,
             "corrected_at": now,
             **rows,
-            "labels": json.dumps(_describe(labels)),
+            "labels": json.dumps(describe_labels(labels)),
             "set_aside": json.dumps(set_aside),
             "config": self.config.to_json(),
-            "warnings": json.dumps(_warnings(rows, set_aside)),
+            "warnings": json.dumps(warnings_of(rows, set_aside)),
         }
         with progress.stage("runs"):
-            frame = local_frame(self.session, [row], _RUN_SCHEMA)
+            frame = local_frame(self.session, [row], RUN_SCHEMA)
             tables.append(CORRECTION_RUNS, frame, self.correction_id)
-        return _outcome(row, tables, progress)
+        return outcome_of(row, tables, progress)
 
 
 def _unpinned(run: PastRun) -> Any:
     """Where a run's source is, whatever version the run was told to read."""
     return run.source.model_copy(update={"version": None})
-
-
-def _describe(labels: LabelColumns) -> dict[str, Any]:
-    return {
-        "id": labels.id,
-        "names": list(labels.names),
-        "labels_format": labels.labels_format,
-        "delimiter": labels.delimiter,
-    }
-
-
-def _labels_of(described: dict[str, Any], frame: DataFrame) -> LabelColumns:
-    return label_columns(
-        frame,
-        described["id"],
-        tuple(described["names"]),
-        described["labels_format"],
-        described["delimiter"],
-    )
-
-
-def _set_aside(located: DataFrame) -> dict[str, int]:
-    """Decisions that change nothing because they cannot be used, by reason."""
-    reason = (
-        F.when(F.col("state") != STANDING, F.col("state"))
-        .when(F.col("row_audited").isNull(), "row_not_audited")
-        .when(F.col("verdict") == "unsure", "unsure")
-    )
-    counted = located.select(reason.alias("reason")).where("reason IS NOT NULL").groupBy("reason").count()
-    return {row["reason"]: row["count"] for row in counted.orderBy("reason").collect()}
-
-
-_SAID = {
-    "contradictory": "contradict each other (another verdict at the same time)",
-    "tag_unknown": "name a tag that is no class",
-    "verdict_unknown": "have an unknown verdict",
-    "id_null": "name no row",
-    "row_not_audited": "name a row that the audit did not judge (unknown, unlabelled or quarantined)",
-    "unsure": "are unsure",
-}
-
-
-def _warnings(counts: dict[str, int], set_aside: dict[str, int]) -> list[str]:
-    found = []
-    if counts["num_stale"]:
-        found.append(
-            f"{counts['num_stale']} rows were left as they are: their labels changed since they were read "
-            "(status stale in corrections)."
-        )
-    if counts["num_gone"]:
-        found.append(f"{counts['num_gone']} rows are there no more (status gone in corrections).")
-    found += [
-        f"{number} decisions have no effect: they {_SAID.get(reason, reason)}."
-        for reason, number in set_aside.items()
-    ]
-    return found
-
-
-def _outcome(
-    row: dict[str, Any], tables: OutputTables, progress: Progress, *, already_finished: bool = False
-) -> CorrectOutcome:
-    named = {name: tables.location(name) for name in (CORRECTIONS, CORRECTION_RUNS)}
-    return CorrectOutcome(
-        **{name: row[name] for name in ("correction_id", "run_id", "mode", "undoes", "target")},
-        target_version=row["target_version"],
-        **{name: row[name] for name in _COUNTS},
-        set_aside=json.loads(row["set_aside"]),
-        tables={CORRECTED if row["mode"] == "copy" else "source": row["target"], **named},
-        warnings=tuple(json.loads(row["warnings"])),
-        stages=seconds(progress),
-        already_finished=already_finished,
-    )
