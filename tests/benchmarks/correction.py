@@ -2,16 +2,16 @@
 
 Example: python -m tests.benchmarks.correction --data DIR
 
-`DIR` holds movies_wikidata.parquet and debtags.parquet (id, text, labels; evidence_labels). A table is split by a
-hash of its ids; noise, audit and correction happen in the training part, trusted tags of the other part decide.
-The audit is the product's own kernels on out-of-fold predictions, as `predict` and `audit` compute them; the
-corrections follow the rules of `correct`: automatic acceptance above a confidence, or verdicts (of a simulated
-reviewer who knows the trusted tags) on the flagged cells of the worst rows. Nothing here needs Spark.
+`DIR` holds movies_wikidata.parquet and debtags.parquet (id, text, labels; evidence_labels). A table is split
+by a hash of its ids; noise, audit and correction happen in the training part, trusted tags of the other part
+decide. The audit is the product's own kernels on out-of-fold predictions, as `predict` and `audit` compute
+them; the corrections follow the rules of `correct`: automatic acceptance above a confidence, or verdicts (of
+a simulated reviewer who knows the trusted tags) on the flagged cells of the worst rows. Nothing needs Spark.
 
-- noisy: tags of films and debtags are taken to be right; 30% of the given ones are dropped and wrong ones added
-  (a tenth of their number, tags drawn by how common they are).
-- evidence: debtags as they are; of 18 tags, dependencies and archive section prove cells that volunteers forgot.
-  Trusted: given or proved. "Forgotten" is the average precision of proved cells among those not given.
+- noisy: tags of films and debtags are taken to be right; 30% of the given ones are dropped and wrong ones
+  added (a tenth of their number, tags drawn by how common they are).
+- evidence: debtags as they are; of 18 tags, dependencies and archive section prove cells that volunteers
+  forgot. Trusted: given or proved. "Forgotten": average precision of proved cells among those not given.
 """
 
 from __future__ import annotations
@@ -201,8 +201,10 @@ def run(table: Table, kind: str, *, noisy: bool, seed: int) -> list[dict[str, An
     experiment = Experiment(table, original, kind)
     probs, found = experiment.audit()
     versions: list[tuple[str, Callable[[], np.ndarray]]] = [("as found", lambda: original)]
-    for limit in ACCEPT:
-        versions.append((f"accept above {limit}", lambda limit=limit: accept(original, probs, found, limit)))
+    versions += [
+        (f"accept above {limit}", lambda limit=limit: accept(original, probs, found, limit))
+        for limit in ACCEPT
+    ]
     for number in REVIEWED:
         tags, judged = judge(original, truth, found, number)
         versions.append((f"worst {number} rows judged ({judged} cells)", lambda tags=tags: tags))
