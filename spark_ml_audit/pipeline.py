@@ -306,6 +306,10 @@ def check_source(config: AuditConfig, progress: Progress, spark: SparkSession | 
         else:
             ingest = examine(opened.frame, config.source, opened.properties)
         tables.check_id(config.source.id, opened.frame.schema[config.source.id].dataType)
+        if config.source.decisions is not None:
+            decisions = newest_version(session, config.source.decisions, "source.decisions")
+            id_type = opened.frame.schema[config.source.id].dataType
+            check_decisions(decisions.frame, config.source.id, id_type, "source.decisions")
     with progress.stage("count"):
         num_rows = opened.frame.count()
     layout = ingest.layout
