@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from spark_ml_audit.comparing import compare as compare
     from spark_ml_audit.prediction import PredictResult as PredictResult
     from spark_ml_audit.prediction import predict as predict
+    from spark_ml_audit.reviewing.api import correct as correct
+    from spark_ml_audit.reviewing.api import decide as decide
+    from spark_ml_audit.reviewing.api import review as review
+    from spark_ml_audit.reviewing.api import sample as sample
+    from spark_ml_audit.reviewing.api import undo as undo
     from spark_ml_audit.udf import ema_label_quality as ema_label_quality
 
 __version__ = "0.1.0"
@@ -24,9 +29,14 @@ _PUBLIC = {
     "AuditResult": "api",
     "compare": "comparing",
     "ComparisonResult": "comparing",
+    "correct": "reviewing.api",
+    "decide": "reviewing.api",
     "ema_label_quality": "udf",
     "predict": "prediction",
     "PredictResult": "prediction",
+    "review": "reviewing.api",
+    "sample": "reviewing.api",
+    "undo": "reviewing.api",
 }
 
 __all__ = [
@@ -36,8 +46,13 @@ __all__ = [
     "__version__",
     "audit",
     "compare",
+    "correct",
+    "decide",
     "ema_label_quality",
     "predict",
+    "review",
+    "sample",
+    "undo",
 ]
 
 

@@ -21,6 +21,7 @@ from spark_ml_audit.delivery import delivery_of, warnings_of
 from spark_ml_audit.detection import Detection, plan_detection
 from spark_ml_audit.engine.columns import quote
 from spark_ml_audit.engine.computation import Computation, compute
+from spark_ml_audit.engine.decisions import check_decisions, heed_decisions, standing_decisions
 from spark_ml_audit.engine.duplicates import find_duplicates_frame
 from spark_ml_audit.engine.examples import examples_frame
 from spark_ml_audit.engine.ingest import examine
@@ -32,6 +33,7 @@ from spark_ml_audit.engine.outputs import (
 from spark_ml_audit.engine.ranking import RankPlan, plan_ranks
 from spark_ml_audit.engine.session import session_for
 from spark_ml_audit.errors import ConfigError, DeliveryError
+from spark_ml_audit.io.past_runs import read_place
 from spark_ml_audit.io.source import OpenSource, open_source, place_of
 from spark_ml_audit.io.tables import OutputTables, classes_frame, new_run_id
 from spark_ml_audit.progress import Progress
@@ -57,6 +59,7 @@ def audit(
     pred_probs_format: str = "auto",
     version: int | str | None = None,
     detect: Mapping[str, Any] | None = None,
+    decisions: DataFrame | str | None = None,
     spark: SparkSession | None = None,
     progress: Progress | None = None,
     **method: Any,
@@ -77,6 +80,8 @@ def audit(
         pred_probs_format: auto, array, vector, columns or map.
         version: Delta version or timestamp to read, for a path or table.
         detect: The config's `detect` section, such as {"ambiguous": {"min_tags": 3}}.
+        decisions: Reviewers' decisions, as DataFrame or place of a Delta table: cells that they confirm as
+            given are not flagged.
         spark: Session to use; the DataFrame's, the active or a new local one by default.
         progress: Shows stages; silent by default.
         **method: Options of the config's `audit` section, such as filter_by, alpha or frac_noise.
@@ -110,7 +115,21 @@ def audit(
         opened = OpenSource(data, _IN_MEMORY, None)
     ingest = examine(opened.frame, described, opened.properties)
     computation = compute(ingest, options, shown, detect=wanted)
+    if decisions is not None:
+        computation = _heed(computation, decisions, shown)
     return AuditResult(computation, opened, described, options, wanted, shown)
+
+
+def _heed(computation: Computation, decisions: DataFrame | str, progress: Progress) -> Computation:
+    ingest, layout = computation.ingest, computation.ingest.layout
+    if isinstance(decisions, str):
+        decisions = read_place(ingest.frame.sparkSession, decisions, "decisions")
+    id_type = ingest.frame.schema[layout.id].dataType
+    checked = check_decisions(decisions, layout.id, id_type, "decisions")
+    computation, counts = heed_decisions(computation, standing_decisions(checked, layout.classes))
+    for sentence in counts.warnings():
+        progress.note(sentence)
+    return computation
 
 
 class AuditResult:

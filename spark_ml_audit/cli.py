@@ -21,7 +21,11 @@ from typing import Any, NoReturn
 from spark_ml_audit import stdio
 from spark_ml_audit.config import (
     CompareConfig,
+    CorrectConfig,
+    DecideConfig,
     PredictConfig,
+    ReviewConfig,
+    SampleConfig,
     TagConfig,
     TrendConfig,
     load_as,
@@ -41,6 +45,7 @@ from spark_ml_audit.summary import (
     render_tag,
     render_trend,
 )
+from spark_ml_audit.summary_review import render_correct, render_decide, render_review, render_sample
 
 PROGRAM = "spark-ml-audit"
 _DEBUG_VARIABLE = "SPARK_ML_AUDIT_DEBUG"
@@ -134,6 +139,49 @@ def _run_trend(options: argparse.Namespace, progress: Progress) -> Result:
     return Result(render_trend(outcome), outcome.to_json(), outcome.exit_code)
 
 
+def _run_sample(options: argparse.Namespace, progress: Progress) -> Result:
+    config = load_as(SampleConfig, options.config, options.overrides)
+    require_spark()
+    from spark_ml_audit.reviewing.sampling import run_sample
+
+    outcome = run_sample(config, progress)
+    return Result(render_sample(outcome), outcome.to_json(), outcome.exit_code)
+
+
+def _run_decide(options: argparse.Namespace, progress: Progress) -> Result:
+    config = load_as(DecideConfig, options.config, options.overrides)
+    require_spark()
+    from spark_ml_audit.reviewing.deciding import run_decide
+
+    outcome = run_decide(config, progress)
+    return Result(render_decide(outcome), outcome.to_json(), outcome.exit_code)
+
+
+def _run_review(options: argparse.Namespace, progress: Progress) -> Result:
+    config = load_as(ReviewConfig, options.config, options.overrides)
+    require_spark()
+    from spark_ml_audit.reviewing.estimating import run_review
+
+    outcome = run_review(config, progress)
+    return Result(render_review(outcome), outcome.to_json(), outcome.exit_code)
+
+
+def _run_correct(options: argparse.Namespace, progress: Progress) -> Result:
+    undo = [] if options.undo is None else [f"correct.undo={json.dumps(options.undo)}"]
+    config = load_as(CorrectConfig, options.config, [*options.overrides, *undo])
+    require_spark()
+    from spark_ml_audit.reviewing.correcting import run_correct
+
+    outcome = run_correct(config, progress)
+    return Result(render_correct(outcome), outcome.to_json(), outcome.exit_code)
+
+
+def _add_correct_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--undo", metavar="CORRECTION_ID", help="take a correction back: its rows get their old labels"
+    )
+
+
 def _add_predict_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fit-final",
@@ -195,6 +243,31 @@ COMMANDS: tuple[Command, ...] = (
         "show health and noise by class over the runs of one source, as numbers and as an HTML page",
         f"{PROGRAM} trend --set output.path=audits/tags --set trend.last=20",
         _run_trend,
+    ),
+    Command(
+        "sample",
+        "draw flagged rows or a random sample of cells for people to judge",
+        f"{PROGRAM} sample --set output.path=audits/tags --set sample.how=random --set sample.csv=review.csv",
+        _run_sample,
+    ),
+    Command(
+        "decide",
+        "import what people decided on a sample, from CSV, Parquet or Delta",
+        f"{PROGRAM} decide --set output.path=audits/tags --set decide.file=review.csv --set decide.who=ann",
+        _run_decide,
+    ),
+    Command(
+        "review",
+        "estimate precision and recall of an audit from a judged random sample",
+        f"{PROGRAM} review --set output.path=audits/tags",
+        _run_review,
+    ),
+    Command(
+        "correct",
+        "write a corrected copy of the audited table, or correct it in place, and take corrections back",
+        f"{PROGRAM} correct --set output.path=audits/tags --set correct.accept_above=0.95",
+        _run_correct,
+        _add_correct_options,
     ),
 )
 

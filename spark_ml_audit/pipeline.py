@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,16 @@ from spark_ml_audit.config import ModelConfig, redact
 from spark_ml_audit.delivery import delivery_of, warnings_of, worst_classes
 from spark_ml_audit.detection import plan_detection
 from spark_ml_audit.engine.computation import Computation, compute
+from spark_ml_audit.engine.decisions import check_decisions, heed_decisions, standing_decisions
 from spark_ml_audit.engine.ingest import Ingest, examine
 from spark_ml_audit.engine.report_queries import ReportFrames, check_shown
 from spark_ml_audit.engine.session import session_for
 from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.errors import AuditError, ConfigError
+from spark_ml_audit.io.past_runs import newest_version
 from spark_ml_audit.io.paths import is_small
 from spark_ml_audit.io.source import OpenSource, open_source
-from spark_ml_audit.io.tables import OutputTables
+from spark_ml_audit.io.tables import FIRST_TABLE, OutputTables
 from spark_ml_audit.kernels.model_quality import model_quality
 from spark_ml_audit.prediction_steps import (
     PREDICTIONS,
@@ -79,6 +81,8 @@ class _Run:
     predicted: Predicted | None = None
     new_output: bool = False
     since: Comparison | None = None
+    decisions_version: str | None = None
+    decision_warnings: list[str] = field(default_factory=list)
 
     def execute(self, spark: SparkSession | None) -> AuditOutcome:
         config, progress = self.config, self.progress
@@ -101,6 +105,8 @@ class _Run:
             computation = compute(ingest, config.audit, progress, detect=config.detect)
         else:
             computation = self._compute_predicted(opened, tables)
+        if config.source.decisions is not None:
+            computation = self._heed(computation, session, tables)
         tables.create_schema()
         detection = plan_detection(computation, config.detect, config.source.group, progress)
         counts = write_tables(computation, tables, self.run_id, self._metadata(opened), progress, detection)
@@ -156,8 +162,25 @@ class _Run:
         counts = found.status_counts | plan.counts.rejected
         return replace(found, status_counts=counts, rejected_from=plan.ingest)
 
+    def _heed(self, computation: Computation, session: SparkSession, tables: OutputTables) -> Computation:
+        """Leave out what reviewers have confirmed; a retry heeds the decisions of its first try."""
+        place, ingest = self.config.source.decisions or "", computation.ingest
+        first = tables.commit_of(FIRST_TABLE, self.run_id)
+        known = first[1].get("decisions_version") if first is not None else None
+        with self.progress.stage("decisions"):
+            opened = newest_version(session, place, "source.decisions", known)
+            id_type = ingest.frame.schema[ingest.layout.id].dataType
+            decisions = check_decisions(opened.frame, ingest.layout.id, id_type, "source.decisions")
+            standing = standing_decisions(decisions, ingest.layout.classes)
+            computation, counts = heed_decisions(computation, standing)
+        self.decisions_version, self.decision_warnings = opened.version, counts.warnings()
+        return computation
+
     def _metadata(self, opened: OpenSource) -> dict[str, str | None]:
-        return {"fingerprint": self.config.fingerprint(), "source_version": opened.version}
+        found = {"fingerprint": self.config.fingerprint(), "source_version": opened.version}
+        if self.decisions_version is not None:
+            found["decisions_version"] = self.decisions_version
+        return found
 
     def _conclude(
         self,
@@ -168,7 +191,7 @@ class _Run:
         more_warnings: list[str],
     ) -> AuditOutcome:
         progress, config, tracker = self.progress, self.config, self.tracker
-        warnings = warnings_of(computation, counts) + more_warnings
+        warnings = warnings_of(computation, counts) + more_warnings + self.decision_warnings
         last = None if self.new_output else last_run(tables, self.run_id, opened.name)
         quality = model_quality(computation.profile).headline()
         results = gates.evaluate(
@@ -368,6 +391,10 @@ def check_source(config: AuditConfig, progress: Progress, spark: SparkSession | 
         tables.check_id(config.source.id, opened.frame.schema[config.source.id].dataType)
         gates.check_classes(config.gate, ingest.layout.classes)
         check_shown(opened.frame, config.source.shown_columns)
+        if config.source.decisions is not None:
+            decisions = newest_version(session, config.source.decisions, "source.decisions")
+            id_type = opened.frame.schema[config.source.id].dataType
+            check_decisions(decisions.frame, config.source.id, id_type, "source.decisions")
     with progress.stage("count"):
         num_rows = opened.frame.count()
     layout = ingest.layout

@@ -47,10 +47,9 @@ def render_outcome(outcome: AuditOutcome) -> str:
         *_headline("Audit", outcome),
         "",
         _health(outcome),
-        f"Rows:   {_number(counts.num_rows)} read, {_number(counts.num_audited)} audited, "
-        f"{_number(counts.num_unlabelled)} unlabelled, {_number(counts.num_quarantined)} quarantined",
-        f"Tags:   {_number(counts.num_missing_tags)} missing, "
-        f"{_number(counts.num_extraneous_tags)} extraneous",
+        f"Rows:   {number(counts.num_rows)} read, {number(counts.num_audited)} audited, "
+        f"{number(counts.num_unlabelled)} unlabelled, {number(counts.num_quarantined)} quarantined",
+        f"Tags:   {number(counts.num_missing_tags)} missing, {number(counts.num_extraneous_tags)} extraneous",
         *_other_findings(counts),
     ]
     if outcome.worst_classes:
@@ -64,22 +63,22 @@ def render_outcome(outcome: AuditOutcome) -> str:
 
 def render_predict(outcome: PredictOutcome) -> str:
     """Write the outcome of `predict` as text of several lines, without a final newline."""
-    by = f"{_number(outcome.folds)} folds" if outcome.folds is not None else "no training, a given model"
+    by = f"{number(outcome.folds)} folds" if outcome.folds is not None else "no training, a given model"
     lines = [
         *_headline("Predictions", outcome),
         "",
-        f"Rows:   {_number(outcome.num_rows)} read, {_number(outcome.num_predicted)} predicted "
-        f"({_number(outcome.num_unlabelled)} of them unlabelled), "
-        f"{_number(outcome.num_quarantined)} quarantined",
-        f"Model:  {clean(outcome.kind)}, {by}, {_number(outcome.num_trained)} rows trained on, "
-        f"{_number(outcome.num_classes)} classes",
+        f"Rows:   {number(outcome.num_rows)} read, {number(outcome.num_predicted)} predicted "
+        f"({number(outcome.num_unlabelled)} of them unlabelled), "
+        f"{number(outcome.num_quarantined)} quarantined",
+        f"Model:  {clean(outcome.kind)}, {by}, {number(outcome.num_trained)} rows trained on, "
+        f"{number(outcome.num_classes)} classes",
     ]
     if outcome.quality:
         figures = [
             (name.replace("_", " "), "-" if value is None else f"{value:.4f}")
             for name, value in outcome.quality.items()
         ]
-        lines += ["", "Quality out of fold" if outcome.folds is not None else "Quality", *_pairs(figures)]
+        lines += ["", "Quality out of fold" if outcome.folds is not None else "Quality", *pairs(figures)]
     return "\n".join([*lines, *_ending(outcome, {"model": outcome.model_uri})])
 
 
@@ -87,11 +86,11 @@ def render_tag(outcome: TagOutcome) -> str:
     """Write the outcome of `tag` as text of several lines, without a final newline."""
     lines = [
         *_headline("Tags", outcome),
-        f"Model:  {clean(outcome.model_uri)}, {_number(outcome.num_classes)} classes",
+        f"Model:  {clean(outcome.model_uri)}, {number(outcome.num_classes)} classes",
         "",
-        f"Rows:   {_number(outcome.num_rows)} read, {_number(outcome.num_tagged)} tagged, "
-        f"{_number(outcome.num_quarantined)} quarantined",
-        f"Tags:   {_number(outcome.num_tags)}{_per_row(outcome)}",
+        f"Rows:   {number(outcome.num_rows)} read, {number(outcome.num_tagged)} tagged, "
+        f"{number(outcome.num_quarantined)} quarantined",
+        f"Tags:   {number(outcome.num_tags)}{_per_row(outcome)}",
     ]
     return "\n".join([*lines, *_ending(outcome, {})])
 
@@ -99,7 +98,7 @@ def render_tag(outcome: TagOutcome) -> str:
 def render_check(report: CheckReport) -> str:
     """Write the findings of `check` as text of several lines, without a final newline."""
     version = f", version {clean(report.source_version)}" if report.source_version is not None else ""
-    rows = _number(report.num_rows) if report.num_rows is not None else "not counted"
+    rows = number(report.num_rows) if report.num_rows is not None else "not counted"
     tags = [clean(tag, _MAX_TAG_WIDTH) for tag in report.classes[:_MAX_LISTED_CLASSES]]
     more = len(report.classes) - len(tags)
     return "\n".join(
@@ -108,22 +107,22 @@ def render_check(report: CheckReport) -> str:
             f"Rows:   {rows}",
             "",
             "Columns",
-            *_pairs(report.schema),
+            *pairs(report.schema),
             "",
             "Found",
-            *_pairs(
+            *pairs(
                 [
                     ("labels", report.labels_format),
                     ("pred_probs", f"{report.pred_probs_format} of {report.dtype}"),
                     (
                         "classes",
-                        f"{_number(len(report.classes))}: {', '.join(tags)}"
-                        + (f" and {_number(more)} more" if more else ""),
+                        f"{number(len(report.classes))}: {', '.join(tags)}"
+                        + (f" and {number(more)} more" if more else ""),
                     ),
                 ]
             ),
             *(["", "Notes", *(f"  - {clean(note)}" for note in report.notes)] if report.notes else []),
-            *(["", "An audit would write", *_pairs(report.tables.items())] if report.tables else []),
+            *(["", "An audit would write", *pairs(report.tables.items())] if report.tables else []),
         ]
     )
 
@@ -151,14 +150,12 @@ def render_compare(outcome: CompareOutcome) -> str:
     ]
     if found.rows_came or found.rows_went:
         lines.append(
-            f"  {_number(found.rows_came or 0)} audited rows came, {_number(found.rows_went or 0)} went"
+            f"  {number(found.rows_came or 0)} audited rows came, {number(found.rows_went or 0)} went"
         )
     for change, word in ((NEWLY_FLAGGED, "newly flagged"), (FIXED, "fixed")):
-        reasons = {name: number for name, number in found.cell_reasons.get(change, {}).items() if number}
+        reasons = {name: count for name, count in found.cell_reasons.get(change, {}).items() if count}
         if reasons:
-            said = ", ".join(
-                f"{name.replace('_', ' ')} {_number(number)}" for name, number in reasons.items()
-            )
+            said = ", ".join(f"{name.replace('_', ' ')} {number(count)}" for name, count in reasons.items())
             lines.append(f"  why cells are {word}: {said}")
     for word, tags in (("came", found.classes_came), ("went", found.classes_went)):
         if tags:
@@ -171,8 +168,8 @@ def render_trend(outcome: TrendOutcome) -> str:
     trend = outcome.trend
     shown = trend.runs[-_MAX_LISTED_RUNS:]
     lines = [
-        f"Trend of {clean(trend.source)}: {_number(len(trend.runs))} of {_number(trend.num_runs)} runs, "
-        f"{_number(len(trend.classes))} of {_number(trend.num_classes)} classes",
+        f"Trend of {clean(trend.source)}: {number(len(trend.runs))} of {number(trend.num_runs)} runs, "
+        f"{number(len(trend.classes))} of {number(trend.num_classes)} classes",
         "",
         *_table(
             ("run", "version", "audited", "with issue", "missing", "extraneous", "health"),
@@ -183,7 +180,7 @@ def render_trend(outcome: TrendOutcome) -> str:
         rows = []
         for row in trend.classes:
             known = [value for value in row.noise if value is not None]
-            first, now = (_percent(known[0]), _percent(known[-1])) if known else ("-", "-")
+            first, now = (percent(known[0]), percent(known[-1])) if known else ("-", "-")
             rows.append((clean(row.tag, _MAX_TAG_WIDTH), first, now))
         lines += ["", *_table(("noise of the tag", "first", "newest"), rows)]
     return "\n".join([*lines, *_ending(outcome, {"page": outcome.file})])
@@ -236,7 +233,7 @@ def _ending(outcome: _Finished, more: Mapping[str, str | None]) -> list[str]:
         lines += ["", "Warnings", *(f"  - {clean(warning)}" for warning in outcome.warnings)]
     tables = {} if isinstance(outcome, TrendOutcome) else outcome.tables
     written = {**tables, **{name: place for name, place in more.items() if place is not None}}
-    lines += ["", "Written", *_pairs([*written.items(), ("MLflow run", outcome.mlflow_run_id or "none")])]
+    lines += ["", "Written", *pairs([*written.items(), ("MLflow run", outcome.mlflow_run_id or "none")])]
     if outcome.stages:
         total = sum(outcome.stages.values())
         each = ", ".join(f"{clean(name)} {seconds:.1f}" for name, seconds in outcome.stages.items())
@@ -253,8 +250,8 @@ def _health(outcome: AuditOutcome) -> str:
     if counts.health is None:
         return "Health: none, no row was audited"
     return (
-        f"Health: {_percent(counts.health)}; {_number(counts.num_label_issues)} of "
-        f"{_number(counts.num_audited)} audited rows have a label issue"
+        f"Health: {percent(counts.health)}; {number(counts.num_label_issues)} of "
+        f"{number(counts.num_audited)} audited rows have a label issue"
     )
 
 
@@ -265,7 +262,7 @@ def _other_findings(counts: Counts) -> list[str]:
         ("outliers", counts.num_outliers),
         ("groups of near-duplicates with differing tags", counts.num_duplicate_groups),
     ]
-    said = ", ".join(f"{_number(number)} {name}" for name, number in found if number is not None)
+    said = ", ".join(f"{number(count)} {name}" for name, count in found if count is not None)
     return [f"Also:   {said}"] if said else []
 
 
@@ -273,11 +270,11 @@ def _run_line(run: RunRef, before: str = "") -> tuple[str, ...]:
     return (
         f"{before}{clean(run.run_id)}",
         "-" if run.source_version is None else clean(run.source_version),
-        _number(run.num_audited),
-        _number(run.num_label_issues),
-        _number(run.num_missing_tags),
-        _number(run.num_extraneous_tags),
-        "-" if run.health is None else _percent(run.health),
+        number(run.num_audited),
+        number(run.num_label_issues),
+        number(run.num_missing_tags),
+        number(run.num_extraneous_tags),
+        "-" if run.health is None else percent(run.health),
     )
 
 
@@ -292,8 +289,8 @@ def _changes(found: Comparison) -> list[str]:
 
 def _change_counts(what: str, counts: ChangeCounts) -> str:
     return (
-        f"  {what + ':':6} {_number(counts.newly_flagged)} newly flagged, {_number(counts.fixed)} fixed, "
-        f"{_number(counts.still_open)} still open"
+        f"  {what + ':':6} {number(counts.newly_flagged)} newly flagged, {number(counts.fixed)} fixed, "
+        f"{number(counts.still_open)} still open"
     )
 
 
@@ -301,8 +298,8 @@ def _class_change(change: ClassChange) -> tuple[str, ...]:
     noises = [None if row is None else row.noise for row in (change.before, change.now)]
     return (
         clean(change.tag, _MAX_TAG_WIDTH),
-        *(_number(number) for number in change.cells.to_json().values()),
-        *("-" if noise is None else _percent(noise) for noise in noises),
+        *(number(count) for count in change.cells.to_json().values()),
+        *("-" if noise is None else percent(noise) for noise in noises),
     )
 
 
@@ -310,10 +307,10 @@ def _class_table(rows: Sequence[ClassRow]) -> list[str]:
     table = [
         (
             clean(row.tag, _MAX_TAG_WIDTH),
-            _number(row.num_given),
-            _number(row.num_missing),
-            _number(row.num_extraneous),
-            _percent(row.label_noise) if row.label_noise is not None else "-",
+            number(row.num_given),
+            number(row.num_missing),
+            number(row.num_extraneous),
+            percent(row.label_noise) if row.label_noise is not None else "-",
         )
         for row in rows
     ]
@@ -321,8 +318,12 @@ def _class_table(rows: Sequence[ClassRow]) -> list[str]:
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Lines of a table, the first column to the left and the others to the right; texts are cleaned."""
-    table = [head, *rows]
+    """Lines of a table with a head, the first column to the left and the others to the right."""
+    return columns_of([head, *rows])
+
+
+def columns_of(table: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table, its first column to the left, the others to the right."""
     widths = [max(_columns(line[column]) for line in table) for column in range(len(table[0]))]
     return [
         "  "
@@ -342,21 +343,24 @@ def _gate(gate: GateResult) -> str:
     )
 
 
-def _pairs(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    cleaned = [(clean(name), clean(value)) for name, value in pairs]
+def pairs(named: Iterable[tuple[str, str]]) -> list[str]:
+    """Lines of names and values, the values below each other."""
+    cleaned = [(clean(name), clean(value)) for name, value in named]
     width = max((_columns(name) for name, _ in cleaned), default=0)
     return [f"  {name}{' ' * (width - _columns(name))}  {value}" for name, value in cleaned]
 
 
-def _number(value: int) -> str:
+def number(value: int) -> str:
+    """A whole number with thousands set apart."""
     return f"{value:,}"
 
 
 def _value(value: float | int | None) -> str:
     if value is None:
         return "none"
-    return _number(value) if isinstance(value, int) else f"{value:.6g}"
+    return number(value) if isinstance(value, int) else f"{value:.6g}"
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share as percent."""
     return f"{100 * share:.2f} %"

@@ -24,6 +24,7 @@ from spark_ml_audit.config.predict import (
     TagSource,
 )
 from spark_ml_audit.config.redact import redact
+from spark_ml_audit.config.review import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig
 from spark_ml_audit.config.sections import (
     AuditConfig,
     OutputConfig,
@@ -50,6 +51,8 @@ __all__ = [
     "AuditSource",
     "ColumnsConfig",
     "CompareConfig",
+    "CorrectConfig",
+    "DecideConfig",
     "DetectConfig",
     "DuplicatesConfig",
     "FeaturesConfig",
@@ -64,6 +67,8 @@ __all__ = [
     "PredictConfig",
     "PredictSource",
     "ReportConfig",
+    "ReviewConfig",
+    "SampleConfig",
     "SourceConfig",
     "StreamConfig",
     "TagConfig",

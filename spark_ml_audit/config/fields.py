@@ -206,7 +206,28 @@ def _identifier(most_parts: int, example: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def is_path(place: str) -> bool:
+    """Whether a `Place` names a folder or file and not a table of a catalog."""
+    return "/" in place or "\\" in place
+
+
+def check_place(value: str) -> str:
+    """Refuse texts that are neither a path nor a table name."""
+    if not is_path(value):
+        parts = split_identifier(value)
+        if parts is None or len(parts) > 3:
+            raise problem(
+                f"found {show(value)}, neither a path nor a table name.",
+                "Write a folder with a slash (./decisions), or a table as catalog.schema.table.",
+            )
+    return value
+
+
 Text = Annotated[str, BeforeValidator(check_text)]
+Place = Annotated[
+    Annotated[Text, AfterValidator(check_place)],
+    Field(description="a folder with a slash in it, or a table name such as catalog.schema.table"),
+]
 AnyText = Annotated[str, Field(min_length=1), AfterValidator(_check_encodable)]
 TableName = Annotated[Text, _identifier(3, "catalog.schema.table")]
 SchemaName = Annotated[Text, _identifier(2, "catalog.schema")]

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from spark_ml_audit.config.base import Section
-from spark_ml_audit.config.fields import MAX_COUNT, AnyText, Columns, Text, also, problem
+from spark_ml_audit.config.fields import MAX_COUNT, AnyText, Columns, Place, Text, also, problem
 from spark_ml_audit.config.showing import show, suggest
 from spark_ml_audit.config.source import IdColumn, LabelsConfig, PlaceConfig, SourceConfig
 
@@ -183,6 +183,7 @@ class AuditSource(FeaturesSource, SourceConfig):
         pred_probs: As in `ColumnsConfig`, but empty (null in the config) where there are none; `columns`
             then describes the same table with predictions beside it.
         show: Columns that the report shows beside a row's id, such as its text; decides no result.
+        decisions: Table of reviewers' decisions; cells they confirm as given are not flagged. None: none.
     """
 
     pred_probs: Annotated[
@@ -192,6 +193,7 @@ class AuditSource(FeaturesSource, SourceConfig):
         Field(json_schema_extra=also({"type": "null"})),
     ] = "pred_probs"
     show: _FeatureColumns = ()
+    decisions: Place | None = None
 
     @property
     def shown_columns(self) -> tuple[str, ...]:

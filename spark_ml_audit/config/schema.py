@@ -19,12 +19,17 @@ from pydantic_core import core_schema
 
 from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.history import CompareConfig, TrendConfig
+from spark_ml_audit.config.review import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig
 from spark_ml_audit.config.sections import AuditConfig, PredictConfig, TagConfig
 
 COMMAND_CONFIGS: Mapping[str, type[Section]] = {
     "audit": AuditConfig,
     "compare": CompareConfig,
+    "correct": CorrectConfig,
+    "decide": DecideConfig,
     "predict": PredictConfig,
+    "review": ReviewConfig,
+    "sample": SampleConfig,
     "tag": TagConfig,
     "trend": TrendConfig,
 }

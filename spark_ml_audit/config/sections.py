@@ -62,6 +62,9 @@ def _check_files(value: str) -> str:
     return value
 
 
+RunId = Annotated[str, AfterValidator(_check_run_id)]
+
+
 class OutputConfig(Section):
     """Where results go.
 
@@ -84,7 +87,7 @@ class OutputConfig(Section):
         Annotated[Text, AfterValidator(_check_files)] | None, Field(description="the path of a local folder")
     ] = None
     run_id: Annotated[
-        Annotated[str, AfterValidator(_check_run_id)] | None,
+        RunId | None,
         Field(description="the run_id of an earlier run"),
     ] = None
     orphan_after: Duration = timedelta(hours=24)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_ml_audit.engine.layout import AUDITED, FAULT, REASONS, UNLABELLED, InputLayout
+from spark_ml_audit.engine.layout import AUDITED, FAULT, MARKS, REASONS, UNLABELLED, InputLayout
 from spark_ml_audit.kernels.profile import IntArray
 
 # Cells decoded at a time: bounds the temporaries of a task, whatever size of batch Spark sends.
@@ -33,6 +33,7 @@ class DecodedBatch:
         rows: Audited row of each given tag, ascending; cols: its class, ascending within a row.
         cols: See rows.
         source: The Arrow slice itself.
+        marks: Marked cells of the audited rows where the frame carries any: audited row and 2 * class + bit.
     """
 
     status: npt.NDArray[np.int8]
@@ -41,6 +42,17 @@ class DecodedBatch:
     rows: IntArray
     cols: IntArray
     source: Any
+    marks: tuple[IntArray, IntArray] | None = None
+
+    @property
+    def confirmed(self) -> IntArray | None:
+        """Marked cells whose bit is what was given, as audited row * K + class, ascending; None: no marks."""
+        if self.marks is None:
+            return None
+        width = self.pred_probs.shape[1]
+        cells, bits = self.marks[0] * width + self.marks[1] // 2, self.marks[1] % 2
+        is_given = np.isin(cells, self.rows * width + self.cols)
+        return np.unique(cells[is_given == (bits == 1)])
 
 
 def decode_batches(batches: Iterable[Any], layout: InputLayout) -> Iterator[DecodedBatch]:
@@ -65,11 +77,26 @@ def decode(batch: Any, layout: InputLayout) -> DecodedBatch:
     status[(status == AUDITED) & unlabelled] = UNLABELLED
     good = status == AUDITED
     if good.all():
-        return DecodedBatch(status, np.arange(num_rows), probs, rows, cols, batch)
+        return DecodedBatch(status, np.arange(num_rows), probs, rows, cols, batch, _marks(batch, None))
     audited = np.flatnonzero(good)
     position = np.cumsum(good) - 1
     kept = good[rows]
-    return DecodedBatch(status, audited, probs[audited], position[rows[kept]], cols[kept], batch)
+    marks = _marks(batch, (good, position))
+    return DecodedBatch(status, audited, probs[audited], position[rows[kept]], cols[kept], batch, marks)
+
+
+def _marks(
+    batch: Any, kept: tuple[npt.NDArray[np.bool_], IntArray] | None
+) -> tuple[IntArray, IntArray] | None:
+    if MARKS not in batch.schema.names:
+        return None
+    values, lengths, _ = _list_parts(batch.column(MARKS))
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    codes = values.to_numpy(zero_copy_only=False).astype(np.int64)
+    if kept is None:
+        return rows, codes
+    audited = kept[0][rows]
+    return kept[1][rows[audited]], codes[audited]
 
 
 class _Faults:

@@ -62,7 +62,7 @@ def examples_frame(
 
     def score(batches: Iterator[Any]) -> Iterator[Any]:
         for decoded in decode_batches(batches, layout):
-            applied = apply_rules(decoded.pred_probs, decoded.rows, decoded.cols, rules)
+            applied = apply_rules(decoded.pred_probs, decoded.rows, decoded.cols, rules, decoded.confirmed)
             source = decoded.source
             if len(decoded.audited) < source.num_rows:
                 source = source.take(pa.array(decoded.audited))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -13,7 +13,7 @@ from spark_ml_audit.config.source import ColumnsConfig
 from spark_ml_audit.engine.class_list import check_width, find_classes
 from spark_ml_audit.engine.columns import column, field, type_name
 from spark_ml_audit.engine.formats import is_vector, labels_format_of, probs_format_of, vector_to_array_column
-from spark_ml_audit.engine.layout import FAULT, ID, REASONS, InputLayout
+from spark_ml_audit.engine.layout import FAULT, ID, MARKS, REASONS, InputLayout
 from spark_ml_audit.errors import InputError
 
 # Repeated ids up to this many travel to the tasks as literals; more are joined.
@@ -31,6 +31,7 @@ class Ingest:
         notes: What automatic detection found, one sentence each.
         duplicates: Frame of the ids that occur more than once (column `id`), or None.
         duplicate_ids: The same as values when there are few.
+        marks: What is known of cells, as frame of `id` and `marks` (see `layout`), one row per id; or None.
     """
 
     frame: DataFrame
@@ -38,12 +39,13 @@ class Ingest:
     notes: tuple[str, ...]
     duplicates: DataFrame | None = None
     duplicate_ids: tuple[Any, ...] = ()
+    marks: DataFrame | None = None
 
     def task_frame(self, *, with_id: bool, carry: Column | None = None) -> DataFrame:
         """The frame of the passes: fault code, labels, probabilities and, if asked for, the id.
 
         Args:
-            with_id: Whether to add the column `id`.
+            with_id: Whether to add the column `id`, and with it the marks if there are any.
             carry: Anything else to hand through, as column `carried`.
         """
         layout, source = self.layout, self.frame
@@ -61,6 +63,10 @@ class Ingest:
         columns = [fault.otherwise(0).cast("tinyint").alias(FAULT)]
         if with_id:
             columns.insert(0, id_column.alias(ID))
+            if self.marks is not None:
+                known = self.marks.select(F.col(ID).alias("__marked_id"), F.col(MARKS).alias("__marks"))
+                source = source.join(known, id_column == F.col("__marked_id"), "left")
+                columns.append(F.col("__marks").alias(MARKS))
         return source.select(*columns, *self._value_columns(source, carry))
 
     def _value_columns(self, source: DataFrame, carry: Column | None) -> list[Column]:
@@ -165,10 +171,8 @@ def find_duplicates(ingest: Ingest) -> Ingest:
     if not found:
         return ingest
     many = len(found) > _MAX_LITERAL_DUPLICATES
-    return Ingest(
-        ingest.frame,
-        ingest.layout,
-        ingest.notes,
+    return replace(
+        ingest,
         duplicates=repeated if many else None,
         duplicate_ids=() if many else tuple(found),
     )

@@ -9,6 +9,8 @@ ID = "id"
 FAULT = "fault"
 LABELS = "labels"
 PROBS = "probs"
+# Cells of a row that something is known about, where there are any: 2 * class + (0 or 1).
+MARKS = "marks"
 
 AUDITED, UNLABELLED = 0, 1
 # Codes of the rejection reasons, in the order of precedence: the lowest that applies is the row's reason.

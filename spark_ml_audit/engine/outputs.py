@@ -70,17 +70,23 @@ def tag_issues_frame(ingest: Ingest, rules: AuditRules) -> DataFrame:
     return frame.mapInArrow(run, schema).withColumnRenamed(ID, layout.id)
 
 
-def _only_issues(decoded: DecodedBatch, rules: AuditRules) -> tuple[IntArray, Any, IntArray, IntArray]:
-    """Positions, probabilities and given tags of the audited rows that have an issue."""
-    issue = issue_rows(decoded.pred_probs, decoded.rows, decoded.cols, rules)
-    kept = issue[decoded.rows]
-    rows = (np.cumsum(issue) - 1)[decoded.rows[kept]]
-    return np.flatnonzero(issue), decoded.pred_probs[issue], rows, decoded.cols[kept]
+def _only_issues(
+    decoded: DecodedBatch, rules: AuditRules
+) -> tuple[IntArray, Any, IntArray, IntArray, IntArray | None]:
+    """Positions, probabilities, given tags and confirmed cells of the audited rows that have an issue."""
+    confirmed = decoded.confirmed
+    issue = issue_rows(decoded.pred_probs, decoded.rows, decoded.cols, rules, confirmed)
+    kept, position = issue[decoded.rows], np.cumsum(issue) - 1
+    if confirmed is not None:
+        rows, cols = np.divmod(confirmed, decoded.pred_probs.shape[1])
+        confirmed = (position[rows] * decoded.pred_probs.shape[1] + cols)[issue[rows]]
+    rows = position[decoded.rows[kept]]
+    return np.flatnonzero(issue), decoded.pred_probs[issue], rows, decoded.cols[kept], confirmed
 
 
 def _issue_cells(decoded: DecodedBatch, rules: AuditRules, classes: Any) -> Any:
-    issues, probs, given_rows, given_cols = _only_issues(decoded, rules)
-    applied = apply_rules(probs, given_rows, given_cols, rules)
+    issues, probs, given_rows, given_cols, confirmed = _only_issues(decoded, rules)
+    applied = apply_rules(probs, given_rows, given_cols, rules, confirmed)
     rows = np.concatenate([applied.missing[0], applied.extraneous[0]])
     cols = np.concatenate([applied.missing[1], applied.extraneous[1]])
     scores = np.concatenate([applied.missing_scores, applied.extraneous_scores])
@@ -111,7 +117,7 @@ def issue_scores_frame(ingest: Ingest, rules: AuditRules) -> DataFrame:
 
     def run(batches: Iterator[Any]) -> Iterator[Any]:
         for decoded in decode_batches(batches, layout):
-            issues, probs, rows, cols = _only_issues(decoded, rules)
+            issues, probs, rows, cols, _ = _only_issues(decoded, rules)
             scores = score_examples(score_cells(probs, rows, cols, rules), rules.scoring)
             ids = decoded.source.column(ID).take(pa.array(decoded.audited[issues]))
             yield pa.RecordBatch.from_arrays([ids, pa.array(scores)], names=[ID, "label_quality_score"])

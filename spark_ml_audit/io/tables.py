@@ -259,6 +259,7 @@ class OutputTables:
         metadata: dict[str, Any] | None = None,
         *,
         part: str = "",
+        with_run_id: bool = True,
     ) -> None:
         """Append a run's rows to a table in one idempotent transaction.
 
@@ -268,8 +269,9 @@ class OutputTables:
             run_id: Put first in every row, and into the transaction id.
             metadata: Recorded in the table's history.
             part: Tells apart transactions of one run and table, where it has several.
+            with_run_id: False for a table whose rows belong to no run.
         """
-        if "run_id" not in frame.columns:
+        if with_run_id and "run_id" not in frame.columns:
             frame = frame.select(F.lit(run_id).alias("run_id"), "*")
         # an older version may have made the table without the columns that came later
         writer = frame.write.mode("append").option("mergeSchema", True)

@@ -105,9 +105,17 @@ def low_score_measure(pred_probs: FloatArray, rows: IntArray, cols: IntArray) ->
 
 
 def _row_issue(
-    pred_probs: FloatArray, rows: IntArray, cols: IntArray, rules: AuditRules
+    pred_probs: FloatArray, rows: IntArray, cols: IntArray, rules: AuditRules, confirmed: IntArray | None
 ) -> tuple[npt.NDArray[np.bool_], IntArray, IntArray, IntArray, IntArray]:
     missing_rows, missing_cols, extra_rows, extra_cols = flagged_cells(pred_probs, rows, cols, rules.cutoffs)
+    if confirmed is not None and len(confirmed):
+        width = pred_probs.shape[1]
+        open_, open_extra = (
+            ~np.isin(i * width + k, confirmed)
+            for i, k in ((missing_rows, missing_cols), (extra_rows, extra_cols))
+        )
+        missing_rows, missing_cols = missing_rows[open_], missing_cols[open_]
+        extra_rows, extra_cols = extra_rows[open_extra], extra_cols[open_extra]
     is_issue = np.zeros(len(pred_probs), dtype=np.bool_)
     limit = rules.cutoffs.score_at_most
     if limit is None:
@@ -122,13 +130,23 @@ def _row_issue(
 
 
 def issue_rows(
-    pred_probs: FloatArray, rows: IntArray, cols: IntArray, rules: AuditRules
+    pred_probs: FloatArray,
+    rows: IntArray,
+    cols: IntArray,
+    rules: AuditRules,
+    confirmed: IntArray | None = None,
 ) -> npt.NDArray[np.bool_]:
-    """Which rows of a batch have an issue, without scoring them; shape (n,)."""
-    return _row_issue(pred_probs, rows, cols, rules)[0]
+    """Which rows of a batch have an issue, without scoring them; shape (n,). See `apply_rules`."""
+    return _row_issue(pred_probs, rows, cols, rules, confirmed)[0]
 
 
-def apply_rules(pred_probs: FloatArray, rows: IntArray, cols: IntArray, rules: AuditRules) -> AppliedBatch:
+def apply_rules(
+    pred_probs: FloatArray,
+    rows: IntArray,
+    cols: IntArray,
+    rules: AuditRules,
+    confirmed: IntArray | None = None,
+) -> AppliedBatch:
     """Audit a batch.
 
     Args:
@@ -136,8 +154,10 @@ def apply_rules(pred_probs: FloatArray, rows: IntArray, cols: IntArray, rules: A
         rows: Row of each given tag, ascending; cols: its class, ascending within the row.
         cols: See rows.
         rules: The finished audit.
+        confirmed: Cells, as row * K + class, that a person has confirmed as given: never flagged. A row that
+            an example-level filter flags by its score stays flagged.
     """
-    is_issue, *flags = _row_issue(pred_probs, rows, cols, rules)
+    is_issue, *flags = _row_issue(pred_probs, rows, cols, rules, confirmed)
     missing, extraneous = (flags[0], flags[1]), (flags[2], flags[3])
     cells = score_cells(pred_probs, rows, cols, rules)
     missing, missing_scores = _surest_first(missing, cells)

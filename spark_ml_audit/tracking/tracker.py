@@ -175,6 +175,27 @@ class AuditTracker:
             )
         return found[-1] if found else None
 
+    def add_metrics(
+        self, mlflow_run_id: str, metrics: Mapping[str, float], *, budget_seconds: float | None = None
+    ) -> bool:
+        """Add metrics to a run that an earlier audit finished.
+
+        Args:
+            mlflow_run_id: The MLflow run.
+            metrics: Names and values.
+            budget_seconds: Longest wait; default 15 s for a server, 60 s for a local store.
+
+        Returns:
+            Whether all were recorded.
+        """
+
+        def work(patience: Patience) -> None:
+            self.mlflow_run_id = mlflow_run_id
+            self._writer(patience).metrics(metrics)
+
+        self._bounded("adding metrics", work, budget_seconds or self._budget(_OPEN_BUDGET))
+        return self.mlflow_run_id is not None and not self.problems
+
     def fail(self, reason: str, *, budget_seconds: float | None = None) -> None:
         """Mark the run failed, for an audit that failed; opens a run first when there is none.
 

@@ -1,0 +1,170 @@
+"""`sample`, `decide`, `review`, `correct` and `undo` for Python: the commands with keyword arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from spark_ml_audit.config import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig, parse_as
+from spark_ml_audit.progress import Progress
+from spark_ml_audit.reviewing.correcting import run_correct
+from spark_ml_audit.reviewing.deciding import run_decide
+from spark_ml_audit.reviewing.estimating import run_review
+from spark_ml_audit.reviewing.sampling import run_sample
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from spark_ml_audit.results_review import (
+        CorrectOutcome,
+        DecideOutcome,
+        ReviewEstimates,
+        SampleOutcome,
+    )
+
+
+def _sections(
+    name: str, options: Mapping[str, Any], path: str | None, schema: str | None, **more: Any
+) -> dict[str, Any]:
+    output = {"path": path} if schema is None else {"schema": schema, "path": path}
+    run_id = more.pop("run_id", None)
+    if run_id is not None:
+        output["run_id"] = run_id
+    given = {key: value for key, value in more.items() if value is not None}
+    return {name: dict(options), "output": output, **given}
+
+
+def sample(
+    path: str | None = None,
+    *,
+    schema: str | None = None,
+    source: Mapping[str, Any] | None = None,
+    spark: SparkSession | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> SampleOutcome:
+    """Draw cells to review from a finished audit.
+
+    Args:
+        path: Folder of the audit's output; or
+        schema: catalog.schema of it.
+        source: Section `source` of the audit where the run does not say (audits of DataFrames).
+        spark: Session to use.
+        progress: Shows stages; silent by default.
+        **options: Keys of the section `sample`: run, how, size, per_stratum, seed, show, csv.
+
+    Raises:
+        ConfigError: An option is unknown or does not fit, or there is no such run.
+        InputError: The audited source cannot be read any more.
+    """
+    config = parse_as(SampleConfig, _sections("sample", options, path, schema, source=source))
+    return run_sample(config, progress or Progress(quiet=True), spark)
+
+
+def decide(
+    file: str,
+    path: str | None = None,
+    *,
+    schema: str | None = None,
+    spark: SparkSession | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> DecideOutcome:
+    """Append reviewers' decisions from a file to the table `decisions`.
+
+    Args:
+        file: CSV file, or folder of Parquet files or of a Delta table.
+        path: Folder of the audit's output; or
+        schema: catalog.schema of it.
+        spark: Session to use.
+        progress: Shows stages; silent by default.
+        **options: Other keys of the section `decide`: format, run, who, sample, to.
+
+    Raises:
+        ConfigError: An option is unknown or does not fit, or there is no such run.
+        InputError: The file cannot be read or lacks a column.
+    """
+    config = parse_as(DecideConfig, _sections("decide", {"file": file, **options}, path, schema))
+    return run_decide(config, progress or Progress(quiet=True), spark)
+
+
+def review(
+    path: str | None = None,
+    *,
+    schema: str | None = None,
+    tracking_uri: str | None = None,
+    spark: SparkSession | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> ReviewEstimates:
+    """Estimate precision and recall of an audit's flags from a reviewed random sample.
+
+    Args:
+        path: Folder of the audit's output; or
+        schema: catalog.schema of it.
+        tracking_uri: Where the audit's MLflow run is.
+        spark: Session to use.
+        progress: Shows stages; silent by default.
+        **options: Keys of the section `review`: sample, run, decisions, confidence.
+
+    Raises:
+        ConfigError: An option is unknown or does not fit, or there is no random sample or decision.
+        InputError: The decisions cannot be used.
+    """
+    tracking = {"uri": tracking_uri}
+    config = parse_as(ReviewConfig, _sections("review", options, path, schema, tracking=tracking))
+    return run_review(config, progress or Progress(quiet=True), spark)
+
+
+def correct(
+    path: str | None = None,
+    *,
+    schema: str | None = None,
+    source: Mapping[str, Any] | None = None,
+    correction_id: str | None = None,
+    spark: SparkSession | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> CorrectOutcome:
+    """Correct the labels of an audited table, by decisions, by confidence, or both.
+
+    Args:
+        path: Folder of the audit's output; or
+        schema: catalog.schema of it.
+        source: Section `source` of the audit where the run does not say (audits of DataFrames).
+        correction_id: Of a try to complete; a new one by default.
+        spark: Session to use.
+        progress: Shows stages; silent by default.
+        **options: Keys of the section `correct`: run, decisions, accept_above, mode, to.
+
+    Raises:
+        ConfigError: An option is unknown or does not fit, or there is no such run.
+        InputError: The source or the decisions cannot be used.
+    """
+    values = _sections("correct", options, path, schema, source=source, run_id=correction_id)
+    return run_correct(parse_as(CorrectConfig, values), progress or Progress(quiet=True), spark)
+
+
+def undo(
+    correction_id: str,
+    path: str | None = None,
+    *,
+    schema: str | None = None,
+    spark: SparkSession | None = None,
+    progress: Progress | None = None,
+) -> CorrectOutcome:
+    """Give the rows that a correction changed their labels back, byte for byte.
+
+    Args:
+        correction_id: Of the correction.
+        path: Folder of the audit's output; or
+        schema: catalog.schema of it.
+        spark: Session to use.
+        progress: Shows stages; silent by default.
+
+    Raises:
+        ConfigError: There is no such correction.
+        InputError: The corrected table cannot be written.
+    """
+    values = _sections("correct", {"undo": correction_id}, path, schema)
+    return run_correct(parse_as(CorrectConfig, values), progress or Progress(quiet=True), spark)
