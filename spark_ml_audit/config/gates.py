@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, Field, PlainSerializer, model_serializer
 
 from spark_ml_audit.config.base import Section
-from spark_ml_audit.config.fields import MAX_COUNT, AnyText, Count, Fraction, problem, repeated
+from spark_ml_audit.config.fields import MAX_COUNT, AnyText, Count, Fraction, also, problem, repeated
 from spark_ml_audit.config.showing import show
 
 Severity = Literal["warn", "fail"]
@@ -164,20 +164,39 @@ def _show_noise_limits(limits: tuple[NoiseLimit, ...]) -> object:
     return shown[0] if len(shown) == 1 else shown or None
 
 
+_SHORT_FRACTION: dict[str, object] = {"type": "number", "minimum": 0, "maximum": 1}
+
 _Fraction = Annotated[
-    FractionLimit | None, _short_or_long(_FRACTION, _is_fraction), Field(description=f"{_FRACTION}, or null")
+    FractionLimit | None,
+    _short_or_long(_FRACTION, _is_fraction),
+    Field(description=f"{_FRACTION}, or null", json_schema_extra=also(_SHORT_FRACTION)),
 ]
 _Count = Annotated[
-    CountLimit | None, _short_or_long(_COUNT, _is_count), Field(description=f"{_COUNT}, or null")
+    CountLimit | None,
+    _short_or_long(_COUNT, _is_count),
+    Field(description=f"{_COUNT}, or null", json_schema_extra=also({"type": "integer", "minimum": 0})),
 ]
 _Ratio = Annotated[
-    RatioLimit | None, _short_or_long(_RATIO, _is_ratio), Field(description=f"{_RATIO}, or null")
+    RatioLimit | None,
+    _short_or_long(_RATIO, _is_ratio),
+    Field(description=f"{_RATIO}, or null", json_schema_extra=also({"type": "number", "minimum": 0})),
 ]
+
+
+def _noise_schema(schema: dict[str, Any]) -> None:
+    one = [schema.pop("items"), _SHORT_FRACTION]
+    del schema["type"]
+    schema["anyOf"] = [*one, {"type": "array", "items": {"anyOf": one}}, {"type": "null"}]
+
+
 _Noise = Annotated[
     tuple[NoiseLimit, ...],
     BeforeValidator(_noise_limits),
     PlainSerializer(_show_noise_limits),
-    Field(description="a number from 0 to 1, a mapping, a list of these, or null"),
+    Field(
+        description="a number from 0 to 1, a mapping, a list of these, or null",
+        json_schema_extra=_noise_schema,
+    ),
 ]
 
 

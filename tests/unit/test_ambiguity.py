@@ -83,11 +83,14 @@ def test_scores_cells_and_class_counts_follow_the_formula(data: Dataset, wanted:
     per_class = np.bincount(found.cells[1], minlength=probs.shape[1])
     np.testing.assert_array_equal(per_class, result.num_ambiguous)
     doubts = plain_doubts(probs, result.thresholds)
+    # thresholds a few roundings apart leave a band in which the dtype has few values
+    bands = DoubtBands.of(result.thresholds, probs.dtype, wanted)
+    coarse = 4 * float(np.finfo(probs.dtype).eps) * bands.units_per_width.astype(np.float64) / (1 << 16)
     total = doubts.sum(axis=1)
-    np.testing.assert_allclose(found.score, total / (1 + total), atol=3e-3)
+    np.testing.assert_allclose(found.score, total / (1 + total), atol=3e-3 + coarse.sum())
     ambiguous = np.zeros(probs.shape, dtype=bool)
     ambiguous[found.cells] = True
-    clear = np.abs(doubts - wanted.doubt) > 5e-3
+    clear = np.abs(doubts - wanted.doubt) > 5e-3 + coarse
     np.testing.assert_array_equal(ambiguous[clear], (doubts >= wanted.doubt)[clear])
     enough = min(wanted.min_tags, probs.shape[1])
     np.testing.assert_array_equal(found.is_ambiguous, ambiguous.sum(axis=1) >= enough)
