@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator, field_serializer, model_validator
 
 from spark_ml_audit.config.base import Section
-from spark_ml_audit.config.fields import MAX_COUNT, AnyText, Columns, Fraction, problem
+from spark_ml_audit.config.fields import MAX_COUNT, AnyText, Columns, Fraction, also, problem
 from spark_ml_audit.config.predict import FEATURE_KINDS, FeaturesConfig, as_tuple, columns_or_none
 from spark_ml_audit.config.showing import show
 
@@ -55,7 +55,11 @@ class OutliersConfig(Section):
             row is an outlier.
     """
 
-    features: Annotated[FeaturesConfig | Literal["pred_probs"] | None, BeforeValidator(_features)] = None
+    features: Annotated[
+        FeaturesConfig | Literal["pred_probs"] | None,
+        BeforeValidator(_features),
+        Field(json_schema_extra=also({"const": "auto"})),
+    ] = None
     neighbours: Annotated[int, Field(ge=1, le=1000, description="a whole number from 1 to 1000")] = 10
     reference: Annotated[
         int, Field(ge=100, le=1_000_000, description="a whole number from 100 to 1000000")
@@ -79,7 +83,12 @@ class DuplicatesConfig(Section):
         keep: ``differing``: only groups whose tags differ are written; ``all``: all groups.
     """
 
-    text: Annotated[Columns, WrapValidator(columns_or_none), AfterValidator(as_tuple)] = ()
+    text: Annotated[
+        Columns,
+        WrapValidator(columns_or_none),
+        AfterValidator(as_tuple),
+        Field(json_schema_extra=also({"type": "null"})),
+    ] = ()
     embedding: Annotated[AnyText | None, Field(description="the name of a column, or null")] = None
     threshold: Annotated[
         Annotated[Fraction, Field(ge=0.5)] | None, Field(description="a number from 0.5 to 1, or null")
@@ -126,5 +135,9 @@ class DetectConfig(Section):
     """
 
     ambiguous: AmbiguousConfig = AmbiguousConfig()
-    outliers: Annotated[OutliersConfig | None, BeforeValidator(_true_is_auto)] = None
+    outliers: Annotated[
+        OutliersConfig | None,
+        BeforeValidator(_true_is_auto),
+        Field(json_schema_extra=also({"type": "boolean"})),
+    ] = None
     duplicates: DuplicatesConfig | None = None

@@ -18,7 +18,7 @@ from spark_ml_audit.engine.labelled import feature_column
 from spark_ml_audit.engine.layout import ID, UNLABELLED
 from spark_ml_audit.engine.outliers import embedding_vectors
 from spark_ml_audit.engine.outputs import id_field
-from spark_ml_audit.kernels.lsh import Banding, digest, grams_of, normalise, text_keys, vector_keys
+from spark_ml_audit.kernels.lsh import MAX_GRAMS, Banding, digest, grams_of, normalise, text_keys, vector_keys
 from spark_ml_audit.models.text import MAX_CHARACTERS, as_text
 
 CONTENT, KEYS, BODY = "content", "keys", "body"
@@ -95,7 +95,7 @@ def _read_texts(carried: Any, width: int, banding: Banding, *, keys: bool, body:
         contents.append(digest(text.encode("utf-8", "replace")))
         if keys or body:
             grams = grams_of(text)
-            bodies.append(grams)
+            bodies.append(grams[:MAX_GRAMS])
             if keys:
                 key_lists.append(text_keys(grams, banding))
     return np.array(used, dtype=np.int64), contents, key_lists, bodies

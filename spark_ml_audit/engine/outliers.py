@@ -153,7 +153,8 @@ def plan_outliers(ingest: Ingest, config: OutliersConfig, num_rows: int, exclude
     for name in spec.embedding:
         lengths = pc.fill_null(pc.list_value_length(arrays[name]), 0)
         widths[name] = most_common_width(lengths.to_numpy(zero_copy_only=False))
-    encoder = VectorEncoder.fit(_plain_frame(arrays, spec, len(sample)), spec, widths)
+    by_angle = not set(columns) & set(ingest.layout.pred_probs)
+    encoder = VectorEncoder.fit(_plain_frame(arrays, spec, len(sample)), spec, widths, by_angle=by_angle)
     vectors, usable, keys = vectors_of(sample, columns, encoder, reference=True)
     vectors, keys = vectors[usable], keys[usable]
     most = max(_MIN_REFERENCE, _MAX_REFERENCE_VALUES // max(1, vectors.shape[1]))

@@ -21,6 +21,9 @@ GRAM = 5
 MAX_CHARACTERS = 20_000
 """Characters of a text that are compared."""
 
+MAX_GRAMS = 1024
+"""Grams by which texts are compared, those with the least hashes: of longer texts a sample."""
+
 LEAST_DETECTION = 0.95
 """Probability with which a pair at the threshold becomes a candidate; more similar ones are surer."""
 
@@ -144,7 +147,15 @@ def _band_keys(numbers: npt.NDArray[np.uint64]) -> Keys:
 
 
 def jaccard(first: Keys, second: Keys) -> float:
-    """Jaccard similarity of two ascending sets without repeats."""
+    """Jaccard similarity of two texts from their first `MAX_GRAMS` grams, ascending, without repeats.
+
+    Exact for texts with fewer grams. For longer ones it is that of the grams up to the least of the last
+    hashes kept, of which both sides have all: a random sample of the union (Beyer et al. 2007, KMV), with a
+    standard error of at most 0.016.
+    """
+    last = min([side[-1] for side in (first, second) if len(side) >= MAX_GRAMS], default=None)
+    if last is not None:
+        first, second = (side[: np.searchsorted(side, last, side="right")] for side in (first, second))
     both = len(np.intersect1d(first, second, assume_unique=True))
     return both / (len(first) + len(second) - both)
 

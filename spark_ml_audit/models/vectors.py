@@ -138,6 +138,7 @@ class VectorEncoder:
         text: Reduction of the texts, if there are any.
         scales: Of numeric columns, then dates.
         categories: Of categorical columns.
+        by_angle: Whether embeddings of more than three numbers are scaled to norm 1.
     """
 
     spec: FeatureSpec
@@ -145,21 +146,26 @@ class VectorEncoder:
     text: TextVectors | None
     scales: tuple[RobustScale, ...]
     categories: tuple[Categories, ...]
+    by_angle: bool = True
 
     @staticmethod
-    def fit(frame: pd.DataFrame, spec: FeatureSpec, widths: dict[str, int]) -> VectorEncoder:
+    def fit(
+        frame: pd.DataFrame, spec: FeatureSpec, widths: dict[str, int], *, by_angle: bool = True
+    ) -> VectorEncoder:
         """Learn from the reference rows.
 
         Args:
             frame: Columns that are no embeddings.
             spec: The columns by kind.
             widths: Of the embedding columns.
+            by_angle: False for vectors whose length means something, such as probabilities.
         """
         columns = [numbers(frame[name]) for name in spec.numeric]
         columns += [calendar(frame[name])[:, 0] for name in spec.date]
         return VectorEncoder(
             spec=spec,
             widths=widths,
+            by_angle=by_angle,
             text=TextVectors.fit(joined_texts(frame, spec.text)) if spec.text else None,
             scales=tuple(RobustScale.fit(values) for values in columns),
             categories=tuple(
@@ -180,7 +186,7 @@ class VectorEncoder:
         for name in spec.embedding:
             vectors, good = embeddings[name]
             usable &= good
-            parts.append(unit_vectors(vectors) if self.widths[name] > 3 else vectors)
+            parts.append(unit_vectors(vectors) if self.by_angle and self.widths[name] > 3 else vectors)
         if self.text is not None:
             vectors, good = self.text.transform(joined_texts(frame, spec.text), reference=reference)
             if spec.columns == spec.text:

@@ -166,3 +166,22 @@ def test_results_do_not_depend_on_partitions_and_old_outputs_take_the_new_column
         groups.setdefault(row["group_id"], set()).add(row["id"])
     assert all(len(members) > 1 for members in groups.values())
     assert not {f"r{i:04}" for i in HOSTILE} & set().union(*groups.values())
+
+
+def test_without_features_rows_are_compared_by_their_probabilities(lake: Lake) -> None:
+    from spark_ml_audit import audit
+
+    rng = np.random.default_rng(0)
+    # two kinds of row, and one that is neither
+    probs = np.where(rng.random((150, 1)) < 0.5, [0.9, 0.05, 0.1], [0.1, 0.9, 0.05])
+    probs = np.clip(probs + 0.02 * rng.normal(size=probs.shape), 0.0, 1.0)
+    probs[42] = [0.95, 0.95, 0.95]
+    rows = [(i, [NAMES[k] for k in range(3) if p[k] > 0.5], p.tolist()) for i, p in enumerate(probs)]
+    frame = lake.frame(rows, "id int, labels array<string>, pred_probs array<double>")
+    result = audit(frame, classes=NAMES[:3], detect={"outliers": True})
+    assert result.summary.num_outliers == 1
+    assert result.summary.num_duplicate_groups is None
+    assert result.duplicates is None
+    assert any("by pred_probs" in text for text in result.warnings)
+    worst = result.examples.orderBy(F.desc("outlier_score")).first()
+    assert (worst["id"], worst["is_outlier"]) == (42, True)

@@ -83,6 +83,9 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("audit", {"source": {"pred_probs": None, "features": "auto"}, "model": {"kind": "auto"}}),
     ("audit", {"source": {"pred_probs": None, "features": {"text": "t", "date": ["d"]}}, "model": {}}),
     ("audit", {"audit": {"num_to_remove_per_class": [1, 2], "frac_noise": 1}}),
+    ("audit", {"detect": {"outliers": True, "duplicates": {"text": "body"}}}),
+    ("audit", {"detect": {"outliers": {"features": {"embedding": "v"}}, "duplicates": {"embedding": "v"}}}),
+    ("audit", {"detect": {"outliers": {"features": "pred_probs"}, "duplicates": None}}),
     ("predict", {"source": {"features": {"numeric": None, "embedding": "v"}}, "model": {"folds": 3}}),
     ("tag", {"model": {"uri": "models:/m/1"}, "source": {"stream": True}}),
 ]

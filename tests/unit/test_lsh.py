@@ -5,6 +5,7 @@ import pytest
 
 from spark_ml_audit.kernels.lsh import (
     LEAST_DETECTION,
+    MAX_GRAMS,
     Banding,
     cosine,
     grams_of,
@@ -33,6 +34,17 @@ def test_similarity_of_sets_of_grams() -> None:
     assert jaccard(grams_of("abcdef"), grams_of("uvwxyz")) == 0
     assert len(grams_of("a")) == 1
     assert jaccard(grams_of("ab"), grams_of("abc")) == 0
+
+
+def test_long_texts_are_compared_by_a_sample_that_both_have() -> None:
+    rng = np.random.default_rng(0)
+    union = np.sort(rng.integers(-(2**63), 2**63, 12_000))
+    first, second = union[rng.random(12_000) < 0.9], union[rng.random(12_000) < 0.9]
+    exact = len(np.intersect1d(first, second)) / len(np.union1d(first, second))
+    assert jaccard(first[:MAX_GRAMS], second[:MAX_GRAMS]) == pytest.approx(exact, abs=0.05)
+    assert jaccard(first[:MAX_GRAMS], first[:MAX_GRAMS]) == 1
+    # a short text within a long one
+    assert jaccard(first[:MAX_GRAMS], first[:: len(first) // 100]) < 0.05
 
 
 def test_near_texts_share_a_key_and_others_do_not() -> None:

@@ -277,3 +277,12 @@ def test_json_of_other_commands_has_the_contract_s_keys(outcome: PredictOutcome 
     assert set(data) == fields | {"report", "gates"}
     assert (data["report"], data["gates"]) == (None, [])
     assert outcome.exit_code == (ExitCode.OK if outcome.status == "ok" else ExitCode.NOT_DELIVERED)
+
+
+def test_other_findings_are_named_only_where_they_were_looked_for() -> None:
+    nothing = render_outcome(dataclasses.replace(OUTCOME, counts=COUNTS))
+    assert "Also:" not in nothing
+    some = dataclasses.replace(COUNTS, num_ambiguous=5380, num_outliers=0)
+    assert "Also:   5,380 ambiguous rows, 0 outliers\n" in render_outcome(
+        dataclasses.replace(OUTCOME, counts=some)
+    )
