@@ -168,7 +168,7 @@ def collect_report(
         run=run,
         counts=counts,
         gates=tuple(
-            GateLine(gate.name, gate.passed, gate.value, gate.limit, getattr(gate, "severity", "fail"))
+            GateLine(gate.name, gate.passed, gate.value, gate.limit, gate.severity, gate.detail)
             for gate in gates
         ),
         warnings=tuple(warnings),
