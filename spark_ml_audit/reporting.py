@@ -6,8 +6,7 @@ the data are, rows come by rank. A report that fails is told of and loses nothin
 
 from __future__ import annotations
 
-import os
-import tempfile
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,8 +145,13 @@ def make_report(
                     f"The report could not be written to '{file}': {error.strerror or error}. "
                     "Make the folder writable, or set output.files."
                 )
-    plots, plot_notes = static_plots(data)
-    return Report(html, path, plots, (*notes, *plot_notes), tuple(problems))
+    plots: Mapping[str, bytes] = {}
+    try:
+        plots, more_notes = static_plots(data)
+        notes += more_notes
+    except Exception as error:  # noqa: BLE001 - as above
+        problems.append(f"The static plots could not be drawn: {reason_of(error)}.")
+    return Report(html, path, plots, tuple(notes), tuple(problems))
 
 
 def collect_report(
@@ -168,7 +172,7 @@ def collect_report(
         run=run,
         counts=counts,
         gates=tuple(
-            GateLine(gate.name, gate.passed, gate.value, gate.limit, getattr(gate, "severity", "fail"))
+            GateLine(gate.name, gate.passed, gate.value, gate.limit, gate.severity, gate.detail)
             for gate in gates
         ),
         warnings=tuple(warnings),
@@ -222,13 +226,11 @@ def write_page(file: Path, html: str) -> None:
         OSError: The folder cannot be made or written to.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle, staged = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".html")
+    staged = file.with_name(f".{secrets.token_hex(8)}-{file.name}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+        with staged.open("x", encoding="utf-8", newline="\n") as stream:
             stream.write(html)
-        # mkstemp makes files that nobody else can read
-        os.chmod(staged, 0o644)
-        os.replace(staged, file)
+        staged.replace(file)
     except BaseException:
-        Path(staged).unlink(missing_ok=True)
+        staged.unlink(missing_ok=True)
         raise

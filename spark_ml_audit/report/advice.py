@@ -56,8 +56,8 @@ def _gates(data: ReportData) -> list[Advice]:
     return [
         Advice(
             f"{'Failed gate' if gate.severity == 'fail' else 'Warning of gate'} {shown(gate.name)}",
-            f"It found {number(gate.value)}, the limit is {number(gate.limit)}. Mend the data, or change the "
-            f"limit in the section gate of the config if it does not fit this table.",
+            f"It found {number(gate.value)}, the limit is {number(gate.limit)}. {_sentence(gate.detail)}"
+            "Mend the data, or change the limit in the section gate of the config if it does not fit.",
         )
         for gate in failed
     ]
@@ -202,6 +202,10 @@ def _unlabelled(data: ReportData) -> list[Advice]:
             "suggest tags for them.",
         )
     ]
+
+
+def _sentence(text: str) -> str:
+    return f"{shown(text, 300).rstrip('. ')}. " if text else ""
 
 
 def _tag(name: str) -> str:

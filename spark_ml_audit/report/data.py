@@ -45,13 +45,14 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class GateLine:
-    """One quality gate as the report shows it; severity is fail or warn."""
+    """One quality gate as the report shows it; severity is fail or warn, detail a sentence or nothing."""
 
     name: str
     passed: bool
     value: float | int | None
     limit: float | int | None
     severity: str = "fail"
+    detail: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.report.advice import affected
@@ -119,5 +120,8 @@ def _name(axes: Any, tags: list[str]) -> None:
 
 def _png(figure: Figure) -> bytes:
     target = io.BytesIO()
-    figure.savefig(target, format="png")
+    with warnings.catch_warnings():
+        # scripts that the font lacks: boxes in the image, nothing for the user's terminal
+        warnings.simplefilter("ignore")
+        figure.savefig(target, format="png")
     return target.getvalue()

@@ -142,7 +142,7 @@ def sample_report(
         counts=Counts(audited + 30, audited, 10, 20, 310, 400, 120, 1 - 310 / audited),
         gates=(
             GateLine("max_issue_fraction", False, 310 / audited, 0.1),
-            GateLine("max_quarantined_fraction", False, 0.009852, 0.0, "warn"),
+            GateLine("max_quarantined_fraction", False, 0.009852, 0.0, "warn", f"Most of it {evil}"),
             GateLine("min_rows", True, audited + 30, 0),
         ),
         warnings=("20 of 2,030 rows are in quarantine.", *([f"Tag '{evil}'"] if hostile else [])),

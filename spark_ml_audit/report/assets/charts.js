@@ -29,6 +29,14 @@ const auditCharts = (() => {
     return { type: "symlog", constant: 1, domain: [0, Math.max(most, 1)], ticks, tickFormat: (value) => d3.format("~s")(value), grid: true, label };
   }
 
+  // One picture with one description; the parts that Plot names mean nothing to a listener.
+  function picture(options) {
+    const svg = Plot.plot(options);
+    svg.setAttribute("role", "img");
+    for (const part of svg.querySelectorAll("g[aria-label]")) part.removeAttribute("aria-label");
+    return svg;
+  }
+
   const dark = "var(--text)";
   const muted = "var(--muted)";
 
@@ -64,7 +72,7 @@ const auditCharts = (() => {
     }
     marks.push(Plot.tip(found, Plot.pointerX({ x: (bin) => (bin.low + bin.high) / 2, y: "rows", fill: "var(--surface)", stroke: "var(--line-strong)",
       title: (bin) => `p ${bin.low.toFixed(3)} to ${bin.high.toFixed(3)}\n${number(bin.rows)} rows` })));
-    return Plot.plot({ width, height: 170, marginTop: 22, marginLeft: 44, marginRight: 10, marginBottom: last ? 36 : 24,
+    return picture({ width, height: 170, marginTop: 22, marginLeft: 44, marginRight: 10, marginBottom: last ? 36 : 24,
       x: { domain: [0, 1], label: last ? "Predicted probability p of the tag" : null, ticks: 5 },
       y: countAxis(most, null), marks, ariaLabel: label, style: { fontSize: "12px" } });
   }
@@ -111,7 +119,7 @@ const auditCharts = (() => {
         { row: row.i, tag: row.tag, kind: "missing", rows: row.missing },
         { row: row.i, tag: row.tag, kind: "extraneous", rows: row.extraneous }]);
       const names = new Map(classes.map((row) => [row.i, row.tag]));
-      return [legend([["add", "missing"], ["cut", "extraneous"]]), Plot.plot({
+      return [legend([["add", "missing"], ["cut", "extraneous"]]), picture({
         width, height: 52 + 24 * classes.length, marginLeft: room, marginRight: 44, marginTop: 8, marginBottom: 42,
         x: { label: "Flagged rows", grid: true, ticks: Math.max(2, Math.floor(width / 140)), tickFormat: "~s" },
         y: { label: null, domain: classes.map((row) => row.i), tickFormat: (i) => cut(names.get(i), fits), tickSize: 0 },
@@ -133,7 +141,7 @@ const auditCharts = (() => {
       const rows = found.without.map((without, i) => ({ low: i / count, high: (i + 1) / count, without, flagged: found.with[i] }));
       const most = Math.max(...rows.map((bin) => Math.max(bin.without, bin.flagged)), 1);
       // the share of a bin's height, so that both parts of a bar can be read on a logarithmic scale
-      const side = (value, title, colour, last) => Plot.plot({
+      const side = (value, title, colour, last) => picture({
         width, height: 160, marginLeft: 50, marginRight: 10, marginTop: 12, marginBottom: last ? 36 : 22,
         x: { domain: [0, 1], label: last ? "Label quality score" : null, ticks: width < 500 ? 5 : 10 },
         y: countAxis(most, null), ariaLabel: title, style: { fontSize: "12px" },

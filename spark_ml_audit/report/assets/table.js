@@ -48,7 +48,7 @@ const auditPage = (() => {
       return cell;
     });
     const shown = element("table", { id, class: look }, element("caption", { class: "hidden" }, caption), element("thead", {}, head), body);
-    const region = element("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" }, shown);
+    const region = element("div", { class: "scroll", role: "region", "aria-label": `Table: ${caption}`, tabindex: "0" }, shown);
     const before = element("button", { type: "button", onclick: () => turn(-1) }, "Previous");
     const after = element("button", { type: "button", onclick: () => turn(1) }, "Next");
     const place = element("span");
