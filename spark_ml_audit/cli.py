@@ -96,7 +96,7 @@ def _run_audit(options: argparse.Namespace, progress: Progress) -> Result:
 def _run_check(options: argparse.Namespace, progress: Progress) -> Result:
     config = load_config(options.config, options.overrides)
     require_spark()
-    from spark_ml_audit.pipeline import check_source
+    from spark_ml_audit.checking import check_source
 
     report = check_source(config, progress)
     return Result(render_check(report), report.to_json(), report.exit_code)

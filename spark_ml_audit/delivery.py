@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from spark_ml_audit.engine.computation import Computation
 
+WORST_CLASSES = 10
+"""Classes that an outcome lists."""
+
 _WORST_ROWS = 1000
 _TRACKED_CLASSES = 20
 _TAG_LISTS = ("given_tags", "suggested_tags", "missing_tags", "extraneous_tags", "ambiguous_tags")

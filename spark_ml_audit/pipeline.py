@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from spark_ml_audit import __version__, gates
 from spark_ml_audit.changes import Comparison
 from spark_ml_audit.config import ModelConfig, redact
-from spark_ml_audit.delivery import delivery_of, warnings_of, worst_classes
+from spark_ml_audit.delivery import WORST_CLASSES, delivery_of, warnings_of, worst_classes
 from spark_ml_audit.detection import plan_detection
 from spark_ml_audit.engine.computation import Computation, compute
 from spark_ml_audit.engine.decisions import check_decisions, heed_decisions, standing_decisions
@@ -19,22 +18,22 @@ from spark_ml_audit.engine.report_queries import ReportFrames, check_shown
 from spark_ml_audit.engine.session import session_for
 from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.errors import AuditError, ConfigError
+from spark_ml_audit.finished_runs import outcome_of_row
 from spark_ml_audit.io.past_runs import newest_version
 from spark_ml_audit.io.paths import is_small
 from spark_ml_audit.io.source import OpenSource, open_source
-from spark_ml_audit.io.tables import FIRST_TABLE, OutputTables
+from spark_ml_audit.io.tables import DUPLICATES, ESTIMATES, FIRST_TABLE, OutputTables
 from spark_ml_audit.kernels.model_quality import model_quality
 from spark_ml_audit.prediction_steps import (
     PREDICTIONS,
     Predicted,
     commit_predictions,
-    describe_features,
     plan_prediction,
 )
 from spark_ml_audit.redelivery import complete_audit
 from spark_ml_audit.report import RunFacts
 from spark_ml_audit.reporting import Report, existing_report, make_report, since_section
-from spark_ml_audit.results import AuditOutcome, CheckReport, ClassRow, Counts, GateResult, status_of
+from spark_ml_audit.results import AuditOutcome, Counts, GateResult, status_of
 from spark_ml_audit.since_last_run import LastRun, add_since, last_run, since_last_run
 from spark_ml_audit.tracked_run import tracked_run
 from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from spark_ml_audit.config import AuditConfig
     from spark_ml_audit.progress import Progress
 
-_WORST_CLASSES = 10
 # Runs shorter than this finish before anybody could take them for dead.
 _LONG_RUN = timedelta(minutes=10)
 
@@ -93,7 +91,7 @@ class _Run:
         with progress.stage("source"):
             if config.output.run_id is not None and (row := tables.finished_run(self.run_id)):
                 progress.note(f"run {self.run_id} is finished already; nothing was changed")
-                found = _outcome_of_row(row, tables, existing_report(config.output, self.run_id))
+                found = outcome_of_row(row, tables, existing_report(config.output, self.run_id))
                 return complete_audit(found, row, config, tables, self.tracker, progress)
             opened = self._open(session, tables)
             check_shown(opened.frame, config.source.shown_columns)
@@ -262,7 +260,7 @@ class _Run:
             warnings=tuple(warnings),
             source=opened.name,
             source_version=opened.version,
-            worst_classes=worst_classes(computation.classes, _WORST_CLASSES),
+            worst_classes=worst_classes(computation.classes, WORST_CLASSES),
             since=self.since,
         )
 
@@ -296,7 +294,16 @@ class _Run:
         source = config.source
         return make_report(
             computation,
-            ReportFrames(examples, tag_issues, quarantine, opened.frame, source.id, source.shown_columns),
+            ReportFrames(
+                examples,
+                tag_issues,
+                quarantine,
+                opened.frame,
+                source.id,
+                source.shown_columns,
+                tables.read(DUPLICATES, self.run_id) if counts.num_duplicate_groups else None,
+                tables.existing(ESTIMATES),
+            ),
             RunFacts(
                 run_id=self.run_id,
                 status=status_of(results, delivered=not self.tracker.problems),
@@ -344,70 +351,3 @@ class _Run:
             delivery = replace(delivery, tables=found)
         delivery = replace(delivery, artifacts={**delivery.artifacts, **report.artifacts})
         return self.tracker.deliver(delivery) and not report.problems
-
-
-def _outcome_of_row(row: dict[str, Any], tables: OutputTables, report: str | None) -> AuditOutcome:
-    """The outcome of a run that finished earlier, from its row in `runs` and its class table."""
-    results = tuple(GateResult(**gate) for gate in json.loads(row["gates"]))
-    classes = tuple(
-        ClassRow.from_mapping(found.asDict()) for found in tables.read("classes", row["run_id"]).collect()
-    )
-    delivered = row["mlflow_run_id"] is not None
-    return AuditOutcome(
-        run_id=row["run_id"],
-        status=status_of(results, delivered=delivered),
-        delivered=delivered,
-        counts=Counts.from_mapping(row),
-        tables=tables.locations(duplicates=row.get("num_duplicate_groups") is not None),
-        report=report,
-        mlflow_run_id=row["mlflow_run_id"],
-        gates=results,
-        stages=json.loads(row["stages"] or "{}"),
-        warnings=tuple(json.loads(row["warnings"] or "[]")),
-        source=row["source"],
-        source_version=row["source_version"],
-        worst_classes=worst_classes(classes, _WORST_CLASSES),
-        already_finished=True,
-    )
-
-
-def check_source(config: AuditConfig, progress: Progress, spark: SparkSession | None = None) -> CheckReport:
-    """Examine config and source without computing: schema, formats, classes, what would be written.
-
-    Raises:
-        ConfigError: The config does not fit the output.
-        InputError: The source cannot be audited as it is.
-        SetupError: Spark or Java is missing.
-    """
-    with progress.stage("session"):
-        session = session_for(spark)
-    with progress.stage("source"):
-        tables = OutputTables(session, config.output)
-        opened = open_source(session, config.source)
-        if config.source.needs_predictions:
-            ingest = describe_features(opened, config.source)
-        else:
-            ingest = examine(opened.frame, config.source, opened.properties)
-        tables.check_id(config.source.id, opened.frame.schema[config.source.id].dataType)
-        gates.check_classes(config.gate, ingest.layout.classes)
-        check_shown(opened.frame, config.source.shown_columns)
-        if config.source.decisions is not None:
-            decisions = newest_version(session, config.source.decisions, "source.decisions")
-            id_type = opened.frame.schema[config.source.id].dataType
-            check_decisions(decisions.frame, config.source.id, id_type, "source.decisions")
-    with progress.stage("count"):
-        num_rows = opened.frame.count()
-    layout = ingest.layout
-    return CheckReport(
-        source=opened.name,
-        source_version=opened.version,
-        schema=tuple((field.name, field.dataType.simpleString()) for field in opened.frame.schema.fields),
-        labels_format=layout.labels_format,
-        pred_probs_format=layout.pred_probs_format,
-        dtype=layout.dtype,
-        num_rows=num_rows,
-        classes=layout.classes,
-        tables=tables.locations(duplicates=config.detect.duplicates is not None)
-        | ({PREDICTIONS: tables.location(PREDICTIONS)} if config.source.needs_predictions else {}),
-        notes=ingest.notes,
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from spark_ml_audit.delivery import delivery_of
@@ -77,7 +78,11 @@ def complete_audit(
             stages=outcome.stages,
             warnings=warnings,
             config=row["config"],
+            gates=outcome.gates,
         )
+        if outcome.report is not None:
+            page = Path(outcome.report).read_text(encoding="utf-8")
+            found = replace(found, artifacts={**found.artifacts, "report.html": page})
         quality = predicted()
         return (
             found if quality is None else replace(found, tables={**found.tables, "model_quality": quality[1]})

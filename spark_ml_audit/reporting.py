@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spark_ml_audit.engine.report_findings import finding_sections
 from spark_ml_audit.engine.report_queries import (
     ReportFrames,
     quarantine_reasons,
@@ -184,7 +185,7 @@ def collect_report(
         pairs=tag_pairs(frames, _MAX_PAIRS) if counts.num_missing_tags else (),
         quarantine=quarantine_reasons(frames) if counts.num_quarantined else (),
         since=since,
-        sections=tuple(sections),
+        sections=(*sections, *finding_sections(frames, counts)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,8 @@ class ReportFrames:
         source: The source as audited, at its version.
         id: Name of the id column.
         show: Columns of the source to show beside a row's id.
+        duplicates: Its rows of near-duplicates; None: not looked for.
+        estimates: What reviews of this output estimated; None: there was none.
     """
 
     examples: DataFrame
@@ -35,6 +38,8 @@ class ReportFrames:
     source: DataFrame
     id: str
     show: tuple[str, ...] = ()
+    duplicates: DataFrame | None = None
+    estimates: DataFrame | None = None
 
 
 def check_shown(source: DataFrame, show: tuple[str, ...]) -> None:
@@ -89,8 +94,7 @@ def worst_rows(frames: ReportFrames, limit: int) -> tuple[WorstRow, ...]:
     for cell in sorted(found.collect(), key=lambda cell: cell["rank_in_row"]):
         flagged = FlaggedTag(cell["tag"], cell["issue"], cell["pred_prob"], cell["cell_score"])
         cells.setdefault(_key(cell["id"]), []).append(flagged)
-    texts = _shown_texts(frames, chosen) if frames.show else {}
-    none = (None,) * len(frames.show)
+    texts = shown_texts(frames, [row["id"] for row in rows])
     return tuple(
         WorstRow(
             rank=row["issue_rank"],
@@ -98,16 +102,22 @@ def worst_rows(frames: ReportFrames, limit: int) -> tuple[WorstRow, ...]:
             score=row["label_quality_score"],
             given=tuple(row["given_tags"]),
             flagged=tuple(cells.get(_key(row["id"]), ())),
-            shown=texts.get(_key(row["id"]), none),
+            shown=text,
         )
-        for row in rows
+        for row, text in zip(rows, texts, strict=True)
     )
 
 
-def _shown_texts(frames: ReportFrames, chosen: Column) -> dict[Any, tuple[str | None, ...]]:
+def shown_texts(frames: ReportFrames, ids: Sequence[Any]) -> list[tuple[str | None, ...]]:
+    """Texts of the shown columns for some hundreds of ids, in their order; one per column, None for null."""
+    if not frames.show or not ids:
+        return [()] * len(ids)
+    chosen = column(frames.id).isin(*[F.lit(value) for value in ids])
     texts = [_as_text(frames.source, name).alias(f"text_{i}") for i, name in enumerate(frames.show)]
     found = frames.source.where(chosen).select(column(frames.id).alias("id"), *texts).collect()
-    return {_key(row["id"]): tuple(row[1:]) for row in found}
+    by_id = {_key(row["id"]): tuple(row[1:]) for row in found}
+    none = (None,) * len(frames.show)
+    return [by_id.get(_key(value), none) for value in ids]
 
 
 def _as_text(source: DataFrame, name: str) -> Column:

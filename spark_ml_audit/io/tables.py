@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 TABLES = ("examples", "tag_issues", "classes", "quarantine", "runs")
 # Written by runs that look for near-duplicates.
 DUPLICATES = "duplicates"
+ESTIMATES = "review_estimates"
 # The first table a run writes: a run that left anything behind left rows here.
 FIRST_TABLE = "classes"
 # In the order of removal: the table by which leftovers are found comes last.

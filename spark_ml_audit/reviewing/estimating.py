@@ -22,7 +22,7 @@ from spark_ml_audit.engine.layout import ID
 from spark_ml_audit.engine.session import session_for
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.io.past_runs import PastRun, find_run, read_place
-from spark_ml_audit.io.tables import OutputTables, local_frame
+from spark_ml_audit.io.tables import ESTIMATES, OutputTables, local_frame
 from spark_ml_audit.kernels.review_estimates import (
     DIRECTIONS,
     StratumReview,
@@ -32,7 +32,7 @@ from spark_ml_audit.kernels.review_estimates import (
 )
 from spark_ml_audit.kernels.review_sampling import STRATA
 from spark_ml_audit.results_review import Estimate, ReviewEstimates, StratumJudged
-from spark_ml_audit.reviewing.places import DECISIONS, ESTIMATES, SAMPLE, seconds, with_plain_id
+from spark_ml_audit.reviewing.places import DECISIONS, SAMPLE, seconds, with_plain_id
 from spark_ml_audit.tracking import AuditTracker
 
 if TYPE_CHECKING:

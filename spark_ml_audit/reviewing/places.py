@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.progress import Progress
 
 DECISIONS, REJECTED = "decisions", "decisions_rejected"
-SAMPLE, ESTIMATES = "review_sample", "review_estimates"
+SAMPLE = "review_sample"
 PLANS, CORRECTIONS, CORRECTION_RUNS, CORRECTED = (
     "correction_plans",
     "corrections",

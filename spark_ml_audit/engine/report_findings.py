@@ -1,0 +1,165 @@
+"""What a report shows beside wrong tags: ambiguous rows, outliers, near-duplicates, what reviewers found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+
+from spark_ml_audit.engine.columns import column
+from spark_ml_audit.engine.report_queries import ReportFrames, id_text, shown_texts
+from spark_ml_audit.report import SectionTable
+from spark_ml_audit.results import Counts
+
+_MAX_ROWS = 50
+_MAX_GROUPS = 20
+_MAX_MEMBERS = 200
+
+
+def finding_sections(frames: ReportFrames, counts: Counts) -> tuple[SectionTable, ...]:
+    """A section for everything that was found; none for what was not looked for."""
+    found: list[SectionTable | None] = []
+    if counts.num_ambiguous:
+        found.append(ambiguous_section(frames))
+    if counts.num_outliers:
+        found.append(outlier_section(frames))
+    if counts.num_duplicate_groups and frames.duplicates is not None:
+        found.append(duplicate_section(frames, frames.duplicates))
+    if frames.estimates is not None:
+        found.append(review_section(frames.estimates))
+    return tuple(section for section in found if section is not None)
+
+
+def ambiguous_section(frames: ReportFrames) -> SectionTable:
+    """The rows about which the model is most undecided."""
+    rows = _first(frames, "is_ambiguous", "ambiguity_score", "ambiguous_tags")
+    return SectionTable(
+        key="ambiguous",
+        title="Ambiguous rows",
+        intro=(
+            "Here the model says neither yes nor no about several tags: a second opinion, a clearer "
+            "definition of the tags or more text may settle them. These are no label errors by themselves.",
+        ),
+        columns=(
+            ("id", "text"),
+            *[(name, "text") for name in frames.show],
+            ("ambiguity", "number"),
+            ("tags in doubt", "tags"),
+        ),
+        rows=tuple((id_text(row["id"]), *texts, row[1], tuple(row[2])) for row, texts in rows),
+    )
+
+
+def outlier_section(frames: ReportFrames) -> SectionTable:
+    """The rows that are farthest from all others."""
+    rows = _first(frames, "is_outlier", "outlier_score", "given_tags")
+    return SectionTable(
+        key="outliers",
+        title="Outliers",
+        intro=(
+            "Rows that do not belong: far from their nearest neighbours, measured by what is near there.",
+        ),
+        columns=(
+            ("id", "text"),
+            *[(name, "text") for name in frames.show],
+            ("outlier score", "number"),
+            ("given tags", "tags"),
+        ),
+        rows=tuple((id_text(row["id"]), *texts, row[1], tuple(row[2])) for row, texts in rows),
+    )
+
+
+def duplicate_section(frames: ReportFrames, duplicates: DataFrame) -> SectionTable:
+    """Groups of nearly the same content whose tags differ, the most alike first."""
+    groups = duplicates.groupBy("group_id").agg(F.min("similarity").alias("least"))
+    shown = groups.orderBy(F.desc("least"), "group_id").limit(_MAX_GROUPS)
+    members = duplicates.join(shown, "group_id").select(
+        "group_id",
+        "least",
+        column(frames.id).alias("id"),
+        "kind",
+        "similarity",
+        "given_tags",
+        "differing_tags",
+    )
+    rows = members.orderBy(F.desc("least"), "group_id", "id").limit(_MAX_MEMBERS).collect()
+    texts = shown_texts(frames, [row["id"] for row in rows])
+    numbers = {group: place + 1 for place, group in enumerate(dict.fromkeys(row["group_id"] for row in rows))}
+    return SectionTable(
+        key="duplicates",
+        title="Near-duplicates whose tags differ",
+        intro=(
+            "The same or nearly the same content was tagged in different ways: at least one of each group is "
+            "wrong, or the tag is not defined well enough.",
+        ),
+        columns=(
+            ("group", "number"),
+            ("id", "text"),
+            *[(name, "text") for name in frames.show],
+            ("kind", "text"),
+            ("similarity", "number"),
+            ("given tags", "tags"),
+            ("tags that differ", "tags"),
+        ),
+        rows=tuple(
+            (
+                numbers[row["group_id"]],
+                id_text(row["id"]),
+                *text,
+                row["kind"],
+                row["similarity"],
+                tuple(row["given_tags"] or ()),
+                tuple(row["differing_tags"] or ()),
+            )
+            for row, text in zip(rows, texts, strict=True)
+        ),
+    )
+
+
+def review_section(estimates: DataFrame) -> SectionTable | None:
+    """What reviewers' decisions say of the flags, next to the model's own estimate; None without any."""
+    newest = estimates.orderBy(F.desc("estimated_at")).limit(1).collect()
+    if not newest:
+        return None
+    (last,) = newest
+    same = (F.col("sample_id") == last["sample_id"]) & (F.col("estimated_at") == F.lit(last["estimated_at"]))
+    rows: Iterable[Any] = estimates.where(same).orderBy("quantity", "direction").collect()
+    return SectionTable(
+        key="review",
+        title="What reviewers found",
+        intro=(
+            f"From {last['num_judged']} judged cells of random sample {last['sample_id']} of run "
+            f"{last['run_id']}, with intervals of {100 * last['confidence']:g}% confidence. The model's own "
+            "estimate comes from the confident joint.",
+        ),
+        columns=(
+            ("quantity", "text"),
+            ("direction", "text"),
+            ("estimate", "number"),
+            ("from", "number"),
+            ("to", "number"),
+            ("model's own", "number"),
+        ),
+        rows=tuple(
+            (
+                row["quantity"].replace("_", " "),
+                row["direction"],
+                row["estimate"],
+                row["low"],
+                row["high"],
+                row["model_estimate"],
+            )
+            for row in rows
+        ),
+    )
+
+
+def _first(
+    frames: ReportFrames, flag: str, score: str, tags: str
+) -> list[tuple[Any, tuple[str | None, ...]]]:
+    """The flagged rows of the highest score, with the shown columns of the source."""
+    chosen = frames.examples.where(F.col(flag)).select(column(frames.id).alias("id"), score, tags)
+    rows = chosen.orderBy(F.desc(score), "id").limit(_MAX_ROWS).collect()
+    return list(zip(rows, shown_texts(frames, [row["id"] for row in rows]), strict=True))
