@@ -27,6 +27,8 @@ _SPARE = 8
 # Queries of every search: one shape of matrices, so that rounding does not depend on the batch.
 _BLOCK = 256
 _SEED = 1234
+# Vectors compared at a time by exhaustive search: bounds its memory.
+_COLUMNS = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,16 +89,18 @@ class NeighbourIndex:
         return NeighbourIndex(faiss.serialize_index(exact), keys, 0, 1.0)
 
     def _opened(self) -> tuple[Any, Float32Array]:
-        """The index, and the vectors it holds; opened once."""
+        """What finds candidates, and the vectors; opened once."""
         if not self._open:
             import faiss
 
             index: Any = faiss.deserialize_index(self.payload)
             if self.num_lists:
                 index.make_direct_map()
-            self._open["index"] = index
-            self._open["vectors"] = index.reconstruct_n(0, index.ntotal)
-        return self._open["index"], self._open["vectors"]
+            vectors = index.reconstruct_n(0, index.ntotal)
+            exhaustive = _Exhaustive(vectors).nearest
+            self._open["nearest"] = _Clustered(index).nearest if self.num_lists else exhaustive
+            self._open["vectors"] = vectors
+        return self._open["nearest"], self._open["vectors"]
 
     def search(
         self, queries: Float32Array, keys: NDArray[np.int64] | None, neighbours: int
@@ -112,7 +116,7 @@ class NeighbourIndex:
             Positions and Euclidean distances, nearest first, shape (n, min(neighbours, m)); where the
             reference has fewer others, position -1 and distance infinity.
         """
-        index, vectors = self._opened()
+        candidates_of, vectors = self._opened()
         num_rows, width = len(queries), min(neighbours, len(vectors))
         fetched = min(neighbours + 1 + _SPARE, len(vectors))
         positions = np.full((num_rows, width), -1, dtype=np.int64)
@@ -122,7 +126,7 @@ class NeighbourIndex:
             size = min(_BLOCK, num_rows - start)
             block[:size] = queries[start : start + size]
             block[size:] = 0.0
-            found = index.search(block, fetched)[1][:size]
+            found = candidates_of(block, fetched)[:size]
             exact = _distances(block[:size], vectors, found)
             exact[found < 0] = np.inf
             if keys is not None:
@@ -132,6 +136,43 @@ class NeighbourIndex:
             positions[start : start + size] = np.take_along_axis(found, order, axis=1)
         positions[np.isinf(distances)] = -1
         return positions, distances
+
+
+@dataclass(frozen=True)
+class _Clustered:
+    """Candidates from faiss's index."""
+
+    index: Any
+
+    def nearest(self, queries: Float32Array, wanted: int) -> NDArray[np.int64]:
+        """Positions of the nearest vectors, -1 where there are fewer; shape (n, wanted)."""
+        found: NDArray[np.int64] = self.index.search(queries, wanted)[1]
+        return found
+
+
+class _Exhaustive:
+    """Candidates from the distances to all vectors: NumPy's product is faster here than faiss's own."""
+
+    def __init__(self, vectors: Float32Array) -> None:
+        self._vectors = vectors
+        self._squares = np.add.reduce(vectors * vectors, axis=1)
+
+    def nearest(self, queries: Float32Array, wanted: int) -> NDArray[np.int64]:
+        """Positions of the nearest vectors in no order, shape (n, wanted)."""
+        positions, distances = [], []
+        for start in range(0, len(self._vectors), _COLUMNS):
+            # up to the square of the query, which orders nothing
+            product = queries @ self._vectors[start : start + _COLUMNS].T
+            product *= -2
+            product += self._squares[start : start + _COLUMNS]
+            size = min(wanted, product.shape[1])
+            part = np.argpartition(product, size - 1, axis=1)[:, :size]
+            positions.append(part + start)
+            distances.append(np.take_along_axis(product, part, axis=1))
+        every, near = np.concatenate(positions, axis=1), np.concatenate(distances, axis=1)
+        best = np.argpartition(near, wanted - 1, axis=1)[:, :wanted]
+        found: NDArray[np.int64] = np.take_along_axis(every, best, axis=1)
+        return found
 
 
 def _distances(queries: Float32Array, vectors: Float32Array, found: NDArray[np.int64]) -> Float64Array:

@@ -49,6 +49,13 @@ def test_vectors_without_clusters_are_searched_exhaustively() -> None:
     )
 
 
+def test_exhaustive_search_may_go_through_the_reference_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference, queries = clusters(300, 1), clusters(20, 2)
+    monkeypatch.setattr("spark_ml_audit.models.neighbours._COLUMNS", 64)
+    found = NeighbourIndex.build(reference, np.arange(300), 10).search(queries, None, 10)[1]
+    np.testing.assert_allclose(found, true_distances(queries, reference, 10), atol=1e-6)
+
+
 def test_a_row_is_not_its_own_neighbour_and_its_distance_not_its_batchs() -> None:
     reference = clusters(5000, 3)
     keys = np.random.default_rng(0).permutation(5000)
