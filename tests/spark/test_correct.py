@@ -239,13 +239,8 @@ def test_merge_is_recorded_repeated_without_effect_and_undone(house, audited, de
     assert json.loads(right["labels_before"])["l0"] == before[right["key"]]
     assert json.loads(right["labels_after"])["l0"] == after[right["key"]]
     # a person's word keeps the machine away, whatever it says
-    assert not {decided["confirmed"]["key"], decided["torn"]["key"]} & {
-        row["key"]
-        for row in recorded
-        if row["tag"] in (decided["confirmed"]["tag"], decided["torn"]["tag"])
-        and (row["key"], row["tag"])
-        in {(decided[n]["key"], decided[n]["tag"]) for n in ("confirmed", "torn")}
-    }
+    spoken = {(decided[name]["key"], decided[name]["tag"]) for name in ("confirmed", "torn")}
+    assert not spoken & {(row["key"], row["tag"]) for row in recorded}
     sure = {
         (row["key"], row["tag"])
         for row in audited["issues"]
