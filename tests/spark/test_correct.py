@@ -258,10 +258,10 @@ def test_merge_is_recorded_repeated_without_effect_and_undone(house, audited, de
 
     # a row that somebody changed after the correction stays theirs
     theirs = decided["right"]["key"]
-    house.spark.sql(f"UPDATE delta.`{audited['source']}` SET tags = 'b' WHERE key = {theirs}")
+    house.spark.sql(f"UPDATE delta.`{audited['source']}` SET tags = 'c,a,b' WHERE key = {theirs}")
     back = undo(done["correction_id"], house.path("out"), spark=house.spark)
     assert (back.num_stale, back.num_rows_changed) == (1, done["num_rows_changed"] - 1)
-    assert labels_of(house, audited["source"]) == {**before, theirs: "b"}
+    assert labels_of(house, audited["source"]) == {**before, theirs: "c,a,b"}
     assert undo(done["correction_id"], house.path("out"), spark=house.spark).already_finished
 
 
