@@ -60,10 +60,12 @@ class SampleConfig(Section):
         sample: What is drawn.
         output: Output of the audit; gets the table `review_sample`.
         source: Source of the audit where the run does not say (audits of DataFrames); None: what it says.
+        tracking: Not used by this command; taken so that one file may serve all commands of an output.
     """
 
     sample: SampleSection = SampleSection()
     output: OutputConfig
+    tracking: TrackingConfig = TrackingConfig()
     source: AuditSource | None = None
 
 
@@ -93,10 +95,12 @@ class DecideConfig(Section):
     Attributes:
         decide: What is imported.
         output: Output of the audit; gets the tables `decisions` and `decisions_rejected`.
+        tracking: Not used by this command; taken so that one file may serve all commands of an output.
     """
 
     decide: DecideSection
     output: OutputConfig
+    tracking: TrackingConfig = TrackingConfig()
 
 
 class ReviewSection(Section):
@@ -190,10 +194,12 @@ class CorrectConfig(Section):
         output: Output of the audit; gets the tables of corrections. Its `run_id` is the correction_id of the
             first try, for a job's retry.
         source: Source of the audit where the run does not say (audits of DataFrames); None: what it says.
+        tracking: Not used by this command; taken so that one file may serve all commands of an output.
     """
 
     correct: CorrectSection = CorrectSection()
     output: OutputConfig
+    tracking: TrackingConfig = TrackingConfig()
     source: AuditSource | None = None
 
 

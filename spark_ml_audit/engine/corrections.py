@@ -210,10 +210,15 @@ def _rewrite(labels: LabelColumns) -> list[Column]:
     return [F.concat(F.filter(value, lambda x: ~F.array_contains(removed, x)), added)]
 
 
+def _trimmed(part: Column) -> Column:
+    # (not F.trim itself: `transform` would give its second parameter the position)
+    return F.trim(part)
+
+
 def _rewrite_text(value: Column, delimiter: str, added: Column, removed: Column) -> Column:
     """A delimited text; a space after the delimiters is kept where the text has one."""
     pattern = F.concat(F.lit(r"\Q"), F.lit(delimiter), F.lit(r"\E"))
-    parts = F.filter(F.transform(F.split(value, pattern), F.trim), lambda part: part != "")
+    parts = F.filter(F.transform(F.split(value, pattern), _trimmed), lambda part: part != "")
     kept = F.filter(parts, lambda part: ~F.array_contains(removed, part))
     spaced = F.contains(value, F.lit(delimiter + " "))
     all_tags = F.concat(kept, added)

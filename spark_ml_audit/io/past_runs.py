@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -33,13 +34,28 @@ class PastRun:
         run_id: Its id.
         row: Its row of `runs`.
         classes: Its class table, in class order.
-        source: How it read its source.
+        told: What the user says of its source; None: what the run recorded holds.
     """
 
     run_id: str
     row: dict[str, Any]
     classes: tuple[ClassRow, ...]
-    source: AuditSource
+    told: AuditSource | None = None
+
+    @property
+    def id_name(self) -> str:
+        """Column that names a row."""
+        name: str = json.loads(self.row["config"])["source"]["id"]
+        return name
+
+    @cached_property
+    def source(self) -> AuditSource:
+        """How its source was read.
+
+        Raises:
+            InputError: It audited a DataFrame, and nothing was told of where its rows are.
+        """
+        return self.told or _source_of(self.row)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -66,7 +82,6 @@ def find_run(
 
     Raises:
         ConfigError: The output has no such run.
-        InputError: The run does not say where its source is, and `source` does not either.
     """
     runs = tables.existing("runs")
     found = None
@@ -83,7 +98,7 @@ def find_run(
         )
     own = tables.read("classes", found["run_id"]).orderBy("class_index").collect()  # one row per class
     classes = tuple(ClassRow.from_mapping(row.asDict()) for row in own)
-    return PastRun(found["run_id"], found, classes, source or _source_of(found))
+    return PastRun(found["run_id"], found, classes, source)
 
 
 def _source_of(row: dict[str, Any]) -> AuditSource:

@@ -173,9 +173,9 @@ class _Correction:
         opened = open_audited(self.session, run)
         layout = ingest_of(self.session, self.tables, run).layout
         labels = label_columns(
-            opened.frame, run.source.id, layout.labels, layout.labels_format, layout.labels_delimiter
+            opened.frame, run.id_name, layout.labels, layout.labels_format, layout.labels_delimiter
         )
-        examples = with_plain_id(self.tables.read("examples", run.run_id), run.source.id)
+        examples = with_plain_id(self.tables.read("examples", run.run_id), run.id_name)
         standing = self._standing(run, examples)
         changes, located = wanted_changes(examples.select(ID, "given_tags"), standing, self._accepted(run))
         current = open_source(self.session, _unpinned(run))
@@ -190,7 +190,7 @@ class _Correction:
             "set_aside": {} if located is None else count_set_aside(located),
         }
         self.tables.append(
-            PLANS, with_own_id(stamped, run.source.id), self.correction_id, metadata, with_run_id=False
+            PLANS, with_own_id(stamped, run.id_name), self.correction_id, metadata, with_run_id=False
         )
 
     def _standing(self, run: PastRun, examples: DataFrame) -> DataFrame | None:
@@ -211,7 +211,7 @@ class _Correction:
                     "correct.accept_above.",
                 )
             found = own
-        checked = check_decisions(found, run.source.id, examples.schema[ID].dataType, "correct.decisions")
+        checked = check_decisions(found, run.id_name, examples.schema[ID].dataType, "correct.decisions")
         return standing_decisions(checked, run.tags)
 
     def _accepted(self, run: PastRun) -> DataFrame | None:
@@ -219,7 +219,7 @@ class _Correction:
         limit = self.config.correct.accept_above
         if limit is None:
             return None
-        issues = with_plain_id(self.tables.read("tag_issues", run.run_id), run.source.id)
+        issues = with_plain_id(self.tables.read("tag_issues", run.run_id), run.id_name)
         is_missing = F.col("issue") == "missing"
         prob = F.col("pred_prob")
         sure = F.when(is_missing, prob >= limit).otherwise(1 - prob >= limit)

@@ -26,19 +26,14 @@ from spark_ml_audit.reviewing.spreadsheet import rearm
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from spark_ml_audit.config import AuditSource, DecideConfig
+    from spark_ml_audit.config import DecideConfig
     from spark_ml_audit.progress import Progress
 
 _IMPORT, _SAMPLE = "import_id", "sample_id"
 _REASON = "reason"
 
 
-def run_decide(
-    config: DecideConfig,
-    progress: Progress,
-    spark: SparkSession | None = None,
-    source: AuditSource | None = None,
-) -> DecideOutcome:
+def run_decide(config: DecideConfig, progress: Progress, spark: SparkSession | None = None) -> DecideOutcome:
     """Append decisions from a file to the table `decisions`.
 
     Rows without a verdict are not judged yet and passed over; rows that name no audited row, no class, no
@@ -49,7 +44,6 @@ def run_decide(
         config: The effective config.
         progress: Shows and times the stages.
         spark: Session to use; the active or a new local one by default.
-        source: Source of the audit where the run does not say.
 
     Raises:
         ConfigError: There is no such run.
@@ -60,7 +54,7 @@ def run_decide(
         session = session_for(spark)
     tables = OutputTables(session, config.output)
     with progress.stage("run"):
-        run = find_run(tables, options.run, "decide.run", source)
+        run = find_run(tables, options.run, "decide.run")
     place, name = tables_of(session, options.to) if options.to is not None else (tables, DECISIONS)
     with progress.stage("read"):
         rows = _read(session, config, run, tables)
@@ -93,7 +87,7 @@ def run_decide(
                 F.coalesce(F.col(_SAMPLE), F.lit(options.sample)).alias(_SAMPLE),
                 F.lit(import_id).alias(_IMPORT),
             )
-            place.append(name, with_own_id(good, run.source.id), import_id, with_run_id=False)
+            place.append(name, with_own_id(good, run.id_name), import_id, with_run_id=False)
     with progress.stage("count"):
         counts = {
             row[_REASON]: row["count"]
@@ -133,7 +127,7 @@ def _read(session: SparkSession, config: DecideConfig, run: PastRun, tables: Out
             key="decide.file",
             fix="Give a CSV file with a header, or a folder of Parquet files or of a Delta table.",
         ) from error
-    own = run.source.id if run.source.id in names else ID
+    own = run.id_name if run.id_name in names else ID
     for name in (own, TAG, VERDICT):
         field(frame, name, "decide.file")
     others = (TAG, VERDICT, WHO, WHEN, NOTE, _SAMPLE)
@@ -162,8 +156,8 @@ def _has_import(tables: OutputTables, name: str, import_id: str) -> bool:
 def _classify(rows: DataFrame, run: PastRun, tables: OutputTables) -> DataFrame:
     """The rows with readable id, verdict and time beside them, and a reason to set them aside ("": none)."""
     examples = tables.read("examples", run.run_id)
-    id_type = examples.schema[run.source.id].dataType
-    known = examples.select(column(run.source.id).alias("__known"))
+    id_type = examples.schema[run.id_name].dataType
+    known = examples.select(column(run.id_name).alias("__known"))
     classes = class_frame(rows.sparkSession, run.tags).withColumnRenamed(TAG, "__tag").drop("class_index")
     verdict = F.lower(F.trim(F.col(VERDICT).cast("string")))
     read = rows.select(

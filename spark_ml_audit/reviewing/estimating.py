@@ -38,7 +38,7 @@ from spark_ml_audit.tracking import AuditTracker
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from spark_ml_audit.config import AuditSource, ReviewConfig
+    from spark_ml_audit.config import ReviewConfig
     from spark_ml_audit.progress import Progress
 
 _ESTIMATE_SCHEMA = T.StructType(
@@ -56,10 +56,7 @@ _ESTIMATE_SCHEMA = T.StructType(
 
 
 def run_review(
-    config: ReviewConfig,
-    progress: Progress,
-    spark: SparkSession | None = None,
-    source: AuditSource | None = None,
+    config: ReviewConfig, progress: Progress, spark: SparkSession | None = None
 ) -> ReviewEstimates:
     """Estimate precision and recall of an audit's flags, and the errors in the table.
 
@@ -69,7 +66,6 @@ def run_review(
         config: The effective config.
         progress: Shows and times the stages.
         spark: Session to use; the active or a new local one by default.
-        source: Source of the audit where the run does not say.
 
     Raises:
         ConfigError: There is no random sample, or no table of decisions.
@@ -81,7 +77,7 @@ def run_review(
     tables = OutputTables(session, config.output)
     with progress.stage("run"):
         sample_id, run_id = _find_sample(tables, options.sample, options.run)
-        run = find_run(tables, run_id, "review.run", source)
+        run = find_run(tables, run_id, "review.run")
     with progress.stage("estimate"):
         decisions = _decisions(session, tables, options.decisions)
         judged, warnings = _judge(tables, run, sample_id, decisions)
@@ -154,7 +150,7 @@ def _judge(
     tables: OutputTables, run: PastRun, sample_id: str, decisions: DataFrame
 ) -> tuple[tuple[StratumJudged, ...], list[str]]:
     """What the verdicts say of every stratum of a sample; and sentences on decisions set aside."""
-    id_name = run.source.id
+    id_name = run.id_name
     cells = with_plain_id(tables.read(SAMPLE).where(F.col("sample_id") == sample_id), id_name)
     checked = check_decisions(decisions, id_name, cells.schema[ID].dataType, "review.decisions")
     standing = standing_decisions(checked, run.tags)

@@ -75,10 +75,10 @@ def run_sample(config: SampleConfig, progress: Progress, spark: SparkSession | N
                 F.lit(config.sample.how).alias("how"),
                 *cells.columns,
             )
-            tables.append(SAMPLE, with_own_id(stamped, run.source.id), sample_id)
+            tables.append(SAMPLE, with_own_id(stamped, run.id_name), sample_id)
     written = tables.read(SAMPLE).where(F.col("sample_id") == sample_id)
     with progress.stage("count"):
-        counted = written.agg(F.count(F.lit(1)), F.count_distinct(column(run.source.id))).collect()[0]
+        counted = written.agg(F.count(F.lit(1)), F.count_distinct(column(run.id_name))).collect()[0]
         strata = written.where("stratum IS NOT NULL").groupBy("stratum", "stratum_size").count().collect()
     csv = None
     if config.sample.csv is not None:
@@ -109,8 +109,8 @@ def _is_there(tables: OutputTables, sample_id: str) -> bool:
 
 def _worst(run: PastRun, tables: OutputTables, config: SampleConfig) -> DataFrame:
     """The flagged cells of the rows with the lowest quality, surest first within a row."""
-    examples = with_plain_id(tables.read("examples", run.run_id), run.source.id)
-    issues = with_plain_id(tables.read("tag_issues", run.run_id), run.source.id)
+    examples = with_plain_id(tables.read("examples", run.run_id), run.id_name)
+    issues = with_plain_id(tables.read("tag_issues", run.run_id), run.id_name)
     rows = examples.where(F.col("issue_rank") <= config.sample.size).select(ID, "issue_rank", "given_tags")
     given = F.col("issue") == EXTRANEOUS
     own = {"position": F.col("issue_rank").cast("int"), "given": given}
@@ -128,7 +128,7 @@ def _random(session: SparkSession, run: PastRun, tables: OutputTables, config: S
     """A stratified random sample of all cells of the audited rows."""
     options = config.sample
     ingest = find_duplicates(ingest_of(session, tables, run))
-    flagged = flagged_marks(tables.read("tag_issues", run.run_id), run.source.id, run.tags)
+    flagged = flagged_marks(tables.read("tag_issues", run.run_id), run.id_name, run.tags)
     most = options.per_stratum or options.size
     found = draw_cells(ingest, flagged, seed=options.seed, most=most).collect()  # bounded by the config
     sizes = np.zeros(len(STRATA), dtype=np.int64)
@@ -145,9 +145,9 @@ def _random(session: SparkSession, run: PastRun, tables: OutputTables, config: S
     # in the order of the hashes: whoever judges them learns nothing from their order
     drawn.sort(key=lambda row: row["hash"])
     cells = [_cell(position, row, run, numbers) for position, row in enumerate(drawn, start=1)]
-    id_type = ingest.frame.schema[run.source.id].dataType
+    id_type = ingest.frame.schema[run.id_name].dataType
     frame = local_frame(session, cells, T.StructType([T.StructField(ID, id_type), *_CELL_FIELDS]))
-    examples = with_plain_id(tables.read("examples", run.run_id), run.source.id)
+    examples = with_plain_id(tables.read("examples", run.run_id), run.id_name)
     with_tags = examples.select(ID, "given_tags").join(F.broadcast(frame), ID)
     return with_tags.select(*frame.columns, "given_tags", F.lit(1).alias("position_in_row"))
 
@@ -170,7 +170,7 @@ def _cell(position: int, row: Any, run: PastRun, numbers: Any) -> dict[str, Any]
 
 def _to_csv(session: SparkSession, run: PastRun, written: DataFrame, config: SampleConfig) -> str:
     """A line per cell with empty verdict and note; a random sample does not tell what was flagged."""
-    id_name, named = run.source.id, config.sample.show
+    id_name, named = run.id_name, config.sample.show
     shown = [named] if isinstance(named, str) else list(named or ())
     cells = with_plain_id(written, id_name)
     if shown:

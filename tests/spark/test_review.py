@@ -45,9 +45,9 @@ def audited(house: Lake, truth: np.ndarray, given: np.ndarray) -> dict[str, Any]
     ]
     rows += [("unlabelled", None, [0.5] * 5, ""), ("twice", [], [0.5] * 5, ""), ("twice", [], [0.5] * 5, "")]
     schema = "id string, labels array<string>, pred_probs array<double>, text string"
-    house.settings = {"output.path": house.path("out"), "gate.max_quarantined_fraction": 1.0}
+    house.settings = {"output.path": house.path("out")}
     source = house.write(house.frame(rows, schema, TAGS))
-    return {"source": source, **house.audit(source__path=source)}
+    return {"source": source, **house.audit(source__path=source, gate__max_quarantined_fraction=1.0)}
 
 
 def read_csv(path: str) -> list[dict[str, str]]:
@@ -198,7 +198,11 @@ def test_review_estimates_and_puts_them_beside_the_audits_own(
 
 def test_the_next_audit_leaves_confirmed_cells_alone(house, audited, imported, truth, given):
     source = audited["source"]
-    found = house.audit(source__path=source, source__decisions=house.path("out/decisions"))
+    found = house.audit(
+        source__path=source,
+        source__decisions=house.path("out/decisions"),
+        gate__max_quarantined_fraction=1.0,
+    )
     before, after = house.rows(audited, "tag_issues"), house.rows(found, "tag_issues")
     decided = {(row["id"], row["tag"]) for row in house.table(house.path("out/decisions")).collect()}
     confirmed = {

@@ -57,6 +57,7 @@ def test_defaults_are_those_of_the_contract() -> None:
             "classes": None,
             "features": "auto",
             "group": None,
+            "decisions": None,
         },
         "audit": {
             "filter_by": "prune_by_noise_rate",
