@@ -29,7 +29,7 @@ _FILES = 8
 def run_demo(
     output: str, progress: Progress, *, config_path: str | None = None, overrides: Sequence[str] = ()
 ) -> tuple[AuditOutcome, list[str]]:
-    """Write the shipped data as a Delta table, audit it, and check the findings against evidence.
+    """Write the shipped texts as a Delta table, predict and audit their tags, check findings by evidence.
 
     Args:
         output: Folder for the source table, the audit and the tracking store.
@@ -48,12 +48,13 @@ def run_demo(
     # sections, dependencies and what they prove are the evidence: the model must not see them
     base = {
         "source": {"path": source, "pred_probs": None, "features": {"text": ["text"]}, "show": ["text"]},
+        # four: two cores train them in two rounds
         "model": {"kind": "auto", "folds": 4},
         "output": {"path": str(folder / "audit")},
     }
     config = load_config(config_path, overrides, base=base)
     with progress.stage("session"):
-        spark = session_for()
+        spark = session_for(small=True)
     with progress.stage("demo data"):
         write_packages(spark, source)
     outcome = run_audit(config, progress, spark)
