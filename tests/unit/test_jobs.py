@@ -47,8 +47,9 @@ def test_a_failure_is_the_status_and_success_raises_nothing() -> None:
     assert "Did you mean path?" in refused.stderr
     # Databricks executes the file and takes any SystemExit for a failure
     code = (
-        f"import sys; sys.argv = ['audit.py', '--help']; code = compile(open({str(job)!r}).read(), 'job', 'exec'); "
-        "exec(code, {'__name__': '__main__'}); print('came to its end')"
+        "import sys; sys.argv = ['audit.py', '--help']; "
+        f"exec(compile(open({str(job)!r}).read(), 'audit.py', 'exec'), {{'__name__': '__main__'}}); "
+        "print('came to its end')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
