@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spark_ml_audit.cli import main
-from spark_ml_audit.config import AuditConfig, PredictConfig, TagConfig, load_as, load_config
+from spark_ml_audit.config import AuditConfig, PredictConfig, TagConfig, load_as, load_config, parse_as
+from spark_ml_audit.config.base import Section
+from spark_ml_audit.config.schema import COMMAND_CONFIGS
 from spark_ml_audit.engine.columns import quote, quote_table, split_table
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.io.tables import new_run_id
@@ -155,3 +157,48 @@ def test_no_secret_is_in_an_error(
     said = capsys.readouterr()
     assert "5eCretPass" not in said.out + said.err
     assert said.err
+
+
+KEYS = st.sampled_from(
+    ["source", "model", "output", "stream", "tracking", "path", "features", "uri", "text", "kind"]
+)
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.just("auto")
+NESTED = st.recursive(
+    PLAIN,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("config", COMMAND_CONFIGS.values(), ids=list(COMMAND_CONFIGS))
+@settings(deadline=None, max_examples=60)
+@given(values=st.dictionaries(KEYS, NESTED, max_size=5))
+def test_any_data_is_a_config_of_the_command_or_a_config_error(
+    config: type[Section], values: dict[str, object]
+) -> None:
+    try:
+        found = parse_as(config, values)
+    except ConfigError as error:
+        check_worded(error)
+    else:
+        assert parse_as(config, found.to_mapping()) == found
+
+
+@pytest.mark.parametrize("config", COMMAND_CONFIGS.values(), ids=list(COMMAND_CONFIGS))
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.binary(max_size=40)
+    | st.text("{}[]:,&*!|>-#'\"%@` \n\tab0", max_size=40).map(str.encode)
+    | st.text(max_size=30).map(lambda text: f"source: {{path: {text}}}\n".encode("utf-8", "surrogatepass"))
+)
+def test_any_file_is_a_config_or_a_config_error(
+    config: type[Section], content: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_bytes(content)
+    try:
+        load_as(config, str(file), ["output.path=o"])
+    except ConfigError as error:
+        check_worded(error)
