@@ -1,7 +1,8 @@
 """Finished runs sent again: a retry with the id of a run delivers to tracking what the first try could not.
 
-All that tracking gets is in the output tables, so nothing need be kept aside for it, and any process
-that reads the tables can send it.
+What tracking gets is in the output tables and the report's file, so nothing need be kept aside for it, and
+any process that reads them can send it. Not sent again are the figures of the probabilities' quality and the
+changes since the run before: `compare` tells those.
 """
 
 from __future__ import annotations
@@ -84,9 +85,9 @@ def complete_audit(
             page = Path(outcome.report).read_text(encoding="utf-8")
             found = replace(found, artifacts={**found.artifacts, "report.html": page})
         quality = predicted()
-        return (
-            found if quality is None else replace(found, tables={**found.tables, "model_quality": quality[1]})
-        )
+        more = {} if quality is None else {"model_quality": quality[1]}
+        report = {} if outcome.report is None else {"report.html": Path(outcome.report)}
+        return replace(found, tables={**found.tables, **more}, artifacts={**found.artifacts, **report})
 
     made: list[tuple[OutOfFold, pd.DataFrame]] = []
 

@@ -159,6 +159,13 @@ def test_no_secret_is_in_an_error(
     assert said.err
 
 
+def check_worded(error: ConfigError) -> None:
+    assert error.message
+    assert error.fix
+    assert "\n" not in str(error)
+    assert len(str(error)) < 1500
+
+
 KEYS = st.sampled_from(
     ["source", "model", "output", "stream", "tracking", "path", "features", "uri", "text", "kind"]
 )
