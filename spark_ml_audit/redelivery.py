@@ -17,6 +17,7 @@ from spark_ml_audit.engine.ingest import examine
 from spark_ml_audit.engine.out_of_fold import OutOfFold, out_of_fold
 from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.prediction_steps import PREDICTIONS, prediction_metrics
+from spark_ml_audit.reporting import report_file
 from spark_ml_audit.results import AuditOutcome, ClassRow, PredictOutcome, status_of
 from spark_ml_audit.tracking import RunDelivery, RunOpening, SourceRef
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _Outcome = TypeVar("_Outcome", AuditOutcome, PredictOutcome)
 # How sentences about tracking begin; they no longer hold once all is delivered.
 _ABOUT_TRACKING = ("MLflow ", "tracking.uri: ")
+_NO_REPORT = "The report of this run is missing; it is made while a run computes, so only a new run has one."
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ def complete_audit(
         return made[0] if made else None
 
     found = _complete(outcome, row, config, tracker, progress, opening, delivery)
+    if config.report.enabled and outcome.report is None and report_file(config.output, outcome.run_id):
+        found = replace(found, delivered=False, warnings=(*found.warnings, _NO_REPORT))
     return replace(found, status=status_of(found.gates, delivered=found.delivered))
 
 
