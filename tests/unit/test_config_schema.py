@@ -86,6 +86,8 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("audit", {"detect": {"outliers": True, "duplicates": {"text": "body"}}}),
     ("audit", {"detect": {"outliers": {"features": {"embedding": "v"}}, "duplicates": {"embedding": "v"}}}),
     ("audit", {"detect": {"outliers": {"features": "pred_probs"}, "duplicates": None}}),
+    ("audit", {"gate": {"max_class_noise": [0.1, {"limit": 0.2, "kind": "missing"}], "min_rows": 5}}),
+    ("audit", {"gate": {"max_class_noise": 0.1, "max_issue_fraction": {"limit": 0.2, "severity": "warn"}}}),
     ("predict", {"source": {"features": {"numeric": None, "embedding": "v"}}, "model": {"folds": 3}}),
     ("tag", {"model": {"uri": "models:/m/1"}, "source": {"stream": True}}),
 ]
