@@ -13,21 +13,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import pyspark
 import pytest
 
 from tests.spark.conftest import PROJECT, lake, own_folder, spark, tracking_uri
 
 __all__ = ["lake", "own_folder", "spark", "tracking_uri"]
 
-pyspark = pytest.importorskip("pyspark")
 SPARK_HOME = Path(pyspark.__file__).parent
 # What differs from the installed package, to see that it is the one shipped that runs.
 SHIPPED_VERSION = "0.0.0+shipped"
+LOG_SETTINGS = PROJECT / "spark_ml_audit" / "engine" / "log4j2.properties"
 SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.memory": "700m",
+    # few lines: a reader that waits for one must not block the driver
+    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}",
     "spark.executor.cores": "1",
     "spark.cores.max": "2",
     "spark.ui.enabled": "false",

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 
 import psutil
@@ -50,6 +51,15 @@ def executors_below(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return found
 
 
+def an_executor_below(process: subprocess.Popen[str]) -> psutil.Process:
+    """An executor, as soon as there is one: those killed before are replaced."""
+    deadline = time.monotonic() + 30
+    while not (found := executors_below(process)):
+        assert time.monotonic() < deadline, "no executor is left"
+        time.sleep(0.1)
+    return found[0]
+
+
 def test_an_executor_killed_in_every_pass_changes_nothing(lake: Lake, submit: Submit) -> None:
     source = lake.write(lake.dataset_frame(make_dataset(5, "forest")).repartition(4))
     expected = lake.contents(lake.audit(source__path=source))
@@ -63,8 +73,8 @@ def test_an_executor_killed_in_every_pass_changes_nothing(lake: Lake, submit: Su
         for line in process.stderr:
             seen.append(line)
             for stage in ("ids", "profile", "resolve", "tag_issues", "examples"):
-                if f"{stage} started" in line and (executors := executors_below(process)):
-                    os.kill(executors[0].pid, signal.SIGKILL)
+                if f"{stage} started" in line:
+                    os.kill(an_executor_below(process).pid, signal.SIGKILL)
                     killed.append(stage)
         out = process.stdout.read() if process.stdout else ""
         process.wait(timeout=60)
