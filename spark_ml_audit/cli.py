@@ -32,6 +32,7 @@ from spark_ml_audit.config import (
     load_config,
     redact,
 )
+from spark_ml_audit.config.redact import redact_value
 from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.errors import AuditError, ConfigError, ExitCode
 from spark_ml_audit.java_check import require_spark
@@ -374,12 +375,17 @@ def _run(arguments: list[str]) -> int:
         )
     except Exception as error:  # noqa: BLE001 - the last resort: one sentence instead of a stack trace
         return _report(_unexpected(error), as_json=as_json, debug=debug)
-    text = json.dumps(result.data, allow_nan=False) if options.json else result.text
+    text = json.dumps(_shown(result.data), allow_nan=False) if options.json else redact(result.text)
     try:
         stdio.write(sys.stdout, f"{text}\n")
     except OSError as error:  # a full disk, for example
         return _report(_unexpected(error), as_json=False, debug=debug)
     return int(result.exit_code)
+
+
+def _shown(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A result without secrets; only where the tables are is kept as it is, for programs to open them."""
+    return {name: value if name == "tables" else redact_value(name, value) for name, value in data.items()}
 
 
 def _unexpected(error: Exception) -> AuditError:
@@ -396,10 +402,10 @@ def _report(error: AuditError, *, as_json: bool, debug: bool) -> int:
     """Print an error and return its exit status."""
     if debug:
         shown = error.__cause__ if type(error) is AuditError and error.__cause__ else error
-        stdio.write(sys.stderr, "".join(traceback.format_exception(shown)))
-    stdio.write(sys.stderr, f"error: {clean(' '.join(str(error).split()))}\n")
+        stdio.write(sys.stderr, redact("".join(traceback.format_exception(shown))))
+    stdio.write(sys.stderr, f"error: {clean(redact(' '.join(str(error).split())))}\n")
     code = int(error.exit_code)
     if as_json:
-        described = {"key": error.key, "message": error.message, "fix": error.fix}
+        described = {"key": error.key, "message": redact(error.message), "fix": redact(error.fix)}
         stdio.write(sys.stdout, json.dumps({"status": "error", "exit_code": code, "error": described}) + "\n")
     return code

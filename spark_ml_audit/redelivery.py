@@ -1,7 +1,8 @@
 """Finished runs sent again: a retry with the id of a run delivers to tracking what the first try could not.
 
-All that tracking gets is in the output tables, so nothing need be kept aside for it, and any process
-that reads the tables can send it.
+What tracking gets is in the output tables and the report's file, so nothing need be kept aside for it, and
+any process that reads them can send it. Not sent again are the figures of the probabilities' quality and the
+changes since the run before: `compare` tells those.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from spark_ml_audit.engine.ingest import examine
 from spark_ml_audit.engine.out_of_fold import OutOfFold, out_of_fold
 from spark_ml_audit.engine.spark_errors import reason_of
 from spark_ml_audit.prediction_steps import PREDICTIONS, prediction_metrics
+from spark_ml_audit.reporting import report_file
 from spark_ml_audit.results import AuditOutcome, ClassRow, PredictOutcome, status_of
 from spark_ml_audit.tracking import RunDelivery, RunOpening, SourceRef
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _Outcome = TypeVar("_Outcome", AuditOutcome, PredictOutcome)
 # How sentences about tracking begin; they no longer hold once all is delivered.
 _ABOUT_TRACKING = ("MLflow ", "tracking.uri: ")
+_NO_REPORT = "The report of this run is missing; it is made while a run computes, so only a new run has one."
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,9 @@ def complete_audit(
             page = Path(outcome.report).read_text(encoding="utf-8")
             found = replace(found, artifacts={**found.artifacts, "report.html": page})
         quality = predicted()
-        return (
-            found if quality is None else replace(found, tables={**found.tables, "model_quality": quality[1]})
-        )
+        more = {} if quality is None else {"model_quality": quality[1]}
+        report = {} if outcome.report is None else {"report.html": Path(outcome.report)}
+        return replace(found, tables={**found.tables, **more}, artifacts={**found.artifacts, **report})
 
     made: list[tuple[OutOfFold, pd.DataFrame]] = []
 
@@ -96,6 +99,8 @@ def complete_audit(
         return made[0] if made else None
 
     found = _complete(outcome, row, config, tracker, progress, opening, delivery)
+    if config.report.enabled and outcome.report is None and report_file(config.output, outcome.run_id):
+        found = replace(found, delivered=False, warnings=(*found.warnings, _NO_REPORT))
     return replace(found, status=status_of(found.gates, delivered=found.delivered))
 
 

@@ -432,7 +432,8 @@ def id_field(tag_issues: T.StructType) -> T.StructField | None:
 def _literal(text: str) -> str:
     """A text as a SQL literal."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    # Spark puts settings, secrets among them, in the place of ${name}, in literals too
+    return "'" + escaped.replace("$", "\\u0024") + "'"
 
 
 def _retries() -> Retrying:

@@ -253,8 +253,9 @@ def dataset_fields(source: SourceRef) -> dict[str, str]:
         kind = "spark"
         where = {"path" if source.is_path else "table_name": source.name}
     text = json.dumps({name: printable(redact(v)) if isinstance(v, str) else v for name, v in where.items()})
-    parts = [part for part in re.split(r"[/\\]", source.name) if part]
-    name = printable(parts[-1] if source.is_path and parts else redact(source.name)) or "source"
+    shown = redact(source.name)  # before it is cut into parts, else half a secret could stay
+    parts = [part for part in re.split(r"[/\\]", shown) if part]
+    name = printable(parts[-1] if source.is_path and parts else shown) or "source"
     return {
         "name": name[:_MAX_DATASET_NAME],
         "digest": hashlib.sha256(text.encode()).hexdigest()[:8],

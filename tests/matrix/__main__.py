@@ -101,7 +101,7 @@ def pytest(python: Path, marker: str, *folders: str) -> tuple[int, float, str]:
     with subprocess.Popen(
         command,
         cwd=PROJECT,
-        env=environment | {"PYTHONPATH": str(PROJECT)},
+        env=environment | {"PYTHONPATH": str(PROJECT), "SPARK_ML_AUDIT_TEST_ALL": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -83,7 +83,10 @@ def test_hostile_tag_names_are_data_everywhere(lake: Lake) -> None:
     probs = rng.random((40, len(HOSTILE)))
     labels = [[int(k) for k in np.flatnonzero(row)] for row in rng.random(probs.shape) < 0.4]
     data = Dataset("hostile", labels, probs)
-    result = lake.audit(source__path=lake.write(lake.dataset_frame(data, HOSTILE)))
+    # folders may be called anything, too
+    source = lake.path("it's `odd`; DROP TABLE runs; -- é")
+    lake.dataset_frame(data, HOSTILE).write.format("delta").save(source)
+    result = lake.audit(source__path=source, output__path=lake.path("out' OR '1'='1 `x` <b>"))
     assert result["delivered"], result["warnings"]
     rows = sorted(lake.rows(result, "examples"), key=lambda row: row["id"])
     assert [row["given_tags"] for row in rows] == [[HOSTILE[k] for k in tags] for tags in labels]
@@ -134,3 +137,12 @@ def test_odd_column_names_are_columns_and_nothing_else(lake: Lake) -> None:
     assert {row["the.id"] for row in lake.rows(result, "quarantine")} == {"b"}
     error = lake.refuse({"source.path": source, **columns, "source.labels": "given"}, command="check")
     assert "given`tags" in error["fix"]
+
+
+def test_texts_in_sql_are_literals_and_read_no_settings(spark: Any) -> None:
+    from spark_ml_audit.io.tables import _literal
+
+    # Spark puts a setting in the place of ${name}, also within quotes
+    texts = [*HOSTILE, "${spark.app.name}", "$", "\\u0024{spark.app.name}", "'", "\\", "\\'", "it''s", "%_"]
+    for text in texts:
+        assert spark.sql(f"SELECT {_literal(text)} AS found").collect()[0]["found"] == text

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -16,14 +18,37 @@ from tests.spark.conftest import Lake
 pytestmark = [pytest.mark.spark, pytest.mark.faults]
 
 
-def kill_when(process: subprocess.Popen[str], marker: str) -> list[str]:
-    """SIGKILL the process and its JVM when a line of its stderr has the marker; the lines up to there."""
+# All of them by `make test-matrix`; with a delay, the kill comes in the middle of the stage.
+STAGES = (
+    "source",
+    "ids",
+    "profile",
+    "resolve",
+    "classes",
+    "tag_issues",
+    "examples",
+    "quarantine",
+    "tracking",
+    "runs",
+)
+MOMENTS = [("tag_issues", 0.0), ("examples", 0.7), ("tracking", 0.0)]
+if os.environ.get("SPARK_ML_AUDIT_TEST_ALL", "0") == "1":
+    MOMENTS = [(stage, delay) for stage in STAGES for delay in (0.0, random.uniform(0.1, 1.5))]
+
+
+def kill_when(process: subprocess.Popen[str], marker: str, delay: float = 0.0) -> list[str]:
+    """SIGKILL the process and its JVM when a line of its stderr has the marker, or some seconds later.
+
+    Returns:
+        The lines up to the marker.
+    """
     seen: list[str] = []
     assert process.stderr is not None
     try:
         for line in process.stderr:
             seen.append(line)
             if marker in line:
+                time.sleep(delay)
                 break
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -32,22 +57,25 @@ def kill_when(process: subprocess.Popen[str], marker: str) -> list[str]:
     return seen
 
 
-@pytest.mark.parametrize("stage", ["tag_issues", "examples", "tracking"])
-def test_a_killed_audit_shows_nowhere_and_its_id_completes_it(lake: Lake, stage: str) -> None:
+@pytest.mark.parametrize(("stage", "delay"), MOMENTS)
+def test_a_killed_audit_shows_nowhere_and_its_id_completes_it(lake: Lake, stage: str, delay: float) -> None:
     source = lake.write(lake.dataset_frame(make_dataset(5, "forest")))
     expected = lake.contents(lake.audit(source__path=source))
     out, run_id = lake.path("out"), new_run_id()
     settings = {"source.path": source, "output.path": out, "output.run_id": run_id}
-    kill_when(lake.start("audit", settings), f"{stage} started")
-    assert not Path(out, "runs", "_delta_log").exists()
-    if stage == "examples":
+    kill_when(lake.start("audit", settings), f"{stage} started", delay)
+    # visible, if at all, with all it has: the row in `runs` comes last
+    finished = Path(out, "runs", "_delta_log", f"{0:020}.json").exists()
+    assert not finished or delay or stage == "runs"
+    if stage == "examples" and not finished:
         # another run is not disturbed, does not see the leftovers and leaves them to their owner
         other = lake.audit({**settings, "output.run_id": None})
         assert lake.contents(other) == expected
         assert [row["run_id"] for row in lake.table(f"{out}/runs").collect()] == [other["run_id"]]
     completed = lake.audit(settings)
     assert completed["run_id"] == run_id
-    assert not completed["already_finished"]
+    assert completed["already_finished"] == finished
+    assert completed["delivered"]
     assert lake.contents(completed) == expected
     assert lake.table(f"{out}/runs").where(f"run_id = '{run_id}'").count() == 1
 

@@ -24,8 +24,8 @@ def errors_of(command: str, config: object) -> list[str]:
 
 
 def test_every_command_has_a_schema_and_an_example() -> None:
-    # check reads the config of audit; demo lays settings over its own; replay takes the tables' word
-    sharing = {"check", "demo", "replay"}
+    # check reads the config of audit; demo lays settings over its own
+    sharing = {"check", "demo"}
     assert {command.name for command in COMMANDS} - sharing == set(COMMAND_CONFIGS), (
         "add the command's config to COMMAND_CONFIGS in spark_ml_audit/config/schema.py and run `make schema`"
     )
@@ -86,6 +86,8 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("audit", {"detect": {"outliers": True, "duplicates": {"text": "body"}}}),
     ("audit", {"detect": {"outliers": {"features": {"embedding": "v"}}, "duplicates": {"embedding": "v"}}}),
     ("audit", {"detect": {"outliers": {"features": "pred_probs"}, "duplicates": None}}),
+    ("audit", {"gate": {"max_class_noise": [0.1, {"limit": 0.2, "kind": "missing"}], "min_rows": 5}}),
+    ("audit", {"gate": {"max_class_noise": 0.1, "max_issue_fraction": {"limit": 0.2, "severity": "warn"}}}),
     ("predict", {"source": {"features": {"numeric": None, "embedding": "v"}}, "model": {"folds": 3}}),
     ("tag", {"model": {"uri": "models:/m/1"}, "source": {"stream": True}}),
 ]
