@@ -22,17 +22,17 @@ def finding_sections(frames: ReportFrames, counts: Counts) -> tuple[SectionTable
     """A section for everything that was found; none for what was not looked for."""
     found: list[SectionTable | None] = []
     if counts.num_ambiguous:
-        found.append(ambiguous_section(frames))
+        found.append(ambiguous_section(frames, counts.num_ambiguous))
     if counts.num_outliers:
-        found.append(outlier_section(frames))
+        found.append(outlier_section(frames, counts.num_outliers))
     if counts.num_duplicate_groups and frames.duplicates is not None:
-        found.append(duplicate_section(frames, frames.duplicates))
+        found.append(duplicate_section(frames, frames.duplicates, counts.num_duplicate_groups))
     if frames.estimates is not None:
         found.append(review_section(frames.estimates))
     return tuple(section for section in found if section is not None)
 
 
-def ambiguous_section(frames: ReportFrames) -> SectionTable:
+def ambiguous_section(frames: ReportFrames, total: int) -> SectionTable:
     """The rows about which the model is most undecided."""
     rows = _first(frames, "is_ambiguous", "ambiguity_score", "ambiguous_tags")
     return SectionTable(
@@ -41,6 +41,7 @@ def ambiguous_section(frames: ReportFrames) -> SectionTable:
         intro=(
             "Here the model says neither yes nor no about several tags: a second opinion, a clearer "
             "definition of the tags or more text may settle them. These are no label errors by themselves.",
+            _how_many(len(rows), total, "rows"),
         ),
         columns=(
             ("id", "text"),
@@ -52,7 +53,7 @@ def ambiguous_section(frames: ReportFrames) -> SectionTable:
     )
 
 
-def outlier_section(frames: ReportFrames) -> SectionTable:
+def outlier_section(frames: ReportFrames, total: int) -> SectionTable:
     """The rows that are farthest from all others."""
     rows = _first(frames, "is_outlier", "outlier_score", "given_tags")
     return SectionTable(
@@ -71,7 +72,7 @@ def outlier_section(frames: ReportFrames) -> SectionTable:
     )
 
 
-def duplicate_section(frames: ReportFrames, duplicates: DataFrame) -> SectionTable:
+def duplicate_section(frames: ReportFrames, duplicates: DataFrame, total: int) -> SectionTable:
     """Groups of nearly the same content whose tags differ, the most alike first."""
     groups = duplicates.groupBy("group_id").agg(F.min("similarity").alias("least"))
     shown = groups.orderBy(F.desc("least"), "group_id").limit(_MAX_GROUPS)
@@ -93,6 +94,7 @@ def duplicate_section(frames: ReportFrames, duplicates: DataFrame) -> SectionTab
         intro=(
             "The same or nearly the same content was tagged in different ways: at least one of each group is "
             "wrong, or the tag is not defined well enough.",
+            _how_many(len(numbers), total, "groups"),
         ),
         columns=(
             ("group", "number"),
@@ -154,6 +156,10 @@ def review_section(estimates: DataFrame) -> SectionTable | None:
             for row in rows
         ),
     )
+
+
+def _how_many(shown: int, total: int, what: str) -> str:
+    return f"All {total:,} {what}." if shown >= total else f"The first {shown:,} of {total:,} {what}."
 
 
 def _first(
