@@ -54,6 +54,11 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        # a quarter of what a tiny audit costs; the tests that start the command line run with the defaults
+        "spark.sql.adaptive.enabled": "false",
+        "spark.databricks.delta.stats.collect": "false",
+        "spark.databricks.delta.writeChecksumFile.enabled": "false",
+        "spark.databricks.delta.snapshotPartitions": "1",
     }.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
