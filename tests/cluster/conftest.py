@@ -143,7 +143,11 @@ def submit(wheel: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     from spark_ml_audit.engine.session import _delta_jars
 
     def start(
-        job: str, master: str, arguments: list[str], settings: Mapping[str, str] | None = None
+        job: str,
+        master: str,
+        arguments: list[str],
+        settings: Mapping[str, str] | None = None,
+        stderr: int = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
         command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", master, "--py-files", str(wheel)]
         for key, value in {**SETTINGS, **_delta_jars(), **(settings or {})}.items():
@@ -153,7 +157,7 @@ def submit(wheel: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
             cwd=tmp_path,
             env=environment(),
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             start_new_session=True,
         )
