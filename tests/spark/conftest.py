@@ -182,7 +182,7 @@ class Lake:
     ) -> dict[str, Any]:
         """Run an audit that must exit as expected; its JSON."""
         outcome = self.run("audit", settings, **keys)
-        assert outcome.exit_code == expect, (outcome.json, outcome.stderr)
+        assert outcome.exit_code == expect, (outcome.json.get("warnings", outcome.json), outcome.stderr)
         return outcome.json
 
     def refuse(
