@@ -66,7 +66,9 @@ known = set(demo_classes())
 table["labels"] = [[tag for tag in tags if tag in known] for tags in table["labels"]]
 table["evidence_labels"] = [list(tags) for tags in table["evidence_labels"]]
 schema_of_table = "id string, text string, labels array<string>, evidence_labels array<string>"
-packages = save(spark.createDataFrame(table[["id", "text", "labels", "evidence_labels"]], schema_of_table), "packages")
+packages = save(
+    spark.createDataFrame(table[["id", "text", "labels", "evidence_labels"]], schema_of_table), "packages"
+)
 print(packages)
 
 # COMMAND ----------
@@ -81,7 +83,13 @@ print(packages)
 
 predicted = predict(packages, features={"text": ["text"]}, folds=3)
 predictions = save(predicted.predictions, "predictions")
-print({name: value for name, value in predicted.quality.items() if name in ("macro_auc", "micro_average_precision")})
+print(
+    {
+        name: value
+        for name, value in predicted.quality.items()
+        if name in ("macro_auc", "micro_average_precision")
+    }
+)
 for sentence in predicted.warnings:
     print(sentence)
 
@@ -103,7 +111,9 @@ print(result.summary)
 # COMMAND ----------
 
 worst = result.examples.where("is_label_issue").orderBy("issue_rank")
-worst.select("id", "label_quality_score", "given_tags", "missing_tags", "extraneous_tags").show(10, truncate=60)
+worst.select("id", "label_quality_score", "given_tags", "missing_tags", "extraneous_tags").show(
+    10, truncate=60
+)
 
 # COMMAND ----------
 
@@ -128,13 +138,17 @@ by_tag.select(*columns).show(10, truncate=False)
 # COMMAND ----------
 
 evidence = spark.read.table(packages) if schema else spark.read.format("delta").load(packages)
-provable = [row["tag"] for row in evidence.select(F.explode("evidence_labels").alias("tag")).distinct().collect()]
+provable = [
+    row["tag"] for row in evidence.select(F.explode("evidence_labels").alias("tag")).distinct().collect()
+]
 flags = result.tag_issues.where((F.col("issue") == "missing") & F.col("tag").isin(provable))
 judged = flags.join(evidence.select("id", "evidence_labels"), "id").select(
     F.array_contains("evidence_labels", F.col("tag")).alias("proved")
 )
 counts = judged.agg(F.count("*").alias("flags"), F.sum(F.col("proved").cast("int")).alias("proved")).first()
-print(f"{counts['proved'] or 0} of {counts['flags']} missing tags that evidence can speak of are proved by it")
+print(
+    f"{counts['proved'] or 0} of {counts['flags']} missing tags that evidence can speak of are proved by it"
+)
 
 # COMMAND ----------
 

@@ -82,6 +82,7 @@ print(f"{given - kept} of {given} tags were removed")
 
 # COMMAND ----------
 
+
 def learn(source, name):
     """A table of out-of-fold predictions by models trained on the tags in `source`."""
     found = predict(source, features={"text": ["text"]}, classes=classes, folds=3)
@@ -133,7 +134,9 @@ decide(sheet, **output, who="lookup of the original tags")
 # COMMAND ----------
 
 corrected = correct(**output, mode="copy")
-print(f"{corrected.num_rows_changed} rows: {corrected.num_tags_added} tags added, {corrected.num_tags_removed} removed")
+print(
+    f"{corrected.num_rows_changed} rows: {corrected.num_tags_added} tags added, {corrected.num_tags_removed} removed"
+)
 fixed = read(corrected.target)
 
 # COMMAND ----------

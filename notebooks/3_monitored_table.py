@@ -68,7 +68,8 @@ probs = np.clip(np.where(needs, 0.85, 0.12) + rng.normal(0, 0.1, needs.shape), 0
 def tickets(given):
     """The table as it is after a load."""
     found = [
-        (f"t{i:06}", [tags[k] for k in np.flatnonzero(given[i])], probs[i].tolist()) for i in range(len(given))
+        (f"t{i:06}", [tags[k] for k in np.flatnonzero(given[i])], probs[i].tolist())
+        for i in range(len(given))
     ]
     return spark.createDataFrame(found, "id string, labels array<string>, pred_probs array<double>")
 
@@ -132,7 +133,9 @@ assert status == 3
 # COMMAND ----------
 
 difference = compare(**({"schema": schema} if schema else {"path": f"{folder}/audit"}))
-difference.cells.groupBy("tag", "issue", "change", "reason").count().orderBy("tag", "change").show(20, truncate=False)
+difference.cells.groupBy("tag", "issue", "change", "reason").count().orderBy("tag", "change").show(
+    20, truncate=False
+)
 
 # COMMAND ----------
 

@@ -121,4 +121,6 @@ print(f"{len(flags)} flagged cells: precision {precision:.2f}, recall {recall:.2
 
 # COMMAND ----------
 
-result.examples.orderBy(F.desc("outlier_score")).select("id", "outlier_score", "is_outlier", "given_tags").show(5)
+result.examples.orderBy(F.desc("outlier_score")).select(
+    "id", "outlier_score", "is_outlier", "given_tags"
+).show(5)

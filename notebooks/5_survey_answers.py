@@ -117,7 +117,7 @@ result.tag_issues.orderBy("cell_score").show(10, truncate=False)
 # MAGIC %md
 # MAGIC ## How far to trust them
 # MAGIC
-# MAGIC Half of the answers that contradict age and region are honest: people differ. A flag is a reason to ask again, not to
+# MAGIC Most answers that contradict age and region are honest: people differ. A flag is a reason to ask again, not to
 # MAGIC overwrite.
 
 # COMMAND ----------
@@ -126,5 +126,7 @@ flags = {(row["respondent"], row["tag"]) for row in result.tag_issues.select("re
 planted = {(f"r{i:05}", questions[k]) for i, k in zip(*np.nonzero(corrupted), strict=True)}
 print(f"{len(flags)} flags, {len(flags & planted)} of them on the {len(planted)} corrupted answers")
 print(f"by chance it would be {len(flags) * len(planted) / truth.size:.0f}")
-by_question = result.classes.select("tag", "num_missing", "num_extraneous", "label_noise", "inverse_label_noise")
+by_question = result.classes.select(
+    "tag", "num_missing", "num_extraneous", "label_noise", "inverse_label_noise"
+)
 by_question.orderBy(F.desc("label_noise")).show(truncate=False)

@@ -71,7 +71,9 @@ def no_label_issue(
             flags = flags.where(F.col("cell_score") <= max_score)
         named = id_field(flags.schema)
         if named is None:
-            raise ConfigError(f"no id column in the audit {audit}.", key="audit", fix="Name an audit's output.")
+            raise ConfigError(
+                f"no id column in the audit {audit}.", key="audit", fix="Name an audit's output."
+            )
         key = f"{added}_id"
         said = F.concat(F.col("issue"), F.lit(" "), F.col("tag"))
         found = flags.groupBy(F.col(quote(named.name)).alias(key)).agg(

@@ -95,7 +95,9 @@ class LabelTrustEvaluator(ModelEvaluator):  # type: ignore[misc] # mlflow is not
                 num_to_remove_per_class=method.num_to_remove_per_class,
                 num_to_add_per_class=method.num_to_add_per_class,
             ),
-            Scoring(method.score, method.adjust_pred_probs, method.aggregate, method.alpha, method.temperature),
+            Scoring(
+                method.score, method.adjust_pred_probs, method.aggregate, method.alpha, method.temperature
+            ),
         )
         prefix = str(config.get("metric_prefix") or "")
         metrics = {f"{prefix}{name}": value for name, value in trust_metrics(whole).items()}
@@ -126,7 +128,9 @@ def trust_metrics(whole: WholeAudit) -> dict[str, float]:
     num_rows = len(applied.is_issue)
     found = {
         "label_health": 1 - float(applied.is_issue.mean()) if num_rows else np.nan,
-        "label_errors_estimated": float(joint[:, 0, 1].sum() + joint[:, 1, 0].sum()) / cells if cells else np.nan,
+        "label_errors_estimated": float(joint[:, 0, 1].sum() + joint[:, 1, 0].sum()) / cells
+        if cells
+        else np.nan,
         "label_issues": float(applied.is_issue.sum()),
         "missing_tags": float(whole.resolution.num_missing.sum()),
         "extraneous_tags": float(whole.resolution.num_extraneous.sum()),
