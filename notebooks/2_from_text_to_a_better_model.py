@@ -22,7 +22,6 @@
 import os
 
 import pyarrow.parquet as pq
-from pyspark.sql import functions as F
 
 from spark_ml_audit import audit, correct, decide, predict, sample
 from spark_ml_audit.demo.dataset import demo_file

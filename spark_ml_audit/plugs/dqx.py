@@ -1,7 +1,8 @@
 """A check for Databricks Labs DQX that reads the audit tables; it needs only Spark.
 
-DQX's licence limits its use to Databricks, so it is neither imported nor a dependency. `no_label_issue` has the
-form of its dataset-level checks: a condition, and a function that puts what the condition needs beside the rows.
+DQX's licence limits its use to Databricks, so it is neither imported nor a dependency. `no_label_issue` has
+the form of its dataset-level checks: a condition, and a function that puts what the condition needs beside
+the rows.
 
     from databricks.labs.dqx.rule import DQDatasetRule, register_rule
     check = register_rule("dataset")(no_label_issue)

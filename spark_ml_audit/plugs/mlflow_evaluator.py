@@ -1,7 +1,7 @@
 """An evaluator for `mlflow.models.evaluate`: how far can the evaluation set's own tags be trusted?
 
-Registered as `spark_ml_audit` (entry point group `mlflow.model_evaluator`). It runs in the calling process, on
-the arrays that MLflow holds; tables that do not fit there are for `spark-ml-audit audit`.
+Registered as `spark_ml_audit` (entry point group `mlflow.model_evaluator`). It runs in the calling process,
+on the arrays that MLflow holds; tables that do not fit there are for `spark-ml-audit audit`.
 """
 
 from __future__ import annotations
@@ -208,7 +208,8 @@ def _probabilities(raw: Any) -> npt.NDArray[Any]:
             key="predictions",
             fix="Let the model return probabilities (predict_proba), one per class.",
         )
-    return values + values.dtype.type(0)  # no negative zeros
+    probs: npt.NDArray[Any] = values + values.dtype.type(0)  # no negative zeros
+    return probs
 
 
 def _classes(named: Sequence[str] | None, raw: Any, width: int) -> list[str]:
@@ -250,7 +251,7 @@ def _given(targets: Any, classes: Sequence[str]) -> npt.NDArray[np.bool_]:
                 raise InputError(
                     f"target {i} has the tag {tag!r:.40}, which is none of the {len(classes)} classes.",
                     key="targets",
-                    fix="List the tag names in evaluator_config['classes'], in the order of the probabilities.",
+                    fix="List the tag names in evaluator_config['classes'], in order of the probabilities.",
                 )
             given[i, k] = True
     return given

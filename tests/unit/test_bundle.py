@@ -1,6 +1,6 @@
-"""The Databricks bundle against the documented keys, our own command line, and the CLI's schema where it is.
+"""The Databricks bundle against the documented keys, our command line, and the CLI's schema if it is there.
 
-The JSON Schema of bundles comes with the Databricks CLI (`databricks bundle schema`), which no package registry has.
+The JSON Schema of bundles comes with the Databricks CLI (`databricks bundle schema`); no registry has it.
 """
 
 from __future__ import annotations
