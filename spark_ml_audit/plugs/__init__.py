@@ -1,0 +1,1 @@
+"""Plugs into tools that teams have already: MLflow's evaluation, Databricks Labs DQX."""
