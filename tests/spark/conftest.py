@@ -26,6 +26,12 @@ SHARED_DATA = PROJECT.parent / "shared" / "data"
 DATA_TABLES = ("examples", "tag_issues", "classes", "quarantine")
 
 
+ALL_TESTS = os.environ.get("SPARK_ML_AUDIT_TEST_ALL", "0") == "1"
+"""Whether the tests run that take minutes each; `make test-matrix` asks for them."""
+
+only_with_all = pytest.mark.skipif(not ALL_TESTS, reason="takes minutes: part of `make test-matrix`")
+
+
 def over_connect() -> bool:
     """Whether the session is to be one of Spark Connect, as `tests/spark/test_connect.py` asks for."""
     return os.environ.get("SPARK_ML_AUDIT_TEST_CONNECT", "0") == "1"

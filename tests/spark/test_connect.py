@@ -10,11 +10,12 @@ import sys
 import pytest
 
 from spark_ml_audit.java_check import require_java
-from tests.spark.conftest import PROJECT, over_connect
+from tests.spark.conftest import PROJECT, only_with_all, over_connect
 
 pytestmark = pytest.mark.spark
 
 
+@only_with_all
 @pytest.mark.matrix
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(over_connect(), reason="runs over Spark Connect already")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from spark_ml_audit.io.tables import new_run_id
 from tests.datasets import make_dataset
-from tests.spark.conftest import Lake
+from tests.spark.conftest import Lake, only_with_all
 
 pytestmark = [pytest.mark.spark, pytest.mark.faults]
 
@@ -39,6 +38,7 @@ def small_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
         subprocess.run(["umount", "--lazy", str(place)], check=False)
 
 
+@only_with_all
 def test_a_full_disk_leaves_no_visible_run_and_the_retry_completes_it(
     lake: Lake, small_disk: tuple[Path, Callable[[str], None]]
 ) -> None:
@@ -56,10 +56,7 @@ def test_a_full_disk_leaves_no_visible_run_and_the_retry_completes_it(
     assert lake.contents(completed) == expected
 
 
-@pytest.mark.skipif(
-    os.environ.get("SPARK_ML_AUDIT_TEST_ALL", "0") != "1",
-    reason="a part of make test-matrix; test_delta.py has the same with threads",
-)
+@only_with_all  # test_delta.py has the same with threads
 def test_two_processes_audit_into_one_new_output(lake: Lake) -> None:
     sources = [lake.write(lake.dataset_frame(make_dataset(seed, "plain"))) for seed in (1, 14)]
     running = [
