@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,9 @@ def fill_in(sheet: Path) -> None:
 def run_command(place: Lake, words: list[str]) -> None:
     """One command line of ours."""
     words = [correction_id(place) if word == EXAMPLE_ID else word for word in words]
+    start = time.monotonic()
     assert main([*words[1:], "--quiet"]) == 0, words
+    print(f"{time.monotonic() - start:6.1f} s  {' '.join(words)}")
     sheet = Path("review.csv")
     if words[1] == "sample" and sheet.exists():
         fill_in(sheet)
@@ -142,6 +145,16 @@ def test_an_example_config_runs(place: Lake, name: str) -> None:
     # after the README: its audit is there, and its review.csv
     config = f"conf/{'audit' if name == 'check' else name}.example.yml"
     run_command(place, [COMMAND, name, "--config", config])
+
+
+def test_the_assertion_for_dbt_returns_the_sure_flags_of_the_newest_run(place: Lake) -> None:
+    (query,) = [block.text for block in BLOCKS if block.text.startswith("-- dbt")]
+    found = place.spark.sql(query.replace("/lake/", f"{place.folder}/")).toPandas()
+    run = place.table(place.path("audits/tags/runs")).orderBy(F.desc("run_id")).first()
+    flags = place.table(place.path("audits/tags/tag_issues"), run["run_id"]).toPandas()
+    sure = flags[flags["cell_score"] < 0.2]
+    assert 0 < len(sure) == len(found)
+    assert set(zip(found["id"], found["tag"], strict=True)) == set(zip(sure["id"], sure["tag"], strict=True))
 
 
 def test_a_dqx_check_marks_the_rows_that_the_audit_questions(place: Lake) -> None:
