@@ -140,7 +140,8 @@ class Lake:
         metadata = {"classes": json.dumps(list(classes))}
         # not withColumn: over Spark Connect it drops the metadata
         probs = F.col("pred_probs").alias("pred_probs", metadata=metadata)
-        return frame.select(*[probs if name == "pred_probs" else name for name in frame.columns])
+        others = {name: F.col("`" + name.replace("`", "``") + "`") for name in frame.columns}
+        return frame.select(*(others | {"pred_probs": probs}).values())
 
     def dataset_frame(self, dataset: Dataset, classes: Sequence[str] | None = None) -> Any:
         """Rows `r0000`, `r0001`, ... of a data set, tags by name."""

@@ -31,7 +31,7 @@ STAGES = (
     "tracking",
     "runs",
 )
-MOMENTS = [("tag_issues", 0.0), ("examples", 0.7), ("tracking", 0.0)]
+MOMENTS = [("tag_issues", 0.0), ("tracking", 0.0)]
 if os.environ.get("SPARK_ML_AUDIT_TEST_ALL", "0") == "1":
     MOMENTS = [(stage, delay) for stage in STAGES for delay in (0.0, random.uniform(0.1, 1.5))]
 

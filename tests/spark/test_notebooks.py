@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.spark.conftest import PROJECT
+from tests.spark.conftest import PROJECT, only_with_all
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.py"))
 # small, and large enough that what the text says still shows
@@ -66,10 +66,12 @@ class TestRuns:
         assert set(ran["tables"]) >= {"examples", "tag_issues", "classes", "quarantine", "runs"}
         assert all(Path(where).is_dir() for where in ran["tables"].values())
 
+    @only_with_all
     def test_2_a_better_model(self, ran: dict[str, Any]) -> None:
         assert ran["corrected"].num_tags_added > 20
         assert ran["after"] > ran["before"] + 0.01
 
+    @only_with_all
     def test_3_a_monitored_table(self, ran: dict[str, Any], tmp_path: Path) -> None:
         # exit statuses are asserted in the notebook itself
         found = ran["difference"].cells.toPandas()
