@@ -14,9 +14,17 @@ import pytest
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+def has_browser() -> bool:
+    """Whether there is one, and what drives it."""
+    return _binary() is not None and shutil.which("chromedriver") is not None
+
+
+def _binary() -> str | None:
+    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
+
+
 def _driver() -> Any:
-    binary = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    driver = shutil.which("chromedriver")
+    binary, driver = _binary(), shutil.which("chromedriver")
     if binary is None or driver is None:
         pytest.skip("no browser: apt-get install chromium chromium-driver")
     from selenium import webdriver

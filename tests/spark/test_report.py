@@ -11,11 +11,24 @@ import pytest
 
 from spark_ml_audit.report import ReportData
 from tests.datasets import make_dataset
+from tests.report.browser import browser_session, has_browser
 from tests.spark.conftest import Lake, tag_names
 
 pytestmark = pytest.mark.spark
 
 EVIL = "<script>window.pwned=1</script>"
+
+
+def look_at(report: Path) -> None:
+    """Open the report of a real audit, hostile tag and texts and all, where there is a browser."""
+    if not has_browser():
+        return
+    with browser_session() as browser:
+        browser.open(report)
+        assert browser.complaints() == []
+        assert [url for url in browser.requests() if not url.startswith(("file:", "data:"))] == []
+        assert browser.run("return window.pwned") is None
+        assert any(EVIL in text for text in browser.texts("#classes td, #classes th"))
 
 
 def payload_of(page: str) -> dict[str, Any]:
@@ -102,6 +115,8 @@ def test_a_report_shows_what_the_tables_hold(lake: Lake, tmp_path: Path) -> None
     again = lake.audit(settings | {"source.show": [], "output.run_id": result["run_id"]}, expect=3)
     assert again["already_finished"]
     assert again["report"] == result["report"]
+
+    look_at(Path(result["report"]))
 
     # a report that cannot be written loses nothing
     reports = Path(result["report"]).parent
