@@ -1,6 +1,6 @@
 """The command line: results on stdout, progress and errors on stderr, the contract's exit status.
 
-Every command is one entry of `COMMANDS` and one function from parsed options to a `Result`. Engines
+Every command is one entry of `COMMANDS` with a function from parsed options to a `Result`. Engines
 are imported inside those functions, so that a bad option or config is refused without loading Spark.
 """
 
@@ -15,7 +15,8 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
+from functools import partial
+from importlib import import_module, metadata
 from typing import Any, NoReturn
 
 from spark_ml_audit import stdio
@@ -85,96 +86,38 @@ def _run_demo(options: argparse.Namespace, progress: Progress) -> Result:
     return Result(text, {**outcome.to_json(), "demo": list(lines)}, outcome.exit_code)
 
 
-def _run_audit(options: argparse.Namespace, progress: Progress) -> Result:
-    config = load_config(options.config, options.overrides)
-    require_spark()
-    from spark_ml_audit.pipeline import run_audit
+def _runner(
+    read: Callable[[str | None, Sequence[str]], Any],
+    function: str,
+    render: Callable[[Any], str],
+    settings: Callable[[argparse.Namespace], list[str]] = lambda _: [],
+) -> Callable[[argparse.Namespace, Progress], Result]:
+    """How most commands go: read the config, find Spark, do it, say what came out.
 
-    outcome = run_audit(config, progress)
-    return Result(render_outcome(outcome), outcome.to_json(), outcome.exit_code)
+    Args:
+        read: Reads the config, from a file and overrides.
+        function: Module below the package and its function of config and progress; what it needs is heavy
+            and is imported only when the config stands.
+        render: The outcome as text.
+        settings: Overrides that the command's own options stand for.
+    """
 
+    def run(options: argparse.Namespace, progress: Progress) -> Result:
+        config = read(options.config, [*options.overrides, *settings(options)])
+        require_spark()
+        module, name = function.split(":")
+        outcome = getattr(import_module(f"spark_ml_audit.{module}"), name)(config, progress)
+        return Result(render(outcome), outcome.to_json(), outcome.exit_code)
 
-def _run_check(options: argparse.Namespace, progress: Progress) -> Result:
-    config = load_config(options.config, options.overrides)
-    require_spark()
-    from spark_ml_audit.checking import check_source
-
-    report = check_source(config, progress)
-    return Result(render_check(report), report.to_json(), report.exit_code)
-
-
-def _run_predict(options: argparse.Namespace, progress: Progress) -> Result:
-    flags = ["model.fit_final=true"] if options.fit_final else []
-    config = load_as(PredictConfig, options.config, [*options.overrides, *flags])
-    require_spark()
-    from spark_ml_audit.predicting import run_predict
-
-    outcome = run_predict(config, progress)
-    return Result(render_predict(outcome), outcome.to_json(), outcome.exit_code)
+    return run
 
 
-def _run_tag(options: argparse.Namespace, progress: Progress) -> Result:
-    config = load_as(TagConfig, options.config, options.overrides)
-    require_spark()
-    from spark_ml_audit.tagging import run_tag
-
-    outcome = run_tag(config, progress)
-    return Result(render_tag(outcome), outcome.to_json(), outcome.exit_code)
+def _fit_final(options: argparse.Namespace) -> list[str]:
+    return ["model.fit_final=true"] if options.fit_final else []
 
 
-def _run_compare(options: argparse.Namespace, progress: Progress) -> Result:
-    config = load_as(CompareConfig, options.config, options.overrides)
-    require_spark()
-    from spark_ml_audit.comparing import run_compare
-
-    outcome = run_compare(config, progress)
-    return Result(render_compare(outcome), outcome.to_json(), outcome.exit_code)
-
-
-def _run_trend(options: argparse.Namespace, progress: Progress) -> Result:
-    config = load_as(TrendConfig, options.config, options.overrides)
-    require_spark()
-    from spark_ml_audit.trending import run_trend
-
-    outcome = run_trend(config, progress)
-    return Result(render_trend(outcome), outcome.to_json(), outcome.exit_code)
-
-
-def _run_sample(options: argparse.Namespace, progress: Progress) -> Result:
-    config = load_as(SampleConfig, options.config, options.overrides)
-    require_spark()
-    from spark_ml_audit.reviewing.sampling import run_sample
-
-    outcome = run_sample(config, progress)
-    return Result(render_sample(outcome), outcome.to_json(), outcome.exit_code)
-
-
-def _run_decide(options: argparse.Namespace, progress: Progress) -> Result:
-    config = load_as(DecideConfig, options.config, options.overrides)
-    require_spark()
-    from spark_ml_audit.reviewing.deciding import run_decide
-
-    outcome = run_decide(config, progress)
-    return Result(render_decide(outcome), outcome.to_json(), outcome.exit_code)
-
-
-def _run_review(options: argparse.Namespace, progress: Progress) -> Result:
-    config = load_as(ReviewConfig, options.config, options.overrides)
-    require_spark()
-    from spark_ml_audit.reviewing.estimating import run_review
-
-    outcome = run_review(config, progress)
-    return Result(render_review(outcome), outcome.to_json(), outcome.exit_code)
-
-
-def _run_correct(options: argparse.Namespace, progress: Progress) -> Result:
-    undo = [] if options.undo is None else [f"correct.undo={json.dumps(options.undo)}"]
-    config = load_as(CorrectConfig, options.config, [*options.overrides, *undo])
-    require_spark()
-    from spark_ml_audit.reviewing.correcting import run_correct
-
-    outcome = run_correct(config, progress)
-    return Result(render_correct(outcome), outcome.to_json(), outcome.exit_code)
+def _undo(options: argparse.Namespace) -> list[str]:
+    return [] if options.undo is None else [f"correct.undo={json.dumps(options.undo)}"]
 
 
 def _add_correct_options(parser: argparse.ArgumentParser) -> None:
@@ -212,62 +155,62 @@ COMMANDS: tuple[Command, ...] = (
         "predict",
         "predict tags out of sample from text and features, for tables without probabilities",
         f"{PROGRAM} predict --config predict.yaml --fit-final --set model.name=film_tags",
-        _run_predict,
+        _runner(partial(load_as, PredictConfig), "predicting:run_predict", render_predict, _fit_final),
         _add_predict_options,
     ),
     Command(
         "audit",
         "find missing and wrong tags in a table with tags and predicted probabilities",
         f"{PROGRAM} audit --config audit.yaml --set audit.alpha=0.9 --set output.path=audits/tags",
-        _run_audit,
+        _runner(load_config, "pipeline:run_audit", render_outcome),
     ),
     Command(
         "check",
         "examine config and source without computing anything, and say what an audit would write",
         f"{PROGRAM} check --config audit.yaml --json",
-        _run_check,
+        _runner(load_config, "checking:check_source", render_check),
     ),
     Command(
         "tag",
         "tag new rows with a model, in a batch or as a stream",
         f"{PROGRAM} tag --config tag.yaml --set model.uri=models:/film_tags/1 --set source.stream=true",
-        _run_tag,
+        _runner(partial(load_as, TagConfig), "tagging:run_tag", render_tag),
     ),
     Command(
         "compare",
         "compare two runs of one source: what is newly flagged, fixed, still open",
         f"{PROGRAM} compare --set output.path=audits/tags --set compare.run=20260131t180000z-0a1b2c3d",
-        _run_compare,
+        _runner(partial(load_as, CompareConfig), "comparing:run_compare", render_compare),
     ),
     Command(
         "trend",
         "show health and noise by class over the runs of one source, as numbers and as an HTML page",
         f"{PROGRAM} trend --set output.path=audits/tags --set trend.last=20",
-        _run_trend,
+        _runner(partial(load_as, TrendConfig), "trending:run_trend", render_trend),
     ),
     Command(
         "sample",
         "draw flagged rows or a random sample of cells for people to judge",
         f"{PROGRAM} sample --set output.path=audits/tags --set sample.how=random --set sample.csv=review.csv",
-        _run_sample,
+        _runner(partial(load_as, SampleConfig), "reviewing.sampling:run_sample", render_sample),
     ),
     Command(
         "decide",
         "import what people decided on a sample, from CSV, Parquet or Delta",
         f"{PROGRAM} decide --set output.path=audits/tags --set decide.file=review.csv --set decide.who=ann",
-        _run_decide,
+        _runner(partial(load_as, DecideConfig), "reviewing.deciding:run_decide", render_decide),
     ),
     Command(
         "review",
         "estimate precision and recall of an audit from a judged random sample",
         f"{PROGRAM} review --set output.path=audits/tags",
-        _run_review,
+        _runner(partial(load_as, ReviewConfig), "reviewing.estimating:run_review", render_review),
     ),
     Command(
         "correct",
         "write a corrected copy of the audited table, or correct it in place, and take corrections back",
         f"{PROGRAM} correct --set output.path=audits/tags --set correct.accept_above=0.95",
-        _run_correct,
+        _runner(partial(load_as, CorrectConfig), "reviewing.correcting:run_correct", render_correct, _undo),
         _add_correct_options,
     ),
 )

@@ -34,41 +34,30 @@ def finding_sections(frames: ReportFrames, counts: Counts) -> tuple[SectionTable
 
 def ambiguous_section(frames: ReportFrames, total: int) -> SectionTable:
     """The rows about which the model is most undecided."""
-    rows = _first(frames, "is_ambiguous", "ambiguity_score", "ambiguous_tags")
-    return SectionTable(
-        key="ambiguous",
-        title="Ambiguous rows",
-        intro=(
-            "Here the model says neither yes nor no about several tags: a second opinion, a clearer "
-            "definition of the tags or more text may settle them. These are no label errors by themselves.",
-            _how_many(len(rows), total, "rows"),
-        ),
-        columns=(
-            ("id", "text"),
-            *[(name, "text") for name in frames.show],
-            ("ambiguity", "number"),
-            ("tags in doubt", "tags"),
-        ),
-        rows=tuple((id_text(row["id"]), *texts, row[1], tuple(row[2])) for row, texts in rows),
+    return _ranked_section(
+        frames,
+        "ambiguous",
+        "Ambiguous rows",
+        "Here the model says neither yes nor no about several tags: a second opinion, a clearer "
+        "definition of the tags or more text may settle them. These are no label errors by themselves.",
+        flag="is_ambiguous",
+        score=("ambiguity_score", "ambiguity"),
+        tags=("ambiguous_tags", "tags in doubt"),
+        total=total,
     )
 
 
 def outlier_section(frames: ReportFrames, total: int) -> SectionTable:
     """The rows that are farthest from all others."""
-    rows = _first(frames, "is_outlier", "outlier_score", "given_tags")
-    return SectionTable(
-        key="outliers",
-        title="Outliers",
-        intro=(
-            "Rows that do not belong: far from their nearest neighbours, measured by what is near there.",
-        ),
-        columns=(
-            ("id", "text"),
-            *[(name, "text") for name in frames.show],
-            ("outlier score", "number"),
-            ("given tags", "tags"),
-        ),
-        rows=tuple((id_text(row["id"]), *texts, row[1], tuple(row[2])) for row, texts in rows),
+    return _ranked_section(
+        frames,
+        "outliers",
+        "Outliers",
+        "Rows that do not belong: far from their nearest neighbours, by what is near there.",
+        flag="is_outlier",
+        score=("outlier_score", "outlier score"),
+        tags=("given_tags", "given tags"),
+        total=total,
     )
 
 
@@ -162,10 +151,35 @@ def _how_many(shown: int, total: int, what: str) -> str:
     return f"All {total:,} {what}." if shown >= total else f"The first {shown:,} of {total:,} {what}."
 
 
-def _first(
-    frames: ReportFrames, flag: str, score: str, tags: str
-) -> list[tuple[Any, tuple[str | None, ...]]]:
-    """The flagged rows of the highest score, with the shown columns of the source."""
-    chosen = frames.examples.where(F.col(flag)).select(column(frames.id).alias("id"), score, tags)
-    rows = chosen.orderBy(F.desc(score), "id").limit(_MAX_ROWS).collect()
-    return list(zip(rows, shown_texts(frames, [row["id"] for row in rows]), strict=True))
+def _ranked_section(
+    frames: ReportFrames,
+    key: str,
+    title: str,
+    intro: str,
+    *,
+    flag: str,
+    score: tuple[str, str],
+    tags: tuple[str, str],
+    total: int,
+) -> SectionTable:
+    """The flagged rows of the highest score, with the shown columns of the source.
+
+    `score` and `tags` are the column of `examples` and its heading.
+    """
+    chosen = frames.examples.where(F.col(flag)).select(column(frames.id).alias("id"), score[0], tags[0])
+    rows = chosen.orderBy(F.desc(score[0]), "id").limit(_MAX_ROWS).collect()
+    texts = shown_texts(frames, [row["id"] for row in rows])
+    return SectionTable(
+        key=key,
+        title=title,
+        intro=(intro, _how_many(len(rows), total, "rows")),
+        columns=(
+            ("id", "text"),
+            *[(name, "text") for name in frames.show],
+            (score[1], "number"),
+            (tags[1], "tags"),
+        ),
+        rows=tuple(
+            (id_text(row["id"]), *text, row[1], tuple(row[2])) for row, text in zip(rows, texts, strict=True)
+        ),
+    )
