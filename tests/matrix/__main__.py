@@ -24,7 +24,8 @@ VERSIONS = {
     "4.0.2": ("pyspark[connect]==4.0.2", "delta-spark==4.4.0"),
     "4.1.1": ("pyspark[connect]==4.1.1", "delta-spark==4.4.0"),
 }
-ALWAYS = ("mlflow>=3.1,<4", "matplotlib", "hypothesis", "psutil", "pytest>=8", "pytest-timeout>=2.3")
+TESTS = ("deltalake>=1", "hypothesis", "psutil", "pytest>=8", "pytest-timeout>=2.3")
+ALWAYS = ("mlflow>=3.1,<4", "matplotlib", *TESTS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
