@@ -33,8 +33,8 @@ _LOCAL_CONF = {
 }
 
 
-# Compiles quickly rather than well: the first audit of a small table takes 23 s instead of 29. Without the
-# second option the JVM keeps 48 MB for such code; Spark fills them, and all else is interpreted.
+# Compiles quickly rather than well: a tenth off a cold audit of a small table. Without the second option the
+# JVM keeps 48 MB for such code; Spark fills them in minutes, and all else is interpreted.
 _QUICK_JIT = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 
 

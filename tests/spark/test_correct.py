@@ -192,6 +192,7 @@ def changed(tags: str, cell: dict[str, Any]) -> str:
 SET_ASIDE = {"contradictory": 1, "row_not_audited": 2, "tag_unknown": 1, "unsure": 1, "verdict_unknown": 1}
 
 
+@pytest.mark.matrix
 def test_decisions_correct_a_copy_and_leave_rows_that_changed(house, audited, decided):
     done = correct(house.path("out"), decisions=house.path("decisions"), spark=house.spark)
     assert (done.num_rows_changed, done.num_stale, done.num_gone) == (2, 1, 0)
@@ -211,6 +212,7 @@ def test_decisions_correct_a_copy_and_leave_rows_that_changed(house, audited, de
         correct(house.path("out"), accept_above=0.9, to=audited["source"], spark=house.spark)
 
 
+@pytest.mark.matrix
 def test_merge_is_recorded_repeated_without_effect_and_undone(house, audited, decided):
     before = labels_of(house, audited["source"])
     options = {"decisions": house.path("decisions"), "accept_above": 0.85, "mode": "merge"}

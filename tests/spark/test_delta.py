@@ -66,6 +66,7 @@ def test_a_version_or_time_is_pinned_and_recorded(lake: Lake) -> None:
         assert report["num_rows"] == len(old.labels)
 
 
+@pytest.mark.matrix
 def test_an_overwrite_during_the_audit_changes_nothing(lake: Lake) -> None:
     first, second = make_dataset(1, "plain"), make_dataset(2, "forest")
     path = lake.write(lake.dataset_frame(first))
@@ -112,6 +113,7 @@ def test_a_finished_run_is_returned_unchanged(lake: Lake) -> None:
     assert lake.table(first["tables"]["runs"]).count() == 2
 
 
+@pytest.mark.matrix
 def test_a_retry_completes_a_run_whatever_it_had_written(lake: Lake) -> None:
     path = lake.write(lake.dataset_frame(make_dataset(1, "plain")))
     settings = {"source.path": path, "output.path": lake.path("out")}

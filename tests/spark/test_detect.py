@@ -95,6 +95,7 @@ def test_ambiguity_is_that_of_the_kernel_in_rows_classes_and_counts(audited: Any
     assert [row["ambiguous_share"] for row in classes] == (per_class / len(audited_rows)).tolist()
 
 
+@pytest.mark.matrix
 def test_outliers_are_found_and_rows_without_a_vector_have_no_score(audited: Any) -> None:
     lake, result, _ = audited
     found = examples_of(lake, result)
@@ -110,6 +111,7 @@ def test_outliers_are_found_and_rows_without_a_vector_have_no_score(audited: Any
     assert any(f"{len(HOSTILE)} audited rows have no outlier score" in text for text in result["warnings"])
 
 
+@pytest.mark.matrix
 def test_groups_of_near_duplicates_name_the_tags_that_differ(audited: Any) -> None:
     lake, result, _ = audited
     groups: dict[str, list[dict[str, Any]]] = {}

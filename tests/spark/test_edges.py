@@ -27,6 +27,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.matrix
 def test_a_source_without_rows_is_no_error(lake: Lake) -> None:
     source = lake.write(lake.frame([], SCHEMA, ["x", "y"]))
     result = lake.audit(source__path=source)
@@ -78,6 +79,7 @@ def test_classes_on_every_row_and_on_none_and_constant_probabilities(lake: Lake)
     assert any("given to every row" in warning for warning in result["warnings"])
 
 
+@pytest.mark.matrix
 def test_hostile_tag_names_are_data_everywhere(lake: Lake) -> None:
     rng = np.random.default_rng(5)
     probs = rng.random((40, len(HOSTILE)))

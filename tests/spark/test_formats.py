@@ -82,6 +82,7 @@ def wide(spark: Any) -> Any:
     return spark.createDataFrame(rows, T.StructType([T.StructField(*field) for field in fields]))
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("probs_format", PROBS)
 @pytest.mark.parametrize("labels_format", LABELS)
 def test_every_pair_of_formats_gives_the_same_audit(wide: Any, labels_format: str, probs_format: str) -> None:

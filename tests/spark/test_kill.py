@@ -8,17 +8,17 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from spark_ml_audit.io.tables import new_run_id
 from tests.datasets import make_dataset
-from tests.spark.conftest import Lake
+from tests.spark.conftest import ALL_TESTS, Lake
 
 pytestmark = [pytest.mark.spark, pytest.mark.faults]
 
 
-# All of them by `make test-matrix`; with a delay, the kill comes in the middle of the stage.
 STAGES = (
     "source",
     "ids",
@@ -31,9 +31,19 @@ STAGES = (
     "tracking",
     "runs",
 )
-MOMENTS = [("tag_issues", 0.0), ("tracking", 0.0)]
-if os.environ.get("SPARK_ML_AUDIT_TEST_ALL", "0") == "1":
-    MOMENTS = [(stage, delay) for stage in STAGES for delay in (0.0, random.uniform(0.1, 1.5))]
+MOMENTS = [(stage, 0.0) for stage in STAGES]
+if ALL_TESTS:  # with a delay, the kill comes in the middle of the stage
+    MOMENTS += [(stage, random.uniform(0.1, 1.5)) for stage in STAGES]
+
+
+@pytest.fixture(scope="module")
+def audited(
+    spark: Any, tracking_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, dict[str, Any]]:
+    """A source, and what the tables of an audit hold that nobody disturbed."""
+    lake = Lake(spark, tmp_path_factory.mktemp("undisturbed"), tracking_uri)
+    source = lake.write(lake.dataset_frame(make_dataset(5, "forest")))
+    return source, lake.contents(lake.audit(source__path=source))
 
 
 def kill_when(process: subprocess.Popen[str], marker: str, delay: float = 0.0) -> list[str]:
@@ -58,9 +68,10 @@ def kill_when(process: subprocess.Popen[str], marker: str, delay: float = 0.0) -
 
 
 @pytest.mark.parametrize(("stage", "delay"), MOMENTS)
-def test_a_killed_audit_shows_nowhere_and_its_id_completes_it(lake: Lake, stage: str, delay: float) -> None:
-    source = lake.write(lake.dataset_frame(make_dataset(5, "forest")))
-    expected = lake.contents(lake.audit(source__path=source))
+def test_a_killed_audit_shows_nowhere_and_its_id_completes_it(
+    lake: Lake, audited: tuple[str, dict[str, Any]], stage: str, delay: float
+) -> None:
+    source, expected = audited
     out, run_id = lake.path("out"), new_run_id()
     settings = {"source.path": source, "output.path": out, "output.run_id": run_id}
     kill_when(lake.start("audit", settings), f"{stage} started", delay)

@@ -37,6 +37,7 @@ def payload_of(page: str) -> dict[str, Any]:
     return dict(json.loads(found[1]))
 
 
+@pytest.mark.matrix
 def test_a_report_shows_what_the_tables_hold(lake: Lake, tmp_path: Path) -> None:
     from mlflow import MlflowClient
     from pyspark.sql import functions as F

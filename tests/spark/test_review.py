@@ -166,6 +166,7 @@ def test_decisions_are_imported_once_and_faulty_ones_set_aside(house, drawn, imp
     assert {row["tag"] for row in decisions} == set(TAGS)
 
 
+@pytest.mark.matrix
 def test_review_estimates_and_puts_them_beside_the_audits_own(
     house, audited, imported, truth, given, tracking_uri
 ):
@@ -196,6 +197,7 @@ def test_review_estimates_and_puts_them_beside_the_audits_own(
     assert {(row["quantity"], row["direction"]) for row in written} == set(values)
 
 
+@pytest.mark.matrix
 def test_the_next_audit_leaves_confirmed_cells_alone(house, audited, imported, truth, given):
     source = audited["source"]
     found = house.audit(
