@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from pyspark.sql import types as T  # noqa: N812 - the usual name
@@ -172,10 +173,18 @@ def _train(training: TrainingSet, rows: DataFrame, numbers: list[int]) -> Traine
         key = F.when(F.col("model") == number, F.lit(spread)).otherwise(key)
     spread_rows = rows.withColumn("spread", key).repartition(len(numbers), "spread")
 
-    def train(table: Any) -> Any:
-        return trainer(table)
+    def train(batches: Iterator[Any]) -> Iterator[Any]:
+        # not by applyInArrow, which Spark 3.5 lacks: a partition holds all rows of its models
+        if not (kept := list(batches)):
+            return
+        table = pa.Table.from_batches(kept)
+        kept.clear()
+        models = pc.unique(table.column("model")).to_pylist()
+        for number in sorted(models):
+            own = table if len(models) == 1 else table.filter(pc.equal(table.column("model"), number))
+            yield from trainer(own).to_batches()
 
-    found = spread_rows.groupBy("spread").applyInArrow(train, _RESULT).collect()
+    found = spread_rows.mapInArrow(train, _RESULT).collect()
     payloads: dict[int, dict[int, bytes]] = {}
     for row in found:
         if row["error"] is not None:
@@ -211,7 +220,7 @@ def _spread_keys(rows: DataFrame, count: int) -> list[int]:
 
 
 class _Trainer:
-    """Trains the model of one group of rows inside a task."""
+    """Trains the model of one fold's rows inside a task."""
 
     def __init__(self, training: TrainingSet, max_bytes: int) -> None:
         self._max_bytes = max_bytes

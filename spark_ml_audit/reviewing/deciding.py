@@ -190,4 +190,4 @@ def _readable_id(rows: DataFrame, id_type: T.DataType) -> Column:
 
 def _try_cast(value: Column, kind: str) -> Column:
     """A cast that gives null where it fails, as all did before Spark 4."""
-    return value.try_cast(kind) if hasattr(value, "try_cast") else value.cast(kind)
+    return value.try_cast(kind) if hasattr(Column, "try_cast") else value.cast(kind)

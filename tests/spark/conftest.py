@@ -121,7 +121,7 @@ def read_delta(where: str, run_id: str) -> list[dict[str, Any]]:
     Times are as Spark's `collect` gives them: of this machine's zone, without saying so.
     """
     table = DeltaTable(where).to_pyarrow_table(filters=[("run_id", "=", run_id)])
-    rows: list[dict[str, Any]] = table.to_pylist(maps_as_pydicts="strict")
+    rows: list[dict[str, Any]] = table.to_pylist()
     for row in rows:
         for name, value in row.items():
             if isinstance(value, datetime.datetime) and value.tzinfo is not None:

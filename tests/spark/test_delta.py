@@ -189,9 +189,7 @@ def test_two_audits_into_the_same_new_output_both_land(lake: Lake) -> None:
 @pytest.mark.matrix
 def test_a_schema_holds_tables_with_a_prefix_and_views_of_finished_runs(lake: Lake) -> None:
     lake.spark.sql("CREATE SCHEMA IF NOT EXISTS lake_in")
-    lake.dataset_frame(make_dataset(1, "plain")).write.format("delta").mode("overwrite").saveAsTable(
-        "lake_in.Odd_Tags"
-    )
+    lake.dataset_frame(make_dataset(1, "plain")).write.format("delta").saveAsTable("lake_in.Odd_Tags")
     settings: dict[str, object] = {
         "source.table": "lake_in.Odd_Tags",
         "output.schema": "lake_out",

@@ -47,7 +47,7 @@ def test_a_report_shows_what_the_tables_hold(lake: Lake, tmp_path: Path) -> None
     names[0] = EVIL
     frame = lake.dataset_frame(data, names)
     frame = (
-        frame.withColumn("text.of", F.concat(F.lit(EVIL), F.col("id"), F.repeat(F.lit("x"), F.lit(3000))))
+        frame.withColumn("text.of", F.concat(F.lit(EVIL), F.col("id"), F.lit("x" * 3000)))
         .withColumn("words", F.array("id", F.lit(None).cast("string")))
         .withColumn("nested", F.struct(F.lit(1).alias("a")))
         .withColumn("raw", F.lit(b"\x00\xff"))
