@@ -55,6 +55,12 @@ def column(name: str) -> Column:
     return F.col(quote(name))
 
 
+def split_text(text: Column, delimiter: str) -> Column:
+    """Parts of a text between delimiters, which are text and no pattern; empty parts stay."""
+    quoted = r"\Q" + delimiter.replace(r"\E", r"\E\\E\Q") + r"\E"
+    return F.split(text, quoted)
+
+
 def field(frame: DataFrame, name: str, key: str) -> StructField:
     """The schema field of a source column.
 

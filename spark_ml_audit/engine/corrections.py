@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from pyspark.sql import types as T  # noqa: N812 - the usual name
 
-from spark_ml_audit.engine.columns import column, field, type_name
+from spark_ml_audit.engine.columns import column, field, split_text, type_name
 from spark_ml_audit.engine.decisions import STANDING
 from spark_ml_audit.engine.formats import INTEGRAL, is_vector
 from spark_ml_audit.engine.layout import ID
@@ -217,8 +217,7 @@ def _trimmed(part: Column) -> Column:
 
 def _rewrite_text(value: Column, delimiter: str, added: Column, removed: Column) -> Column:
     """A delimited text; a space after the delimiters is kept where the text has one."""
-    pattern = F.concat(F.lit(r"\Q"), F.lit(delimiter), F.lit(r"\E"))
-    parts = F.filter(F.transform(F.split(value, pattern), _trimmed), lambda part: part != "")
+    parts = F.filter(F.transform(split_text(value, delimiter), _trimmed), lambda part: part != "")
     kept = F.filter(parts, lambda part: ~F.array_contains(removed, part))
     spaced = F.contains(value, F.lit(delimiter + " "))
     all_tags = F.concat(kept, added)

@@ -25,6 +25,7 @@ from spark_ml_audit.engine.labelled import plain_type
 from spark_ml_audit.engine.layout import ID
 from spark_ml_audit.engine.outliers import most_common_width_of
 from spark_ml_audit.engine.outputs import tag_lists
+from spark_ml_audit.engine.plain_types import plain_strings
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.kernels.lsh import cosine, jaccard
 
@@ -251,7 +252,7 @@ def _named(frame: DataFrame, finder: DuplicateFinder) -> DataFrame:
                 columns.append(_with_nulls(spelled, nulls))
             yield pa.RecordBatch.from_arrays(columns, names=schema.names)
 
-    return frame.mapInArrow(run, schema).withColumnRenamed(ID, layout.id)
+    return plain_strings(frame.mapInArrow(run, schema).withColumnRenamed(ID, layout.id))
 
 
 def _with_nulls(array: Any, nulls: Any) -> Any:

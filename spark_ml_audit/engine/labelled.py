@@ -17,7 +17,7 @@ from spark_ml_audit.engine.class_list import (
     check_distinct,
     parse_classes,
 )
-from spark_ml_audit.engine.columns import column, field, type_name
+from spark_ml_audit.engine.columns import column, field, split_text, type_name
 from spark_ml_audit.engine.formats import labels_format_of
 from spark_ml_audit.engine.ingest import Ingest, check_id
 from spark_ml_audit.engine.layout import InputLayout
@@ -110,7 +110,7 @@ def _tags_in_use(frame: DataFrame, columns: LabelsConfig, name: str) -> list[str
         tags: Column = column(name)
     elif isinstance(data_type, T.StringType):
         # with limit -1 trailing empty parts stay; the delimiter is text, not a pattern
-        tags = F.split(column(name), F.concat(F.lit(r"\Q"), F.lit(columns.labels_delimiter), F.lit(r"\E")))
+        tags = split_text(column(name), columns.labels_delimiter)
     else:
         raise InputError(
             f"no class list: column '{name}' is {type_name(data_type)}, which does not name its tags.",

@@ -16,6 +16,7 @@ from spark_ml_audit.engine.decode import DecodedBatch, decode_batches
 from spark_ml_audit.engine.explain import explain_row
 from spark_ml_audit.engine.ingest import Ingest
 from spark_ml_audit.engine.layout import ID, REASON_NAMES, UNLABELLED
+from spark_ml_audit.engine.plain_types import plain_strings
 from spark_ml_audit.kernels.ambiguity import AmbiguousBatch
 from spark_ml_audit.kernels.profile import IntArray
 from spark_ml_audit.kernels.rules import (
@@ -67,7 +68,7 @@ def tag_issues_frame(ingest: Ingest, rules: AuditRules) -> DataFrame:
         for decoded in decode_batches(batches, layout):
             yield _issue_cells(decoded, rules, classes)
 
-    return frame.mapInArrow(run, schema).withColumnRenamed(ID, layout.id)
+    return plain_strings(frame.mapInArrow(run, schema).withColumnRenamed(ID, layout.id))
 
 
 def _only_issues(
@@ -186,12 +187,13 @@ def quarantine_frame(ingest: Ingest) -> DataFrame:
                 names=[field.name for field in schema],
             )
 
-    return frame.mapInArrow(run, schema).select(
+    rejected = frame.mapInArrow(run, schema).select(
         F.col(ID).alias(layout.id),
         "reason",
         "detail",
         F.to_json("carried", {"ignoreNullFields": "false"}).alias("row"),
     )
+    return plain_strings(rejected)
 
 
 def count_issue_cells(decoded: DecodedBatch, rules: AuditRules) -> tuple[IntArray, IntArray]:

@@ -20,6 +20,7 @@ from spark_ml_audit.engine.folds import FoldPlan
 from spark_ml_audit.engine.ingest import Ingest
 from spark_ml_audit.engine.labelled import Features, feature_column, to_pandas
 from spark_ml_audit.engine.layout import UNLABELLED, InputLayout
+from spark_ml_audit.engine.plain_types import plain_strings
 from spark_ml_audit.engine.scoring import Probabilities, Scorer
 from spark_ml_audit.errors import InputError
 
@@ -90,8 +91,8 @@ def predictions_frame(
         for name in source.columns
     ]
     metadata = {CLASSES_METADATA: json.dumps(list(layout.classes), ensure_ascii=False)}
-    return mapped.select(
-        *back, F.col(PRED_PROBS).alias(PRED_PROBS, metadata=metadata), F.col(FOLD).alias(FOLD)
+    return plain_strings(
+        mapped.select(*back, F.col(PRED_PROBS).alias(PRED_PROBS, metadata=metadata), F.col(FOLD).alias(FOLD))
     )
 
 

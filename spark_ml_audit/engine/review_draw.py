@@ -19,6 +19,7 @@ from spark_ml_audit.engine.decode import decode_batches
 from spark_ml_audit.engine.ingest import Ingest
 from spark_ml_audit.engine.layout import ID, MARKS
 from spark_ml_audit.engine.outputs import EXTRANEOUS, id_field
+from spark_ml_audit.engine.plain_types import plain_strings
 from spark_ml_audit.kernels.review_sampling import STRATA, CellDraw, cell_hashes, stratum_codes
 
 _STRATUM, _COUNT, _HASH, _CLASS, _PROB = "stratum", "count", "hash", "class_index", "pred_prob"
@@ -101,7 +102,7 @@ def draw_cells(ingest: Ingest, flagged: DataFrame, *, seed: int, most: int) -> D
     by_stratum = Window.partitionBy(_STRATUM)
     in_order = by_stratum.orderBy(F.col(_HASH).asc_nulls_last(), ID, _CLASS)
     return (
-        frame.mapInArrow(run, schema)
+        plain_strings(frame.mapInArrow(run, schema))
         .withColumn("size", F.sum(_COUNT).over(by_stratum))
         .withColumn("place", F.row_number().over(in_order))
         .where(F.col(_HASH).isNotNull() & (F.col("place") <= most))

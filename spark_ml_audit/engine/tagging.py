@@ -17,6 +17,7 @@ from spark_ml_audit.engine.ingest import check_id
 from spark_ml_audit.engine.labelled import feature_column, to_pandas
 from spark_ml_audit.engine.layout import ID
 from spark_ml_audit.engine.outputs import tag_lists
+from spark_ml_audit.engine.plain_types import plain_strings
 from spark_ml_audit.engine.predicting import probs_array
 from spark_ml_audit.engine.scoring import Scorer
 from spark_ml_audit.errors import InputError
@@ -94,7 +95,7 @@ def tags_frame(
                     names=schema.names,
                 )
 
-    tagged = named.mapInArrow(run, schema)
+    tagged = plain_strings(named.mapInArrow(run, schema))
     return tagged.select(F.col(ID).alias(id_name), "tags", "pred_probs", F.lit(model_uri).alias("model_uri"))
 
 

@@ -17,6 +17,7 @@ from spark_ml_audit.engine.explain import explain_row
 from spark_ml_audit.engine.ingest import Ingest
 from spark_ml_audit.engine.layout import REASON_NAMES, UNLABELLED
 from spark_ml_audit.engine.outputs import example_arrays, example_fields
+from spark_ml_audit.engine.plain_types import plain_strings
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.kernels.ambiguity import find_ambiguous
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
@@ -60,7 +61,7 @@ def transform_frame(ingest: Ingest, rules: AuditRules, handle_invalid: str) -> D
 
     mapped = frame.mapInArrow(run, schema)
     carried = [F.col("carried").getField(name).alias(name) for name in names]
-    return mapped.select(*carried, *[F.col(quote(field.name)) for field in added])
+    return plain_strings(mapped.select(*carried, *[F.col(quote(field.name)) for field in added]))
 
 
 def _with_results(

@@ -24,7 +24,7 @@ VERSIONS = {
     "4.0.2": ("pyspark[connect]==4.0.2", "delta-spark==4.4.0"),
     "4.1.1": ("pyspark[connect]==4.1.1", "delta-spark==4.4.0"),
 }
-TESTS = ("deltalake>=1", "hypothesis", "psutil", "pytest>=8", "pytest-timeout>=2.3")
+TESTS = ("deltalake>=1", "hypothesis", "psutil", "pytest>=8", "pytest-timeout>=2.3", "selenium>=4.20")
 ALWAYS = ("mlflow>=3.1,<4", "matplotlib", *TESTS)
 
 
