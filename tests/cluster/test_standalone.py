@@ -14,9 +14,9 @@ import pytest
 
 from tests.cluster.conftest import SHIPPED_VERSION, end
 from tests.datasets import make_dataset
-from tests.spark.conftest import Lake, only_with_all
+from tests.spark.conftest import Lake
 
-pytestmark = [pytest.mark.spark, pytest.mark.faults, only_with_all]
+pytestmark = [pytest.mark.spark, pytest.mark.faults]
 
 Submit = Callable[..., subprocess.Popen[str]]
 

@@ -55,7 +55,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     # tasks import the package too, whether it is installed or not
     known = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT), *([known] if known else [])])
-    builder = local_session_builder("spark-ml-audit-tests", connect=over_connect())
+    # over Spark Connect only a few of the tests run: compiling their code well does not pay
+    builder = local_session_builder("spark-ml-audit-tests", connect=over_connect(), small=over_connect())
     for key, value in {
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         "spark.sql.codegen.wholeStage": "false",

@@ -10,19 +10,20 @@ import sys
 import pytest
 
 from spark_ml_audit.java_check import require_java
-from tests.spark.conftest import PROJECT, only_with_all, over_connect
+from tests.spark.conftest import PROJECT, over_connect
 
 pytestmark = pytest.mark.spark
 
+NEWEST = (4, 2)
 
-@only_with_all
+
 @pytest.mark.matrix
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(over_connect(), reason="runs over Spark Connect already")
 def test_the_same_tests_pass_over_spark_connect() -> None:
     pyspark = pytest.importorskip("pyspark")
-    if int(pyspark.__version__.split(".")[0]) < 4:
-        pytest.skip("Spark Connect is supported from Spark 4 on")
+    if tuple(map(int, pyspark.__version__.split(".")[:2])) < NEWEST:
+        pytest.skip("a local server of Spark Connect with Delta starts on the newest Spark only")
     pytest.importorskip("grpc", reason="pyspark[connect] is not installed")
     require_java(os.environ)
     environment = {
@@ -44,4 +45,4 @@ def test_the_same_tests_pass_over_spark_connect() -> None:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed is not None, done.stdout
-    assert int(passed[1]) >= 8
+    assert int(passed[1]) >= 30

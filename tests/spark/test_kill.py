@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -31,9 +32,9 @@ STAGES = (
     "tracking",
     "runs",
 )
-MOMENTS = [(stage, 0.0) for stage in STAGES]
+MOMENTS = [("tag_issues", 0.0)]
 if ALL_TESTS:  # with a delay, the kill comes in the middle of the stage
-    MOMENTS += [(stage, random.uniform(0.1, 1.5)) for stage in STAGES]
+    MOMENTS = [(stage, delay) for stage in STAGES for delay in (0.0, random.uniform(0.1, 1.5))]
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,61 @@ def test_a_killed_audit_shows_nowhere_and_its_id_completes_it(
     assert completed["delivered"]
     assert lake.contents(completed) == expected
     assert lake.table(f"{out}/runs").where(f"run_id = '{run_id}'").count() == 1
+
+
+@pytest.fixture(scope="module")
+def remains(
+    spark: Any, tmp_path_factory: pytest.TempPathFactory, audited: tuple[str, dict[str, Any]]
+) -> tuple[Path, str]:
+    """What a kill at the start of each stage would leave: copies of all files while the process is stopped.
+
+    Returns:
+        Folder with a copy per stage, and the run's id.
+    """
+    folder = tmp_path_factory.mktemp("remains")
+    live, run_id = folder / "live", new_run_id()
+    live.mkdir()
+    lake = Lake(spark, folder, f"sqlite:///{live}/mlflow.db")
+    settings = {"source.path": audited[0], "output.path": f"{live}/out", "output.run_id": run_id}
+    process = lake.start("audit", settings)
+    assert process.stderr is not None
+    seen = []
+    try:
+        for line in process.stderr:
+            seen.append(line)
+            for stage in STAGES:
+                if f"{stage} started" in line:
+                    os.killpg(process.pid, signal.SIGSTOP)
+                    shutil.copytree(live, folder / stage)
+                    os.killpg(process.pid, signal.SIGCONT)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+    assert {path.name for path in folder.iterdir()} >= set(STAGES), "".join(seen)
+    return folder, run_id
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_a_kill_at_any_stage_leaves_shows_nowhere_and_is_completed(
+    lake: Lake, audited: tuple[str, dict[str, Any]], remains: tuple[Path, str], stage: str
+) -> None:
+    folder, run_id = remains
+    out = folder / stage / "out"
+    assert not Path(out, "runs", "_delta_log", f"{0:020}.json").exists()
+    completed = lake.audit(
+        {
+            "source.path": audited[0],
+            "output.path": str(out),
+            "output.run_id": run_id,
+            "tracking.uri": f"sqlite:///{folder / stage}/mlflow.db",
+        }
+    )
+    assert completed["run_id"] == run_id
+    assert not completed["already_finished"]
+    assert completed["delivered"]
+    assert lake.contents(completed) == audited[1]
+    assert lake.table(f"{out}/runs").count() == 1
+    assert set(lake.versions(completed).values()) == {0}  # what had been written was not written again
 
 
 def test_a_killed_prediction_shows_nowhere_and_its_id_completes_it(lake: Lake) -> None:
