@@ -10,11 +10,13 @@ import sys
 import pytest
 
 from spark_ml_audit.java_check import require_java
-from tests.spark.conftest import PROJECT, over_connect
+from tests.spark.conftest import ALL_TESTS, PROJECT, over_connect
 
 pytestmark = pytest.mark.spark
 
 NEWEST = (4, 2)
+# One test of each command; `make test-matrix` runs all marked ones.
+FEW = ("equals_the_oracle", "every_reason", "a_schema_holds", "is_recorded", "tagged", "in_sql")
 
 
 @pytest.mark.matrix
@@ -33,6 +35,8 @@ def test_the_same_tests_pass_over_spark_connect() -> None:
     }
     environment |= {"SPARK_ML_AUDIT_TEST_CONNECT": "1", "PYTHONPATH": str(PROJECT)}
     command = [sys.executable, "-m", "pytest", "-m", "matrix", "-q", "-p", "no:cacheprovider", "-W", "ignore"]
+    if not ALL_TESTS:
+        command += ["-k", " or ".join(FEW)]
     done = subprocess.run(
         [*command, str(PROJECT / "tests" / "spark")],
         cwd=PROJECT,
@@ -45,4 +49,4 @@ def test_the_same_tests_pass_over_spark_connect() -> None:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed is not None, done.stdout
-    assert int(passed[1]) >= 30
+    assert int(passed[1]) >= (30 if ALL_TESTS else 8)
