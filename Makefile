@@ -29,7 +29,7 @@ demo: setup ## Audit the shipped real data, start to end
 test: setup check ## Lint, types, import rules and all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-matrix: setup ## The marked tests on older versions of Spark, the failure tests ten times over
+test-matrix: setup ## Older versions of Spark, the long tests, the failure tests ten times over (hours)
 	$(BIN)/python -m tests.matrix --repeat $(REPEAT)
 
 check: lint types imports deps ## All checks but the tests

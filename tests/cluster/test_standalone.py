@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster.conftest import SHIPPED_VERSION, end
 from tests.datasets import make_dataset
-from tests.spark.conftest import ALL_TESTS, Lake
+from tests.spark.conftest import Lake, only_with_all
 
 pytestmark = [pytest.mark.spark, pytest.mark.faults]
 
@@ -60,9 +60,9 @@ def an_executor_below(process: subprocess.Popen[str]) -> psutil.Process:
     return found[0]
 
 
-def test_an_executor_killed_in_a_pass_changes_nothing(lake: Lake, submit: Submit) -> None:
-    # each kill costs the start of an executor: every pass by `make test-matrix`, else the first and the last
-    stages = ("ids", "profile", "resolve", "tag_issues", "examples")[:: 1 if ALL_TESTS else 4]
+@only_with_all
+def test_an_executor_killed_in_every_pass_changes_nothing(lake: Lake, submit: Submit) -> None:
+    stages = ["ids", "profile", "resolve", "tag_issues", "examples"]
     source = lake.write(lake.dataset_frame(make_dataset(5, "forest")).repartition(4))
     expected = lake.contents(lake.audit(source__path=source))
     arguments = lake.arguments("audit", {"source.path": source, "output.path": lake.path("out")})[1:]
@@ -84,7 +84,7 @@ def test_an_executor_killed_in_a_pass_changes_nothing(lake: Lake, submit: Submit
     finally:
         end(process)
     assert process.returncode == 0, "".join(seen)[-5000:]
-    assert killed == list(stages), "".join(seen)[-5000:]
+    assert killed == stages, "".join(seen)[-5000:]
     result = json.loads(seen[-1])
     assert lake.contents(result) == expected
     assert set(lake.versions(result).values()) == {0}  # one commit per table

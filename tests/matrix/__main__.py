@@ -1,7 +1,7 @@
-"""Run the marked tests on older versions of Spark, and the failure tests many times over on this one.
+"""Run the marked tests on older versions of Spark; here, the long tests once and the failure tests often.
 
-make test-matrix                                     # all of it
-python -m tests.matrix --versions 3.5.9 --repeat 0   # one version
+make test-matrix                                               # all of it
+python -m tests.matrix --versions 3.5.9 --no-long --repeat 0   # one version
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ VERSIONS = {
     "4.1.1": ("pyspark[connect]==4.1.1", "delta-spark==4.4.0"),
 }
 TESTS = ("deltalake>=1", "hypothesis", "psutil", "pytest>=8", "pytest-timeout>=2.3", "selenium>=4.20")
+LONG = tuple(f"tests/spark/test_{name}.py" for name in ("connect", "notebooks", "oracle_cli"))
 ALWAYS = ("mlflow>=3.1,<4", "matplotlib", *TESTS)
 
 
@@ -33,8 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
     parser.add_argument("--versions", nargs="*", default=list(VERSIONS), choices=list(VERSIONS))
     parser.add_argument("--repeat", type=int, default=10, help="times the failure tests run (default: 10)")
+    parser.add_argument(
+        "--long",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="run what `make test` leaves out: all of Spark Connect, all notebooks, all kinds of data",
+    )
     options = parser.parse_args(arguments)
     results = [(f"Spark {version}", *run_version(version)) for version in options.versions]
+    if options.long:
+        results.append(("long tests", *pytest(Path(sys.executable), "spark and not faults", *LONG)))
     for number in range(1, options.repeat + 1):
         found = pytest(Path(sys.executable), "faults", "tests/spark", "tests/tracking", "tests/cluster")
         results.append((f"failure tests, round {number} of {options.repeat}", *found))
@@ -81,7 +90,7 @@ def make_environment(version: str, python: Path) -> None:
 
 def pytest(python: Path, marker: str, *folders: str) -> tuple[int, float, str]:
     """Run the tests with a marker; exit status, seconds, last line."""
-    there = [folder for folder in folders if (PROJECT / folder).is_dir()]
+    there = [folder for folder in folders if (PROJECT / folder).exists()]
     command = [
         str(python),
         "-m",

@@ -15,8 +15,8 @@ from tests.spark.conftest import ALL_TESTS, PROJECT, over_connect
 pytestmark = pytest.mark.spark
 
 NEWEST = (4, 2)
-# One test of each command; `make test-matrix` runs all marked ones.
-FEW = ("equals_the_oracle", "every_reason", "a_schema_holds", "is_recorded", "tagged", "in_sql")
+# A few in every run; `make test-matrix` runs all marked ones.
+FEW = ("equals_the_oracle", "is_recorded")
 
 
 @pytest.mark.matrix
@@ -49,4 +49,4 @@ def test_the_same_tests_pass_over_spark_connect() -> None:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed is not None, done.stdout
-    assert int(passed[1]) >= (30 if ALL_TESTS else 8)
+    assert int(passed[1]) >= (30 if ALL_TESTS else 4)

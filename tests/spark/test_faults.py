@@ -11,7 +11,7 @@ import pytest
 
 from spark_ml_audit.io.tables import new_run_id
 from tests.datasets import make_dataset
-from tests.spark.conftest import Lake
+from tests.spark.conftest import Lake, only_with_all
 
 pytestmark = [pytest.mark.spark, pytest.mark.faults]
 
@@ -55,6 +55,7 @@ def test_a_full_disk_leaves_no_visible_run_and_the_retry_completes_it(
     assert lake.contents(completed) == expected
 
 
+@only_with_all  # test_delta.py has the same with threads
 def test_two_processes_audit_into_one_new_output(lake: Lake) -> None:
     sources = [lake.write(lake.dataset_frame(make_dataset(seed, "plain"))) for seed in (1, 14)]
     running = [
