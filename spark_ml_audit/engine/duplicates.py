@@ -25,7 +25,7 @@ from spark_ml_audit.engine.labelled import plain_type
 from spark_ml_audit.engine.layout import ID
 from spark_ml_audit.engine.outliers import most_common_width_of
 from spark_ml_audit.engine.outputs import tag_lists
-from spark_ml_audit.engine.plain_types import plain_strings
+from spark_ml_audit.engine.plain_strings import plain_strings
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.kernels.lsh import cosine, jaccard
 

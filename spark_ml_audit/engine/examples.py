@@ -22,7 +22,7 @@ from spark_ml_audit.engine.layout import ID
 from spark_ml_audit.engine.outliers import OutlierFinder, outlier_arrays, outlier_fields
 from spark_ml_audit.engine.outputs import example_fields, id_field, tag_lists
 from spark_ml_audit.engine.packed_tags import TagLists, pack_tags, unpack_tags
-from spark_ml_audit.engine.plain_types import plain_strings
+from spark_ml_audit.engine.plain_strings import plain_strings
 from spark_ml_audit.engine.ranking import RankPlan
 from spark_ml_audit.kernels.ambiguity import find_ambiguous
 from spark_ml_audit.kernels.profile import IntArray

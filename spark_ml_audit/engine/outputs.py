@@ -16,7 +16,7 @@ from spark_ml_audit.engine.decode import DecodedBatch, decode_batches
 from spark_ml_audit.engine.explain import explain_row
 from spark_ml_audit.engine.ingest import Ingest
 from spark_ml_audit.engine.layout import ID, REASON_NAMES, UNLABELLED
-from spark_ml_audit.engine.plain_types import plain_strings
+from spark_ml_audit.engine.plain_strings import plain_strings
 from spark_ml_audit.kernels.ambiguity import AmbiguousBatch
 from spark_ml_audit.kernels.profile import IntArray
 from spark_ml_audit.kernels.rules import (

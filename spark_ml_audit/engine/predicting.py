@@ -20,7 +20,7 @@ from spark_ml_audit.engine.folds import FoldPlan
 from spark_ml_audit.engine.ingest import Ingest
 from spark_ml_audit.engine.labelled import Features, feature_column, to_pandas
 from spark_ml_audit.engine.layout import UNLABELLED, InputLayout
-from spark_ml_audit.engine.plain_types import plain_strings
+from spark_ml_audit.engine.plain_strings import plain_strings
 from spark_ml_audit.engine.scoring import Probabilities, Scorer
 from spark_ml_audit.errors import InputError
 

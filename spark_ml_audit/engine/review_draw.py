@@ -19,7 +19,7 @@ from spark_ml_audit.engine.decode import decode_batches
 from spark_ml_audit.engine.ingest import Ingest
 from spark_ml_audit.engine.layout import ID, MARKS
 from spark_ml_audit.engine.outputs import EXTRANEOUS, id_field
-from spark_ml_audit.engine.plain_types import plain_strings
+from spark_ml_audit.engine.plain_strings import plain_strings
 from spark_ml_audit.kernels.review_sampling import STRATA, CellDraw, cell_hashes, stratum_codes
 
 _STRATUM, _COUNT, _HASH, _CLASS, _PROB = "stratum", "count", "hash", "class_index", "pred_prob"

@@ -17,7 +17,7 @@ from spark_ml_audit.engine.ingest import check_id
 from spark_ml_audit.engine.labelled import feature_column, to_pandas
 from spark_ml_audit.engine.layout import ID
 from spark_ml_audit.engine.outputs import tag_lists
-from spark_ml_audit.engine.plain_types import plain_strings
+from spark_ml_audit.engine.plain_strings import plain_strings
 from spark_ml_audit.engine.predicting import probs_array
 from spark_ml_audit.engine.scoring import Scorer
 from spark_ml_audit.errors import InputError

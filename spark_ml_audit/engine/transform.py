@@ -17,7 +17,7 @@ from spark_ml_audit.engine.explain import explain_row
 from spark_ml_audit.engine.ingest import Ingest
 from spark_ml_audit.engine.layout import REASON_NAMES, UNLABELLED
 from spark_ml_audit.engine.outputs import example_arrays, example_fields
-from spark_ml_audit.engine.plain_types import plain_strings
+from spark_ml_audit.engine.plain_strings import plain_strings
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.kernels.ambiguity import find_ambiguous
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
