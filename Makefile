@@ -21,7 +21,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 .PHONY: setup
 setup: $(VENV)/.installed ## Install everything into .venv
-	@$(BIN)/python -m spark_ml_audit.java_check
+	@$(BIN)/python -m spark_ml_audit.engines.java
 
 demo: setup ## Audit the shipped real data, start to end
 	$(BIN)/spark-ml-audit demo --output $(DEMO_OUTPUT)

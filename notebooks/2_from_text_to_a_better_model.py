@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from spark_ml_audit import audit, correct, decide, predict, sample
 from spark_ml_audit.demo.dataset import demo_file
-from spark_ml_audit.engine.session import session_for
+from spark_ml_audit.engines.session import session_for
 
 
 def parameter(name, default):

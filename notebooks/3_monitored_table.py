@@ -24,7 +24,7 @@ import numpy as np
 
 from spark_ml_audit import compare
 from spark_ml_audit.cli import main
-from spark_ml_audit.engine.session import session_for
+from spark_ml_audit.engines.session import session_for
 
 
 def parameter(name, default):

@@ -25,7 +25,7 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from spark_ml_audit import audit, predict
-from spark_ml_audit.engine.session import session_for
+from spark_ml_audit.engines.session import session_for
 
 
 def parameter(name, default):

@@ -9,31 +9,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spark_ml_audit.api import AuditResult as AuditResult
-    from spark_ml_audit.api import audit as audit
-    from spark_ml_audit.comparing import ComparisonResult as ComparisonResult
-    from spark_ml_audit.comparing import compare as compare
-    from spark_ml_audit.prediction import PredictResult as PredictResult
-    from spark_ml_audit.prediction import predict as predict
+    from spark_ml_audit.auditing.api import AuditResult as AuditResult
+    from spark_ml_audit.auditing.api import audit as audit
+    from spark_ml_audit.history.compare import ComparisonResult as ComparisonResult
+    from spark_ml_audit.history.compare import compare as compare
+    from spark_ml_audit.integrations.udf import ema_label_quality as ema_label_quality
+    from spark_ml_audit.predicting.api import PredictResult as PredictResult
+    from spark_ml_audit.predicting.api import predict as predict
     from spark_ml_audit.reviewing.api import correct as correct
     from spark_ml_audit.reviewing.api import decide as decide
     from spark_ml_audit.reviewing.api import review as review
     from spark_ml_audit.reviewing.api import sample as sample
     from spark_ml_audit.reviewing.api import undo as undo
-    from spark_ml_audit.udf import ema_label_quality as ema_label_quality
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "audit": "api",
-    "AuditResult": "api",
-    "compare": "comparing",
-    "ComparisonResult": "comparing",
+    "audit": "auditing.api",
+    "AuditResult": "auditing.api",
+    "compare": "history.compare",
+    "ComparisonResult": "history.compare",
     "correct": "reviewing.api",
     "decide": "reviewing.api",
-    "ema_label_quality": "udf",
-    "predict": "prediction",
-    "PredictResult": "prediction",
+    "ema_label_quality": "integrations.udf",
+    "predict": "predicting.api",
+    "PredictResult": "predicting.api",
     "review": "reviewing.api",
     "sample": "reviewing.api",
     "undo": "reviewing.api",

@@ -13,20 +13,20 @@ from pyspark.ml import Estimator, Model
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 
-from spark_ml_audit.config.method import MethodConfig
+from spark_ml_audit.arrow.layout import REASON_NAMES, InputLayout
+from spark_ml_audit.config.audit import MethodConfig
 from spark_ml_audit.config.source import ColumnsConfig
-from spark_ml_audit.engine.computation import compute
-from spark_ml_audit.engine.ingest import Ingest, examine
-from spark_ml_audit.engine.layout import REASON_NAMES, InputLayout
-from spark_ml_audit.engine.transform import ERROR, KEEP, SKIP, transform_frame
 from spark_ml_audit.errors import ConfigError, InputError
-from spark_ml_audit.io.tables import classes_frame
+from spark_ml_audit.frames.fit import compute
+from spark_ml_audit.frames.ingest import Ingest, examine
+from spark_ml_audit.frames.transform import ERROR, KEEP, SKIP, transform_frame
 from spark_ml_audit.kernels.ambiguity import AmbiguityOptions
 from spark_ml_audit.kernels.cutoffs import Cutoffs
 from spark_ml_audit.kernels.profile import Thresholds
 from spark_ml_audit.kernels.rules import AuditRules, Scoring
+from spark_ml_audit.lake.output import classes_frame
+from spark_ml_audit.outcomes.audit import ClassRow
 from spark_ml_audit.progress import Progress
-from spark_ml_audit.results import ClassRow
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -191,7 +191,7 @@ class LabelAuditorModel(
     @property
     def classes(self) -> DataFrame:
         """The class table: thresholds, joint, cut-offs, counts, noise."""
-        from spark_ml_audit.engine.session import session_for
+        from spark_ml_audit.engines.session import session_for
 
         return classes_frame(session_for(), self.class_rows)
 

@@ -6,11 +6,19 @@ session starts. Only `ConfigError` leaves this package.
 
 from __future__ import annotations
 
+from spark_ml_audit.config.audit import MethodConfig
 from spark_ml_audit.config.detect import AmbiguousConfig, DetectConfig, DuplicatesConfig, OutliersConfig
 from spark_ml_audit.config.gates import GateConfig, NoiseLimit
 from spark_ml_audit.config.history import CompareConfig, TrendConfig
 from spark_ml_audit.config.loading import load_as, load_config, parse_as, parse_config
-from spark_ml_audit.config.method import MethodConfig
+from spark_ml_audit.config.output import (
+    AuditConfig,
+    OutputConfig,
+    PredictConfig,
+    ReportConfig,
+    TagConfig,
+    TrackingConfig,
+)
 from spark_ml_audit.config.predict import (
     FEATURE_KINDS,
     MODEL_KINDS,
@@ -23,16 +31,7 @@ from spark_ml_audit.config.predict import (
     TagModelConfig,
     TagSource,
 )
-from spark_ml_audit.config.redact import redact
 from spark_ml_audit.config.review import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig
-from spark_ml_audit.config.sections import (
-    AuditConfig,
-    OutputConfig,
-    PredictConfig,
-    ReportConfig,
-    TagConfig,
-    TrackingConfig,
-)
 from spark_ml_audit.config.source import (
     RESERVED_COLUMNS,
     ColumnsConfig,
@@ -40,6 +39,7 @@ from spark_ml_audit.config.source import (
     PlaceConfig,
     SourceConfig,
 )
+from spark_ml_audit.text import redact
 
 __all__ = [
     "FEATURE_KINDS",

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from spark_ml_audit.config.explaining import explain
-from spark_ml_audit.config.redact import redact_value
+from spark_ml_audit.config.messages import explain
+from spark_ml_audit.text import redact_value
 
 _Self = TypeVar("_Self", bound="Section")
 

@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.fields import Columns, Fraction, Place, Text, check_place, problem
+from spark_ml_audit.config.output import OutputConfig, RunId, TrackingConfig
 from spark_ml_audit.config.predict import AuditSource
-from spark_ml_audit.config.sections import OutputConfig, RunId, TrackingConfig
 from spark_ml_audit.config.showing import show
 
 MAX_SAMPLE = 10_000

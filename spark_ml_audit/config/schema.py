@@ -19,8 +19,8 @@ from pydantic_core import core_schema
 
 from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.history import CompareConfig, TrendConfig
+from spark_ml_audit.config.output import AuditConfig, PredictConfig, TagConfig
 from spark_ml_audit.config.review import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig
-from spark_ml_audit.config.sections import AuditConfig, PredictConfig, TagConfig
 
 COMMAND_CONFIGS: Mapping[str, type[Section]] = {
     "audit": AuditConfig,

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the usual name
 
+from spark_ml_audit.auditing.audit import run_audit
 from spark_ml_audit.config import load_config
 from spark_ml_audit.demo.dataset import demo_classes, demo_evidence, demo_file
 from spark_ml_audit.demo.evidence import check_against_evidence
-from spark_ml_audit.engine.session import session_for
+from spark_ml_audit.engines.session import session_for
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.io.tables import OutputTables
-from spark_ml_audit.pipeline import run_audit
-from spark_ml_audit.results import AuditOutcome
+from spark_ml_audit.lake.output import OutputTables
+from spark_ml_audit.outcomes.audit import AuditOutcome
 
 if TYPE_CHECKING:
     from spark_ml_audit.progress import Progress

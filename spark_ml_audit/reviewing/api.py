@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.config import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig, parse_as
 from spark_ml_audit.progress import Progress
-from spark_ml_audit.reviewing.correcting import run_correct
-from spark_ml_audit.reviewing.deciding import run_decide
-from spark_ml_audit.reviewing.estimating import run_review
-from spark_ml_audit.reviewing.sampling import run_sample
+from spark_ml_audit.reviewing.correct import run_correct
+from spark_ml_audit.reviewing.decide import run_decide
+from spark_ml_audit.reviewing.review import run_review
+from spark_ml_audit.reviewing.sample import run_sample
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from spark_ml_audit.results_review import (
+    from spark_ml_audit.outcomes.review import (
         CorrectOutcome,
         DecideOutcome,
         ReviewEstimates,

@@ -9,13 +9,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the usual name
 from pyspark.sql import types as T  # noqa: N812 - the usual name
 
-from spark_ml_audit.engine.corrections import LabelColumns, label_columns
-from spark_ml_audit.engine.decisions import STANDING
-from spark_ml_audit.results_review import CorrectOutcome
-from spark_ml_audit.reviewing.places import CORRECTED, CORRECTION_RUNS, CORRECTIONS, seconds
+from spark_ml_audit.outcomes.review import CorrectOutcome
+from spark_ml_audit.reviewing.decisions import STANDING
+from spark_ml_audit.reviewing.label_changes import LabelColumns, label_columns
+from spark_ml_audit.reviewing.tables import CORRECTED, CORRECTION_RUNS, CORRECTIONS, seconds
 
 if TYPE_CHECKING:
-    from spark_ml_audit.io.tables import OutputTables
+    from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.progress import Progress
 
 COUNTS = ("num_rows_changed", "num_tags_added", "num_tags_removed", "num_stale", "num_gone")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from spark_ml_audit.config.redact import redact
+from spark_ml_audit.text import redact
 
 #: URI schemes of MLflow's database stores, which `mlflow-skinny` alone cannot open.
 _DATABASE_SCHEMES = frozenset({"sqlite", "postgresql", "mysql", "mssql"})

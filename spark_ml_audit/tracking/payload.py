@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit.config.redact import redact
+from spark_ml_audit.text import redact
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spark_ml_audit.results import ClassRow, Counts, GateResult
+    from spark_ml_audit.outcomes.audit import ClassRow, Counts, GateResult
 
 #: Prefix of every MLflow tag this package sets.
 TAG_PREFIX = "spark_ml_audit."

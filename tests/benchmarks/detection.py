@@ -92,9 +92,9 @@ def settings(source: Path, output: Path) -> list[str]:
 
 def run(source: Path, output: Path, **detect: Any) -> tuple[Any, Any]:
     """Audit through the product; its outcome and a reader of its tables."""
+    from spark_ml_audit.auditing.audit import run_audit
     from spark_ml_audit.config import load_config
-    from spark_ml_audit.engine.session import session_for
-    from spark_ml_audit.pipeline import run_audit
+    from spark_ml_audit.engines.session import session_for
     from spark_ml_audit.progress import Progress
 
     spark = session_for()

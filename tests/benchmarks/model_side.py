@@ -93,7 +93,7 @@ def main() -> None:
             took["quality of the reference"] = macro(given[rows], table.reference[rows])
         else:
             if spark is None:
-                from spark_ml_audit.engine.session import session_for
+                from spark_ml_audit.engines.session import session_for
 
                 _CPU.start()
                 spark = session_for()

@@ -16,18 +16,18 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spark_ml_audit.auditing.write import write_tables
 from spark_ml_audit.config import AuditConfig, load_config
-from spark_ml_audit.engine.computation import Computation, compute
-from spark_ml_audit.engine.ingest import examine
-from spark_ml_audit.engine.report_queries import ReportFrames
-from spark_ml_audit.engine.session import session_for
-from spark_ml_audit.io.source import OpenSource, open_source
-from spark_ml_audit.io.tables import OutputTables, new_run_id
+from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.frames.fit import Computation, compute
+from spark_ml_audit.frames.ingest import examine
+from spark_ml_audit.lake.output import OutputTables, new_run_id
+from spark_ml_audit.lake.source import OpenSource, open_source
+from spark_ml_audit.outcomes.audit import Counts
 from spark_ml_audit.progress import Progress
-from spark_ml_audit.report import RunFacts
-from spark_ml_audit.reporting import make_report
-from spark_ml_audit.results import Counts
-from spark_ml_audit.writing import write_tables
+from spark_ml_audit.report.make import make_report
+from spark_ml_audit.report.page import RunFacts
+from spark_ml_audit.report.queries import ReportFrames
 from tests.benchmarks.memory import CpuMeter
 from tests.benchmarks.table import class_names
 

@@ -23,7 +23,7 @@ __all__ = ["lake", "own_folder", "spark", "tracking_uri"]
 SPARK_HOME = Path(pyspark.__file__).parent
 # What differs from the installed package, to see that it is the one shipped that runs.
 SHIPPED_VERSION = "0.0.0+shipped"
-LOG_SETTINGS = PROJECT / "spark_ml_audit" / "engine" / "log4j2.properties"
+LOG_SETTINGS = PROJECT / "spark_ml_audit" / "engines" / "log4j2.properties"
 SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -140,7 +140,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def submit(wheel: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start a script of `jobs/` through spark-submit, the package shipped as a wheel."""
-    from spark_ml_audit.engine.session import _delta_jars
+    from spark_ml_audit.engines.session import _delta_jars
 
     def start(
         job: str,

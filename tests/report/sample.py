@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
-from spark_ml_audit.report import (
+from spark_ml_audit.outcomes.audit import ClassRow, Counts
+from spark_ml_audit.report.page import (
     ClassChange,
     FlaggedTag,
     GateLine,
@@ -19,7 +20,6 @@ from spark_ml_audit.report import (
     WorstRow,
     display_histograms,
 )
-from spark_ml_audit.results import ClassRow, Counts
 
 HOSTILE = (
     "<script>window.pwned=1</script>",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from spark_ml_audit.report import ReportData, TagPair
-from spark_ml_audit.report.advice import headline, next_steps
-from spark_ml_audit.report.plots import static_plots
+from spark_ml_audit.report.page import ReportData, TagPair
+from spark_ml_audit.report.page.advice import headline, next_steps
+from spark_ml_audit.report.page.plots import static_plots
 from tests.report.sample import HOSTILE, class_row, sample_report
 
 

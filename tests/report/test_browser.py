@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_ml_audit.report import render_report
+from spark_ml_audit.report.page import render_report
 from tests.report.browser import Browser, browser_session
 from tests.report.sample import HOSTILE, sample_report
 

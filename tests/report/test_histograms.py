@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
-from spark_ml_audit.report import display_histograms
-from spark_ml_audit.report.histograms import num_display_bins
+from spark_ml_audit.report.page import display_histograms
+from spark_ml_audit.report.page.histograms import num_display_bins
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -11,10 +11,10 @@ from importlib.resources import files
 
 import pytest
 
-from spark_ml_audit.report import ReportData, WorstRow, render_report
-from spark_ml_audit.report.data import FlaggedTag
-from spark_ml_audit.report.payload import MAX_CLASSES, payload_of
-from spark_ml_audit.report.text import shown
+from spark_ml_audit.report.page import ReportData, WorstRow, render_report
+from spark_ml_audit.report.page.data import FlaggedTag
+from spark_ml_audit.report.page.payload import MAX_CLASSES, payload_of
+from spark_ml_audit.report.page.text import shown
 from tests.report.sample import HOSTILE, class_row, sample_report
 
 MEGABYTE = 1_000_000
@@ -218,7 +218,7 @@ def test_an_empty_run_has_a_page() -> None:
 
 
 def test_the_vendored_libraries_are_the_versions_their_list_names() -> None:
-    vendor = files("spark_ml_audit.report").joinpath("assets", "vendor")
+    vendor = files("spark_ml_audit.report.page").joinpath("assets", "vendor")
     listed = re.findall(r"\| `([\w.]+)` \|.*\| ([\d.]+) \|", vendor.joinpath("README.md").read_text())
     assert len(listed) == 2
     for name, version in listed:

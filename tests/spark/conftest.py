@@ -19,8 +19,8 @@ import pytest
 from deltalake import DeltaTable
 
 from spark_ml_audit.cli import main
+from spark_ml_audit.engines.java import require_java
 from spark_ml_audit.errors import SetupError
-from spark_ml_audit.java_check import require_java
 from tests.datasets import Dataset
 
 PROJECT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         require_java(os.environ)
     except SetupError as error:
         pytest.skip(f"Spark cannot start: {error}")
-    from spark_ml_audit.engine.session import local_session_builder
+    from spark_ml_audit.engines.session import local_session_builder
 
     os.environ.setdefault("SPARK_ML_AUDIT_DRIVER_MEMORY", "2g")
     # tasks import the package too, whether it is installed or not

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from spark_ml_audit.java_check import require_java
+from spark_ml_audit.engines.java import require_java
 from tests.spark.conftest import ALL_TESTS, PROJECT, over_connect
 
 pytestmark = pytest.mark.spark

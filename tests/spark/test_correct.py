@@ -10,7 +10,8 @@ import pytest
 from pyspark.sql import functions as F
 
 from spark_ml_audit import correct, undo
-from spark_ml_audit.engine.corrections import (
+from spark_ml_audit.errors import AuditError, ConfigError, InputError
+from spark_ml_audit.reviewing.label_changes import (
     AFTER,
     APPLIED,
     BEFORE,
@@ -21,8 +22,7 @@ from spark_ml_audit.engine.corrections import (
     label_columns,
     plan_rows,
 )
-from spark_ml_audit.errors import AuditError, ConfigError, InputError
-from spark_ml_audit.io.merging import merge_labels
+from spark_ml_audit.reviewing.merge import merge_labels
 from tests.spark.conftest import Lake
 
 pytestmark = pytest.mark.spark
@@ -268,7 +268,7 @@ def test_merge_is_recorded_repeated_without_effect_and_undone(house, audited, de
 
 
 def test_a_correction_killed_after_the_merge_is_completed_by_its_retry(house, audited, decided, monkeypatch):
-    from spark_ml_audit.io.tables import new_run_id
+    from spark_ml_audit.lake.output import new_run_id
     from spark_ml_audit.reviewing import correcting
 
     correction_id = new_run_id()

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from spark_ml_audit.auditing.audit import run_audit
 from spark_ml_audit.config import load_config
-from spark_ml_audit.io.tables import new_run_id
-from spark_ml_audit.pipeline import run_audit
+from spark_ml_audit.lake.output import new_run_id
 from spark_ml_audit.progress import Progress
 from tests.datasets import make_dataset
 from tests.spark.conftest import DATA_TABLES, Lake, override

@@ -158,7 +158,7 @@ def test_the_assertion_for_dbt_returns_the_sure_flags_of_the_newest_run(place: L
 
 
 def test_a_dqx_check_marks_the_rows_that_the_audit_questions(place: Lake) -> None:
-    from spark_ml_audit.plugs.dqx import no_label_issue
+    from spark_ml_audit.integrations.dqx import no_label_issue
 
     frame = place.table(place.path("data/tags"))
     run = place.table(place.path("audits/tags/runs")).orderBy(F.desc("run_id")).first()

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spark_ml_audit.config.method import MethodConfig
+from spark_ml_audit.config.audit import MethodConfig
 from spark_ml_audit.config.source import ColumnsConfig
-from spark_ml_audit.engine.computation import compute
-from spark_ml_audit.engine.ingest import examine
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.fit import compute
+from spark_ml_audit.frames.ingest import examine
 from spark_ml_audit.progress import Progress
 from tests.datasets import Dataset, make_dataset
 from tests.oracle import oracle_audit

@@ -242,9 +242,9 @@ def test_one_sided_and_rare_tags_are_predicted_and_reported(lake: Lake) -> None:
 
 def test_a_sample_for_training_keeps_the_positives_of_rare_tags(lake: Lake) -> None:
     from spark_ml_audit.config import LabelsConfig
-    from spark_ml_audit.engine.folds import FoldPlan, count_labels, plan_sample
-    from spark_ml_audit.engine.labelled import examine_labels, find_features
-    from spark_ml_audit.engine.training import TrainingSet, training_rows
+    from spark_ml_audit.predicting.folds import FoldPlan, count_labels, plan_sample
+    from spark_ml_audit.predicting.labels import examine_labels, find_features
+    from spark_ml_audit.predicting.training import TrainingSet, training_rows
 
     rows = [
         (i, "text of row", ["common", *(["rare"] if i % 100 == 0 else [])] if i % 2 == 0 else [])
@@ -270,9 +270,9 @@ def test_a_sample_for_training_keeps_the_positives_of_rare_tags(lake: Lake) -> N
 
 
 def assert_training_takes_the_suggested_tags(result: Any, examples: Any) -> None:
-    from spark_ml_audit.engine.correction import corrected
-    from spark_ml_audit.engine.predicting import predicted_ingest
-    from spark_ml_audit.engine.training import training_rows
+    from spark_ml_audit.predicting.corrected_tags import corrected
+    from spark_ml_audit.predicting.predictions import predicted_ingest
+    from spark_ml_audit.predicting.training import training_rows
 
     plan = result._plan
     predictions = predicted_ingest(plan.ingest, result.predictions)

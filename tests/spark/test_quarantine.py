@@ -213,8 +213,8 @@ def test_a_negative_zero_beside_faulty_rows_is_a_zero() -> None:
     import numpy as np
     import pyarrow as pa
 
-    from spark_ml_audit.engine.decode import decode
-    from spark_ml_audit.engine.layout import FAULT, InputLayout
+    from spark_ml_audit.arrow.decode import decode
+    from spark_ml_audit.arrow.layout import FAULT, InputLayout
 
     layout = InputLayout("id", ("labels",), "names", ",", ("pred_probs",), "array", "float64", ("x", "y"))
     for faulty in ([NAN, 0.5], [-1.0, 0.5], [INF, 0.5], [0.5, 2.0]):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spark_ml_audit.report import ReportData
+from spark_ml_audit.report.page import ReportData
 from tests.datasets import make_dataset
 from tests.report.browser import browser_session, has_browser
 from tests.spark.conftest import Lake, tag_names
@@ -150,7 +150,7 @@ def test_a_report_that_breaks_is_told_of_and_costs_nothing_else(
     def broken(data: ReportData) -> str:
         raise RuntimeError("no template")
 
-    monkeypatch.setattr("spark_ml_audit.reporting.render_report", broken)
+    monkeypatch.setattr("spark_ml_audit.report.make.render_report", broken)
     source = lake.write(lake.dataset_frame(make_dataset(3, "plain")))
     result = lake.audit({"source.path": source, "report.enabled": True}, expect=4)
     assert not result["delivered"]

@@ -137,8 +137,8 @@ def test_random_sample_is_stratified_and_the_same_every_time(house, audited, dra
 
 def test_draw_does_not_depend_on_partitions(house, audited):
     from spark_ml_audit.config import SourceConfig
-    from spark_ml_audit.engine.ingest import examine
-    from spark_ml_audit.engine.review_draw import draw_cells, flagged_marks
+    from spark_ml_audit.frames.ingest import examine
+    from spark_ml_audit.reviewing.draw import draw_cells, flagged_marks
 
     columns = SourceConfig(path=audited["source"])
     issues = house.table(audited["tables"]["tag_issues"], audited["run_id"])

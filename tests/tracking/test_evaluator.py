@@ -15,7 +15,7 @@ import pytest
 from mlflow.models.evaluation.evaluator_registry import _model_evaluation_registry
 
 from spark_ml_audit.errors import AuditError
-from spark_ml_audit.plugs.mlflow_evaluator import MODEL_TYPE, LabelTrustEvaluator
+from spark_ml_audit.integrations.mlflow_evaluator import MODEL_TYPE, LabelTrustEvaluator
 from tests.oracle import oracle_audit
 
 CLASSES = ["sea", "wood", "fire", '"x", y']
@@ -152,7 +152,7 @@ def test_what_does_not_fit_is_refused(targets: Any, predictions: Any, config: An
 
 
 def test_targets_come_in_several_forms(data: Any) -> None:
-    from spark_ml_audit.plugs.mlflow_evaluator import _given
+    from spark_ml_audit.integrations.mlflow_evaluator import _given
 
     given, _ = data
     names = [[CLASSES[k] for k in np.flatnonzero(row)] for row in given]

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from spark_ml_audit.changes import (
+from spark_ml_audit.cli.render import render_compare, render_trend
+from spark_ml_audit.config import CompareConfig, TrendConfig, load_as
+from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.history.differences import class_changes, most_changed
+from spark_ml_audit.history.trend_page import render_page
+from spark_ml_audit.outcomes.audit import ClassRow, GateResult
+from spark_ml_audit.outcomes.history import (
     ChangeCounts,
     CompareOutcome,
     Comparison,
@@ -20,12 +26,6 @@ from spark_ml_audit.changes import (
     TrendOutcome,
     TrendRun,
 )
-from spark_ml_audit.comparison_parts import class_changes, most_changed
-from spark_ml_audit.config import CompareConfig, TrendConfig, load_as
-from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.results import ClassRow, GateResult
-from spark_ml_audit.summary import render_compare, render_trend
-from spark_ml_audit.trend_page import render_page
 
 CONF = Path(__file__).parents[2] / "conf"
 HOSTILE = "</script><img src=x onerror=alert(1)>$\\frac{1}{2}$\x1b[2J"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from spark_ml_audit.engines.java import require_java, require_spark
 from spark_ml_audit.errors import ExitCode, SetupError
-from spark_ml_audit.java_check import require_java, require_spark
 
 NO_JAVA = {"PATH": "/nonexistent"}
 

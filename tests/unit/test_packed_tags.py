@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_ml_audit.engine.packed_tags import TagLists, pack_tags, unpack_tags
+from spark_ml_audit.arrow.packed_tags import TagLists, pack_tags, unpack_tags
 
 ROWS = st.lists(st.tuples(*[st.lists(st.integers(0, 9_999), max_size=4) for _ in range(4)]), max_size=8)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import types as T
 
-from spark_ml_audit.engine.plain_strings import ddl_of
+from spark_ml_audit.engines.plain_strings import ddl_of
 
 STRING = T.StringType()
 

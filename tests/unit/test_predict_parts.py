@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from spark_ml_audit.engine.folds import plan_sample
-from spark_ml_audit.engine.out_of_fold import rank_correlation
-from spark_ml_audit.engine.scoring import check_width, shift_log_odds
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.models.scorers import check_width, shift_log_odds
+from spark_ml_audit.predicting.folds import plan_sample
+from spark_ml_audit.predicting.quality import rank_correlation
 
 
 @given(

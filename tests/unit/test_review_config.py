@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from spark_ml_audit.cli.render_review import render_correct, render_review, render_sample
 from spark_ml_audit.config import (
     CorrectConfig,
     DecideConfig,
@@ -17,7 +18,7 @@ from spark_ml_audit.config import (
     load_config,
 )
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.results_review import (
+from spark_ml_audit.outcomes.review import (
     CorrectOutcome,
     Estimate,
     ReviewEstimates,
@@ -26,7 +27,6 @@ from spark_ml_audit.results_review import (
     StratumJudged,
 )
 from spark_ml_audit.reviewing.spreadsheet import disarm, write_csv
-from spark_ml_audit.summary_review import render_correct, render_review, render_sample
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spark_ml_audit.engine.decode import decode
-from spark_ml_audit.engine.layout import AUDITED, FAULT, REASONS, UNLABELLED, InputLayout
+from spark_ml_audit.arrow.decode import decode
+from spark_ml_audit.arrow.layout import AUDITED, FAULT, REASONS, UNLABELLED, InputLayout
 
 CLASSES = ("x", "y", "z")
 NAMES = st.sampled_from([*CLASSES, "w", "", "X", "'; DROP TABLE x", "\x00"])

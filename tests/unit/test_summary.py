@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spark_ml_audit.cli.render import clean, render_check, render_outcome, render_predict, render_tag
 from spark_ml_audit.errors import ExitCode
-from spark_ml_audit.results import (
+from spark_ml_audit.outcomes.audit import (
     AuditOutcome,
     CheckReport,
     ClassRow,
@@ -21,7 +22,6 @@ from spark_ml_audit.results import (
     PredictOutcome,
     TagOutcome,
 )
-from spark_ml_audit.summary import clean, render_check, render_outcome, render_predict, render_tag
 
 COUNTS = Counts(
     num_rows=29786,

@@ -1,0 +1,331 @@
+"""`audit` for Python: the same audit as the command line's, on a DataFrame or a table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+
+from spark_ml_audit import __version__
+from spark_ml_audit.auditing.delivery import delivery_of, warnings_of
+from spark_ml_audit.auditing.write import count_findings, count_groups, counts_of, run_row, write_tables
+from spark_ml_audit.config.audit import MethodConfig
+from spark_ml_audit.config.base import digest, plain_arguments
+from spark_ml_audit.config.detect import DetectConfig
+from spark_ml_audit.config.output import OutputConfig
+from spark_ml_audit.config.source import ColumnsConfig, SourceConfig
+from spark_ml_audit.detection.duplicates import find_duplicates_frame
+from spark_ml_audit.detection.plan import Detection, plan_detection
+from spark_ml_audit.engines.columns import quote
+from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.errors import ConfigError, DeliveryError
+from spark_ml_audit.frames.examples import examples_frame
+from spark_ml_audit.frames.fit import Computation, compute
+from spark_ml_audit.frames.ingest import examine
+from spark_ml_audit.frames.issues import (
+    issue_scores_frame,
+    quarantine_frame,
+    tag_issues_frame,
+)
+from spark_ml_audit.frames.ranking import RankPlan, plan_ranks
+from spark_ml_audit.lake.output import OutputTables, classes_frame, new_run_id
+from spark_ml_audit.lake.source import OpenSource, open_source, place_of
+from spark_ml_audit.outcomes.audit import Counts
+from spark_ml_audit.progress import Progress
+from spark_ml_audit.reviewing.audited import read_place
+from spark_ml_audit.reviewing.decisions import check_decisions, heed_decisions, standing_decisions
+from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_IN_MEMORY = "DataFrame"
+
+
+def audit(
+    data: DataFrame | str | os.PathLike[str],
+    *,
+    id: str = "id",  # noqa: A002 - the contract's name
+    labels: str | Sequence[str] = "labels",
+    pred_probs: str | Sequence[str] = "pred_probs",
+    classes: Sequence[str] | str | None = None,
+    labels_format: str = "auto",
+    labels_delimiter: str = ",",
+    pred_probs_format: str = "auto",
+    version: int | str | None = None,
+    detect: Mapping[str, Any] | None = None,
+    decisions: DataFrame | str | None = None,
+    spark: SparkSession | None = None,
+    progress: Progress | None = None,
+    **method: Any,
+) -> AuditResult:
+    """Find missing and extraneous tags by multi-label confident learning.
+
+    The class-sized passes run at once; the row-sized results are lazy DataFrames. `data` is read several
+    times, so a DataFrame must give the same rows each time (no random sampling upstream).
+
+    Args:
+        data: DataFrame, or path or name of a Delta table.
+        id: Column that names a row: string, integral, date or binary.
+        labels: Column of the given tags, or one column per tag.
+        pred_probs: Column of the K out-of-sample probabilities, or one column per tag.
+        classes: Tag names in probability order, or a file with one per line; found in the data if None.
+        labels_format: auto, names, indices, multi_hot, delimited or columns.
+        labels_delimiter: What stands between tags in a delimited text.
+        pred_probs_format: auto, array, vector, columns or map.
+        version: Delta version or timestamp to read, for a path or table.
+        detect: The config's `detect` section, such as {"ambiguous": {"min_tags": 3}}.
+        decisions: Reviewers' decisions, as DataFrame or place of a Delta table: cells that they confirm as
+            given are not flagged.
+        spark: Session to use; the DataFrame's, the active or a new local one by default.
+        progress: Shows stages; silent by default.
+        **method: Options of the config's `audit` section, such as filter_by, alpha or frac_noise.
+
+    Returns:
+        The result: `examples`, `tag_issues`, `classes`, `quarantine`, `summary`, `write`, `log`.
+
+    Raises:
+        ConfigError: An option is unknown or does not fit.
+        InputError: The data cannot be audited as they are.
+    """
+    columns = {
+        "id": id,
+        "labels": labels,
+        "pred_probs": pred_probs,
+        "classes": classes,
+        "labels_format": labels_format,
+        "labels_delimiter": labels_delimiter,
+        "pred_probs_format": pred_probs_format,
+    }
+    options = MethodConfig.from_arguments(**method)
+    wanted = DetectConfig.parse(plain_arguments(detect or {}), "detect")
+    shown = progress or Progress(quiet=True)
+    if isinstance(data, (str, os.PathLike)):
+        place = place_of(data)
+        source_config = SourceConfig.from_arguments(**columns, **place, version=version)
+        opened = open_source(session_for(spark), source_config)
+        described: ColumnsConfig = source_config
+    else:
+        described = ColumnsConfig.from_arguments(**columns)
+        opened = OpenSource(data, _IN_MEMORY, None)
+    ingest = examine(opened.frame, described, opened.properties)
+    computation = compute(ingest, options, shown, detect=wanted)
+    if decisions is not None:
+        computation = _heed(computation, decisions, shown)
+    return AuditResult(computation, opened, described, options, wanted, shown)
+
+
+def _heed(computation: Computation, decisions: DataFrame | str, progress: Progress) -> Computation:
+    ingest, layout = computation.ingest, computation.ingest.layout
+    if isinstance(decisions, str):
+        decisions = read_place(ingest.frame.sparkSession, decisions, "decisions")
+    id_type = ingest.frame.schema[layout.id].dataType
+    checked = check_decisions(decisions, layout.id, id_type, "decisions")
+    computation, counts = heed_decisions(computation, standing_decisions(checked, layout.classes))
+    for sentence in counts.warnings():
+        progress.note(sentence)
+    return computation
+
+
+class AuditResult:
+    """A finished audit of a DataFrame or table.
+
+    Attributes:
+        run_id: Id that the rows of all frames carry.
+        started_at: When the audit was asked for, UTC.
+    """
+
+    def __init__(
+        self,
+        computation: Computation,
+        source: OpenSource,
+        columns: ColumnsConfig,
+        method: MethodConfig,
+        detect: DetectConfig,
+        progress: Progress,
+    ) -> None:
+        self.started_at = datetime.now(timezone.utc)
+        self.run_id = new_run_id(self.started_at)
+        self._computation = computation
+        self._source = source
+        self._columns = columns
+        self._method = method
+        self._detect = detect
+        self._progress = progress
+        self._mlflow_run_id: str | None = None
+        self._locations: Mapping[str, str] = {}
+
+    @property
+    def _spark(self) -> SparkSession:
+        return self._source.frame.sparkSession
+
+    def _with_run_id(self, frame: DataFrame) -> DataFrame:
+        return frame.select(
+            F.lit(self.run_id).alias("run_id"), *[F.col(quote(name)) for name in frame.columns]
+        )
+
+    @cached_property
+    def _ranks(self) -> RankPlan:
+        computation = self._computation
+        return plan_ranks(issue_scores_frame(computation.ingest, computation.rules), computation.num_audited)
+
+    @cached_property
+    def examples(self) -> DataFrame:
+        """One row per audited row: score, issue, tags given, suggested, missing, extraneous, rank."""
+        computation = self._computation
+        finder = self._detection.outliers
+        return self._with_run_id(examples_frame(computation.ingest, computation.rules, self._ranks, finder))
+
+    @cached_property
+    def duplicates(self) -> DataFrame | None:
+        """One row per row of a group of near-duplicates; None unless `detect` asks for them."""
+        finder = self._detection.duplicates
+        if finder is None:
+            return None
+        found = find_duplicates_frame(finder)
+        self._detection.say(*found.warnings)
+        return self._with_run_id(found.frame)
+
+    @cached_property
+    def _detection(self) -> Detection:
+        return plan_detection(self._computation, self._detect, None, self._progress)
+
+    @cached_property
+    def tag_issues(self) -> DataFrame:
+        """One row per flagged cell."""
+        return self._with_run_id(tag_issues_frame(self._computation.ingest, self._computation.rules))
+
+    @cached_property
+    def classes(self) -> DataFrame:
+        """One row per class: thresholds, joint, cut-offs, counts, noise."""
+        return self._with_run_id(classes_frame(self._spark, self._computation.classes))
+
+    @cached_property
+    def quarantine(self) -> DataFrame:
+        """One row per rejected row, with the reason."""
+        return self._with_run_id(quarantine_frame(self._computation.ingest))
+
+    @cached_property
+    def summary(self) -> Counts:
+        """Counts and health."""
+        findings = count_findings(self.examples, self._detection)
+        if self.duplicates is not None:
+            findings["num_duplicate_groups"] = count_groups(self.duplicates)
+        return counts_of(self._computation, self._ranks, findings)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences on what a reader should know."""
+        return warnings_of(self._computation, self.summary) + self._detection.warnings
+
+    def _config_json(self) -> str:
+        sections = {"source": self._columns, "audit": self._method, "detect": self._detect}
+        return json.dumps({name: section.to_mapping() for name, section in sections.items()})
+
+    def write(
+        self,
+        path: str | None = None,
+        *,
+        schema: str | None = None,
+        prefix: str = "",
+        run_id: str | None = None,
+    ) -> dict[str, str]:
+        """Commit this audit as a run of an output: the five Delta tables.
+
+        Args:
+            path: Folder of the output; or
+            schema: catalog.schema of the output.
+            prefix: Put before table names in a schema.
+            run_id: Id of the run; this result's own by default. Writing a finished run again changes nothing.
+
+        Returns:
+            Table name -> path or table.
+
+        Raises:
+            ConfigError: Not exactly one of path and schema, or an output that belongs to another id column.
+        """
+        values = {"path": path, "schema": schema, "prefix": prefix, "run_id": run_id or self.run_id}
+        tables = OutputTables(self._spark, OutputConfig.parse(values, "output"))
+        id_name = self._computation.ingest.layout.id
+        tables.check_id(id_name, self._source.frame.schema[id_name].dataType)
+        run = run_id or self.run_id
+        if tables.finished_run(run) is None:
+            fingerprint = digest({"config": self._config_json()})
+            first = tables.first_try(run) if run_id is not None else None
+            if first is not None and first.fingerprint != fingerprint:
+                raise ConfigError(
+                    f"run {run} was begun with other options.", key="run_id", fix="Leave run_id out."
+                )
+            tables.create_schema()
+            metadata = {"fingerprint": fingerprint, "source_version": self._source.version}
+            counts = write_tables(self._computation, tables, run, metadata, self._progress, self._detection)
+            tables.append_run(
+                run_row(
+                    run_id=run,
+                    started=self.started_at,
+                    source=self._source,
+                    config=self._config_json(),
+                    counts=counts,
+                    gates=(),
+                    mlflow_run_id=self._mlflow_run_id,
+                    stages=self._progress.seconds,
+                    warnings=warnings_of(self._computation, counts) + self._detection.warnings,
+                )
+            )
+        self._locations = tables.locations(duplicates=self._detection.duplicates is not None)
+        return dict(self._locations)
+
+    def log(
+        self, experiment: str = "spark-ml-audit", *, tracking_uri: str | None = None, files: str | None = None
+    ) -> str | None:
+        """Log this audit as one MLflow run.
+
+        Args:
+            experiment: Name of the experiment, created if missing.
+            tracking_uri: Tracking server or store; MLflow's own setting by default, on a plain machine a
+                sqlite store.
+            files: Folder for that store; the working directory by default.
+
+        Returns:
+            The MLflow run id.
+
+        Raises:
+            DeliveryError: The run could not be recorded in full.
+        """
+        is_path = "/" in self._source.name
+        params = {f"source.{name}": str(value) for name, value in self._columns.to_mapping().items()}
+        params |= {f"audit.{name}": str(value) for name, value in self._method.to_mapping().items()}
+        tracker = AuditTracker(
+            tracking_uri=tracking_uri,
+            experiment=experiment,
+            output_path=files,
+            run_id=self.run_id,
+            package_version=__version__,
+            params=params,
+            source=SourceRef(self._source.name, is_path, self._source.version),
+        )
+        stages, warnings = dict(self._progress.seconds), self.warnings
+        tracker.open(RunOpening(self.summary, (), stages, self._locations, warnings))
+        delivered = tracker.deliver(
+            delivery_of(
+                self._computation,
+                self.examples.drop("run_id"),
+                status="ok",
+                stages=stages,
+                warnings=warnings,
+                config=self._config_json(),
+            )
+        )
+        self._mlflow_run_id = tracker.mlflow_run_id
+        if not delivered:
+            raise DeliveryError(
+                " ".join(tracker.problems) or "the MLflow run was not recorded.",
+                key="tracking_uri",
+                fix="Check the tracking server and call log again.",
+            )
+        return self._mlflow_run_id

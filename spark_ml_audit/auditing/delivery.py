@@ -1,0 +1,121 @@
+"""What a finished audit tells people: its warnings, its worst classes, and what goes to tracking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import pandas as pd
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+
+from spark_ml_audit.outcomes.audit import ClassRow, Counts, GateResult
+from spark_ml_audit.tracking import RunDelivery
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from spark_ml_audit.frames.fit import Computation
+
+WORST_CLASSES = 10
+"""Classes that an outcome lists."""
+
+_WORST_ROWS = 1000
+_TRACKED_CLASSES = 20
+_TAG_LISTS = ("given_tags", "suggested_tags", "missing_tags", "extraneous_tags", "ambiguous_tags")
+
+
+class HasClasses(Protocol):
+    """Whatever knows the class table of a run."""
+
+    @property
+    def classes(self) -> tuple[ClassRow, ...]:
+        """The class table."""
+
+
+def delivery_of(
+    computation: HasClasses,
+    examples: DataFrame,
+    *,
+    status: str,
+    stages: Mapping[str, float],
+    warnings: Sequence[str],
+    config: str,
+    gates: Sequence[GateResult] = (),
+) -> RunDelivery:
+    """What tracking gets once a run is committed; bounded, whatever the size of the table.
+
+    Args:
+        computation: The audit, or what is left of it in its tables.
+        examples: Its `examples` without run_id.
+        status: Status of the run.
+        stages: Seconds per stage.
+        warnings: Sentences of the run.
+        config: The effective config as JSON.
+        gates: Quality gates of the run.
+    """
+    worst = examples.where(F.col("issue_rank") <= _WORST_ROWS).orderBy("issue_rank").toPandas()
+    for name in _TAG_LISTS:
+        worst[name] = [", ".join(tags) for tags in worst[name]]
+    tables = {
+        "worst_rows": worst,
+        "classes": pd.DataFrame([row.to_dict() for row in computation.classes]),
+    }
+    if gates:
+        tables["gates"] = pd.DataFrame([gate.to_dict() for gate in gates])
+    return RunDelivery(
+        status=status,
+        stages=stages,
+        warnings=warnings,
+        tables=tables,
+        artifacts={"config.json": config},
+        classes=worst_classes(computation.classes, _TRACKED_CLASSES),
+        metrics=class_aggregates(computation.classes),
+    )
+
+
+def class_aggregates(classes: Sequence[ClassRow]) -> dict[str, float | None]:
+    """Figures over all classes, whatever their number: how many are affected, mean and largest noise."""
+    found: dict[str, float | None] = {
+        "classes/num": len(classes),
+        "classes/num_affected": sum(row.num_missing + row.num_extraneous > 0 for row in classes),
+    }
+    for name in ("label_noise", "inverse_label_noise", "noise"):
+        values = [value for row in classes if (value := getattr(row, name)) is not None]
+        if values:
+            found[f"classes/mean_{name}"] = sum(values) / len(values)
+            found[f"classes/max_{name}"] = max(values)
+    return found
+
+
+def worst_classes(classes: tuple[ClassRow, ...], limit: int) -> tuple[ClassRow, ...]:
+    """The classes with the most flagged cells, most first; none without any."""
+    affected = [row for row in classes if row.num_missing + row.num_extraneous]
+    affected.sort(key=lambda row: (-(row.num_missing + row.num_extraneous), row.class_index))
+    return tuple(affected[:limit])
+
+
+def warnings_of(computation: Computation, counts: Counts) -> list[str]:
+    """Sentences on what a reader of the result should know."""
+    found = []
+    if not counts.num_rows:
+        found.append("The source has no rows.")
+    elif not counts.num_audited:
+        found.append("No row could be audited: all are unlabelled or in quarantine.")
+    if counts.num_quarantined:
+        found.append(f"{counts.num_quarantined} of {counts.num_rows} rows are in quarantine.")
+    unused = [row.tag for row in computation.classes if not row.num_given]
+    if unused and counts.num_audited:
+        shown = ", ".join(f"'{tag}'" for tag in unused[:5]) + (", ..." if len(unused) > 5 else "")
+        found.append(f"{len(unused)} of {len(computation.classes)} classes are given to no row: {shown}.")
+    everywhere = [
+        row.tag for row in computation.classes if counts.num_audited and row.num_given == counts.num_audited
+    ]
+    if everywhere:
+        shown = ", ".join(f"'{tag}'" for tag in everywhere[:5]) + (", ..." if len(everywhere) > 5 else "")
+        found.append(f"{len(everywhere)} classes are given to every row: {shown}.")
+    if computation.rules.scoring.score == "confidence_weighted_entropy" and computation.num_certain_cells:
+        found.append(
+            f"{computation.num_certain_cells} probabilities are exactly 0 or 1; confidence_weighted_entropy "
+            "gives them the worst score even where the tag agrees."
+        )
+    return found

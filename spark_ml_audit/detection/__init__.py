@@ -1,0 +1,1 @@
+"""What an audit looks for beside wrong tags: outliers and near-duplicates."""

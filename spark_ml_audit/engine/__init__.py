@@ -1,1 +1,0 @@
-"""Spark glue around the kernels: reads DataFrames, returns DataFrames, never writes."""

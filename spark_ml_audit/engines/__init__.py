@@ -1,0 +1,1 @@
+"""All that differs between the engines that run an audit."""

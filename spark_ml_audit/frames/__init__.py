@@ -1,0 +1,1 @@
+"""The audit as frames: a source understood, counted, resolved, scored, ranked; nothing is written."""

@@ -1,0 +1,178 @@
+"""A source as understood: its layout, its duplicate ids, and the frame that every pass reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import types as T  # noqa: N812 - the usual name
+
+from spark_ml_audit.arrow.layout import FAULT, ID, MARKS, REASONS, InputLayout
+from spark_ml_audit.config.source import ColumnsConfig
+from spark_ml_audit.engines.columns import column, field, type_name
+from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.class_list import check_width, find_classes
+from spark_ml_audit.frames.formats import is_vector, labels_format_of, probs_format_of, vector_to_array_column
+
+# Repeated ids up to this many travel to the tasks as literals; more are joined.
+_MAX_LITERAL_DUPLICATES = 1000
+_ID_TYPES = (T.StringType, T.ByteType, T.ShortType, T.IntegerType, T.LongType, T.DateType, T.BinaryType)
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """A source as understood.
+
+    Attributes:
+        frame: The source.
+        layout: How to read it.
+        notes: What automatic detection found, one sentence each.
+        duplicates: Frame of the ids that occur more than once (column `id`), or None.
+        duplicate_ids: The same as values when there are few.
+        marks: What is known of cells, as frame of `id` and `marks` (see `layout`), one row per id; or None.
+    """
+
+    frame: DataFrame
+    layout: InputLayout
+    notes: tuple[str, ...]
+    duplicates: DataFrame | None = None
+    duplicate_ids: tuple[Any, ...] = ()
+    marks: DataFrame | None = None
+
+    def task_frame(self, *, with_id: bool, carry: Column | None = None) -> DataFrame:
+        """The frame of the passes: fault code, labels, probabilities and, if asked for, the id.
+
+        Args:
+            with_id: Whether to add the column `id`, and with it the marks if there are any.
+            carry: Anything else to hand through, as column `carried`.
+        """
+        layout, source = self.layout, self.frame
+        if not layout.id:
+            return source.select(F.lit(0).cast("tinyint").alias(FAULT), *self._value_columns(source, carry))
+        id_column = column(layout.id)
+        fault = F.when(id_column.isNull(), REASONS["id_null"])
+        if self.duplicates is not None:
+            marked = self.duplicates.select(F.col(ID).alias("__repeated_id"))
+            source = source.join(marked, id_column == F.col("__repeated_id"), "left")
+            fault = fault.when(F.col("__repeated_id").isNotNull(), REASONS["id_duplicate"])
+        elif self.duplicate_ids:
+            repeated = id_column.isin(*[F.lit(value) for value in self.duplicate_ids])
+            fault = fault.when(repeated, REASONS["id_duplicate"])
+        columns = [fault.otherwise(0).cast("tinyint").alias(FAULT)]
+        if with_id:
+            columns.insert(0, id_column.alias(ID))
+            if self.marks is not None:
+                known = self.marks.select(F.col(ID).alias("__marked_id"), F.col(MARKS).alias("__marks"))
+                source = source.join(known, id_column == F.col("__marked_id"), "left")
+                columns.append(F.col("__marks").alias(MARKS))
+        return source.select(*columns, *self._value_columns(source, carry))
+
+    def _value_columns(self, source: DataFrame, carry: Column | None) -> list[Column]:
+        layout = self.layout
+        columns = [] if carry is None else [carry.alias("carried")]
+        for name, target in zip(layout.labels, layout.label_columns, strict=True):
+            columns.append(_labels_column(source, name).alias(target))
+        for name, target in zip(layout.pred_probs, layout.prob_columns, strict=True):
+            columns.append(_probs_column(source, name, layout.dtype).alias(target))
+        return columns
+
+
+def _labels_column(source: DataFrame, name: str) -> Column:
+    data_type = source.schema[name].dataType
+    if is_vector(data_type):
+        return vector_to_array_column(name)
+    element = data_type.elementType if isinstance(data_type, T.ArrayType) else data_type
+    if isinstance(element, T.DecimalType):
+        target = T.DoubleType()
+        return column(name).cast(T.ArrayType(target) if isinstance(data_type, T.ArrayType) else target)
+    return column(name)
+
+
+def _probs_column(source: DataFrame, name: str, dtype: str) -> Column:
+    data_type = source.schema[name].dataType
+    wanted: T.DataType = T.FloatType() if dtype == "float32" else T.DoubleType()
+    if is_vector(data_type):
+        return vector_to_array_column(name)
+    if isinstance(data_type, T.ArrayType):
+        target: T.DataType = T.ArrayType(wanted)
+    elif isinstance(data_type, T.MapType):
+        target = T.MapType(T.StringType(), wanted)
+    else:
+        target = wanted
+    return column(name) if data_type.simpleString() == target.simpleString() else column(name).cast(target)
+
+
+def examine(
+    frame: DataFrame,
+    columns: ColumnsConfig,
+    properties: dict[str, str] | None = None,
+    *,
+    with_id: bool = True,
+) -> Ingest:
+    """Understand a source: check its columns, detect formats, find the classes.
+
+    Args:
+        frame: The source.
+        columns: What the config says.
+        properties: Table properties of the source.
+        with_id: Whether rows have an id; without one, none is looked for and none is checked.
+
+    Raises:
+        InputError: A column is missing or of a type that cannot serve, a format cannot be decided, there
+            is no class list or it does not fit the probabilities.
+    """
+    notes: list[str] = []
+    if with_id:
+        check_id(frame, columns.id)
+    probs, probs_format, dtype = probs_format_of(frame, columns, notes)
+    labels = (columns.labels,) if isinstance(columns.labels, str) else tuple(columns.labels)
+    for name in labels:
+        field(frame, name, "source.labels")
+    classes = find_classes(frame, columns, probs, probs_format, properties or {}, notes)
+    check_width(frame, labels, probs, probs_format, classes, columns)
+    labels_format = labels_format_of(frame, columns, labels, len(classes), notes)
+    if labels_format == "columns" and len(labels) != len(classes):
+        raise InputError(
+            f"{len(labels)} label columns for {len(classes)} classes.",
+            key="source.labels",
+            fix="List one label column per class, in the order of the probabilities.",
+        )
+    layout = InputLayout(
+        columns.id if with_id else "",
+        labels,
+        labels_format,
+        columns.labels_delimiter,
+        probs,
+        probs_format,
+        dtype,
+        tuple(classes),
+    )
+    return Ingest(frame, layout, tuple(notes))
+
+
+def check_id(frame: DataFrame, name: str) -> None:
+    """Refuse an id column that is missing or of a type that cannot name a row."""
+    id_type = field(frame, name, "source.id").dataType
+    if not isinstance(id_type, _ID_TYPES):
+        raise InputError(
+            f"column '{name}' is {type_name(id_type)}, which cannot name a row.",
+            key="source.id",
+            fix="Use a string, integral, date or binary column.",
+        )
+
+
+def find_duplicates(ingest: Ingest) -> Ingest:
+    """Find ids that occur more than once (a distributed count by id)."""
+    ids = ingest.frame.select(column(ingest.layout.id).alias(ID)).where(F.col(ID).isNotNull())
+    repeated = ids.groupBy(ID).count().where(F.col("count") > 1).select(ID)
+    found = [row[ID] for row in repeated.limit(_MAX_LITERAL_DUPLICATES + 1).collect()]
+    if not found:
+        return ingest
+    many = len(found) > _MAX_LITERAL_DUPLICATES
+    return replace(
+        ingest,
+        duplicates=repeated if many else None,
+        duplicate_ids=() if many else tuple(found),
+    )

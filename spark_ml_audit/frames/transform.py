@@ -1,0 +1,83 @@
+"""Frozen rules as a column-adding map: every input row comes back with the columns of an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import types as T  # noqa: N812 - the usual name
+
+from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
+from spark_ml_audit.arrow.layout import REASON_NAMES, UNLABELLED
+from spark_ml_audit.arrow.reasons import explain_row
+from spark_ml_audit.engines.columns import column, quote
+from spark_ml_audit.engines.plain_strings import plain_strings
+from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.ingest import Ingest
+from spark_ml_audit.frames.issues import example_arrays, example_fields
+from spark_ml_audit.kernels.ambiguity import find_ambiguous
+from spark_ml_audit.kernels.rules import AuditRules, apply_rules
+
+ERROR, KEEP, SKIP = "error", "keep", "skip"
+
+
+def transform_frame(ingest: Ingest, rules: AuditRules, handle_invalid: str) -> DataFrame:
+    """All columns of the source, and those of `examples` but the rank.
+
+    Args:
+        ingest: The rows.
+        rules: The finished audit.
+        handle_invalid: What becomes of a faulty row: "error" stops, "keep" gives nulls, "skip" leaves it
+            out. An unlabelled row always gets nulls.
+
+    Raises:
+        InputError: The source has a column of a name to be added.
+    """
+    names = ingest.frame.columns
+    added = example_fields()
+    clash = next((field.name for field in added if field.name in names), None)
+    if clash is not None:
+        raise InputError(
+            f"the input has a column '{clash}' already.",
+            key=clash,
+            fix="Rename or drop it before the transform.",
+        )
+    frame = ingest.task_frame(with_id=False, carry=F.struct(*[column(name) for name in names]))
+    schema = T.StructType([T.StructField("carried", frame.schema["carried"].dataType), *added])
+    layout = ingest.layout
+
+    def run(batches: Iterator[Any]) -> Iterator[Any]:
+        classes = pa.array(layout.classes, pa.string())
+        for decoded in decode_batches(batches, layout):
+            faulty = np.flatnonzero(decoded.status > UNLABELLED)
+            if len(faulty) and handle_invalid == ERROR:
+                reason = REASON_NAMES[int(decoded.status[faulty[0]])]
+                raise ValueError(f"{reason}: {explain_row(decoded.source, int(faulty[0]), reason, layout)}")
+            yield _with_results(decoded, rules, classes, schema, skip=handle_invalid == SKIP)
+
+    mapped = frame.mapInArrow(run, schema)
+    carried = [F.col("carried").getField(name).alias(name) for name in names]
+    return plain_strings(mapped.select(*carried, *[F.col(quote(field.name)) for field in added]))
+
+
+def _with_results(
+    decoded: DecodedBatch, rules: AuditRules, classes: Any, schema: T.StructType, *, skip: bool
+) -> Any:
+    applied = apply_rules(decoded.pred_probs, decoded.rows, decoded.cols, rules)
+    doubted = find_ambiguous(decoded.pred_probs, rules.doubt_bands)
+    results = example_arrays(decoded, applied, doubted, classes)
+    carried = decoded.source.column("carried")
+    if len(decoded.audited) < len(carried):
+        # position of each row among the audited ones; null takes a null
+        place = np.full(len(carried), -1, dtype=np.int64)
+        place[decoded.audited] = np.arange(len(decoded.audited))
+        positions = pa.array(place, mask=place < 0)
+        results = [array.take(positions) for array in results]
+        if skip:
+            kept = pa.array(np.flatnonzero(decoded.status <= UNLABELLED))
+            carried, results = carried.take(kept), [array.take(kept) for array in results]
+    return pa.RecordBatch.from_arrays([carried, *results], names=schema.names)

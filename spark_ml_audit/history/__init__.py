@@ -1,0 +1,1 @@
+"""`compare`, `trend`, and what an audit says of the run before it."""

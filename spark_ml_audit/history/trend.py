@@ -1,0 +1,170 @@
+"""`trend`: health and noise over the runs of one source, as numbers and as one HTML page."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import pandas as pd
+
+from spark_ml_audit import __version__
+from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.errors import ConfigError, SetupError
+from spark_ml_audit.history.trend_data import read_trend
+from spark_ml_audit.lake.output import OutputTables
+from spark_ml_audit.outcomes.history import Trend, TrendOutcome
+from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, SourceRef
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from spark_ml_audit.config import TrendConfig
+    from spark_ml_audit.progress import Progress
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+
+def run_trend(config: TrendConfig, progress: Progress, spark: SparkSession | None = None) -> TrendOutcome:
+    """Read the runs of one source and write the page that shows them.
+
+    Args:
+        config: The effective config.
+        progress: Shows and times the stages.
+        spark: Session to use; the active or a new local one by default.
+
+    Raises:
+        ConfigError: The output has no such runs or classes, or there is no place for the page.
+        SetupError: Spark, Java or matplotlib is missing.
+    """
+    file = _page_file(config)
+    with progress.stage("session"):
+        tables = OutputTables(session_for(spark, small=True), config.output)
+    with progress.stage("read"):
+        trend = read_trend(tables, config.trend)
+    with progress.stage("page"):
+        page = _render(trend)
+        _write(file, page)
+    warnings: list[str] = []
+    mlflow_run_id, delivered = None, True
+    if config.trend.log:
+        with progress.stage("tracking"):
+            tracker = _tracker(config, trend)
+            tracker.open(RunOpening(stages=dict(progress.seconds), metrics=_metrics(trend)))
+            delivered = tracker.deliver(_delivery(config, trend, page, progress))
+        warnings += tracker.problems
+        mlflow_run_id = tracker.mlflow_run_id
+    return TrendOutcome(
+        trend=trend,
+        status="ok" if delivered else "not_delivered",
+        file=str(file),
+        mlflow_run_id=mlflow_run_id,
+        stages={name: round(seconds, 3) for name, seconds in progress.seconds.items()},
+        warnings=tuple(warnings),
+    )
+
+
+def trend_table(trend: Trend) -> pd.DataFrame:
+    """One row per run and shown class, as the documented SQL query gives them."""
+    return pd.DataFrame(
+        [
+            {
+                "run_id": run.ref.run_id,
+                "started_at": run.ref.started_at,
+                "source_version": run.ref.source_version,
+                "health": run.ref.health,
+                "tag": row.tag,
+                "num_given": row.num_given[place],
+                "label_noise": row.label_noise[place],
+                "inverse_label_noise": row.inverse_label_noise[place],
+            }
+            for place, run in enumerate(trend.runs)
+            for row in trend.classes
+        ]
+    )
+
+
+def _render(trend: Trend) -> str:
+    try:
+        from spark_ml_audit.history.trend_page import render_page
+    except ImportError as error:
+        raise SetupError(
+            f"the page of a trend needs {error.name or 'matplotlib'}, which is not installed.",
+            fix="pip install matplotlib jinja2",
+        ) from error
+    return render_page(trend, package_version=__version__, made_at=datetime.now(timezone.utc))
+
+
+def _page_file(config: TrendConfig) -> Path:
+    if config.trend.file is not None:
+        return Path(config.trend.file).absolute()
+    below = config.output.files or config.output.path
+    if below is not None and below.startswith("file:"):
+        below = unquote(urlsplit(below).path)
+    if below is None or _ADDRESS.match(below):
+        raise ConfigError(
+            "the output is no local folder, so there is no place for the page.",
+            key="trend.file",
+            fix="Set trend.file to a local or Volume path that ends in .html, or set output.files.",
+        )
+    return Path(below).absolute() / "reports" / "trend.html"
+
+
+def _write(file: Path, page: str) -> None:
+    """Put the page in its place in one step, so that nobody reads half of one."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=file.parent, prefix=f".{file.name}.", delete=False
+        ) as staged:
+            staged.write(page.encode("utf-8", "replace").decode("utf-8"))
+        os.chmod(staged.name, 0o644)  # temporary files are private, pages are not
+        os.replace(staged.name, file)
+    except OSError as error:
+        raise ConfigError(
+            f"the page cannot be written to '{file}': {error.strerror or error}.",
+            key="trend.file",
+            fix="Set trend.file to a path that can be written.",
+        ) from error
+
+
+def _tracker(config: TrendConfig, trend: Trend) -> AuditTracker:
+    newest = trend.runs[-1].ref
+    return AuditTracker(
+        tracking_uri=config.tracking.uri,
+        experiment=config.tracking.experiment,
+        output_path=config.output.files or config.output.path,
+        run_id=newest.run_id,
+        package_version=__version__,
+        params=config.flat(),
+        source=SourceRef(trend.source, "/" in trend.source, newest.source_version),
+        activity="trend",
+    )
+
+
+def _metrics(trend: Trend) -> dict[str, float | None]:
+    newest = trend.runs[-1]
+    return {
+        "trend/num_runs": len(trend.runs),
+        "trend/health": newest.ref.health,
+        "trend/mean_label_noise": newest.mean_label_noise,
+        "trend/mean_inverse_label_noise": newest.mean_inverse_label_noise,
+    }
+
+
+def _delivery(config: TrendConfig, trend: Trend, page: str, progress: Progress) -> RunDelivery:
+    table = trend_table(trend)
+    return RunDelivery(
+        status="ok",
+        stages=dict(progress.seconds),
+        tables={"trend": table} if len(table) else {},
+        artifacts={
+            "trend.html": page,
+            "trend_numbers.json": trend.to_json(),
+            "config.json": config.to_json(),
+        },
+    )

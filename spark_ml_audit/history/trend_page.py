@@ -1,0 +1,105 @@
+"""A trend as one self-contained HTML page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from spark_ml_audit.history.trend_plots import EXTRANEOUS, HEALTH, MISSING, Line, line_plot
+from spark_ml_audit.outcomes.history import Trend, TrendClass, TrendRun
+
+
+def render_page(trend: Trend, *, package_version: str, made_at: datetime) -> str:
+    """Write the page of a trend.
+
+    Every text from data is escaped; the page loads nothing and runs no script.
+
+    Args:
+        trend: The numbers.
+        package_version: Version of this package.
+        made_at: When, UTC.
+
+    Returns:
+        The whole HTML document.
+    """
+    environment = Environment(
+        loader=PackageLoader("spark_ml_audit.history"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "number": _number}
+    times = [datetime.fromisoformat(run.ref.started_at) for run in trend.runs]
+    health = line_plot(
+        times,
+        [Line([run.ref.health for run in trend.runs], *HEALTH)],
+        size=(5.2, 2.4),
+        key="health",
+        from_zero=False,
+    )
+    means = line_plot(
+        times,
+        [
+            Line([run.mean_inverse_label_noise for run in trend.runs], *MISSING),
+            Line([run.mean_label_noise for run in trend.runs], *EXTRANEOUS),
+        ],
+        size=(5.2, 2.4),
+        key="means",
+    )
+    classes = [
+        {"row": row, "plot": Markup(_class_plot(times, row, place))}  # noqa: S704 - drawn here, no text of data
+        for place, row in enumerate(trend.classes)
+    ]
+    return environment.get_template("trend.html.j2").render(
+        trend=trend,
+        health=Markup(health),  # noqa: S704 - as above
+        means=Markup(means),  # noqa: S704 - as above
+        classes=classes,
+        colours={"missing": MISSING[0], "extraneous": EXTRANEOUS[0]},
+        gates=[_gate_text(run) for run in trend.runs],
+        sentence=_sentence(trend),
+        package_version=package_version,
+        made_at=made_at.isoformat(sep=" ", timespec="seconds"),
+    )
+
+
+def _class_plot(times: list[datetime], row: TrendClass, place: int) -> str:
+    lines = [Line(row.inverse_label_noise, *MISSING), Line(row.label_noise, *EXTRANEOUS)]
+    return line_plot(times, lines, size=(3.6, 1.9), key=f"class-{place}")
+
+
+def _sentence(trend: Trend) -> str:
+    """What the health did, in words."""
+    known = [run.ref for run in trend.runs if run.ref.health is not None]
+    if not known:
+        return "No run audited any row."
+    first, newest = known[0], known[-1]
+    if len(known) == 1:
+        return f"Health is {_percent(newest.health)} in the only run that audited rows."
+    change = (newest.health or 0.0) - (first.health or 0.0)
+    word = "rose" if change > 0 else "fell" if change < 0 else "stayed the same"
+    return (
+        f"Health {word} from {_percent(first.health)} to {_percent(newest.health)} over {len(known)} runs; "
+        f"the newest has {newest.num_label_issues:,} of {newest.num_audited:,} audited rows with an issue."
+    )
+
+
+def _gate_text(run: TrendRun) -> str:
+    broken = [
+        gate.name + (" (warns)" if gate.severity == "warn" else "") for gate in run.gates if not gate.passed
+    ]
+    if not run.gates:
+        return "none set"
+    return "broken: " + ", ".join(broken) if broken else "passed"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f} %"
+
+
+def _number(value: Any) -> str:
+    return "–" if value is None else f"{value:,}"

@@ -1,1 +1,0 @@
-"""Reading sources and writing the output tables."""

@@ -1,0 +1,205 @@
+"""What the commands after an audit return: samples, imports of decisions, estimates, corrections."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from spark_ml_audit.errors import ExitCode
+from spark_ml_audit.outcomes.audit import plain
+
+
+class _Outcome:
+    """What all of them share."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Exit status of the command."""
+        return ExitCode.OK
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that ``--json`` prints."""
+        found: dict[str, Any] = plain({"status": "ok", **asdict(self)})  # type: ignore[call-overload]
+        return found
+
+
+@dataclass(frozen=True)
+class StratumDrawn:
+    """A stratum of a sample: its name, its cells, and how many of them were drawn."""
+
+    name: str
+    size: int
+    num_drawn: int
+
+
+@dataclass(frozen=True)
+class SampleOutcome(_Outcome):
+    """A sample drawn for review.
+
+    Attributes:
+        sample_id: Its id: the same run, options and seed always give the same sample.
+        run_id: Audit it was drawn from.
+        how: worst or random.
+        num_cells: Cells to judge.
+        num_rows: Rows they lie in.
+        strata: Strata of a random sample.
+        tables: Name -> path or table.
+        csv: File for a spreadsheet, or None.
+        stages: Stage -> seconds.
+        already_finished: Whether the sample was there before.
+    """
+
+    sample_id: str
+    run_id: str
+    how: str
+    num_cells: int
+    num_rows: int
+    strata: tuple[StratumDrawn, ...]
+    tables: dict[str, str]
+    csv: str | None
+    stages: dict[str, float]
+    already_finished: bool = False
+
+
+@dataclass(frozen=True)
+class DecideOutcome(_Outcome):
+    """Decisions imported; num_read = num_imported + num_blank + the rejected ones.
+
+    Attributes:
+        import_id: Id of the import: the same content is imported once.
+        run_id: Audit whose rows and tags they name.
+        num_read: Rows of the file.
+        num_imported: Decisions appended.
+        num_blank: Rows without a verdict, not judged yet.
+        rejected: Reason -> rows set aside.
+        tables: Name -> path or table.
+        stages: Stage -> seconds.
+        already_finished: Whether the same content had been imported before.
+    """
+
+    import_id: str
+    run_id: str
+    num_read: int
+    num_imported: int
+    num_blank: int
+    rejected: dict[str, int]
+    tables: dict[str, str]
+    stages: dict[str, float]
+    already_finished: bool = False
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A quantity estimated from a reviewed random sample.
+
+    Attributes:
+        quantity: precision, recall or num_errors.
+        direction: missing, extraneous or both.
+        estimate: None where the sample cannot say.
+        low: Lower limit of the confidence interval.
+        high: Upper limit.
+        model_estimate: What the audit says of it by itself, from its confident joint; None for nothing.
+    """
+
+    quantity: str
+    direction: str
+    estimate: float | None
+    low: float | None
+    high: float | None
+    model_estimate: float | None
+
+
+@dataclass(frozen=True)
+class StratumJudged:
+    """What reviewers found in a stratum."""
+
+    name: str
+    size: int
+    num_drawn: int
+    num_judged: int
+    num_unsure: int
+    num_errors: int
+
+
+@dataclass(frozen=True)
+class ReviewEstimates(_Outcome):
+    """Precision and recall of an audit's flags, and the errors in the table, as reviewers see them.
+
+    Attributes:
+        run_id: The audit.
+        sample_id: The random sample that was judged.
+        confidence: Of the intervals.
+        num_drawn: Cells of the sample.
+        num_judged: Those with a verdict of present or absent.
+        num_unsure: Those whose verdict is unsure or contradictory: left out.
+        estimates: The quantities.
+        strata: What they are made of.
+        warnings: Sentences.
+        mlflow_run_id: MLflow run of the audit that got the estimates; None: none did.
+        tables: Name -> path or table.
+        stages: Stage -> seconds.
+    """
+
+    run_id: str
+    sample_id: str
+    confidence: float
+    num_drawn: int
+    num_judged: int
+    num_unsure: int
+    estimates: tuple[Estimate, ...]
+    strata: tuple[StratumJudged, ...]
+    warnings: tuple[str, ...]
+    mlflow_run_id: str | None
+    tables: dict[str, str]
+    stages: dict[str, float]
+
+    def metrics(self) -> dict[str, float]:
+        """The quantities as metrics: review/precision_missing, and _low and _high beside it."""
+        found = {}
+        for item in self.estimates:
+            name = f"review/{item.quantity}_{item.direction}"
+            for ending, value in (("", item.estimate), ("_low", item.low), ("_high", item.high)):
+                if value is not None:
+                    found[name + ending] = value
+        return {**found, "review/num_judged": float(self.num_judged)}
+
+
+@dataclass(frozen=True)
+class CorrectOutcome(_Outcome):
+    """A correction carried out, or taken back.
+
+    Attributes:
+        correction_id: Its id, by which it can be taken back.
+        run_id: Audit it follows.
+        mode: copy or merge.
+        undoes: correction_id that was taken back; None for a correction.
+        target: Path or table whose labels were changed.
+        target_version: Version of the source (copy) or target (merge) that the rows were compared with.
+        num_rows_changed: Rows whose labels changed.
+        num_tags_added: Cells.
+        num_tags_removed: Cells.
+        num_stale: Rows left as they are because their labels changed since the audit.
+        num_gone: Rows that are there no more.
+        set_aside: Reason -> decisions without effect: contradictory, tag_unknown, row_not_audited, ...
+        tables: Name -> path or table.
+        warnings: Sentences.
+        stages: Stage -> seconds.
+        already_finished: Whether it had been done before and nothing was done now.
+    """
+
+    correction_id: str
+    run_id: str
+    mode: str
+    undoes: str | None
+    target: str
+    target_version: str | None
+    num_rows_changed: int
+    num_tags_added: int
+    num_tags_removed: int
+    num_stale: int
+    num_gone: int
+    set_aside: dict[str, int]
+    tables: dict[str, str]
+    warnings: tuple[str, ...]
+    stages: dict[str, float]
+    already_finished: bool = False

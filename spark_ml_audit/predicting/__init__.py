@@ -1,0 +1,1 @@
+"""`predict` and `tag`: folds, training, out-of-sample probabilities, stored models."""

@@ -1,0 +1,240 @@
+"""Which fold a row is in, how many tags each fold holds, and which rows a model is trained on.
+
+Everything follows from hashes of a row's own id (or group), so it is the same whatever the row order and
+the partitioning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pyspark.sql import Column
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import types as T  # noqa: N812 - the usual name
+
+from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
+from spark_ml_audit.arrow.layout import AUDITED, UNLABELLED
+from spark_ml_audit.engines.columns import column, field
+from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.ingest import Ingest
+from spark_ml_audit.frames.passes import STATUS_INDEX, sum_over_rows
+from spark_ml_audit.kernels.profile import IntArray
+from spark_ml_audit.kernels.resolve_counts import Records
+
+# class_index of records that count rows by fold
+_ROWS_INDEX = -2
+# Share of the training budget that goes to rows drawn whatever their tags.
+_PLAIN_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class FoldPlan:
+    """How rows are assigned to folds.
+
+    Attributes:
+        num_folds: Number of folds; 1 puts every row in fold 0.
+        seed: Changes the assignment and the sample.
+        id: Column that names a row.
+        group: Column whose rows of one value stay together; a null is a group of its own row.
+    """
+
+    num_folds: int
+    seed: int
+    id: str
+    group: str | None = None
+
+    def fold(self) -> Column:
+        """Fold of a row, int from 0: a hash of seed and group, or of seed and id."""
+        own = F.xxhash64(F.lit(self.seed), F.lit("id"), column(self.id))
+        if self.group is not None:
+            shared = F.xxhash64(F.lit(self.seed), F.lit("group"), column(self.group))
+            own = F.when(column(self.group).isNotNull(), shared).otherwise(own)
+        return F.pmod(own, F.lit(self.num_folds)).cast("int")
+
+    def group_key(self) -> Column:
+        """Bigint that rows of one group share."""
+        own = F.xxhash64(column(self.id))
+        if self.group is None:
+            return own
+        return F.when(column(self.group).isNotNull(), F.xxhash64(column(self.group))).otherwise(own)
+
+    def order_key(self) -> Column:
+        """Bigint that models sort their training rows by."""
+        return F.xxhash64(column(self.id))
+
+    def sample_key(self) -> Column:
+        """Double in [0, 1), independent of the fold: rows below their sampling rate are trained on."""
+        hashed = F.xxhash64(F.lit(self.seed), F.lit("sample"), column(self.id))
+        return F.shiftrightunsigned(hashed, 11).cast("double") / F.lit(float(1 << 53))
+
+
+def check_group(ingest: Ingest, group: str | None) -> None:
+    """Refuse a group column that is missing or cannot be compared.
+
+    Raises:
+        InputError: No such column, or a map.
+    """
+    if group is None:
+        return
+    data_type = field(ingest.frame, group, "source.group").dataType
+    if isinstance(data_type, T.MapType):
+        raise InputError(
+            f"column '{group}' is a map, which cannot be compared.",
+            key="source.group",
+            fix="Use a column such as the author's id or a hash of the text.",
+        )
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """Rows and given tags by fold.
+
+    Attributes:
+        status_counts: Rows by status code (see `layout`).
+        labelled: Usable rows with tags, shape (folds,).
+        unlabelled: Usable rows without a label list, shape (folds,).
+        present: Rows the tag is given to, shape (folds, K).
+    """
+
+    status_counts: dict[int, int]
+    labelled: IntArray
+    unlabelled: IntArray
+    present: IntArray
+
+    @property
+    def num_rows(self) -> int:
+        """All rows of the source."""
+        return sum(self.status_counts.values())
+
+    @property
+    def num_labelled(self) -> int:
+        """Usable rows with tags."""
+        return self.status_counts.get(AUDITED, 0)
+
+    @property
+    def num_unlabelled(self) -> int:
+        """Usable rows without a label list."""
+        return self.status_counts.get(UNLABELLED, 0)
+
+    @property
+    def num_quarantined(self) -> int:
+        """Rows rejected."""
+        return sum(self.rejected.values())
+
+    @property
+    def rejected(self) -> dict[int, int]:
+        """Rows by reason code."""
+        return {code: count for code, count in self.status_counts.items() if code > UNLABELLED}
+
+    def training_rows(self, fold: int | None) -> tuple[int, IntArray]:
+        """Rows, and rows by class, that a fold's model may learn from; of the whole table for None."""
+        rows, present = int(self.labelled.sum()), self.present.sum(axis=0)
+        if fold is None:
+            return rows, present
+        return rows - int(self.labelled[fold]), present - self.present[fold]
+
+
+def count_labels(ingest: Ingest, plan: FoldPlan) -> LabelCounts:
+    """One pass: rows by status, rows and tags by fold."""
+    layout = ingest.layout
+    frame = ingest.task_frame(with_id=False, carry=plan.fold())
+
+    def reduce_partition(batches: Iterator[Any]) -> Iterator[Records]:
+        for decoded in decode_batches(batches, layout):
+            yield _count_batch(decoded, layout.num_classes)
+
+    records = sum_over_rows(frame, reduce_partition)
+    index, slot, a, b = (records[name] for name in ("class_index", "slot", "a", "b"))
+    labelled = np.zeros(plan.num_folds, dtype=np.int64)
+    unlabelled = np.zeros(plan.num_folds, dtype=np.int64)
+    present = np.zeros((plan.num_folds, layout.num_classes), dtype=np.int64)
+    rows, classes, statuses = index == _ROWS_INDEX, index >= 0, index == STATUS_INDEX
+    labelled[slot[rows]], unlabelled[slot[rows]] = a[rows], b[rows]
+    present[slot[classes], index[classes]] = a[classes]
+    status_counts = dict(zip(slot[statuses].tolist(), a[statuses].tolist(), strict=True))
+    return LabelCounts(status_counts, labelled, unlabelled, present)
+
+
+def _count_batch(decoded: DecodedBatch, num_classes: int) -> Records:
+    # a row without an id has no fold; it is rejected anyway
+    folds = decoded.source.column("carried").fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    pairs, tags = np.unique(
+        folds[decoded.audited[decoded.rows]] * num_classes + decoded.cols, return_counts=True
+    )
+    codes, statuses = np.unique(decoded.status, return_counts=True)
+    width = int(folds.max(initial=0)) + 1
+    labelled = np.bincount(folds[decoded.audited], minlength=width)
+    unlabelled = np.bincount(folds[decoded.status == UNLABELLED], minlength=width)
+    none = np.zeros(len(codes), dtype=np.int64)
+    parts = [
+        (pairs % num_classes, pairs // num_classes, tags, np.zeros_like(tags)),
+        (np.full(width, _ROWS_INDEX), np.arange(width), labelled, unlabelled),
+        (np.full(len(codes), STATUS_INDEX), codes, statuses, none),
+    ]
+    names = ("class_index", "slot", "a", "b")
+    types = (np.int32, np.int64, np.int64, np.int64)
+    return {
+        name: np.concatenate([part[i] for part in parts]).astype(types[i]) for i, name in enumerate(names)
+    }
+
+
+@dataclass(frozen=True)
+class SamplePlan:
+    """Which labelled rows models are trained on, when there are more than the budget.
+
+    A row is taken if its hash is below the highest rate that applies to it: the plain one, or that of one
+    of its tags. A tag with no more rows than the quota has rate 1: all its positives are kept.
+
+    Attributes:
+        plain_rate: Rate of rows whatever their tags.
+        tag_rates: Rate of rows with the tag, shape (K,), float64.
+    """
+
+    plain_rate: float
+    tag_rates: npt.NDArray[np.float64]
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether nothing is left out."""
+        return self.plain_rate >= 1
+
+    def chosen(self, keys: npt.NDArray[np.float64], rows: IntArray, cols: IntArray) -> npt.NDArray[np.bool_]:
+        """Which of n rows are taken.
+
+        Args:
+            keys: Sample key of each row, shape (n,).
+            rows: Row of each given tag.
+            cols: Its class.
+        """
+        rates = np.full(len(keys), self.plain_rate)
+        np.maximum.at(rates, rows, self.tag_rates[cols])
+        return keys < rates
+
+
+def plan_sample(num_rows: int, num_present: IntArray, max_rows: int) -> SamplePlan:
+    """Rates whose expected number of rows is within the budget.
+
+    Half of the budget is drawn whatever the tags; the other half is shared out so that every tag gets the
+    same quota of positives, or all it has where it has fewer.
+
+    Args:
+        num_rows: Labelled rows.
+        num_present: Rows the tag is given to, shape (K,).
+        max_rows: Rows to train on at most, in expectation.
+    """
+    if num_rows <= max_rows:
+        return SamplePlan(1.0, np.ones(len(num_present)))
+    budget = max_rows * (1 - _PLAIN_SHARE)
+    low, high = 1, max(int(num_present.max(initial=1)), 1)
+    while low < high:
+        quota = (low + high + 1) // 2
+        if np.minimum(num_present, quota).sum() <= budget:
+            low = quota
+        else:
+            high = quota - 1
+    rates = np.minimum(1.0, low / np.maximum(num_present, 1))
+    return SamplePlan(max_rows * _PLAIN_SHARE / num_rows, rates)

@@ -1,0 +1,348 @@
+"""Models trained as Spark tasks: one per fold on the rows of the others, or one on the whole table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import types as T  # noqa: N812 - the usual name
+
+from spark_ml_audit.arrow.decode import decode_batches
+from spark_ml_audit.engines.spark_errors import reason_of
+from spark_ml_audit.errors import AuditError, ConfigError, InputError
+from spark_ml_audit.frames.ingest import Ingest
+from spark_ml_audit.kernels.rules import AuditRules, apply_rules
+from spark_ml_audit.models.bundle import TagModel
+from spark_ml_audit.models.registry import MAX_WEIGHT_BYTES
+from spark_ml_audit.models.scorers import TagScorer
+from spark_ml_audit.predicting.folds import FoldPlan, LabelCounts, SamplePlan
+from spark_ml_audit.predicting.labels import Features, feature_column, to_pandas
+
+FINAL = -1
+"""Number of the model that is trained on the whole table."""
+
+MAX_MODELS_BYTES = 512 << 20
+"""Bytes of all models of a run: they meet on the driver, whose results Spark limits to 1 GB by default."""
+
+# A cell of a Spark row is limited to 2 GB; parts also keep one message of Spark Connect small.
+_PART_BYTES = 32 << 20
+_RESULT = (
+    "model int, part int, payload binary, num_rows bigint, shift array<double>, kind string, "
+    "warnings array<string>, error string, key string"
+)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What models are trained on.
+
+    Attributes:
+        ingest: The source with its duplicate ids known.
+        features: Feature columns.
+        plan: Folds.
+        counts: Rows and tags by fold.
+        sample: Rows to take.
+        kind: Kind of model.
+        rules: Turns tags into those an audit suggests; `ingest` then has probabilities. None: as given.
+    """
+
+    ingest: Ingest
+    features: Features
+    plan: FoldPlan
+    counts: LabelCounts
+    sample: SamplePlan
+    kind: str
+    rules: AuditRules | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Trained models.
+
+    Attributes:
+        scorers: Model number -> scorer; `FINAL` alone for a model of the whole table.
+        num_rows: Model number -> rows it was trained on.
+        kind: Kind of model, as resolved.
+        warnings: Sentences, each once.
+    """
+
+    scorers: dict[int, TagScorer]
+    num_rows: dict[int, int]
+    kind: str
+    warnings: tuple[str, ...]
+
+
+def training_rows(training: TrainingSet) -> DataFrame:
+    """The labelled rows of the sample: fold, order_key, group_key, tags, features (struct)."""
+    ingest, layout, sample = training.ingest, training.ingest.layout, training.sample
+    source, plan, rules = ingest.frame, training.plan, training.rules
+    features = F.struct(*[feature_column(source, name).alias(name) for name in training.features.names])
+    carry = F.struct(
+        plan.fold().alias("fold"),
+        plan.order_key().alias("order_key"),
+        plan.group_key().alias("group_key"),
+        plan.sample_key().alias("sample_key"),
+        features.alias("features"),
+    )
+    frame = ingest.task_frame(with_id=False, carry=carry)
+    carried = frame.schema["carried"].dataType
+    assert isinstance(carried, T.StructType)  # noqa: S101 - for the type checker
+    schema = T.StructType(
+        [
+            T.StructField("fold", T.IntegerType()),
+            T.StructField("order_key", T.LongType()),
+            T.StructField("group_key", T.LongType()),
+            T.StructField("tags", T.ArrayType(T.IntegerType())),
+            carried["features"],
+        ]
+    )
+
+    def run(batches: Iterator[Any]) -> Iterator[Any]:
+        for decoded in decode_batches(batches, layout):
+            given = decoded.source.column("carried").take(pa.array(decoded.audited))
+            rows, cols = decoded.rows, decoded.cols
+            if rules is not None:
+                rows, cols = apply_rules(decoded.pred_probs, rows, cols, rules).suggested
+            keys = given.field("sample_key").to_numpy(zero_copy_only=False)
+            chosen = sample.chosen(keys, rows, cols)
+            kept = np.flatnonzero(chosen)
+            counts = np.bincount(rows, minlength=len(keys))[kept]
+            offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+            tags = cols[chosen[rows]].astype(np.int32)
+            given = given.take(pa.array(kept))
+            yield pa.RecordBatch.from_arrays(
+                [
+                    given.field("fold"),
+                    given.field("order_key"),
+                    given.field("group_key"),
+                    pa.ListArray.from_arrays(pa.array(offsets), pa.array(tags)),
+                    given.field("features"),
+                ],
+                names=schema.names,
+            )
+
+    return frame.mapInArrow(run, schema)
+
+
+def train_folds(training: TrainingSet) -> Trained:
+    """Train one model per fold on the sampled rows of all other folds, as parallel tasks.
+
+    A task holds the rows of its model in memory: at most about ``max_train_rows`` of them. The models come
+    to the driver as bytes, `MAX_MODELS_BYTES` in all: ours keep fewer text features where there are many
+    folds, larger ones of somebody else are refused.
+
+    Raises:
+        InputError: A fold has nothing to learn from, or training failed.
+    """
+    folds = training.plan.num_folds
+    needed = [
+        fold for fold in range(folds) if training.counts.labelled[fold] + training.counts.unlabelled[fold]
+    ]
+    for fold in needed:
+        if not training.counts.training_rows(fold)[0]:
+            raise InputError(
+                f"all {training.counts.num_labelled} labelled rows are in fold {fold}: nothing is left to "
+                "train its model on.",
+                key="source.group" if training.plan.group else "model.folds",
+                fix="Use a group column with more values, more rows, or another model.seed.",
+            )
+    # every row goes to the models of the folds it is not in
+    others = F.filter(F.lit(needed).cast("array<int>"), lambda fold: fold != F.col("fold"))
+    return _train(training, training_rows(training).withColumn("model", F.explode(others)), needed)
+
+
+def train_final(training: TrainingSet) -> Trained:
+    """Train one model on the sampled rows of the whole table.
+
+    Raises:
+        InputError: Training failed.
+    """
+    return _train(training, training_rows(training).withColumn("model", F.lit(FINAL)), [FINAL])
+
+
+def _train(training: TrainingSet, rows: DataFrame, numbers: list[int]) -> Trained:
+    trainer = _Trainer(training, MAX_MODELS_BYTES // len(numbers))
+    key = F.lit(None).cast("int")
+    for number, spread in zip(numbers, _spread_keys(rows, len(numbers)), strict=True):
+        key = F.when(F.col("model") == number, F.lit(spread)).otherwise(key)
+    spread_rows = rows.withColumn("spread", key).repartition(len(numbers), "spread")
+
+    def train(batches: Iterator[Any]) -> Iterator[Any]:
+        # not by applyInArrow, which Spark 3.5 lacks: a partition holds all rows of its models
+        if not (kept := list(batches)):
+            return
+        table = pa.Table.from_batches(kept)
+        kept.clear()
+        models = pc.unique(table.column("model")).to_pylist()
+        for number in sorted(models):
+            own = table if len(models) == 1 else table.filter(pc.equal(table.column("model"), number))
+            yield from trainer(own).to_batches()
+
+    found = spread_rows.mapInArrow(train, _RESULT).collect()
+    payloads: dict[int, dict[int, bytes]] = {}
+    for row in found:
+        if row["error"] is not None:
+            kind = ConfigError if row["key"] == "model.kind" else InputError
+            raise kind(
+                f"training failed: {row['error']}.",
+                key=row["key"] or "model.kind",
+                fix="Check the features and the model; model.kind: auto fits any table.",
+            )
+        payloads.setdefault(row["model"], {})[row["part"]] = bytes(row["payload"])
+    first = {row["model"]: row for row in found if row["part"] == 0}
+    scorers: dict[int, TagScorer] = {}
+    for number, row in first.items():
+        parts = payloads[number]
+        shift = None if row["shift"] is None else np.array(row["shift"], dtype=np.float64)
+        scorers[number] = TagScorer(b"".join(parts[part] for part in sorted(parts)), shift)
+    sentences = [text for number in sorted(first) for text in first[number]["warnings"]]
+    trained_on = {number: row["num_rows"] for number, row in first.items()}
+    kind = next(iter(first.values()))["kind"]
+    return Trained(scorers, trained_on, kind, tuple(dict.fromkeys(sentences)))
+
+
+def _spread_keys(rows: DataFrame, count: int) -> list[int]:
+    """Numbers that hash to different partitions, so that no two models share a task."""
+    hashed = rows.sparkSession.range(64 * count).select(
+        F.col("id").cast("int").alias("key"),
+        F.pmod(F.hash(F.col("id").cast("int")), F.lit(count)).alias("part"),
+    )
+    found = hashed.groupBy("part").agg(F.min("key").alias("key")).orderBy("part").collect()
+    keys = [row["key"] for row in found]
+    free = (number for number in range(64 * count) if number not in keys)
+    return keys + [next(free) for _ in range(count - len(keys))]
+
+
+class _Trainer:
+    """Trains the model of one fold's rows inside a task."""
+
+    def __init__(self, training: TrainingSet, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._classes = training.ingest.layout.classes
+        self._spec = training.features.spec
+        self._kind = training.kind
+        self._seed = training.plan.seed
+        self._population: dict[int, tuple[int, list[int]]] = {}
+        if not training.sample.takes_all:
+            for number in (FINAL, *range(training.plan.num_folds)):
+                rows, present = training.counts.training_rows(None if number == FINAL else number)
+                self._population[number] = (rows, present.tolist())
+
+    def __call__(self, table: Any) -> Any:
+        number = table.column("model")[0].as_py()
+        try:
+            model, shift, num_rows = self._fit(table, number)
+            payload = model.to_bytes()
+            if len(payload) > self._max_bytes:
+                raise ConfigError(
+                    f"one trained model of kind '{self._kind}' has {len(payload) / 2**20:,.1f} MB, and all "
+                    f"models of the run together may have {MAX_MODELS_BYTES >> 20} MB: take a smaller model "
+                    "(fewer or shallower trees, fewer features) or fewer folds",
+                    key="model.kind",
+                )
+        except AuditError as error:
+            return _result(number, error=str(error.message).rstrip("."), key=error.key)
+        except Exception as error:  # noqa: BLE001 - told on the driver, without a stack of two languages
+            return _result(number, error=f"{type(error).__name__}: {reason_of(error)}")
+        return _result(
+            number,
+            payload,
+            num_rows=num_rows,
+            shift=shift,
+            kind=model.kind,
+            warnings=list(model.warnings),
+        )
+
+    def _fit(self, table: Any, number: int) -> tuple[TagModel, list[float] | None, int]:
+        # rows arrive in the order of the shuffle; the model must not depend on it
+        keys = table.column("order_key").to_numpy()
+        order = np.argsort(keys, kind="stable")
+        table = table.take(pa.array(order))
+        tags = table.column("tags").combine_chunks()
+        if isinstance(tags, pa.ChunkedArray):
+            tags = tags.chunk(0)
+        lengths = np.diff(tags.offsets.to_numpy())
+        rows = np.repeat(np.arange(len(lengths)), lengths).astype(np.int64)
+        cols = tags.flatten().to_numpy().astype(np.int64)
+        frame = to_pandas(pa.Table.from_struct_array(table.column("features").combine_chunks()))
+        model = TagModel.fit(
+            frame,
+            rows,
+            cols,
+            self._classes,
+            self._spec,
+            self._kind,
+            self._seed,
+            order_keys=keys[order],
+            group_keys=table.column("group_key").to_numpy(),
+            # beside the weights a model has its vocabulary and a network, small ones
+            max_weight_bytes=min(MAX_WEIGHT_BYTES, self._max_bytes * 4 // 5),
+        )
+        return model, self._shift(number, len(lengths), cols), len(lengths)
+
+    def _shift(self, number: int, num_rows: int, cols: Any) -> list[float] | None:
+        """What a sample's own prevalence adds to the log-odds of every tag, to be taken back.
+
+        A sample that favours rare tags makes models expect them too often; adding the difference of the
+        log prior odds is Bayes' rule for a changed prevalence (Saerens et al. 2002, eq. 2.4).
+        """
+        if number not in self._population:
+            return None
+        population, present = self._population[number]
+        sampled = np.bincount(cols, minlength=len(self._classes))
+        actual = np.array(present, dtype=np.float64)
+        found: list[float] = (
+            np.log((actual + 0.5) / (population - actual + 0.5))
+            - np.log((sampled + 0.5) / (num_rows - sampled + 0.5))
+        ).tolist()
+        return found
+
+
+_ARROW_RESULT = pa.schema(
+    [
+        ("model", pa.int32()),
+        ("part", pa.int32()),
+        ("payload", pa.binary()),
+        ("num_rows", pa.int64()),
+        ("shift", pa.list_(pa.float64())),
+        ("kind", pa.string()),
+        ("warnings", pa.list_(pa.string())),
+        ("error", pa.string()),
+        ("key", pa.string()),
+    ]
+)
+
+
+def _result(
+    number: int,
+    payload: bytes = b"",
+    *,
+    num_rows: int = 0,
+    shift: list[float] | None = None,
+    kind: str | None = None,
+    warnings: list[str] | None = None,
+    error: str | None = None,
+    key: str | None = None,
+) -> Any:
+    parts = [payload[start : start + _PART_BYTES] for start in range(0, max(len(payload), 1), _PART_BYTES)]
+    rows = [
+        {
+            "model": number,
+            "part": part,
+            "payload": piece,
+            "num_rows": num_rows,
+            "shift": shift if part == 0 else None,
+            "kind": kind,
+            "warnings": (warnings or []) if part == 0 else [],
+            "error": error,
+            "key": key,
+        }
+        for part, piece in enumerate(parts)
+    ]
+    return pa.Table.from_pylist(rows, schema=_ARROW_RESULT)

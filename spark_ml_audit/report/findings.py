@@ -1,0 +1,185 @@
+"""What a report shows beside wrong tags: ambiguous rows, outliers, near-duplicates, what reviewers found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+
+from spark_ml_audit.engines.columns import column
+from spark_ml_audit.outcomes.audit import Counts
+from spark_ml_audit.report.page import SectionTable
+from spark_ml_audit.report.queries import ReportFrames, id_text, shown_texts
+
+_MAX_ROWS = 50
+_MAX_GROUPS = 20
+_MAX_MEMBERS = 200
+
+
+def finding_sections(frames: ReportFrames, counts: Counts) -> tuple[SectionTable, ...]:
+    """A section for everything that was found; none for what was not looked for."""
+    found: list[SectionTable | None] = []
+    if counts.num_ambiguous:
+        found.append(ambiguous_section(frames, counts.num_ambiguous))
+    if counts.num_outliers:
+        found.append(outlier_section(frames, counts.num_outliers))
+    if counts.num_duplicate_groups and frames.duplicates is not None:
+        found.append(duplicate_section(frames, frames.duplicates, counts.num_duplicate_groups))
+    if frames.estimates is not None:
+        found.append(review_section(frames.estimates))
+    return tuple(section for section in found if section is not None)
+
+
+def ambiguous_section(frames: ReportFrames, total: int) -> SectionTable:
+    """The rows about which the model is most undecided."""
+    return _ranked_section(
+        frames,
+        "ambiguous",
+        "Ambiguous rows",
+        "Here the model says neither yes nor no about several tags: a second opinion, a clearer "
+        "definition of the tags or more text may settle them. These are no label errors by themselves.",
+        flag="is_ambiguous",
+        score=("ambiguity_score", "ambiguity"),
+        tags=("ambiguous_tags", "tags in doubt"),
+        total=total,
+    )
+
+
+def outlier_section(frames: ReportFrames, total: int) -> SectionTable:
+    """The rows that are farthest from all others."""
+    return _ranked_section(
+        frames,
+        "outliers",
+        "Outliers",
+        "Rows that do not belong: far from their nearest neighbours, by what is near there.",
+        flag="is_outlier",
+        score=("outlier_score", "outlier score"),
+        tags=("given_tags", "given tags"),
+        total=total,
+    )
+
+
+def duplicate_section(frames: ReportFrames, duplicates: DataFrame, total: int) -> SectionTable:
+    """Groups of nearly the same content whose tags differ, the most alike first."""
+    groups = duplicates.groupBy("group_id").agg(F.min("similarity").alias("least"))
+    shown = groups.orderBy(F.desc("least"), "group_id").limit(_MAX_GROUPS)
+    members = duplicates.join(shown, "group_id").select(
+        "group_id",
+        "least",
+        column(frames.id).alias("id"),
+        "kind",
+        "similarity",
+        "given_tags",
+        "differing_tags",
+    )
+    rows = members.orderBy(F.desc("least"), "group_id", "id").limit(_MAX_MEMBERS).collect()
+    texts = shown_texts(frames, [row["id"] for row in rows])
+    numbers = {group: place + 1 for place, group in enumerate(dict.fromkeys(row["group_id"] for row in rows))}
+    return SectionTable(
+        key="duplicates",
+        title="Near-duplicates whose tags differ",
+        intro=(
+            "The same or nearly the same content was tagged in different ways: at least one of each group is "
+            "wrong, or the tag is not defined well enough.",
+            _how_many(len(numbers), total, "groups"),
+        ),
+        columns=(
+            ("group", "number"),
+            ("id", "text"),
+            *[(name, "text") for name in frames.show],
+            ("kind", "text"),
+            ("similarity", "number"),
+            ("given tags", "tags"),
+            ("tags that differ", "tags"),
+        ),
+        rows=tuple(
+            (
+                numbers[row["group_id"]],
+                id_text(row["id"]),
+                *text,
+                row["kind"],
+                row["similarity"],
+                tuple(row["given_tags"] or ()),
+                tuple(row["differing_tags"] or ()),
+            )
+            for row, text in zip(rows, texts, strict=True)
+        ),
+    )
+
+
+def review_section(estimates: DataFrame) -> SectionTable | None:
+    """What reviewers' decisions say of the flags, next to the model's own estimate; None without any."""
+    newest = estimates.orderBy(F.desc("estimated_at")).limit(1).collect()
+    if not newest:
+        return None
+    (last,) = newest
+    same = (F.col("sample_id") == last["sample_id"]) & (F.col("estimated_at") == F.lit(last["estimated_at"]))
+    rows: Iterable[Any] = estimates.where(same).orderBy("quantity", "direction").collect()
+    return SectionTable(
+        key="review",
+        title="What reviewers found",
+        intro=(
+            f"From {last['num_judged']} judged cells of random sample {last['sample_id']} of run "
+            f"{last['run_id']}, with intervals of {100 * last['confidence']:g}% confidence. The model's own "
+            "estimate comes from the confident joint.",
+        ),
+        columns=(
+            ("quantity", "text"),
+            ("direction", "text"),
+            ("estimate", "number"),
+            ("from", "number"),
+            ("to", "number"),
+            ("model's own", "number"),
+        ),
+        rows=tuple(
+            (
+                row["quantity"].replace("_", " "),
+                row["direction"],
+                row["estimate"],
+                row["low"],
+                row["high"],
+                row["model_estimate"],
+            )
+            for row in rows
+        ),
+    )
+
+
+def _how_many(shown: int, total: int, what: str) -> str:
+    return f"All {total:,} {what}." if shown >= total else f"The first {shown:,} of {total:,} {what}."
+
+
+def _ranked_section(
+    frames: ReportFrames,
+    key: str,
+    title: str,
+    intro: str,
+    *,
+    flag: str,
+    score: tuple[str, str],
+    tags: tuple[str, str],
+    total: int,
+) -> SectionTable:
+    """The flagged rows of the highest score, with the shown columns of the source.
+
+    `score` and `tags` are the column of `examples` and its heading.
+    """
+    chosen = frames.examples.where(F.col(flag)).select(column(frames.id).alias("id"), score[0], tags[0])
+    rows = chosen.orderBy(F.desc(score[0]), "id").limit(_MAX_ROWS).collect()
+    texts = shown_texts(frames, [row["id"] for row in rows])
+    return SectionTable(
+        key=key,
+        title=title,
+        intro=(intro, _how_many(len(rows), total, "rows")),
+        columns=(
+            ("id", "text"),
+            *[(name, "text") for name in frames.show],
+            (score[1], "number"),
+            (tags[1], "tags"),
+        ),
+        rows=tuple(
+            (id_text(row["id"]), *text, row[1], tuple(row[2])) for row, text in zip(rows, texts, strict=True)
+        ),
+    )

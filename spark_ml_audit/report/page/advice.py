@@ -1,0 +1,218 @@
+"""Plain sentences on what a run means and what to do next, from the report's records alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+from spark_ml_audit.outcomes.audit import ClassRow
+from spark_ml_audit.report.page.data import ReportData, TagPair
+from spark_ml_audit.report.page.text import listed, number, percent, plural, shown
+
+_NAMED = 3
+_TAG_WIDTH = 60
+# A class with fewer given tags has estimates of little worth.
+_FEW_GIVEN = 10
+# Classes this noisy point at a tag's definition, or at the model, rather than at single slips.
+_NOISY = 0.3
+_CONCENTRATED = 0.5
+_MIN_PAIR_ROWS = 3
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One thing to do: what, in a few words, and why and how, in sentences."""
+
+    title: str
+    text: str
+
+
+def headline(data: ReportData) -> str:
+    """The result in one sentence."""
+    counts = data.counts
+    if not counts.num_audited:
+        return "No row could be audited." if counts.num_rows else "The source has no rows."
+    rows = plural(counts.num_audited, "audited row")
+    if not counts.num_label_issues:
+        return f"No label issue was found in {rows}."
+    return (
+        f"{counts.num_label_issues:,} of {rows} ({percent(counts.num_label_issues / counts.num_audited)}) "
+        f"{'seems' if counts.num_label_issues == 1 else 'seem'} to carry a wrong set of tags: "
+        f"{plural(counts.num_missing_tags, 'tag')} missing, {number(counts.num_extraneous_tags)} too many."
+    )
+
+
+def next_steps(data: ReportData) -> list[Advice]:
+    """What to do next, most urgent first."""
+    found = [*_gates(data), *_quarantine(data), *_review(data), *_concentration(data), *_noisy(data)]
+    found += [*_pairs(data), *_weak(data), *_rare(data), *_unlabelled(data)]
+    if not found:
+        found.append(Advice("Nothing to do", "No issue, no rejected row, no failed gate."))
+    return found
+
+
+def _gates(data: ReportData) -> list[Advice]:
+    failed = [gate for gate in data.gates if not gate.passed]
+    return [
+        Advice(
+            f"{'Failed gate' if gate.severity == 'fail' else 'Warning of gate'} {shown(gate.name)}",
+            f"It found {number(gate.value)}, the limit is {number(gate.limit)}. {_sentence(gate.detail)}"
+            "Mend the data, or change the limit in the section gate of the config if it does not fit.",
+        )
+        for gate in failed
+    ]
+
+
+def _quarantine(data: ReportData) -> list[Advice]:
+    if not data.counts.num_quarantined:
+        return []
+    most = f", most often for {data.quarantine[0].reason}" if data.quarantine else ""
+    return [
+        Advice(
+            "Repair the rows in quarantine",
+            f"{plural(data.counts.num_quarantined, 'row')} could not be read{most}. The table quarantine "
+            "holds each with its reason; correct them in the source and run again.",
+        )
+    ]
+
+
+def _review(data: ReportData) -> list[Advice]:
+    count = data.counts.num_label_issues
+    if not count:
+        return []
+    return [
+        Advice(
+            "Review the worst rows first",
+            "The list below starts with the rows whose tags are least plausible. A flag is a place to look, "
+            "not a verdict: accept or reject each suggestion. The table examples holds all "
+            f"{plural(count, 'row')} in this order (issue_rank).",
+        )
+    ]
+
+
+def affected(data: ReportData) -> list[ClassRow]:
+    """The classes with flagged cells, most first."""
+    rows = [row for row in data.classes if row.num_missing + row.num_extraneous]
+    return sorted(rows, key=lambda row: (-(row.num_missing + row.num_extraneous), row.class_index))
+
+
+def _concentration(data: ReportData) -> list[Advice]:
+    rows = affected(data)
+    held = list(accumulate(row.num_missing + row.num_extraneous for row in rows))
+    if len(rows) < 4:
+        return []
+    count = 1 + next(i for i, found in enumerate(held) if found >= _CONCENTRATED * held[-1])
+    if count > max(len(data.classes) // 5, 1):
+        return []
+    share = percent(held[count - 1] / held[-1])
+    return [
+        Advice(
+            f"Begin with {'one tag' if count == 1 else f'{count} tags'}",
+            f"{_tags(rows[:count])} {'holds' if count == 1 else 'hold'} {share} of all flagged tags. "
+            f"Agree on what {'it means' if count == 1 else 'they mean'} before correcting row by row.",
+        )
+    ]
+
+
+def _noisy(data: ReportData) -> list[Advice]:
+    rows = [
+        row
+        for row in data.classes
+        if row.num_given >= _FEW_GIVEN and (row.prob_true_absent_given_present or 0) >= _NOISY
+    ]
+    if not rows:
+        return []
+    rows.sort(key=lambda row: -(row.prob_true_absent_given_present or 0))
+    worst = percent(rows[0].prob_true_absent_given_present)
+    much = worst if len(rows) == 1 else f"{percent(_NOISY)} to {worst}"
+    return [
+        Advice(
+            "Check the definition of noisy tags",
+            f"{_tags(rows)}: an estimated {much} of the rows with such a tag should not have it. That much "
+            "is rarely carelessness: either annotators read it differently, or the model does not know it.",
+        )
+    ]
+
+
+def pair_lift(pair: TagPair, data: ReportData, given: dict[str, ClassRow]) -> float | None:
+    """How many times more often A is missing where B was given than anywhere; None where undefined."""
+    missing, other = given.get(pair.missing), given.get(pair.given)
+    if missing is None or other is None or not missing.num_missing or not other.num_given:
+        return None
+    return pair.num_rows * data.counts.num_audited / (missing.num_missing * other.num_given)
+
+
+def _pairs(data: ReportData) -> list[Advice]:
+    by_tag = {row.tag: row for row in data.classes}
+    strong = [
+        pair
+        for pair in data.pairs
+        if pair.num_rows >= _MIN_PAIR_ROWS and (pair_lift(pair, data, by_tag) or 0) >= 2
+    ]
+    if not strong:
+        return []
+    pair = strong[0]
+    first = f"{_tag(pair.missing)} is missing on {plural(pair.num_rows, 'row')} that carry {_tag(pair.given)}"
+    if 2 * pair.num_swapped >= pair.num_rows:
+        then = "mostly the given tag is flagged too: annotators seem to confuse the two"
+    else:
+        then = "if the second implies the first, a rule can add it everywhere"
+    return [Advice("Look at tags that go together", f"{first}; {then}. More pairs are listed below.")]
+
+
+def _weak(data: ReportData) -> list[Advice]:
+    rows = [
+        row
+        for row in data.classes
+        if row.num_given
+        and row.num_given < data.counts.num_audited
+        and row.threshold_present <= 1 - row.threshold_absent
+    ]
+    if not rows:
+        return []
+    return [
+        Advice(
+            "Trust flags of weak classes less",
+            f"For {_tags(rows)} the model gives no higher probability where the tag is given than where it "
+            "is not. Improve the model there first.",
+        )
+    ]
+
+
+def _rare(data: ReportData) -> list[Advice]:
+    rows = [row for row in data.classes if 0 < row.num_given < _FEW_GIVEN]
+    if not rows:
+        return []
+    return [
+        Advice(
+            "Mind the rare tags",
+            f"{plural(len(rows), 'tag')} ({_tags(rows)}) {'is' if len(rows) == 1 else 'are'} given to fewer "
+            f"than {_FEW_GIVEN} rows; what is estimated from so few is uncertain.",
+        )
+    ]
+
+
+def _unlabelled(data: ReportData) -> list[Advice]:
+    if not data.counts.num_unlabelled:
+        return []
+    return [
+        Advice(
+            "Annotate the rest",
+            f"{plural(data.counts.num_unlabelled, 'row')} without labels took no part. The command tag can "
+            "suggest tags for them.",
+        )
+    ]
+
+
+def _sentence(text: str) -> str:
+    return f"{shown(text, 300).rstrip('. ')}. " if text else ""
+
+
+def _tag(name: str) -> str:
+    return f"“{shown(name, _TAG_WIDTH)}”"
+
+
+def _tags(rows: list[ClassRow]) -> str:
+    names = [_tag(row.tag) for row in rows[:_NAMED]]
+    more = len(rows) - len(names)
+    return listed([*names, *([f"{more:,} more"] if more > 0 else [])])

@@ -1,0 +1,127 @@
+"""Static plots of a run as PNG, for places that show images and not pages, such as MLflow's run page."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from spark_ml_audit.report.page.advice import affected
+from spark_ml_audit.report.page.data import ReportData
+from spark_ml_audit.report.page.text import percent, shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MOST_CLASSES = 20
+_TAG_WIDTH = 32
+_ADD, _CUT, _BAR = "#0b6e63", "#b23a0e", "#94a3b8"
+
+
+def static_plots(data: ReportData) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """Draw the scores, the flags and the noise of the most affected classes.
+
+    Args:
+        data: The report.
+
+    Returns:
+        plots: File name -> PNG.
+        notes: A sentence where nothing could be drawn.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401 - is it there, and whole?
+    except ImportError:
+        return {}, ("No static plots: matplotlib is not installed (pip install matplotlib).",)
+    drawn = {}
+    if data.counts.num_audited:
+        drawn["scores.png"] = _png(_scores(data))
+        drawn["flags_by_tag.png"] = _png(_flags(data))
+        drawn["noise_by_tag.png"] = _png(_noise(data))
+    return drawn, ()
+
+
+def _scores(data: ReportData) -> Figure:
+    figure, axes = _figure(4.0)
+    clean, issue = data.scores.without_issue, data.scores.with_issue
+    places = [(i + 0.5) / len(clean) for i in range(len(clean))]
+    width = 1 / len(clean)
+    axes.bar(places, clean, width, color=_BAR, label="without an issue")
+    axes.bar(places, issue, width, color=_CUT, label="with an issue", alpha=0.85)
+    axes.set_yscale("symlog")
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("Label quality score")
+    axes.set_ylabel("Audited rows")
+    axes.set_title(
+        f"Health {percent(data.counts.health)}: {data.counts.num_label_issues:,} rows with an issue"
+    )
+    axes.legend(frameon=False)
+    return figure
+
+
+def _flags(data: ReportData) -> Figure:
+    rows = affected(data)[:_MOST_CLASSES][::-1]
+    figure, axes = _figure(1.5 + 0.28 * max(len(rows), 3))
+    places = range(len(rows))
+    missing, extraneous = [row.num_missing for row in rows], [row.num_extraneous for row in rows]
+    axes.barh(places, missing, color=_ADD, label="missing")
+    axes.barh(places, extraneous, left=missing, color=_CUT, label="extraneous")
+    _name(axes, [row.tag for row in rows])
+    axes.set_xlabel("Flagged rows")
+    axes.set_title("Most affected tags" if rows else "No tag has flags")
+    if rows:
+        axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def _noise(data: ReportData) -> Figure:
+    rows = [
+        row for row in data.classes if row.label_noise is not None and row.inverse_label_noise is not None
+    ]
+    rows.sort(key=lambda row: ((row.label_noise or 0) + (row.inverse_label_noise or 0), -row.class_index))
+    rows = rows[-_MOST_CLASSES:]
+    figure, axes = _figure(1.5 + 0.28 * max(len(rows), 3))
+    places = range(len(rows))
+    axes.barh(
+        [place + 0.2 for place in places],
+        [100 * (row.inverse_label_noise or 0) for row in rows],
+        0.38,
+        color=_ADD,
+        label="inverse noise: missing / audited",
+    )
+    axes.barh(
+        [place - 0.2 for place in places],
+        [100 * (row.label_noise or 0) for row in rows],
+        0.38,
+        color=_CUT,
+        label="noise: extraneous / audited",
+    )
+    _name(axes, [row.tag for row in rows])
+    axes.set_xlabel("Percent of audited rows")
+    axes.set_title("Noisiest tags")
+    axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def _figure(height: float) -> tuple[Figure, Any]:
+    from matplotlib.figure import Figure
+
+    # no pyplot: its state belongs to the process, and to whoever uses it beside us
+    figure = Figure(figsize=(8, height), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _name(axes: Any, tags: list[str]) -> None:
+    # a dollar sign would start a formula
+    names = [shown(tag, _TAG_WIDTH).replace("$", r"\$").replace("\n", " ") for tag in tags]
+    axes.set_yticks(range(len(names)), names)
+
+
+def _png(figure: Figure) -> bytes:
+    target = io.BytesIO()
+    with warnings.catch_warnings():
+        # scripts that the font lacks: boxes in the image, nothing for the user's terminal
+        warnings.simplefilter("ignore")
+        figure.savefig(target, format="png")
+    return target.getvalue()

@@ -1,0 +1,268 @@
+"""`review`: what reviewers' verdicts on a random sample say of an audit."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import types as T  # noqa: N812 - the usual name
+
+from spark_ml_audit import __version__
+from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.config.base import digest
+from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.kernels.review_estimates import (
+    DIRECTIONS,
+    StratumReview,
+    errors_in,
+    precision_of,
+    recall_of,
+)
+from spark_ml_audit.kernels.review_sampling import STRATA
+from spark_ml_audit.lake.output import ESTIMATES, OutputTables, local_frame
+from spark_ml_audit.outcomes.review import Estimate, ReviewEstimates, StratumJudged
+from spark_ml_audit.reviewing.audited import PastRun, find_run, read_place
+from spark_ml_audit.reviewing.decisions import (
+    CONTRADICTORY,
+    STANDING,
+    check_decisions,
+    count_decisions,
+    standing_decisions,
+)
+from spark_ml_audit.reviewing.tables import DECISIONS, SAMPLE, seconds, with_plain_id
+from spark_ml_audit.tracking import AuditTracker
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from spark_ml_audit.config import ReviewConfig
+    from spark_ml_audit.progress import Progress
+
+_ESTIMATE_SCHEMA = T.StructType(
+    [
+        T.StructField("run_id", T.StringType()),
+        T.StructField("sample_id", T.StringType()),
+        T.StructField("estimated_at", T.TimestampType()),
+        T.StructField("quantity", T.StringType()),
+        T.StructField("direction", T.StringType()),
+        *[T.StructField(name, T.DoubleType()) for name in ("estimate", "low", "high", "confidence")],
+        T.StructField("model_estimate", T.DoubleType()),
+        T.StructField("num_judged", T.LongType()),
+    ]
+)
+
+
+def run_review(
+    config: ReviewConfig, progress: Progress, spark: SparkSession | None = None
+) -> ReviewEstimates:
+    """Estimate precision and recall of an audit's flags, and the errors in the table.
+
+    The estimates go to the table `review_estimates` and, as metrics, to the audit's MLflow run.
+
+    Args:
+        config: The effective config.
+        progress: Shows and times the stages.
+        spark: Session to use; the active or a new local one by default.
+
+    Raises:
+        ConfigError: There is no random sample, or no table of decisions.
+        InputError: The decisions cannot be used.
+    """
+    options = config.review
+    with progress.stage("session"):
+        session = session_for(spark)
+    tables = OutputTables(session, config.output)
+    with progress.stage("run"):
+        sample_id, run_id = _find_sample(tables, options.sample, options.run)
+        run = find_run(tables, run_id, "review.run")
+    with progress.stage("estimate"):
+        decisions = _decisions(session, tables, options.decisions)
+        judged, warnings = _judge(tables, run, sample_id, decisions)
+        estimates = estimate(judged, run, options.confidence)
+    warnings += _gaps(judged)
+    found = ReviewEstimates(
+        run_id=run.run_id,
+        sample_id=sample_id,
+        confidence=options.confidence,
+        num_drawn=sum(item.num_drawn for item in judged),
+        num_judged=sum(item.num_judged for item in judged),
+        num_unsure=sum(item.num_unsure for item in judged),
+        estimates=estimates,
+        strata=judged,
+        warnings=tuple(warnings),
+        mlflow_run_id=None,
+        tables={ESTIMATES: tables.location(ESTIMATES)},
+        stages={},
+    )
+    with progress.stage("write"):
+        _write(tables, session, found)
+    with progress.stage("tracking"):
+        mlflow_run_id, problems = _track(config, run, found)
+    values = {name: getattr(found, name) for name in found.__dataclass_fields__}
+    values |= {
+        "mlflow_run_id": mlflow_run_id,
+        "warnings": (*found.warnings, *problems),
+        "stages": seconds(progress),
+    }
+    return ReviewEstimates(**values)
+
+
+def _find_sample(tables: OutputTables, sample_id: str | None, run_id: str | None) -> tuple[str, str]:
+    table = tables.existing(SAMPLE)
+    row = None
+    if table is not None:
+        own = table.where(F.col("how") == "random")
+        if sample_id is not None:
+            own = own.where(F.col("sample_id") == sample_id)
+        if run_id is not None:
+            own = own.where(F.col("run_id") == run_id)
+        # run ids start with their time
+        rows = own.orderBy(F.desc("run_id"), F.desc("sample_id")).limit(1).collect()
+        row = rows[0] if rows else None
+    if row is None:
+        wanted = f"random sample '{sample_id}'" if sample_id is not None else "random sample"
+        raise ConfigError(
+            f"'{tables.location(SAMPLE)}' holds no {wanted}.",
+            key="review.sample",
+            fix="Draw one with `spark-ml-audit sample --set sample.how=random` and have it judged; a worst "
+            "sample says nothing of the rest of the table.",
+        )
+    return row["sample_id"], row["run_id"]
+
+
+def _decisions(session: SparkSession, tables: OutputTables, place: str | None) -> DataFrame:
+    if place is not None:
+        return read_place(session, place, "review.decisions")
+    own = tables.existing(DECISIONS)
+    if own is None:
+        raise ConfigError(
+            f"there is no table of decisions at '{tables.location(DECISIONS)}'.",
+            key="review.decisions",
+            fix="Import the judged sample with `spark-ml-audit decide`, or name the table of decisions.",
+        )
+    return own
+
+
+def _judge(
+    tables: OutputTables, run: PastRun, sample_id: str, decisions: DataFrame
+) -> tuple[tuple[StratumJudged, ...], list[str]]:
+    """What the verdicts say of every stratum of a sample; and sentences on decisions set aside."""
+    id_name = run.id_name
+    cells = with_plain_id(tables.read(SAMPLE).where(F.col("sample_id") == sample_id), id_name)
+    checked = check_decisions(decisions, id_name, cells.schema[ID].dataType, "review.decisions")
+    standing = standing_decisions(checked, run.tags)
+    verdicts = standing.select(ID, "tag", "verdict", "state")
+    is_sure = (F.col("state") == STANDING) & F.col("verdict").isin("present", "absent")
+    is_unsure = ((F.col("state") == STANDING) & (F.col("verdict") == "unsure")) | (
+        F.col("state") == CONTRADICTORY
+    )
+    is_error = is_sure & ((F.col("verdict") == "present") != F.col("given"))
+    rows = (
+        cells.join(verdicts, [ID, "tag"], "left")
+        .groupBy("stratum", "stratum_size")
+        .agg(
+            F.count(F.lit(1)).alias("drawn"),
+            F.count_if(is_sure).alias("judged"),
+            F.count_if(is_unsure).alias("unsure"),
+            F.count_if(is_error).alias("errors"),
+        )
+        .collect()  # one row per stratum
+    )
+    order = {stratum.name: k for k, stratum in enumerate(STRATA)}
+    found = tuple(
+        StratumJudged(
+            row["stratum"], row["stratum_size"], row["drawn"], row["judged"], row["unsure"], row["errors"]
+        )
+        for row in sorted(rows, key=lambda row: order[row["stratum"]])
+    )
+    return found, count_decisions(standing).warnings()
+
+
+def _gaps(judged: tuple[StratumJudged, ...]) -> list[str]:
+    found = []
+    drawn, answered = sum(item.num_drawn for item in judged), sum(item.num_judged for item in judged)
+    if answered < drawn:
+        found.append(
+            f"{drawn - answered} of {drawn} sampled cells have no sure verdict; the estimates take them to "
+            "be like the others of their stratum."
+        )
+    empty = [item.name for item in judged if item.size and not item.num_judged]
+    if empty:
+        found.append(
+            f"Nothing was judged in {', '.join(repr(name) for name in empty)}; what depends on it is unknown."
+        )
+    return found
+
+
+def estimate(judged: tuple[StratumJudged, ...], run: PastRun, confidence: float) -> tuple[Estimate, ...]:
+    """All quantities with their intervals, and the audit's own estimate beside them.
+
+    Args:
+        judged: Strata of a random sample.
+        run: The audit.
+        confidence: Of the intervals.
+    """
+    known = {stratum.name: stratum for stratum in STRATA}
+    strata = [
+        StratumReview(
+            known[item.name].direction, known[item.name].flagged, item.size, item.num_judged, item.num_errors
+        )
+        for item in judged
+    ]
+    # the confident joint: given 0 and truly 1, given 1 and truly 0
+    own = {
+        "missing": float(sum(row.joint_01 for row in run.classes)),
+        "extraneous": float(sum(row.joint_10 for row in run.classes)),
+    }
+    found = []
+    for direction in DIRECTIONS:
+        for quantity, function in (("precision", precision_of), ("recall", recall_of)):
+            limits = function(strata, direction, confidence)
+            found.append(Estimate(quantity, direction, limits.estimate, limits.low, limits.high, None))
+    scopes: tuple[str | None, ...] = (*DIRECTIONS, None)
+    for scope in scopes:
+        limits = errors_in(strata, scope, confidence)
+        believed = sum(own.values()) if scope is None else own[scope]
+        found.append(
+            Estimate("num_errors", scope or "both", limits.estimate, limits.low, limits.high, believed)
+        )
+    return tuple(found)
+
+
+def _write(tables: OutputTables, session: SparkSession, found: ReviewEstimates) -> None:
+    now = datetime.now(timezone.utc)
+    rows: list[dict[str, Any]] = [
+        {
+            "run_id": found.run_id,
+            "sample_id": found.sample_id,
+            "estimated_at": now,
+            "confidence": found.confidence,
+            "num_judged": found.num_judged,
+            **{name: getattr(item, name) for name in item.__dataclass_fields__},
+        }
+        for item in found.estimates
+    ]
+    # the same verdicts give the same estimates, which are written once
+    content = digest({"sample": found.sample_id, "estimates": found.to_json()["estimates"]})
+    tables.append(
+        ESTIMATES, local_frame(session, rows, _ESTIMATE_SCHEMA), f"{found.sample_id}-{content[:16]}"
+    )
+
+
+def _track(config: ReviewConfig, run: PastRun, found: ReviewEstimates) -> tuple[str | None, list[str]]:
+    """Add the estimates to the audit's own MLflow run, if it has one."""
+    if run.row["mlflow_run_id"] is None:
+        return None, []
+    tracker = AuditTracker(
+        tracking_uri=config.tracking.uri,
+        experiment=config.tracking.experiment,
+        output_path=config.output.files or config.output.path,
+        run_id=run.run_id,
+        package_version=__version__,
+        params={},
+    )
+    done = tracker.add_metrics(run.row["mlflow_run_id"], found.metrics())
+    return (run.row["mlflow_run_id"] if done else None), list(tracker.problems)
