@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spark_ml_audit.auditing.api import AuditResult as AuditResult
     from spark_ml_audit.auditing.api import audit as audit
-    from spark_ml_audit.history.compare import ComparisonResult as ComparisonResult
-    from spark_ml_audit.history.compare import compare as compare
+    from spark_ml_audit.history.api import ComparisonResult as ComparisonResult
+    from spark_ml_audit.history.api import compare as compare
     from spark_ml_audit.integrations.udf import ema_label_quality as ema_label_quality
     from spark_ml_audit.predicting.api import PredictResult as PredictResult
     from spark_ml_audit.predicting.api import predict as predict

@@ -6,6 +6,7 @@ how to mend it. The command line prints them as one sentence each and never a st
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 
 
@@ -63,3 +64,27 @@ class DeliveryError(AuditError):
     """The audit is written, but tracking or report could not be delivered."""
 
     exit_code = ExitCode.NOT_DELIVERED
+
+
+_FROM_WORKER = "An exception was thrown from the Python worker"
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of an error without JVM trace, SQL context or class names; no full stop at the end."""
+    text = str(error) or type(error).__name__
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    line = lines[0] if lines else type(error).__name__
+    if line.startswith(_FROM_WORKER):
+        line = _said_by_worker(lines)
+    line = re.sub(r"^(?:[\w$]+\.)+[\w$]+(?:Exception|Error): ", "", line)
+    line = re.sub(r" ?SQLSTATE: \w+.*$", "", line)
+    return line[:300].rstrip(". ")
+
+
+def _said_by_worker(lines: list[str]) -> str:
+    """The error itself at the end of a Python worker's trace, before the JVM's."""
+    ends = [
+        i for i, line in enumerate(lines) if line.startswith(("SQLSTATE", "== ", "Driver stacktrace", "at "))
+    ]
+    trace = lines[1 : ends[0]] if ends else lines[1:]
+    return trace[-1] if trace else lines[0]

@@ -24,8 +24,8 @@ from spark_ml_audit.kernels.ambiguity import AmbiguityOptions
 from spark_ml_audit.kernels.cutoffs import Cutoffs
 from spark_ml_audit.kernels.profile import Thresholds
 from spark_ml_audit.kernels.rules import AuditRules, Scoring
-from spark_ml_audit.lake.output import classes_frame
-from spark_ml_audit.outcomes.audit import ClassRow
+from spark_ml_audit.lake.schemas import classes_frame
+from spark_ml_audit.outcomes.records import ClassRow
 from spark_ml_audit.progress import Progress
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
 from spark_ml_audit import __version__
 from spark_ml_audit.auditing.delivery import delivery_of, warnings_of
@@ -27,17 +27,15 @@ from spark_ml_audit.errors import ConfigError, DeliveryError
 from spark_ml_audit.frames.examples import examples_frame
 from spark_ml_audit.frames.fit import Computation, compute
 from spark_ml_audit.frames.ingest import examine
-from spark_ml_audit.frames.issues import (
-    issue_scores_frame,
-    quarantine_frame,
-    tag_issues_frame,
-)
+from spark_ml_audit.frames.issues import issue_scores_frame, tag_issues_frame
+from spark_ml_audit.frames.quarantine import quarantine_frame
 from spark_ml_audit.frames.ranking import RankPlan, plan_ranks
-from spark_ml_audit.lake.output import OutputTables, classes_frame, new_run_id
-from spark_ml_audit.lake.source import OpenSource, open_source, place_of
-from spark_ml_audit.outcomes.audit import Counts
+from spark_ml_audit.lake.output import OutputTables
+from spark_ml_audit.lake.schemas import classes_frame
+from spark_ml_audit.lake.source import OpenSource, open_source, place_of, read_place
+from spark_ml_audit.outcomes.records import Counts
+from spark_ml_audit.outcomes.run_id import new_run_id
 from spark_ml_audit.progress import Progress
-from spark_ml_audit.reviewing.audited import read_place
 from spark_ml_audit.reviewing.decisions import check_decisions, heed_decisions, standing_decisions
 from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
 

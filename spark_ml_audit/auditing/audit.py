@@ -12,31 +12,30 @@ from spark_ml_audit.auditing.delivery import WORST_CLASSES, delivery_of, warning
 from spark_ml_audit.auditing.finished_runs import outcome_of_row
 from spark_ml_audit.auditing.retry import complete_audit
 from spark_ml_audit.auditing.write import run_row, write_tables
-from spark_ml_audit.config import ModelConfig, redact
+from spark_ml_audit.config import ModelConfig
 from spark_ml_audit.detection.plan import plan_detection
 from spark_ml_audit.engines.session import session_for
-from spark_ml_audit.engines.spark_errors import reason_of
-from spark_ml_audit.errors import AuditError, ConfigError
+from spark_ml_audit.errors import AuditError, ConfigError, reason_of
 from spark_ml_audit.frames.fit import Computation, compute
 from spark_ml_audit.frames.ingest import Ingest, examine
 from spark_ml_audit.history.since_last_run import LastRun, add_since, last_run, since_last_run
 from spark_ml_audit.kernels.model_quality import model_quality
-from spark_ml_audit.lake.output import DUPLICATES, ESTIMATES, FIRST_TABLE, OutputTables
+from spark_ml_audit.lake.files import existing_report
+from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.places import is_small
-from spark_ml_audit.lake.source import OpenSource, open_source
-from spark_ml_audit.outcomes.audit import AuditOutcome, Counts, GateResult, status_of
+from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, FIRST_TABLE, PREDICTIONS
+from spark_ml_audit.lake.source import OpenSource, newest_version, open_source
+from spark_ml_audit.outcomes.audit import AuditOutcome
+from spark_ml_audit.outcomes.base import status_of
 from spark_ml_audit.outcomes.history import Comparison
-from spark_ml_audit.predicting.plan import (
-    PREDICTIONS,
-    Predicted,
-    commit_predictions,
-    plan_prediction,
-)
-from spark_ml_audit.report.make import Report, existing_report, make_report, since_section
+from spark_ml_audit.outcomes.records import Counts, GateResult
+from spark_ml_audit.predicting.commit import Predicted, commit_predictions
+from spark_ml_audit.predicting.plan import plan_prediction
+from spark_ml_audit.report.make import Report, make_report, since_section
 from spark_ml_audit.report.page import RunFacts
 from spark_ml_audit.report.queries import ReportFrames, check_shown
-from spark_ml_audit.reviewing.audited import newest_version
 from spark_ml_audit.reviewing.decisions import check_decisions, heed_decisions, standing_decisions
+from spark_ml_audit.text import redact
 from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
 from spark_ml_audit.tracking.run import tracked_run
 

@@ -8,11 +8,11 @@ from spark_ml_audit.auditing import gates
 from spark_ml_audit.engines.session import session_for
 from spark_ml_audit.frames.ingest import examine
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.source import open_source
+from spark_ml_audit.lake.schemas import PREDICTIONS
+from spark_ml_audit.lake.source import newest_version, open_source
 from spark_ml_audit.outcomes.audit import CheckReport
-from spark_ml_audit.predicting.plan import PREDICTIONS, describe_features
+from spark_ml_audit.predicting.plan import describe_features
 from spark_ml_audit.report.queries import check_shown
-from spark_ml_audit.reviewing.audited import newest_version
 from spark_ml_audit.reviewing.decisions import check_decisions
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
-from spark_ml_audit.outcomes.audit import ClassRow, Counts, GateResult
+from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.tracking import RunDelivery
 
 if TYPE_CHECKING:

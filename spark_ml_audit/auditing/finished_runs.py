@@ -6,7 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.auditing.delivery import WORST_CLASSES, worst_classes
-from spark_ml_audit.outcomes.audit import AuditOutcome, ClassRow, Counts, GateResult, status_of
+from spark_ml_audit.outcomes.audit import AuditOutcome
+from spark_ml_audit.outcomes.base import status_of
+from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 
 if TYPE_CHECKING:
     from spark_ml_audit.lake.output import OutputTables

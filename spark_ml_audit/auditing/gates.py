@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from spark_ml_audit.config import GateConfig, NoiseLimit
 from spark_ml_audit.config.gates import CountLimit, FractionLimit, RatioLimit
-from spark_ml_audit.config.showing import show, suggest
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.outcomes.audit import ClassRow, Counts, GateResult
+from spark_ml_audit.outcomes.history import Earlier
+from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
+from spark_ml_audit.text import show, suggest
 
 # Differences of shares such as 0.8 - 0.7 come out a few ulps above the exact value.
 _ROUNDING = 1e-12
 _LISTED_CLASSES = 5
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """What gates on an increase need of the previous run.
-
-    Attributes:
-        run_id: Its id.
-        issue_fraction: Its share of audited rows with an issue; None when it audited none.
-        classes: Tag -> row of its class table.
-    """
-
-    run_id: str
-    issue_fraction: float | None
-    classes: Mapping[str, ClassRow] = field(default_factory=dict)
 
 
 def evaluate(

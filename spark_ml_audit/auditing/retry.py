@@ -7,31 +7,29 @@ changes since the run before: `compare` tells those.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.auditing.delivery import delivery_of
-from spark_ml_audit.engines.spark_errors import reason_of
-from spark_ml_audit.frames.ingest import examine
-from spark_ml_audit.outcomes.audit import AuditOutcome, ClassRow, PredictOutcome, status_of
-from spark_ml_audit.predicting.plan import PREDICTIONS, prediction_metrics
-from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
-from spark_ml_audit.report.make import report_file
-from spark_ml_audit.tracking import RunDelivery, RunOpening, SourceRef
+from spark_ml_audit.lake.files import report_file
+from spark_ml_audit.outcomes.audit import AuditOutcome
+from spark_ml_audit.outcomes.base import status_of
+from spark_ml_audit.outcomes.records import ClassRow
+from spark_ml_audit.predicting.commit import prediction_metrics
+from spark_ml_audit.predicting.quality import OutOfFold, quality_of_run
+from spark_ml_audit.tracking import RunDelivery, RunOpening
+from spark_ml_audit.tracking.resend import resend
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spark_ml_audit.config import AuditConfig, PredictConfig
+    from spark_ml_audit.config import AuditConfig
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.progress import Progress
     from spark_ml_audit.tracking import AuditTracker
 
-_Outcome = TypeVar("_Outcome", AuditOutcome, PredictOutcome)
-# How sentences about tracking begin; they no longer hold once all is delivered.
-_ABOUT_TRACKING = ("MLflow ", "tracking.uri: ")
 _NO_REPORT = "The report of this run is missing; it is made while a run computes, so only a new run has one."
 
 
@@ -95,93 +93,10 @@ def complete_audit(
 
     def predicted() -> tuple[OutOfFold, pd.DataFrame] | None:
         if config.source.needs_predictions and not made:
-            made.append(_quality(config, tables, outcome.run_id))
+            made.append(quality_of_run(config, tables, outcome.run_id))
         return made[0] if made else None
 
-    found = _complete(outcome, row, config, tracker, progress, opening, delivery)
+    found = resend(outcome, row, config, tracker, progress, opening, delivery)
     if config.report.enabled and outcome.report is None and report_file(config.output, outcome.run_id):
         found = replace(found, delivered=False, warnings=(*found.warnings, _NO_REPORT))
     return replace(found, status=status_of(found.gates, delivered=found.delivered))
-
-
-def complete_prediction(
-    outcome: PredictOutcome,
-    row: dict[str, Any],
-    config: PredictConfig,
-    tables: OutputTables,
-    tracker: AuditTracker,
-    progress: Progress,
-) -> PredictOutcome:
-    """Send what the MLflow run of a finished prediction lacks; as `complete_audit`.
-
-    A final model that was not kept is not trained again: the run stays not delivered.
-    """
-    numbers = {name: row[name] for name in row if name.startswith("num_")}
-
-    def opening() -> RunOpening:
-        metrics = {**numbers, **outcome.quality}
-        return RunOpening(
-            stages=outcome.stages, tables=outcome.tables, warnings=outcome.warnings, metrics=metrics
-        )
-
-    def delivery(warnings: Sequence[str]) -> RunDelivery:
-        return RunDelivery(
-            status="ok",
-            stages=outcome.stages,
-            warnings=warnings,
-            tables={"model_quality": _quality(config, tables, outcome.run_id)[1]},
-            artifacts={"config.json": row["config"]},
-        )
-
-    if config.model.fit_final and outcome.model_uri is None:
-        lacking = "The final model was not kept; run predict --fit-final without output.run_id to train it."
-        return replace(
-            outcome, delivered=False, status="not_delivered", warnings=(*outcome.warnings, lacking)
-        )
-    found = _complete(outcome, row, config, tracker, progress, opening, delivery)
-    return replace(found, status="ok" if found.delivered else "not_delivered")
-
-
-def _complete(
-    outcome: _Outcome,
-    row: dict[str, Any],
-    config: AuditConfig | PredictConfig,
-    tracker: AuditTracker,
-    progress: Progress,
-    opening: Callable[[], RunOpening],
-    delivery: Callable[[Sequence[str]], RunDelivery],
-) -> _Outcome:
-    source = config.source
-    tracker.source = SourceRef(source.name, source.path is not None, row["source_version"], source.format)
-    kept = [text for text in outcome.warnings if not text.startswith(_ABOUT_TRACKING)]
-    with progress.stage("tracking"):
-        delivered = tracker.resume(row["mlflow_run_id"])
-    if not delivered and not tracker.is_dead:
-        try:
-            with progress.stage("artifacts"):
-                tracker.open(opening())
-                delivered = tracker.deliver(delivery(kept))
-        except Exception as error:  # noqa: BLE001 - the run is committed, whatever can be read of it now
-            tracker.problems.append(f"The results could not be read for tracking: {reason_of(error)}.")
-            delivered = False
-        if delivered:
-            progress.note(f"what tracking lacked of run {outcome.run_id} was sent")
-    warnings = kept if delivered else list(dict.fromkeys([*outcome.warnings, *tracker.problems]))
-    return replace(
-        outcome,
-        delivered=delivered,
-        mlflow_run_id=tracker.mlflow_run_id or row["mlflow_run_id"],
-        warnings=tuple(warnings),
-    )
-
-
-def _quality(
-    config: AuditConfig | PredictConfig, tables: OutputTables, run_id: str
-) -> tuple[OutOfFold, pd.DataFrame]:
-    """Quality of the predictions of a run, out of fold: all, and per class."""
-    commit = tables.commit_of(PREDICTIONS, run_id)
-    if commit is None:
-        raise RuntimeError(f"the predictions of run {run_id} are not in the history of their table")
-    ingest = examine(tables.read_version(PREDICTIONS, commit[0]), config.source.columns(), {})
-    quality = out_of_fold(ingest)
-    return quality, quality.per_class(ingest.layout.classes)

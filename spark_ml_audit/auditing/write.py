@@ -7,21 +7,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
 from spark_ml_audit import __version__
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.detection.duplicates import find_duplicates_frame
 from spark_ml_audit.engines.columns import column
+from spark_ml_audit.engines.transfer import local_frame
 from spark_ml_audit.frames.examples import examples_frame
-from spark_ml_audit.frames.issues import (
-    issue_scores_frame,
-    quarantine_frame,
-    tag_issues_frame,
-)
+from spark_ml_audit.frames.issues import issue_scores_frame, tag_issues_frame
+from spark_ml_audit.frames.quarantine import quarantine_frame
 from spark_ml_audit.frames.ranking import RankPlan, plan_ranks
-from spark_ml_audit.lake.output import DUPLICATES, local_frame
-from spark_ml_audit.outcomes.audit import Counts, GateResult
+from spark_ml_audit.lake.schemas import DUPLICATES
+from spark_ml_audit.outcomes.records import Counts, GateResult
 from spark_ml_audit.text import redact
 
 if TYPE_CHECKING:

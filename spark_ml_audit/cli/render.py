@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from spark_ml_audit.outcomes.audit import (
-    AuditOutcome,
-    CheckReport,
-    ClassRow,
-    Counts,
-    GateResult,
-    PredictOutcome,
-    TagOutcome,
-)
+from spark_ml_audit.cli.render_parts import TAG_WIDTH, ending, pairs, table
+from spark_ml_audit.outcomes.audit import AuditOutcome, CheckReport
 from spark_ml_audit.outcomes.history import (
     FIXED,
     NEWLY_FLAGGED,
@@ -25,11 +17,13 @@ from spark_ml_audit.outcomes.history import (
     RunRef,
     TrendOutcome,
 )
+from spark_ml_audit.outcomes.predict import PredictOutcome, TagOutcome
+from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
+from spark_ml_audit.text import for_terminal, number, percent
 
 _Outcome: TypeAlias = AuditOutcome | PredictOutcome | TagOutcome
 _Finished: TypeAlias = _Outcome | CompareOutcome | TrendOutcome
 
-_MAX_TAG_WIDTH = 40
 _MAX_LISTED_RUNS = 20
 _MAX_LISTED_CLASSES = 10
 
@@ -57,7 +51,7 @@ def render_outcome(outcome: AuditOutcome) -> str:
     if outcome.gates:
         lines += ["", "Quality gates", *(_gate(gate) for gate in outcome.gates)]
     if outcome.since is not None:
-        lines += ["", f"Since run {clean(outcome.since.against.run_id)}", *_changes(outcome.since)]
+        lines += ["", f"Since run {for_terminal(outcome.since.against.run_id)}", *_changes(outcome.since)]
     return "\n".join([*lines, *_ending(outcome, {"report": outcome.report})])
 
 
@@ -70,7 +64,7 @@ def render_predict(outcome: PredictOutcome) -> str:
         f"Rows:   {number(outcome.num_rows)} read, {number(outcome.num_predicted)} predicted "
         f"({number(outcome.num_unlabelled)} of them unlabelled), "
         f"{number(outcome.num_quarantined)} quarantined",
-        f"Model:  {clean(outcome.kind)}, {by}, {number(outcome.num_trained)} rows trained on, "
+        f"Model:  {for_terminal(outcome.kind)}, {by}, {number(outcome.num_trained)} rows trained on, "
         f"{number(outcome.num_classes)} classes",
     ]
     if outcome.quality:
@@ -86,7 +80,7 @@ def render_tag(outcome: TagOutcome) -> str:
     """Write the outcome of `tag` as text of several lines, without a final newline."""
     lines = [
         *_headline("Tags", outcome),
-        f"Model:  {clean(outcome.model_uri)}, {number(outcome.num_classes)} classes",
+        f"Model:  {for_terminal(outcome.model_uri)}, {number(outcome.num_classes)} classes",
         "",
         f"Rows:   {number(outcome.num_rows)} read, {number(outcome.num_tagged)} tagged, "
         f"{number(outcome.num_quarantined)} quarantined",
@@ -97,13 +91,13 @@ def render_tag(outcome: TagOutcome) -> str:
 
 def render_check(report: CheckReport) -> str:
     """Write the findings of `check` as text of several lines, without a final newline."""
-    version = f", version {clean(report.source_version)}" if report.source_version is not None else ""
+    version = f", version {for_terminal(report.source_version)}" if report.source_version is not None else ""
     rows = number(report.num_rows) if report.num_rows is not None else "not counted"
-    tags = [clean(tag, _MAX_TAG_WIDTH) for tag in report.classes[:_MAX_LISTED_CLASSES]]
+    tags = [for_terminal(tag, TAG_WIDTH) for tag in report.classes[:_MAX_LISTED_CLASSES]]
     more = len(report.classes) - len(tags)
     return "\n".join(
         [
-            f"Source: {clean(report.source)}{version}",
+            f"Source: {for_terminal(report.source)}{version}",
             f"Rows:   {rows}",
             "",
             "Columns",
@@ -121,7 +115,7 @@ def render_check(report: CheckReport) -> str:
                     ),
                 ]
             ),
-            *(["", "Notes", *(f"  - {clean(note)}" for note in report.notes)] if report.notes else []),
+            *(["", "Notes", *(f"  - {for_terminal(note)}" for note in report.notes)] if report.notes else []),
             *(["", "An audit would write", *pairs(report.tables.items())] if report.tables else []),
         ]
     )
@@ -131,18 +125,20 @@ def render_compare(outcome: CompareOutcome) -> str:
     """Write the outcome of `compare` as text of several lines, without a final newline."""
     found = outcome.comparison
     lines = [
-        f"Comparison of {clean(found.run.run_id)} with {clean(found.against.run_id)}: "
+        f"Comparison of {for_terminal(found.run.run_id)} with {for_terminal(found.against.run_id)}: "
         f"{_HEADLINES[outcome.status]}",
         *(
             ["They had been compared before; the tables were not changed."]
             if outcome.already_finished
             else []
         ),
-        f"Source: {clean(found.run.source)}",
+        f"Source: {for_terminal(found.run.source)}",
         "",
-        *_table(
-            ("run", "version", "audited", "with issue", "missing", "extraneous", "health"),
-            [_run_line(found.against, "before: "), _run_line(found.run, "now: ")],
+        *table(
+            [
+                ("run", "version", "audited", "with issue", "missing", "extraneous", "health"),
+                *[_run_line(found.against, "before: "), _run_line(found.run, "now: ")],
+            ]
         ),
         "",
         "Changes",
@@ -159,7 +155,7 @@ def render_compare(outcome: CompareOutcome) -> str:
             lines.append(f"  why cells are {word}: {said}")
     for word, tags in (("came", found.classes_came), ("went", found.classes_went)):
         if tags:
-            lines.append(f"  classes that {word}: {', '.join(clean(tag, _MAX_TAG_WIDTH) for tag in tags)}")
+            lines.append(f"  classes that {word}: {', '.join(for_terminal(tag, TAG_WIDTH) for tag in tags)}")
     return "\n".join([*lines, *_ending(outcome, {})])
 
 
@@ -168,77 +164,44 @@ def render_trend(outcome: TrendOutcome) -> str:
     trend = outcome.trend
     shown = trend.runs[-_MAX_LISTED_RUNS:]
     lines = [
-        f"Trend of {clean(trend.source)}: {number(len(trend.runs))} of {number(trend.num_runs)} runs, "
+        f"Trend of {for_terminal(trend.source)}: {number(len(trend.runs))} of {number(trend.num_runs)} runs, "
         f"{number(len(trend.classes))} of {number(trend.num_classes)} classes",
         "",
-        *_table(
-            ("run", "version", "audited", "with issue", "missing", "extraneous", "health"),
-            [_run_line(run.ref) for run in shown],
+        *table(
+            [
+                ("run", "version", "audited", "with issue", "missing", "extraneous", "health"),
+                *[_run_line(run.ref) for run in shown],
+            ]
         ),
     ]
     if trend.classes:
         rows = []
         for row in trend.classes:
             known = [value for value in row.noise if value is not None]
-            first, now = (percent(known[0]), percent(known[-1])) if known else ("-", "-")
-            rows.append((clean(row.tag, _MAX_TAG_WIDTH), first, now))
-        lines += ["", *_table(("noise of the tag", "first", "newest"), rows)]
+            first, now = (percent(known[0]), percent(known[-1])) if known else ("–", "–")
+            rows.append((for_terminal(row.tag, TAG_WIDTH), first, now))
+        lines += ["", *table([("noise of the tag", "first", "newest"), *rows])]
     return "\n".join([*lines, *_ending(outcome, {"page": outcome.file})])
 
 
-def clean(text: str, width: int | None = None) -> str:
-    """Make a text from data safe for a terminal, and cut it to `width` columns if given.
-
-    Control, formatting and unassigned characters are escaped: they could move the cursor, reverse the
-    reading direction or hide what stands there.
-    """
-    shown = "".join(_visible(char) for char in text)
-    if width is None or _columns(shown) <= width:
-        return shown
-    kept = ""
-    for char in shown:
-        if _columns(kept + char) > width - 1:
-            break
-        kept += char
-    return kept + "…"
-
-
-def _visible(char: str) -> str:
-    if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp"):
-        return char.encode("unicode_escape").decode("ascii")
-    return char
-
-
-def _columns(text: str) -> int:
-    """Count the terminal columns of a text: wide characters take two, combining ones none."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
-    )
-
-
 def _headline(what: str, outcome: _Outcome) -> list[str]:
-    version = f", version {clean(outcome.source_version)}" if outcome.source_version is not None else ""
+    version = (
+        f", version {for_terminal(outcome.source_version)}" if outcome.source_version is not None else ""
+    )
     return [
-        f"{what} {clean(outcome.run_id)}: {_HEADLINES[outcome.status]}",
+        f"{what} {for_terminal(outcome.run_id)}: {_HEADLINES[outcome.status]}",
         *(["This run had finished before; nothing was changed."] if outcome.already_finished else []),
-        f"Source: {clean(outcome.source)}{version}",
+        f"Source: {for_terminal(outcome.source)}{version}",
     ]
 
 
 def _ending(outcome: _Finished, more: Mapping[str, str | None]) -> list[str]:
     """Warnings, what was written, times."""
-    lines: list[str] = []
-    if outcome.warnings:
-        lines += ["", "Warnings", *(f"  - {clean(warning)}" for warning in outcome.warnings)]
     tables = {} if isinstance(outcome, TrendOutcome) else outcome.tables
     written = {**tables, **{name: place for name, place in more.items() if place is not None}}
-    lines += ["", "Written", *pairs([*written.items(), ("MLflow run", outcome.mlflow_run_id or "none")])]
-    if outcome.stages:
-        total = sum(outcome.stages.values())
-        each = ", ".join(f"{clean(name)} {seconds:.1f}" for name, seconds in outcome.stages.items())
-        lines += ["", f"Time: {total:.1f} s ({each})"]
-    return lines
+    return ending(
+        outcome.warnings, {**written, "MLflow run": outcome.mlflow_run_id or "none"}, outcome.stages
+    )
 
 
 def _per_row(outcome: TagOutcome) -> str:
@@ -268,13 +231,13 @@ def _other_findings(counts: Counts) -> list[str]:
 
 def _run_line(run: RunRef, before: str = "") -> tuple[str, ...]:
     return (
-        f"{before}{clean(run.run_id)}",
-        "-" if run.source_version is None else clean(run.source_version),
+        f"{before}{for_terminal(run.run_id)}",
+        "-" if run.source_version is None else for_terminal(run.source_version),
         number(run.num_audited),
         number(run.num_label_issues),
         number(run.num_missing_tags),
         number(run.num_extraneous_tags),
-        "-" if run.health is None else percent(run.health),
+        percent(run.health),
     )
 
 
@@ -283,7 +246,8 @@ def _changes(found: Comparison) -> list[str]:
     lines = [_change_counts("rows", found.rows), _change_counts("cells", found.cells)]
     if found.classes:
         rows = [_class_change(change) for change in found.classes[:_MAX_LISTED_CLASSES]]
-        lines += _table(("tag", "newly flagged", "fixed", "still open", "noise before", "now"), rows)
+        head = ("tag", "newly flagged", "fixed", "still open", "noise before", "now")
+        lines += table([head, *rows])
     return lines
 
 
@@ -297,70 +261,30 @@ def _change_counts(what: str, counts: ChangeCounts) -> str:
 def _class_change(change: ClassChange) -> tuple[str, ...]:
     noises = [None if row is None else row.noise for row in (change.before, change.now)]
     return (
-        clean(change.tag, _MAX_TAG_WIDTH),
+        for_terminal(change.tag, TAG_WIDTH),
         *(number(count) for count in change.cells.to_json().values()),
-        *("-" if noise is None else percent(noise) for noise in noises),
+        *(percent(noise) for noise in noises),
     )
 
 
 def _class_table(rows: Sequence[ClassRow]) -> list[str]:
-    table = [
+    lines = [
         (
-            clean(row.tag, _MAX_TAG_WIDTH),
+            for_terminal(row.tag, TAG_WIDTH),
             number(row.num_given),
             number(row.num_missing),
             number(row.num_extraneous),
-            percent(row.label_noise) if row.label_noise is not None else "-",
+            percent(row.label_noise),
         )
         for row in rows
     ]
-    return _table(("tag", "given", "missing", "extraneous", "noise"), table)
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Lines of a table with a head, the first column to the left and the others to the right."""
-    return columns_of([head, *rows])
-
-
-def columns_of(table: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table, its first column to the left, the others to the right."""
-    widths = [max(_columns(line[column]) for line in table) for column in range(len(table[0]))]
-    return [
-        "  "
-        + line[0]
-        + " " * (widths[0] - _columns(line[0]))
-        + "".join(f"  {cell:>{width}}" for cell, width in zip(line[1:], widths[1:], strict=True))
-        for line in table
-    ]
+    return table([("tag", "given", "missing", "extraneous", "noise"), *lines])
 
 
 def _gate(gate: GateResult) -> str:
     relation = "at least" if gate.name.startswith("min_") else "at most"
     verdict = "passed" if gate.passed else "FAILED" if gate.severity == "fail" else "warns "
     return (
-        f"  {verdict}  {clean(gate.name)}: {_value(gate.value)}, allowed {relation} {_value(gate.limit)}"
-        + (f". {clean(gate.detail)}" if gate.detail else "")
+        f"  {verdict}  {for_terminal(gate.name)}: {number(gate.value)}, "
+        f"allowed {relation} {number(gate.limit)}" + (f". {for_terminal(gate.detail)}" if gate.detail else "")
     )
-
-
-def pairs(named: Iterable[tuple[str, str]]) -> list[str]:
-    """Lines of names and values, the values below each other."""
-    cleaned = [(clean(name), clean(value)) for name, value in named]
-    width = max((_columns(name) for name, _ in cleaned), default=0)
-    return [f"  {name}{' ' * (width - _columns(name))}  {value}" for name, value in cleaned]
-
-
-def number(value: int) -> str:
-    """A whole number with thousands set apart."""
-    return f"{value:,}"
-
-
-def _value(value: float | int | None) -> str:
-    if value is None:
-        return "none"
-    return number(value) if isinstance(value, int) else f"{value:.6g}"
-
-
-def percent(share: float) -> str:
-    """A share as percent."""
-    return f"{100 * share:.2f} %"

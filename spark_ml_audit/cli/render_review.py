@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from spark_ml_audit.cli.render import clean, columns_of, number, pairs
+from spark_ml_audit.cli.render_parts import ending, pairs, table
 from spark_ml_audit.outcomes.review import (
     CorrectOutcome,
     DecideOutcome,
@@ -12,46 +10,47 @@ from spark_ml_audit.outcomes.review import (
     ReviewEstimates,
     SampleOutcome,
 )
+from spark_ml_audit.text import for_terminal, number
 
 
 def render_sample(outcome: SampleOutcome) -> str:
     """Write the outcome of `sample` as text of several lines, without a final newline."""
     lines = [
-        f"Sample {clean(outcome.sample_id)}: {number(outcome.num_cells)} cells to judge "
+        f"Sample {for_terminal(outcome.sample_id)}: {number(outcome.num_cells)} cells to judge "
         f"in {number(outcome.num_rows)} rows ({outcome.how})",
         *(["This sample was there before; nothing was drawn."] if outcome.already_finished else []),
-        f"Audit:  {clean(outcome.run_id)}",
+        f"Audit:  {for_terminal(outcome.run_id)}",
     ]
     if outcome.strata:
-        table = [("stratum", "cells", "drawn")]
-        table += [(item.name, number(item.size), number(item.num_drawn)) for item in outcome.strata]
-        lines += ["", *columns_of(table)]
+        strata = [("stratum", "cells", "drawn")]
+        strata += [(item.name, number(item.size), number(item.num_drawn)) for item in outcome.strata]
+        lines += ["", *table(strata)]
     written = {**outcome.tables, **({"CSV": outcome.csv} if outcome.csv else {})}
-    return "\n".join([*lines, *_ending((), written, outcome.stages)])
+    return "\n".join([*lines, *ending((), written, outcome.stages)])
 
 
 def render_decide(outcome: DecideOutcome) -> str:
     """Write the outcome of `decide` as text of several lines, without a final newline."""
     lines = [
-        f"Decisions {clean(outcome.import_id)}: {number(outcome.num_imported)} of "
+        f"Decisions {for_terminal(outcome.import_id)}: {number(outcome.num_imported)} of "
         f"{number(outcome.num_read)} rows imported",
         *(
             ["The same content had been imported before; nothing was changed."]
             if outcome.already_finished
             else []
         ),
-        f"Audit:  {clean(outcome.run_id)}",
+        f"Audit:  {for_terminal(outcome.run_id)}",
         f"Blank:  {number(outcome.num_blank)} rows without a verdict, not judged yet",
     ]
     if outcome.rejected:
         lines += ["", "Set aside", *pairs([(name, number(n)) for name, n in outcome.rejected.items()])]
-    return "\n".join([*lines, *_ending((), outcome.tables, outcome.stages)])
+    return "\n".join([*lines, *ending((), outcome.tables, outcome.stages)])
 
 
 def render_review(found: ReviewEstimates) -> str:
     """Write estimates as text of several lines, without a final newline."""
-    table = [("", "estimate", f"{100 * found.confidence:g} % interval", "the audit's own")]
-    table += [
+    quantities = [("", "estimate", f"{100 * found.confidence:g}% interval", "the audit's own")]
+    quantities += [
         (f"{item.quantity.replace('num_errors', 'errors')}, {item.direction}", *_limits(item))
         for item in found.estimates
     ]
@@ -67,23 +66,23 @@ def render_review(found: ReviewEstimates) -> str:
         for item in found.strata
     ]
     lines = [
-        f"Review of audit {clean(found.run_id)}",
-        f"Sample: {clean(found.sample_id)}, {number(found.num_judged)} of {number(found.num_drawn)} cells "
-        f"judged, {number(found.num_unsure)} unsure",
+        f"Review of audit {for_terminal(found.run_id)}",
+        f"Sample: {for_terminal(found.sample_id)}, {number(found.num_judged)} of "
+        f"{number(found.num_drawn)} cells judged, {number(found.num_unsure)} unsure",
         "",
-        *columns_of(table),
+        *table(quantities),
         "",
-        *columns_of(strata),
+        *table(strata),
     ]
     written = {**found.tables, "MLflow run": found.mlflow_run_id or "none"}
-    return "\n".join([*lines, *_ending(found.warnings, written, found.stages)])
+    return "\n".join([*lines, *ending(found.warnings, written, found.stages)])
 
 
 def _limits(item: Estimate) -> tuple[str, str, str]:
     def shown(value: float | None) -> str:
         if value is None:
             return "unknown"
-        return number(round(value)) if item.quantity == "num_errors" else f"{100 * value:.1f} %"
+        return number(round(value)) if item.quantity == "num_errors" else f"{100 * value:.1f}%"
 
     between = "unknown" if item.low is None else f"{shown(item.low)} to {shown(item.high)}"
     return shown(item.estimate), between, "" if item.model_estimate is None else shown(item.model_estimate)
@@ -91,27 +90,18 @@ def _limits(item: Estimate) -> tuple[str, str, str]:
 
 def render_correct(outcome: CorrectOutcome) -> str:
     """Write the outcome of `correct` as text of several lines, without a final newline."""
-    what = "Correction" if outcome.undoes is None else f"Undo of {clean(outcome.undoes)}"
-    version = f", version {clean(outcome.target_version)}" if outcome.target_version is not None else ""
+    what = "Correction" if outcome.undoes is None else f"Undo of {for_terminal(outcome.undoes)}"
+    version = (
+        f", version {for_terminal(outcome.target_version)}" if outcome.target_version is not None else ""
+    )
     lines = [
-        f"{what} {clean(outcome.correction_id)}: {number(outcome.num_rows_changed)} rows changed "
+        f"{what} {for_terminal(outcome.correction_id)}: {number(outcome.num_rows_changed)} rows changed "
         f"({outcome.mode})",
         *(["It had been done before; nothing was changed."] if outcome.already_finished else []),
-        f"Audit:  {clean(outcome.run_id)}{version}",
+        f"Audit:  {for_terminal(outcome.run_id)}{version}",
         f"Tags:   {number(outcome.num_tags_added)} added, {number(outcome.num_tags_removed)} removed",
         f"Left:   {number(outcome.num_stale)} rows changed since, {number(outcome.num_gone)} gone",
     ]
     if outcome.undoes is None:
-        lines += ["", f"To take it back: spark-ml-audit correct --undo {clean(outcome.correction_id)}"]
-    return "\n".join([*lines, *_ending(outcome.warnings, outcome.tables, outcome.stages)])
-
-
-def _ending(warnings: Sequence[str], written: Mapping[str, str], stages: Mapping[str, float]) -> list[str]:
-    lines: list[str] = []
-    if warnings:
-        lines += ["", "Warnings", *(f"  - {clean(text)}" for text in warnings)]
-    lines += ["", "Written", *pairs(written.items())]
-    if stages:
-        each = ", ".join(f"{clean(name)} {value:.1f}" for name, value in stages.items())
-        lines += ["", f"Time: {sum(stages.values()):.1f} s ({each})"]
-    return lines
+        lines += ["", f"To take it back: spark-ml-audit correct --undo {for_terminal(outcome.correction_id)}"]
+    return "\n".join([*lines, *ending(outcome.warnings, outcome.tables, outcome.stages)])

@@ -6,31 +6,14 @@ session starts. Only `ConfigError` leaves this package.
 
 from __future__ import annotations
 
-from spark_ml_audit.config.audit import MethodConfig
+from spark_ml_audit.config.audit import AuditConfig, AuditSource, MethodConfig
 from spark_ml_audit.config.detect import AmbiguousConfig, DetectConfig, DuplicatesConfig, OutliersConfig
+from spark_ml_audit.config.features import FEATURE_KINDS, PREDICTED_COLUMNS, FeaturesConfig
 from spark_ml_audit.config.gates import GateConfig, NoiseLimit
 from spark_ml_audit.config.history import CompareConfig, TrendConfig
 from spark_ml_audit.config.loading import load_as, load_config, parse_as, parse_config
-from spark_ml_audit.config.output import (
-    AuditConfig,
-    OutputConfig,
-    PredictConfig,
-    ReportConfig,
-    TagConfig,
-    TrackingConfig,
-)
-from spark_ml_audit.config.predict import (
-    FEATURE_KINDS,
-    MODEL_KINDS,
-    PREDICTED_COLUMNS,
-    AuditSource,
-    FeaturesConfig,
-    ModelConfig,
-    PredictSource,
-    StreamConfig,
-    TagModelConfig,
-    TagSource,
-)
+from spark_ml_audit.config.output import OutputConfig, ReportConfig, TrackingConfig
+from spark_ml_audit.config.predict import MODEL_KINDS, ModelConfig, PredictConfig, PredictSource
 from spark_ml_audit.config.review import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig
 from spark_ml_audit.config.source import (
     RESERVED_COLUMNS,
@@ -39,7 +22,7 @@ from spark_ml_audit.config.source import (
     PlaceConfig,
     SourceConfig,
 )
-from spark_ml_audit.text import redact
+from spark_ml_audit.config.tag import StreamConfig, TagConfig, TagModelConfig, TagSource
 
 __all__ = [
     "FEATURE_KINDS",
@@ -80,5 +63,4 @@ __all__ = [
     "load_config",
     "parse_as",
     "parse_config",
-    "redact",
 ]

@@ -4,10 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    PlainSerializer,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
-from spark_ml_audit.config.base import Section, plain_arguments
-from spark_ml_audit.config.fields import ClassCounts, Count, Fraction, problem
+from spark_ml_audit.config.base import Section, fingerprint_of, plain_arguments
+from spark_ml_audit.config.detect import DUPLICATE_COLUMNS, DetectConfig
+from spark_ml_audit.config.features import FeatureColumns, FeaturesSource, as_tuple
+from spark_ml_audit.config.fields import (
+    ClassCounts,
+    Columns,
+    Count,
+    Fraction,
+    Place,
+    also,
+    problem,
+)
+from spark_ml_audit.config.gates import GateConfig
+from spark_ml_audit.config.output import OutputConfig, ReportConfig, TrackingConfig
+from spark_ml_audit.config.predict import ModelConfig
+from spark_ml_audit.config.source import SourceConfig
+from spark_ml_audit.text import show
 
 FilterName = Literal[
     "prune_by_noise_rate",
@@ -77,4 +98,145 @@ class MethodConfig(Section):
                 "Set adjust_pred_probs to false, or score to self_confidence or normalized_margin.",
                 at="adjust_pred_probs",
             )
+        return self
+
+
+def _columns_or_null(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    return () if value is None else check(value)
+
+
+def _null_for_empty(value: object) -> object:
+    return value or None
+
+
+class AuditSource(FeaturesSource, SourceConfig):
+    """The table to audit; a model predicts the probabilities of one that has none.
+
+    Attributes:
+        pred_probs: As in `ColumnsConfig`, but empty (null in the config) where there are none; `columns`
+            then describes the same table with predictions beside it.
+        show: Columns that the report shows beside a row's id, such as its text; decides no result.
+        decisions: Table of reviewers' decisions; cells they confirm as given are not flagged. None: none.
+    """
+
+    pred_probs: Annotated[
+        Columns,
+        WrapValidator(_columns_or_null),
+        PlainSerializer(_null_for_empty),
+        Field(json_schema_extra=also({"type": "null"})),
+    ] = "pred_probs"
+    show: FeatureColumns = ()
+    decisions: Place | None = None
+
+    @property
+    def shown_columns(self) -> tuple[str, ...]:
+        """Columns that the report shows."""
+        return as_tuple(self.show)
+
+    @property
+    def needs_predictions(self) -> bool:
+        """Whether the source has no probabilities."""
+        return self.pred_probs == ()
+
+    @model_validator(mode="after")
+    def _check_features(self) -> AuditSource:
+        if self.needs_predictions:
+            self.check_features(self)
+            if self.pred_probs_format != "auto":
+                raise problem(
+                    f"found {self.pred_probs_format}, but source.pred_probs is null.",
+                    "Leave pred_probs_format out, or name the column of the probabilities.",
+                    at="pred_probs_format",
+                )
+        return self
+
+    def _column_keys(self) -> tuple[str, ...]:
+        return ("labels",) if self.needs_predictions else super()._column_keys()
+
+
+class AuditConfig(Section):
+    """The whole config of the commands `audit` and `check`.
+
+    Attributes:
+        source: Table to audit.
+        audit: Method.
+        output: Where results go.
+        tracking: Where the MLflow run goes.
+        gate: Limits that make a run fail.
+        report: What the report shows.
+        model: What predicts the probabilities of a source without any; None where it has them.
+        detect: What is looked for beside wrong tags.
+    """
+
+    source: AuditSource
+    audit: MethodConfig = MethodConfig()
+    output: OutputConfig
+    tracking: TrackingConfig = TrackingConfig()
+    gate: GateConfig = GateConfig()
+    report: ReportConfig = ReportConfig()
+    model: ModelConfig | None = None
+    detect: DetectConfig = DetectConfig()
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 (hex) of what decides the result: source, method, gates, model, detect.
+
+        Keys left at their defaults do not count, so a release that adds a key changes no fingerprint.
+        """
+        return fingerprint_of(self, {"source", "audit", "gate", "model", "detect"})
+
+    @model_validator(mode="after")
+    def _check_model(self) -> AuditConfig:
+        source, needed = self.source, self.source.needs_predictions
+        if self.model is None:
+            if needed:
+                raise problem(
+                    "found null, which names no column, and there is no model section to predict with.",
+                    "Name the column of the probabilities, or add a section such as model: {kind: auto}.",
+                    at="source.pred_probs",
+                )
+            for key in ("features", "group"):
+                if getattr(source, key) is not None:
+                    raise problem(
+                        "is given, but nothing is predicted: source.pred_probs names the probabilities.",
+                        f"Leave {key} out, or set pred_probs to null and add a section such as "
+                        "model: {kind: auto}.",
+                        at=f"source.{key}",
+                    )
+            return self
+        if not needed:
+            raise problem(
+                f"is given, but source.pred_probs names probabilities ({show(source.pred_probs)}).",
+                "Set source.pred_probs to null to have them predicted, or leave the model section out.",
+                at="model",
+            )
+        if self.model.fit_final:
+            raise problem(
+                "found true, but an audit keeps no final model.",
+                "Leave it out, and train the final model with the command predict --fit-final.",
+                at="model.fit_final",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_duplicates(self) -> AuditConfig:
+        if self.detect.duplicates is not None and self.source.id.lower() in DUPLICATE_COLUMNS:
+            raise problem(
+                f"the column name {show(self.source.id)} is a column of the table duplicates too.",
+                "Rename the column in the source, or audit a view that renames it.",
+                at="source.id",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_class_counts(self) -> AuditConfig:
+        listed = self.source.listed_widths()
+        for name in ("num_to_remove_per_class", "num_to_add_per_class"):
+            counts = getattr(self.audit, name)
+            if counts is not None and listed and len(counts) not in listed.values():
+                key, width = next(iter(listed.items()))
+                raise problem(
+                    f"the number of counts is {len(counts)}, but that of source.{key} is {width}.",
+                    "Give one count per class, in class order.",
+                    at=f"audit.{name}",
+                )
         return self

@@ -88,3 +88,10 @@ def _cut(text: str) -> str:
         return text
     tail = f"... ({len(text)} characters, sha256 {hashlib.sha256(text.encode()).hexdigest()[:12]})"
     return text[: _MAX_FLAT_VALUE - len(tail)] + tail
+
+
+def fingerprint_of(config: Section, decides: set[str]) -> str:
+    """Return the SHA-256 (hex) of some sections without the keys that are left at their defaults."""
+    found = config.model_dump(mode="json", by_alias=True, include=decides, exclude_defaults=True)
+    found.get("source", {}).pop("show", None)  # shown, not computed with
+    return digest(found)

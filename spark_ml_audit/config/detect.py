@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator, field_serializer, model_validator
 
 from spark_ml_audit.config.base import Section
+from spark_ml_audit.config.features import FEATURE_KINDS, FeaturesConfig, as_tuple, columns_or_none
 from spark_ml_audit.config.fields import MAX_COUNT, AnyText, Columns, Fraction, also, problem
-from spark_ml_audit.config.predict import FEATURE_KINDS, FeaturesConfig, as_tuple, columns_or_none
-from spark_ml_audit.config.showing import show
+from spark_ml_audit.text import show
 
 PRED_PROBS = "pred_probs"
 DUPLICATE_COLUMNS = frozenset(

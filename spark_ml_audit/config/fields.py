@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from spark_ml_audit.config.showing import show
+from spark_ml_audit.text import show
 
 PROBLEM = "spark_ml_audit"
 MAX_COUNT = 10**15

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_serializer
 
 from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.fields import MAX_COUNT, AnyText, Count, Fraction, also, problem, repeated
-from spark_ml_audit.config.showing import show
+from spark_ml_audit.text import show
 
 Severity = Literal["warn", "fail"]
 NoiseKind = Literal["missing", "extraneous", "both"]

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.fields import AnyText, Text, problem, repeated
 from spark_ml_audit.config.output import OutputConfig, TrackingConfig
-from spark_ml_audit.config.showing import show
+from spark_ml_audit.text import show
 
 MAX_RUNS = 1000
 """Most runs that one trend shows."""

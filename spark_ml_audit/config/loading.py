@@ -10,11 +10,10 @@ from typing import TypeVar
 
 import yaml
 
+from spark_ml_audit.config.audit import AuditConfig
 from spark_ml_audit.config.base import Section
-from spark_ml_audit.config.output import AuditConfig
-from spark_ml_audit.config.showing import show
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.text import redact
+from spark_ml_audit.text import redact, show
 
 _Config = TypeVar("_Config", bound=Section)
 _KEY = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")

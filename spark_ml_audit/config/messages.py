@@ -8,8 +8,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from spark_ml_audit.config.fields import PROBLEM
-from spark_ml_audit.config.showing import show, suggest
 from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.text import show, suggest
 
 _UNKNOWN = ("extra_forbidden", "invalid_key")
 

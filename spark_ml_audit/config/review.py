@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from spark_ml_audit.config.audit import AuditSource
 from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.fields import Columns, Fraction, Place, Text, check_place, problem
 from spark_ml_audit.config.output import OutputConfig, RunId, TrackingConfig
-from spark_ml_audit.config.predict import AuditSource
-from spark_ml_audit.config.showing import show
+from spark_ml_audit.text import show
 
 MAX_SAMPLE = 10_000
 _AuditRun = Annotated[RunId | None, Field(description="the run_id of an audit, or null for the newest")]

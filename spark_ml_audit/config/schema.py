@@ -17,10 +17,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
+from spark_ml_audit.config.audit import AuditConfig
 from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.history import CompareConfig, TrendConfig
-from spark_ml_audit.config.output import AuditConfig, PredictConfig, TagConfig
+from spark_ml_audit.config.predict import PredictConfig
 from spark_ml_audit.config.review import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig
+from spark_ml_audit.config.tag import TagConfig
 
 COMMAND_CONFIGS: Mapping[str, type[Section]] = {
     "audit": AuditConfig,

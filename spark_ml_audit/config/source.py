@@ -18,7 +18,7 @@ from spark_ml_audit.config.fields import (
     problem,
     repeated,
 )
-from spark_ml_audit.config.showing import show
+from spark_ml_audit.text import show
 
 RESERVED_COLUMNS = frozenset(
     {

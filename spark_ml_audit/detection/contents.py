@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
+from spark_ml_audit.arrow.encode import embedding_vectors
 from spark_ml_audit.arrow.layout import ID, UNLABELLED
-from spark_ml_audit.detection.outliers import embedding_vectors
+from spark_ml_audit.frames.features import feature_column
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.frames.issues import id_field
 from spark_ml_audit.kernels.lsh import MAX_GRAMS, Banding, digest, grams_of, normalise, text_keys, vector_keys
 from spark_ml_audit.models.text import MAX_CHARACTERS, as_text
-from spark_ml_audit.predicting.labels import feature_column
 
 CONTENT, KEYS, BODY = "content", "keys", "body"
 

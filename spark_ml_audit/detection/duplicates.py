@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession, Window
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
+from spark_ml_audit.arrow.encode import tag_lists
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.detect import DuplicatesConfig
 from spark_ml_audit.detection.contents import BODY, CONTENT, KEYS, DuplicateFinder, content_rows
@@ -24,10 +25,9 @@ from spark_ml_audit.detection.outliers import most_common_width_of
 from spark_ml_audit.engines.columns import field
 from spark_ml_audit.engines.plain_strings import plain_strings
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.features import plain_type
 from spark_ml_audit.frames.ingest import Ingest
-from spark_ml_audit.frames.issues import tag_lists
 from spark_ml_audit.kernels.lsh import cosine, jaccard
-from spark_ml_audit.predicting.labels import plain_type
 
 # Rows that share a key are compared with this many next ones (by content hash), and with the first.
 _REACH = 16

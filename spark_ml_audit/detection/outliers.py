@@ -15,19 +15,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
+from spark_ml_audit.arrow.encode import embedding_vectors
 from spark_ml_audit.config.detect import OutliersConfig
-from spark_ml_audit.config.predict import FeaturesConfig
+from spark_ml_audit.config.features import FeaturesConfig
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.features import feature_column, find_features, plain_type, to_pandas
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.models.design import BoolArray, Float32Array, Float64Array
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.neighbours import NeighbourIndex, OutlierScale
 from spark_ml_audit.models.vectors import Embeddings, VectorEncoder, most_common_width
-from spark_ml_audit.predicting.labels import feature_column, find_features, plain_type, to_pandas
 
 KEY = "key"
 # What the reference's vectors may take up: they travel to every task.
@@ -111,24 +111,6 @@ def _plain_frame(arrays: dict[str, Any], spec: FeatureSpec, num_rows: int) -> pd
     if not others:
         return pd.DataFrame(index=range(num_rows))
     return to_pandas(pa.table(others))
-
-
-def embedding_vectors(lists: Any, width: int) -> tuple[Float32Array, BoolArray]:
-    """Dense vectors of an Arrow list array, and which are of this width and finite throughout."""
-    if isinstance(lists, pa.ChunkedArray):
-        lists = lists.combine_chunks()
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-    usable = (lengths == width) & (width > 0)
-    vectors = np.zeros((len(lists), width), dtype=np.float32)
-    if usable.any():
-        kept = lists if usable.all() else lists.filter(pa.array(usable))
-        values = kept.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)  # null is NaN
-        with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, and is not used
-            vectors[usable] = values.reshape(-1, width)
-        finite = np.isfinite(vectors).all(axis=1)
-        usable &= finite
-        vectors[~finite] = 0.0
-    return vectors, usable
 
 
 def plan_outliers(ingest: Ingest, config: OutliersConfig, num_rows: int, exclude: set[str]) -> OutlierPlan:
@@ -241,17 +223,3 @@ def _one_array(column_: Any) -> Any:
     if not column_.num_chunks:
         return pa.array([], column_.type)
     return column_.chunk(0) if column_.num_chunks == 1 else pa.concat_arrays(column_.chunks)
-
-
-def outlier_fields() -> list[T.StructField]:
-    """Columns that are null unless outliers are looked for."""
-    return [T.StructField("outlier_score", T.DoubleType()), T.StructField("is_outlier", T.BooleanType())]
-
-
-def outlier_arrays(finder: OutlierFinder | None, carried: Any, num_rows: int) -> list[Any]:
-    """Arrow arrays of `outlier_fields`, null where a row was not compared."""
-    if finder is None:
-        return [pa.nulls(num_rows, pa.float64()), pa.nulls(num_rows, pa.bool_())]
-    scores, outlier = finder.scores(carried)
-    unknown = np.isnan(scores)
-    return [pa.array(scores, mask=unknown), pa.array(outlier, mask=unknown)]

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StructField
 
 from spark_ml_audit.errors import InputError

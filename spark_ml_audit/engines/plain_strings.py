@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyspark.sql import DataFrame
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import types as T
 
 from spark_ml_audit.engines.columns import column, quote
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
 from spark_ml_audit.config.source import ColumnsConfig
 from spark_ml_audit.engines.columns import column

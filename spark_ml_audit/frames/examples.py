@@ -8,25 +8,30 @@ narrow shuffle ranks a table, and no place sorts it whole.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import decode_batches
+from spark_ml_audit.arrow.encode import tag_lists
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.arrow.packed_tags import TagLists, pack_tags, unpack_tags
-from spark_ml_audit.detection.outliers import OutlierFinder, outlier_arrays, outlier_fields
 from spark_ml_audit.engines.plain_strings import plain_strings
 from spark_ml_audit.frames.ingest import Ingest
-from spark_ml_audit.frames.issues import example_fields, id_field, tag_lists
+from spark_ml_audit.frames.issues import id_field
 from spark_ml_audit.frames.ranking import RankPlan
 from spark_ml_audit.kernels.ambiguity import find_ambiguous
 from spark_ml_audit.kernels.profile import IntArray
-from spark_ml_audit.kernels.rules import AppliedBatch, AuditRules, apply_rules
+from spark_ml_audit.kernels.rules import (
+    AppliedBatch,
+    AuditRules,
+    apply_rules,
+)
 
 # Ranges of the rows without an issue: only there to spread them over the tasks.
 _SPREAD = 64
@@ -35,8 +40,22 @@ _SCORED = ("label_quality_score", "is_label_issue", "ambiguity_score", "is_ambig
 _RANGE, _OFFSET, _ORDER_SCORE, _TAGS = "range", "offset", "order_score", "tags"
 
 
+class RowScorer(Protocol):
+    """Scores rows by more than tags and probabilities: whether they are outliers, say. Picklable."""
+
+    def carried(self, ingest: Ingest) -> Column:
+        """What a row must bring, as one struct."""
+
+    def scores(self, carried: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """Score of each row, NaN where it has none, and whether it stands out.
+
+        Args:
+            carried: Arrow struct array of `carried`.
+        """
+
+
 def examples_frame(
-    ingest: Ingest, rules: AuditRules, ranks: RankPlan, outliers: OutlierFinder | None = None
+    ingest: Ingest, rules: AuditRules, ranks: RankPlan, outliers: RowScorer | None = None
 ) -> DataFrame:
     """One row per audited row, with its rank among the issues (see `RankPlan`).
 
@@ -143,3 +162,39 @@ def _ranges(applied: AppliedBatch, ids: Any, ranks: RankPlan) -> tuple[Any, IntA
         found = ranks.ranges_of(applied.label_quality[issues], ids.take(pa.array(issues)))
         ranges[issues], offsets[issues] = found, ranks.offsets[found]
     return ranges, offsets
+
+
+def outlier_fields() -> list[T.StructField]:
+    """Columns that are null unless outliers are looked for."""
+    return [T.StructField("outlier_score", T.DoubleType()), T.StructField("is_outlier", T.BooleanType())]
+
+
+def outlier_arrays(finder: RowScorer | None, carried: Any, num_rows: int) -> list[Any]:
+    """Arrow arrays of `outlier_fields`, null where a row was not compared."""
+    if finder is None:
+        return [pa.nulls(num_rows, pa.float64()), pa.nulls(num_rows, pa.bool_())]
+    scores, outlier = finder.scores(carried)
+    unknown = np.isnan(scores)
+    return [pa.array(scores, mask=unknown), pa.array(outlier, mask=unknown)]
+
+
+_TAG_LIST = T.ArrayType(T.StringType(), containsNull=False)
+
+
+EXAMPLE_COLUMNS = (
+    "label_quality_score", "is_label_issue", "given_tags", "suggested_tags", "missing_tags",
+    "extraneous_tags", "ambiguity_score", "is_ambiguous", "ambiguous_tags",
+)  # fmt: skip
+
+
+_EXAMPLE_TYPES: dict[str, T.DataType] = {
+    "label_quality_score": T.DoubleType(),
+    "is_label_issue": T.BooleanType(),
+    "ambiguity_score": T.DoubleType(),
+    "is_ambiguous": T.BooleanType(),
+}
+
+
+def example_fields() -> list[T.StructField]:
+    """Schema of the columns that an audit adds to a row."""
+    return [T.StructField(name, _EXAMPLE_TYPES.get(name, _TAG_LIST)) for name in EXAMPLE_COLUMNS]

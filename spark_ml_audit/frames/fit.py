@@ -20,7 +20,7 @@ from spark_ml_audit.kernels.cutoffs import EXAMPLE_FILTERS
 from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.kernels.resolve import PruneOptions, Resolution
 from spark_ml_audit.kernels.rules import AuditRules, Scoring
-from spark_ml_audit.outcomes.audit import ClassRow
+from spark_ml_audit.outcomes.records import ClassRow
 
 if TYPE_CHECKING:
     from spark_ml_audit.config.audit import MethodConfig

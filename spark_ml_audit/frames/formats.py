@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from spark_ml_audit.config.source import ColumnsConfig, LabelsConfig
 from spark_ml_audit.engines.columns import column, field, type_name

@@ -10,8 +10,8 @@ import numpy as np
 from pyspark.sql import DataFrame
 
 from spark_ml_audit.arrow.decode import decode_batches
+from spark_ml_audit.arrow.encode import count_issue_cells
 from spark_ml_audit.arrow.layout import InputLayout
-from spark_ml_audit.frames.issues import count_issue_cells
 from spark_ml_audit.frames.passes import sum_over_rows
 from spark_ml_audit.kernels.float_keys import from_keys, one_key, to_keys
 from spark_ml_audit.kernels.resolve import Resolution

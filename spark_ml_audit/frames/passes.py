@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.layout import InputLayout
+from spark_ml_audit.engines.transfer import collect_columns
 from spark_ml_audit.kernels.ambiguity import AmbiguityOptions
 from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
 from spark_ml_audit.kernels.resolve import PruneOptions, Resolution, Resolver
@@ -75,15 +75,6 @@ def _to_arrow(records: Records) -> Any:
     return pa.RecordBatch.from_arrays(
         [pa.array(records[field.name], type=field.type) for field in _ARROW_RECORDS], schema=_ARROW_RECORDS
     )
-
-
-def collect_columns(frame: DataFrame) -> dict[str, npt.NDArray[Any]]:
-    """Collect a small frame of numbers without nulls as NumPy columns."""
-    if hasattr(frame, "toArrow"):  # Spark 4
-        table = frame.toArrow()
-        return {name: table.column(name).to_numpy() for name in table.column_names}
-    pandas = frame.toPandas()
-    return {str(name): pandas[name].to_numpy() for name in pandas.columns}
 
 
 def _status_records(decoded: DecodedBatch) -> Records:

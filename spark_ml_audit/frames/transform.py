@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
+from spark_ml_audit.arrow.encode import example_arrays
 from spark_ml_audit.arrow.layout import REASON_NAMES, UNLABELLED
 from spark_ml_audit.arrow.reasons import explain_row
 from spark_ml_audit.engines.columns import column, quote
 from spark_ml_audit.engines.plain_strings import plain_strings
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.examples import example_fields
 from spark_ml_audit.frames.ingest import Ingest
-from spark_ml_audit.frames.issues import example_arrays, example_fields
 from spark_ml_audit.kernels.ambiguity import find_ambiguous
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
 

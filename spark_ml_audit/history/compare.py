@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
 
 from spark_ml_audit import __version__
-from spark_ml_audit.config import OutputConfig
-from spark_ml_audit.config.showing import show
-from spark_ml_audit.engines.columns import column
 from spark_ml_audit.engines.session import session_for
-from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.history.changes import (
-    CELL_COLUMNS,
-    ROW_COLUMNS,
-    cell_changes,
-    flagged_cells_by_tag,
-    row_changes,
-)
-from spark_ml_audit.history.differences import (
-    class_changes,
-    counts_by_change,
-    counts_by_tag,
-    differences,
-    most_changed,
-    tags_of,
-)
-from spark_ml_audit.lake.output import COMPARISON_CLASSES_SCHEMA, OutputTables, id_field, local_frame
-from spark_ml_audit.lake.runs import RunRecord, classes_of, find_run, newest_run, previous_run
+from spark_ml_audit.history.api import ComparisonResult
+from spark_ml_audit.lake.output import OutputTables
+from spark_ml_audit.lake.runs import RunRecord
 from spark_ml_audit.outcomes.history import (
-    ClassChange,
     CompareOutcome,
     Comparison,
 )
@@ -40,227 +19,9 @@ from spark_ml_audit.progress import Progress
 from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, SourceRef
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
     from spark_ml_audit.config import CompareConfig
-
-CELLS, ROWS, CLASSES = "comparison", "comparison_rows", "comparison_classes"
-"""Tables of comparisons. The last is written last: two runs count as compared once they are in it."""
-
-
-def compare(
-    path: str | None = None,
-    *,
-    schema: str | None = None,
-    prefix: str = "",
-    run: str | None = None,
-    against: str | None = None,
-    spark: SparkSession | None = None,
-) -> ComparisonResult:
-    """Compare two finished runs of one source.
-
-    Args:
-        path: Folder of the output; or
-        schema: catalog.schema of the output.
-        prefix: Put before table names in a schema.
-        run: Id of the run to look at; the newest by default.
-        against: Id of the run to compare it with; the one before of the same source by default.
-        spark: Session to use; the active or a new local one by default.
-
-    Returns:
-        The result: `summary`, the lazy frames `rows`, `cells` and `classes`, and `write`.
-
-    Raises:
-        ConfigError: No such runs, or runs of different sources.
-    """
-    place = OutputConfig.parse({"path": path, "schema": schema, "prefix": prefix}, "output")
-    return ComparisonResult(OutputTables(session_for(spark), place), run, against)
-
-
-class ComparisonResult:
-    """Two runs of one source, and what changed from one to the other.
-
-    Args:
-        tables: The output that holds both.
-        run: Id of the run to look at; None for the newest.
-        against: Id of the run to compare it with; None for the one before of the same source.
-
-    Attributes:
-        run: The run looked at.
-        against: The run it is compared with.
-
-    Raises:
-        ConfigError: No such runs, or runs of different sources.
-    """
-
-    def __init__(self, tables: OutputTables, run: str | None, against: str | None) -> None:
-        self._tables = tables
-        self.run = newest_run(tables) if run is None else find_run(tables, run, "compare.run")
-        self.against = self._other(against)
-        named = id_field(tables.read("tag_issues").schema)
-        self._id = named.name if named is not None else ""
-        taken = {"against_run_id", *ROW_COLUMNS, *CELL_COLUMNS}
-        if self._id.lower() in taken:
-            raise ConfigError(
-                f"the id column '{self._id}' has the name of a column that comparisons write.",
-                key="source.id",
-                fix="Audit a view that renames it, into another output.",
-            )
-
-    def _other(self, against: str | None) -> RunRecord:
-        ref = self.run.ref
-        if against is None:
-            found = previous_run(self._tables, ref.run_id, ref.source)
-            if found is None:
-                raise ConfigError(
-                    f"run {ref.run_id} is the first one of {show(ref.source)} in this output: there is "
-                    "nothing before it.",
-                    key="compare.against",
-                    fix="Audit the source again, or name a later run in compare.run.",
-                )
-            return found
-        found = find_run(self._tables, against, "compare.against")
-        if found.ref.run_id == ref.run_id:
-            raise ConfigError(
-                f"run {ref.run_id} would be compared with itself.",
-                key="compare.against",
-                fix="Name another run, or leave against out for the one before.",
-            )
-        if found.ref.source != ref.source:
-            raise ConfigError(
-                f"run {found.ref.run_id} read {show(found.ref.source)}, but run {ref.run_id} read "
-                f"{show(ref.source)}.",
-                key="compare.against",
-                fix="Compare runs of one source; leave against out for the one before of the same source.",
-            )
-        return found
-
-    # ---- the frames --------------------------------------------------------------------------------
-
-    def _read(self, name: str, record: RunRecord) -> DataFrame:
-        return self._tables.read(name, record.ref.run_id)
-
-    def _both(self, name: str) -> tuple[DataFrame, DataFrame]:
-        return self._read(name, self.run), self._read(name, self.against)
-
-    @cached_property
-    def rows(self) -> DataFrame:
-        """One row per row with an issue in either run: change, reason, scores and given tags of both."""
-        return row_changes(*self._both("examples"), self._id)
-
-    @cached_property
-    def cells(self) -> DataFrame:
-        """One row per cell flagged in either run: change, reason, probabilities and scores of both."""
-        return self._cells(self.rows)
-
-    def _cells(self, rows: DataFrame) -> DataFrame:
-        return cell_changes(*self._both("tag_issues"), rows, self._id)
-
-    @cached_property
-    def classes(self) -> DataFrame:
-        """One row per class of either run: cells by change, figures before and now."""
-        return self._classes(None).drop("mlflow_run_id")
-
-    def _classes(self, mlflow_run_id: str | None) -> DataFrame:
-        rows = [{**change.to_row(), "mlflow_run_id": mlflow_run_id} for change in self.class_changes]
-        return local_frame(self.rows.sparkSession, rows, COMPARISON_CLASSES_SCHEMA)
-
-    # ---- what they add up to -----------------------------------------------------------------------
-
-    @cached_property
-    def summary(self) -> Comparison:
-        """Counts, reasons and the classes with the most change."""
-        row_counts, row_reasons = counts_by_change(self.rows)
-        cell_counts, cell_reasons = counts_by_change(self.cells)
-        kept = self._kept_rows
-        changes = self.class_changes
-        return Comparison(
-            run=self.run.ref,
-            against=self.against.ref,
-            rows=row_counts,
-            cells=cell_counts,
-            classes=most_changed(changes),
-            num_classes=sum(change.now is not None for change in changes),
-            classes_came=tags_of(change for change in changes if change.before is None),
-            classes_went=tags_of(change for change in changes if change.now is None),
-            rows_came=self.run.ref.num_audited - kept,
-            rows_went=self.against.ref.num_audited - kept,
-            row_reasons=row_reasons,
-            cell_reasons=cell_reasons,
-            notes=tuple(differences(self.run, self.against)),
-        )
-
-    @cached_property
-    def class_changes(self) -> tuple[ClassChange, ...]:
-        """Every class of either run."""
-        by_tag = flagged_cells_by_tag(*self._both("tag_issues"), self._id)
-        now, before = (classes_of(self._tables, record.ref.run_id) for record in (self.run, self.against))
-        return class_changes(now, before, counts_by_tag(by_tag))
-
-    @cached_property
-    def _kept_rows(self) -> int:
-        now, before = (frame.select(column(self._id)) for frame in self._both("examples"))
-        return now.join(before, self._id, "left_semi").count()
-
-    # ---- the tables --------------------------------------------------------------------------------
-
-    @property
-    def locations(self) -> dict[str, str]:
-        """Name -> path or table of what `write` writes."""
-        return {name: self._tables.location(name) for name in (CELLS, ROWS, CLASSES)}
-
-    def _written(self, name: str) -> DataFrame | None:
-        table = self._tables.existing(name)
-        against = F.col("against_run_id") == self.against.ref.run_id
-        return None if table is None else table.where((F.col("run_id") == self.run.ref.run_id) & against)
-
-    def earlier_mlflow_run(self) -> tuple[bool, str | None]:
-        """Whether these two runs were compared before, and the MLflow run that recorded it."""
-        written = self._written(CLASSES)
-        found = [] if written is None else written.select("mlflow_run_id").limit(1).collect()
-        return bool(found), found[0]["mlflow_run_id"] if found else None
-
-    def write(self) -> dict[str, str]:
-        """Append this comparison to the output's tables; the same two runs once only.
-
-        Returns:
-            Table name -> path or table.
-        """
-        if not self.earlier_mlflow_run()[0]:
-            self.write_frames()
-            self.write_classes(None)
-        return self.locations
-
-    def write_frames(self) -> None:
-        """Append the rows and cells; from here on both are read back instead of computed again."""
-        self._append(ROWS, self.rows)
-        self._read_back(ROWS)
-        self._append(CELLS, self.cells)
-        self._read_back(CELLS)
-
-    def _read_back(self, name: str) -> None:
-        written = self._written(name)
-        if written is None:
-            raise RuntimeError(f"the table {name} is gone")
-        if name == ROWS:
-            self.rows = written.drop("run_id", "against_run_id")
-            self.cells = self._cells(self.rows)
-        else:
-            self.cells = written.drop("run_id", "against_run_id")
-
-    def read_back(self) -> None:
-        """Take rows and cells from the tables, where an earlier comparison wrote them."""
-        self._read_back(ROWS)
-        self._read_back(CELLS)
-
-    def write_classes(self, mlflow_run_id: str | None) -> None:
-        """Append the classes, which makes the comparison count as done."""
-        self._append(CLASSES, self._classes(mlflow_run_id))
-
-    def _append(self, name: str, frame: DataFrame) -> None:
-        run_id, against = self.run.ref.run_id, self.against.ref.run_id
-        stamped = frame.select(F.lit(run_id).alias("run_id"), F.lit(against).alias("against_run_id"), "*")
-        self._tables.append(name, stamped, run_id, {"against_run_id": against}, part=against)
 
 
 def run_compare(

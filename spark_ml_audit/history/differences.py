@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.config.showing import show
-from spark_ml_audit.outcomes.audit import ClassRow
 from spark_ml_audit.outcomes.history import CHANGES, REASONS, STILL_OPEN, ChangeCounts, ClassChange
+from spark_ml_audit.outcomes.records import ClassRow
+from spark_ml_audit.text import show
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from spark_ml_audit.auditing.gates import Earlier
 from spark_ml_audit.history.changes import flagged_cells_by_tag, flagged_rows
 from spark_ml_audit.history.differences import (
     class_changes,
@@ -18,10 +17,10 @@ from spark_ml_audit.history.differences import (
     most_changed,
     tags_of,
 )
-from spark_ml_audit.lake.output import id_field
 from spark_ml_audit.lake.runs import RunRecord, classes_of, previous_run, run_ref
-from spark_ml_audit.outcomes.audit import ClassRow
-from spark_ml_audit.outcomes.history import CHANGES, ChangeCounts, Comparison
+from spark_ml_audit.lake.schemas import id_field
+from spark_ml_audit.outcomes.history import CHANGES, ChangeCounts, Comparison, Earlier
+from spark_ml_audit.outcomes.records import ClassRow
 from spark_ml_audit.tracking import RunDelivery
 
 if TYPE_CHECKING:

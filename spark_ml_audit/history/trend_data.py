@@ -6,12 +6,12 @@ import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
-from spark_ml_audit.config.showing import show
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.lake.runs import newest_run, runs_of
 from spark_ml_audit.outcomes.history import Trend, TrendClass, TrendRun
+from spark_ml_audit.text import show
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

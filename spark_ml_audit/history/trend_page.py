@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from functools import partial
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spark_ml_audit.history.trend_plots import EXTRANEOUS, HEALTH, MISSING, Line, line_plot
 from spark_ml_audit.outcomes.history import Trend, TrendClass, TrendRun
+from spark_ml_audit.text import number, percent
 
 
 def render_page(trend: Trend, *, package_version: str, made_at: datetime) -> str:
@@ -32,7 +33,7 @@ def render_page(trend: Trend, *, package_version: str, made_at: datetime) -> str
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "number": _number}
+    environment.filters |= {"percent": percent, "number": partial(number, none="–")}
     times = [datetime.fromisoformat(run.ref.started_at) for run in trend.runs]
     health = line_plot(
         times,
@@ -79,11 +80,11 @@ def _sentence(trend: Trend) -> str:
         return "No run audited any row."
     first, newest = known[0], known[-1]
     if len(known) == 1:
-        return f"Health is {_percent(newest.health)} in the only run that audited rows."
+        return f"Health is {percent(newest.health)} in the only run that audited rows."
     change = (newest.health or 0.0) - (first.health or 0.0)
     word = "rose" if change > 0 else "fell" if change < 0 else "stayed the same"
     return (
-        f"Health {word} from {_percent(first.health)} to {_percent(newest.health)} over {len(known)} runs; "
+        f"Health {word} from {percent(first.health)} to {percent(newest.health)} over {len(known)} runs; "
         f"the newest has {newest.num_label_issues:,} of {newest.num_audited:,} audited rows with an issue."
     )
 
@@ -95,11 +96,3 @@ def _gate_text(run: TrendRun) -> str:
     if not run.gates:
         return "none set"
     return "broken: " + ", ".join(broken) if broken else "passed"
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.2f} %"
-
-
-def _number(value: Any) -> str:
-    return "–" if value is None else f"{value:,}"

@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
 from spark_ml_audit.config.output import OutputConfig
 from spark_ml_audit.engines.columns import quote
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.lake.output import OutputTables, id_field
+from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run, newest_run
+from spark_ml_audit.lake.schemas import id_field
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -3,131 +3,41 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from spark_ml_audit.engines.columns import quote, quote_table
-from spark_ml_audit.engines.spark_errors import is_conflict, reason_of
-from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.engines.transfer import local_frame
+from spark_ml_audit.errors import ConfigError, reason_of
+from spark_ml_audit.lake.delta_spark import is_conflict
 from spark_ml_audit.lake.places import absolute
-from spark_ml_audit.outcomes.audit import CLASS_COLUMNS, ClassRow
-from spark_ml_audit.outcomes.history import CHANGES, CLASS_FIGURES
+from spark_ml_audit.lake.schemas import (
+    DATA_TABLES,
+    DUPLICATES,
+    FIRST_TABLE,
+    RUNS_SCHEMA,
+    TABLES,
+    TREND_COLUMNS,
+    classes_frame,
+    id_field,
+)
+from spark_ml_audit.outcomes.records import ClassRow
+from spark_ml_audit.outcomes.run_id import run_started
 
 if TYPE_CHECKING:
     from spark_ml_audit.config.output import OutputConfig
 
-TABLES = ("examples", "tag_issues", "classes", "quarantine", "runs")
-# Written by runs that look for near-duplicates.
-DUPLICATES = "duplicates"
-ESTIMATES = "review_estimates"
-# The first table a run writes: a run that left anything behind left rows here.
-FIRST_TABLE = "classes"
-# In the order of removal: the table by which leftovers are found comes last.
-_DATA_TABLES = ("examples", "tag_issues", "quarantine", DUPLICATES, FIRST_TABLE)
-_RUN_TIME = "%Y%m%dt%H%M%Sz"
 _TABLE_PROPERTIES = {
     # every run adds a transaction id per table; without this they pile up in the log for ever
     "delta.setTransactionRetentionDuration": "interval 30 days",
 }
-
-_CLASS_TYPES = {"tag": T.StringType(), "class_index": T.IntegerType()}
-CLASSES_SCHEMA = T.StructType(
-    [
-        T.StructField(
-            name,
-            _CLASS_TYPES.get(name, T.LongType() if name.startswith(("num_", "joint_")) else T.DoubleType()),
-        )
-        for name in CLASS_COLUMNS
-    ]
-)
-
-_COUNTS = (
-    "num_rows", "num_audited", "num_unlabelled", "num_quarantined", "num_label_issues", "num_missing_tags",
-    "num_extraneous_tags",
-)  # fmt: skip
-# Counts that came later: null in the rows of older versions.
-_LATER_COUNTS = ("num_ambiguous", "num_outliers", "num_duplicate_groups")
-RUNS_SCHEMA = T.StructType(
-    [
-        T.StructField("run_id", T.StringType()),
-        T.StructField("started_at", T.TimestampType()),
-        T.StructField("finished_at", T.TimestampType()),
-        T.StructField("source", T.StringType()),
-        T.StructField("source_version", T.StringType()),
-        T.StructField("config", T.StringType()),
-        T.StructField("package_version", T.StringType()),
-        *[T.StructField(name, T.LongType()) for name in _COUNTS],
-        T.StructField("health", T.DoubleType()),
-        T.StructField("gates", T.StringType()),
-        T.StructField("mlflow_run_id", T.StringType()),
-        T.StructField("stages", T.StringType()),
-        T.StructField("warnings", T.StringType()),
-        *[T.StructField(name, T.LongType()) for name in _LATER_COUNTS],
-    ]
-)
-
-
-_FIGURE_TYPES = {name: T.LongType() if name.startswith("num_") else T.DoubleType() for name in CLASS_FIGURES}
-COMPARISON_CLASSES_SCHEMA = T.StructType(
-    [
-        T.StructField("tag", T.StringType()),
-        T.StructField("class_index", T.IntegerType()),
-        *[T.StructField(name, T.LongType()) for name in CHANGES],
-        *[
-            T.StructField(f"{name}{end}", kind)
-            for name, kind in _FIGURE_TYPES.items()
-            for end in ("", "_before")
-        ],
-        T.StructField("mlflow_run_id", T.StringType()),
-    ]
-)
-
-
-def classes_frame(spark: SparkSession, rows: Sequence[ClassRow]) -> DataFrame:
-    """The class table as a frame, without run_id."""
-    return local_frame(spark, [row.to_dict() for row in rows], CLASSES_SCHEMA)
-
-
-def local_frame(spark: SparkSession, rows: Sequence[dict[str, Any]], schema: T.StructType) -> DataFrame:
-    """A small frame from records of the driver; missing keys become nulls."""
-    if hasattr(DataFrame, "toArrow"):  # Spark 4 takes Arrow tables: no Python worker, no pickling
-        columns = {name: [row.get(name) for row in rows] for name in schema.names}
-        arrow = pa.schema([(field.name, _ARROW_TYPES[type(field.dataType)]) for field in schema])
-        return spark.createDataFrame(pa.table(columns, schema=arrow), schema)
-    return spark.createDataFrame([tuple(row.get(name) for name in schema.names) for row in rows], schema)
-
-
-_ARROW_TYPES = {
-    T.StringType: pa.string(),
-    T.BinaryType: pa.binary(),
-    T.DateType: pa.date32(),
-    T.ByteType: pa.int8(),
-    T.ShortType: pa.int16(),
-    T.IntegerType: pa.int32(),
-    T.LongType: pa.int64(),
-    T.DoubleType: pa.float64(),
-    T.BooleanType: pa.bool_(),
-    T.TimestampType: pa.timestamp("us", tz="UTC"),
-}
-
-
-def new_run_id(now: datetime | None = None) -> str:
-    """A run id: UTC start and 8 random hex digits."""
-    return (now or datetime.now(timezone.utc)).strftime(_RUN_TIME) + "-" + secrets.token_hex(4)
-
-
-def run_started(run_id: str) -> datetime:
-    """The UTC time in a run id."""
-    return datetime.strptime(run_id.split("-", maxsplit=1)[0], _RUN_TIME).replace(tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -246,7 +156,7 @@ class OutputTables:
         )
         return any(
             not self._spark.sql(f"DESCRIBE HISTORY {self._sql_name(name)}").where(deleted).isEmpty()
-            for name in _DATA_TABLES
+            for name in DATA_TABLES
             if self.existing(name) is not None
         )
 
@@ -377,7 +287,7 @@ class OutputTables:
                 self._spark.sql(f"CREATE OR REPLACE VIEW {view} {select}")
         # one row per run and class: the numbers of the command `trend`
         self._spark.sql(
-            f"CREATE VIEW IF NOT EXISTS {self._sql_name('trend')} AS SELECT {', '.join(_TREND_COLUMNS)} "
+            f"CREATE VIEW IF NOT EXISTS {self._sql_name('trend')} AS SELECT {', '.join(TREND_COLUMNS)} "
             f"FROM {runs} r JOIN {self._sql_name('classes')} c ON c.run_id = r.run_id"
         )
 
@@ -396,7 +306,7 @@ class OutputTables:
         finished = {row["run_id"] for row in runs.select("run_id").collect()}
         unfinished = {row["run_id"] for row in begun} - finished
         old = sorted(run_id for run_id in unfinished if now - run_started(run_id) > older_than)
-        for name in _DATA_TABLES:
+        for name in DATA_TABLES:
             if old and self.existing(name) is not None:
                 # run ids hold digits, letters and a hyphen only (see new_run_id and the config's check)
                 listed = ", ".join(f"'{run_id}'" for run_id in old)
@@ -404,29 +314,6 @@ class OutputTables:
                     with attempt:
                         self._spark.sql(f"DELETE FROM {self._sql_name(name)} WHERE run_id IN ({listed})")
         return old
-
-
-_TAG_ISSUE_COLUMNS = (
-    "run_id",
-    "tag",
-    "issue",
-    "pred_prob",
-    "cell_score",
-    "label_quality_score",
-    "rank_in_row",
-)
-
-
-_TREND_COLUMNS = (
-    "r.run_id", "r.started_at", "r.source", "r.source_version", "r.num_audited", "r.num_label_issues",
-    "r.health", "c.tag", "c.class_index", "c.num_given", "c.num_missing", "c.num_extraneous",
-    "c.label_noise", "c.inverse_label_noise", "c.threshold_present", "c.threshold_absent",
-)  # fmt: skip
-
-
-def id_field(tag_issues: T.StructType) -> T.StructField | None:
-    """The field that names rows, from the schema of `tag_issues`."""
-    return next((field for field in tag_issues.fields[1:] if field.name not in _TAG_ISSUE_COLUMNS), None)
 
 
 def _literal(text: str) -> str:

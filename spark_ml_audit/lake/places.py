@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from spark_ml_audit.config.fields import is_path
+from spark_ml_audit.engines.columns import quote, quote_table
+
+if TYPE_CHECKING:
+    pass
+
 import os
 import re
 from pathlib import Path
@@ -51,3 +59,8 @@ def is_small(path: str | None) -> bool:
             if total > _SMALL_BYTES:
                 return False
     return total > 0
+
+
+def delta_name(place: str) -> str:
+    """A table, given by path or name, as SQL writes it."""
+    return f"delta.{quote(absolute(place))}" if is_path(place) else quote_table(place)

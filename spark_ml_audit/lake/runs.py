@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
-from spark_ml_audit.config.showing import show
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.lake.output import run_started
-from spark_ml_audit.outcomes.audit import ClassRow, GateResult
 from spark_ml_audit.outcomes.history import RunRef
-from spark_ml_audit.text import redact
+from spark_ml_audit.outcomes.records import ClassRow, GateResult
+from spark_ml_audit.outcomes.run_id import run_started
+from spark_ml_audit.text import redact, show
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
+from spark_ml_audit.config import PlaceConfig
+from spark_ml_audit.config.fields import is_path
 from spark_ml_audit.engines.columns import quote, quote_table
-from spark_ml_audit.engines.spark_errors import reason_of
-from spark_ml_audit.errors import InputError
+from spark_ml_audit.errors import InputError, reason_of
 from spark_ml_audit.lake.places import absolute
 
 if TYPE_CHECKING:
@@ -169,3 +170,38 @@ def _files_digest(frame: DataFrame) -> str | None:
     if not total["count"]:
         return None
     return f"files-{int(total['total']) & 0xFFFFFFFFFFFFFFFF:016x}"
+
+
+IN_MEMORY = "DataFrame"
+
+
+def read_place(spark: SparkSession, place: str, key: str) -> DataFrame:
+    """The rows of a Delta table given by path or name.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        reader = spark.read.format("delta")
+        frame = reader.load(absolute(place)) if is_path(place) else reader.table(quote_table(place))
+        frame.schema  # noqa: B018 - Connect resolves a plan only when asked
+    except Exception as error:
+        raise InputError(
+            f"cannot read '{place}' as a Delta table: {reason_of(error)}.",
+            key=key,
+            fix="Write a folder with a slash (./decisions), or a table as catalog.schema.table.",
+        ) from error
+    return frame
+
+
+def newest_version(spark: SparkSession, place: str, key: str, version: str | None = None) -> OpenSource:
+    """A Delta table given by path or name, pinned at its newest version or the one given.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    named = {"path": place} if is_path(place) else {"table": place}
+    try:
+        return open_source(spark, PlaceConfig.parse(named), version=version)
+    except InputError as error:
+        raise InputError(error.message, key=key, fix=error.fix) from error

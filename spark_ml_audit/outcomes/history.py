@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from spark_ml_audit.errors import ExitCode
-from spark_ml_audit.outcomes.audit import EXIT_CODES, ClassRow, GateResult, Status, plain
+from spark_ml_audit.outcomes.base import EXIT_CODES, Status, plain
+from spark_ml_audit.outcomes.records import ClassRow, GateResult
 
 NEWLY_FLAGGED, FIXED, STILL_OPEN = "newly_flagged", "fixed", "still_open"
 """Values of the column `change`."""
@@ -379,3 +381,18 @@ class TrendOutcome:
             "warnings": self.warnings,
         }
         return dict(plain(found))
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What gates on an increase need of the previous run.
+
+    Attributes:
+        run_id: Its id.
+        issue_fraction: Its share of audited rows with an issue; None when it audited none.
+        classes: Tag -> row of its class table.
+    """
+
+    run_id: str
+    issue_fraction: float | None
+    classes: Mapping[str, ClassRow] = field(default_factory=dict)

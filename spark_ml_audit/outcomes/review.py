@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spark_ml_audit.errors import ExitCode
-from spark_ml_audit.outcomes.audit import plain
+from spark_ml_audit.outcomes.base import plain
 
 
 class _Outcome:

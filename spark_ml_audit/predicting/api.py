@@ -12,18 +12,13 @@ from spark_ml_audit.config import ModelConfig, OutputConfig, PredictSource
 from spark_ml_audit.config.base import digest
 from spark_ml_audit.engines.session import session_for
 from spark_ml_audit.frames.ingest import Ingest
-from spark_ml_audit.frames.issues import quarantine_frame
-from spark_ml_audit.lake.output import OutputTables, new_run_id
+from spark_ml_audit.frames.quarantine import quarantine_frame
+from spark_ml_audit.lake.output import OutputTables
+from spark_ml_audit.lake.schemas import PREDICTIONS
 from spark_ml_audit.lake.source import OpenSource, open_source, place_of
-from spark_ml_audit.predicting.plan import (
-    PREDICTIONS,
-    Models,
-    Plan,
-    make_models,
-    plan_prediction,
-    predicted,
-    write_models_predictions,
-)
+from spark_ml_audit.outcomes.run_id import new_run_id
+from spark_ml_audit.predicting.commit import Models, make_models, predicted, write_models_predictions
+from spark_ml_audit.predicting.plan import Plan, plan_prediction
 from spark_ml_audit.predicting.predictions import predicted_ingest
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
 from spark_ml_audit.progress import Progress

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pyspark.sql import Column
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.layout import AUDITED, UNLABELLED

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import re
-import shutil
 import tempfile
 import warnings as python_warnings
-import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +14,12 @@ import numpy as np
 import pandas as pd
 
 from spark_ml_audit import __version__
-from spark_ml_audit.engines.spark_errors import reason_of
-from spark_ml_audit.errors import InputError
-from spark_ml_audit.models.bundle import TagModel
-from spark_ml_audit.models.scorers import Probabilities, Scorer, TagScorer, check_width
-from spark_ml_audit.tracking.bounded import DeadlinePassedError, load_mlflow, run_bounded, short_waits
-from spark_ml_audit.tracking.destination import Destination, missing_requirement
-from spark_ml_audit.tracking.payload import MODEL_DIGEST_TAG
+from spark_ml_audit.models.scorers import TagScorer
+from spark_ml_audit.tracking.bounded import load_mlflow, short_waits
 
-_MODEL_FILE, _SHIFT_FILE = "tags.model", "tags.json"
+MODEL_FILE, SHIFT_FILE = "tags.model", "tags.json"
 _ARTIFACT = "tagger"
-_LOAD_SECONDS = 300.0
 _EXAMPLE_ROWS = 5
-# A zipped foreign model travels to every task.
-_MAX_FOREIGN_BYTES = 1 << 30
 
 
 # ---- storing ---------------------------------------------------------------------------------------
@@ -76,7 +62,7 @@ def pack_model(scorer: TagScorer, thresholds: Any, sample: pd.DataFrame, folder:
     ):
         python_warnings.simplefilter("ignore")  # remarks on integer columns and type hints
         digest = _write_scorer(stored, Path(staging))
-        signature = infer_signature(_nullable(example), stored.predict(example))
+        signature = infer_signature(nullable(example), stored.predict(example))
         # any feature may be null, whatever these few rows hold
         signature.inputs = Schema(
             [ColSpec(column.type, column.name, required=False) for column in signature.inputs.inputs]
@@ -86,7 +72,7 @@ def pack_model(scorer: TagScorer, thresholds: Any, sample: pd.DataFrame, folder:
             python_model=_python_model(),
             artifacts={_ARTIFACT: staging},
             signature=signature,
-            input_example=_nullable(example),
+            input_example=nullable(example),
             pip_requirements=[
                 f"spark-ml-audit=={__version__}",
                 *_versions("scikit-learn", "numpy", "pandas"),
@@ -96,7 +82,7 @@ def pack_model(scorer: TagScorer, thresholds: Any, sample: pd.DataFrame, folder:
     return PackedModel(folder, digest)
 
 
-def _nullable(frame: pd.DataFrame) -> pd.DataFrame:
+def nullable(frame: pd.DataFrame) -> pd.DataFrame:
     """Numbers and embeddings as doubles, which JSON holds and may miss; dates as MLflow's times."""
     plain = frame.copy()
     for name in plain.columns:
@@ -119,22 +105,24 @@ def _versions(*names: str) -> list[str]:
 
 def _write_scorer(scorer: TagScorer, folder: Path) -> str:
     shift = None if scorer.shift is None else scorer.shift.tolist()
-    (folder / _MODEL_FILE).write_bytes(scorer.payload)
-    (folder / _SHIFT_FILE).write_text(json.dumps({"shift": shift}), encoding="utf-8")
-    return _digest_of(folder)
+    (folder / MODEL_FILE).write_bytes(scorer.payload)
+    (folder / SHIFT_FILE).write_text(json.dumps({"shift": shift}), encoding="utf-8")
+    return digest_of(folder)
 
 
-def _digest_of(folder: Path) -> str:
+def digest_of(folder: Path) -> str:
+    """SHA-256 of what loading a model of this package unpickles."""
     found = hashlib.sha256()
-    for name in (_MODEL_FILE, _SHIFT_FILE):
+    for name in (MODEL_FILE, SHIFT_FILE):
         found.update((folder / name).read_bytes())
     return found.hexdigest()
 
 
-def _read_scorer(folder: Path) -> TagScorer:
-    shift = json.loads((folder / _SHIFT_FILE).read_text(encoding="utf-8"))["shift"]
+def read_scorer(folder: Path) -> TagScorer:
+    """The scorer that `pack_model` wrote; opens nothing yet."""
+    shift = json.loads((folder / SHIFT_FILE).read_text(encoding="utf-8"))["shift"]
     return TagScorer(
-        (folder / _MODEL_FILE).read_bytes(), None if shift is None else np.array(shift, dtype=np.float64)
+        (folder / MODEL_FILE).read_bytes(), None if shift is None else np.array(shift, dtype=np.float64)
     )
 
 
@@ -158,270 +146,7 @@ def _python_model() -> Any:
 
 def scorer_of_artifact(folder: str) -> TagScorer:
     """The scorer in a downloaded artifact; for the served model, whose loading was consented to."""
-    return _read_scorer(Path(folder))
+    return read_scorer(Path(folder))
 
 
 # ---- loading ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model to apply.
-
-    Attributes:
-        uri: Its address with the version pinned.
-        scorer: Predicts.
-        columns: Columns of its input; None: unknown.
-        model: The model, if it is one of this package.
-    """
-
-    uri: str
-    scorer: Scorer
-    columns: tuple[str, ...] | None
-    model: TagModel | None
-
-    def output_names(self, sample: pd.DataFrame) -> tuple[str, ...]:
-        """Names of a foreign model's output columns: its classes.
-
-        Raises:
-            InputError: Its output has no column names.
-        """
-        found = _foreign_model(self.scorer).predict(_nullable(sample))
-        if not isinstance(found, pd.DataFrame) or not all(isinstance(name, str) for name in found.columns):
-            raise InputError(
-                f"the model at {self.uri} does not name the tags it predicts.",
-                key="model.uri",
-                fix="Name a model of `predict --fit-final`, or one that returns a DataFrame with a column "
-                "per tag.",
-            )
-        return tuple(found.columns)
-
-    def try_on(self, sample: pd.DataFrame, classes: Sequence[str]) -> LoadedModel:
-        """This model for these classes, tried on some rows so that a misfit shows before any job.
-
-        Raises:
-            InputError: It fails, or returns another number of probabilities.
-        """
-        scorer = self.scorer
-        if self.model is not None:
-            known = {name: k for k, name in enumerate(self.model.classes)}
-            unknown = [name for name in classes if name not in known]
-            if unknown or len(known) != len(classes):
-                found = f"'{unknown[0]}' is not among them" if unknown else f"{len(classes)} are asked for"
-                raise InputError(
-                    f"the model at {self.uri} predicts {len(known)} classes, and {found}.",
-                    key="model.uri",
-                    fix="Leave source.classes out to take the model's, or name a model of these classes.",
-                )
-            if tuple(classes) != self.model.classes:
-                scorer = Reordered(scorer, tuple(known[name] for name in classes))
-        else:
-            scorer = (
-                Foreign(scorer.archive, self.uri, tuple(classes)) if isinstance(scorer, Foreign) else scorer
-            )
-        try:
-            scorer.predict(sample)
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(
-                f"the model at {self.uri} fails on rows of the source: {reason_of(error)}.",
-                key="model.uri",
-                fix="Give it the columns and types it was trained on.",
-            ) from error
-        return LoadedModel(self.uri, scorer, self.columns, self.model)
-
-
-@dataclass(frozen=True)
-class Reordered:
-    """A scorer whose classes are put in another order."""
-
-    scorer: Scorer
-    positions: tuple[int, ...]
-
-    def predict(self, frame: pd.DataFrame) -> Probabilities:
-        """Probabilities of shape (n, K)."""
-        return np.ascontiguousarray(self.scorer.predict(frame)[:, list(self.positions)])
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """An MLflow model of any flavour, as the zipped folder it is loaded from in each process.
-
-    Attributes:
-        archive: The zipped folder.
-        uri: Its address, for messages.
-        classes: Classes its output must have.
-    """
-
-    archive: bytes
-    uri: str
-    classes: tuple[str, ...]
-
-    @cached_property
-    def digest(self) -> str:
-        """Name of the model among those a process has open."""
-        return hashlib.sha256(self.archive).hexdigest()
-
-    def predict(self, frame: pd.DataFrame) -> Probabilities:
-        """Probabilities of shape (n, K)."""
-        return check_width(_foreign_model(self).predict(_nullable(frame)), len(frame), self.classes, self.uri)
-
-
-_foreign_models: dict[str, Any] = {}
-
-
-def _foreign_model(scorer: Scorer) -> Any:
-    if not isinstance(scorer, Foreign):
-        raise TypeError(f"{type(scorer).__name__} is no foreign model")
-    if scorer.digest not in _foreign_models:
-        _foreign_models[scorer.digest] = _unpack(scorer.archive)
-    return _foreign_models[scorer.digest]
-
-
-def _unpack(archive: bytes) -> Any:
-    load_mlflow()
-    import mlflow.pyfunc
-
-    folder = Path(tempfile.mkdtemp(prefix="spark-ml-audit-"))
-    try:
-        with zipfile.ZipFile(io.BytesIO(archive)) as packed:
-            packed.extractall(folder)
-        with short_waits(), python_warnings.catch_warnings():
-            python_warnings.simplefilter("ignore")
-            return mlflow.pyfunc.load_model(str(folder))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def load_model(uri: str, destination: Destination, *, allow_pickle: bool) -> LoadedModel:
-    """Load a model by its MLflow address.
-
-    Without consent only those are loaded that this package logged to this tracking store: the run or
-    version carries their digest, and what is unpickled is compared with it first.
-
-    Args:
-        uri: ``models:/name/version``, ``models:/name@alias``, ``runs:/id/path``, or the folder of a model.
-        destination: The tracking store, and its registry.
-        allow_pickle: Consent to run the code in a model from anywhere else.
-
-    Raises:
-        InputError: It does not load, or needs consent.
-    """
-    if (missing := missing_requirement(destination)) is not None:
-        raise InputError(missing, key="model.uri", fix="Models are read through MLflow.")
-    staging = Path(tempfile.mkdtemp(prefix="spark-ml-audit-"))
-    try:
-        try:
-            found = run_bounded(lambda patience: _fetch(uri, destination, staging), _LOAD_SECONDS)
-        except InputError:
-            raise
-        except DeadlinePassedError as error:
-            raise _not_loading(uri, f"no answer within {_LOAD_SECONDS:.0f} s") from error
-        except Exception as error:
-            raise _not_loading(uri, destination.redact(reason_of(error))) from error
-        pinned, folder, digest = found
-        return _open(pinned, folder, digest, allow_pickle=allow_pickle)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _not_loading(uri: str, reason: str) -> InputError:
-    return InputError(
-        f"the model at '{uri}' does not load: {reason}.",
-        key="model.uri",
-        fix="Check the address, the tracking.uri it is kept at, and that its packages are installed.",
-    )
-
-
-def _fetch(uri: str, destination: Destination, staging: Path) -> tuple[str, Path, str | None]:
-    """Pinned address, folder and recorded digest of a model."""
-    load_mlflow()
-    import mlflow
-    import mlflow.artifacts
-
-    if (file := destination.sqlite_file) is not None and not file.exists() and ":/" in uri:
-        raise InputError(
-            f"the model at '{uri}' does not load: there is no tracking store {destination.shown}.",
-            key="model.uri",
-            fix="Set tracking.uri to the store the model was logged to.",
-        )
-    client = mlflow.MlflowClient(tracking_uri=destination.uri)
-    digest: str | None = None
-    if match := re.fullmatch(r"models:/(?!m-)([^/@]+)(?:/([^/]+)|@([^/]+))?", uri):
-        version = _version(client, *match.groups())
-        source = client.get_model_version_download_uri(version.name, version.version)
-        if source.startswith("models:/"):
-            source = version.source
-        digest = _recorded(client, version.tags, version.run_id)
-        pinned = f"models:/{version.name}/{version.version}"
-    elif match := re.fullmatch(r"runs:/([^/]+)/(.+)", uri):
-        run = client.get_run(match[1])
-        source, pinned = f"{run.info.artifact_uri.rstrip('/')}/{match[2]}", uri
-        digest = run.data.tags.get(MODEL_DIGEST_TAG)
-    else:
-        source, pinned = uri, uri
-    if ":/" not in source:
-        return pinned, Path(source), digest
-    local = mlflow.artifacts.download_artifacts(
-        artifact_uri=source, dst_path=str(staging), tracking_uri=destination.uri
-    )
-    return pinned, Path(local), digest
-
-
-def _version(client: Any, name: str, version: str | None, alias: str | None) -> Any:
-    if alias is not None:
-        return client.get_model_version_by_alias(name, alias)
-    if version is not None and version != "latest":
-        return client.get_model_version(name, version)
-    versions = client.search_model_versions(f"name='{name}'")
-    if not versions:
-        raise InputError(
-            f"the registry holds no model '{name}'.",
-            key="model.uri",
-            fix="Check the name and tracking.uri; `predict --fit-final` with model.name registers one.",
-        )
-    return max(versions, key=lambda found: int(found.version))
-
-
-def _recorded(client: Any, tags: dict[str, str], run_id: str | None) -> str | None:
-    if found := tags.get(MODEL_DIGEST_TAG):
-        return found
-    digest: str | None = client.get_run(run_id).data.tags.get(MODEL_DIGEST_TAG) if run_id else None
-    return digest
-
-
-def _open(uri: str, folder: Path, digest: str | None, *, allow_pickle: bool) -> LoadedModel:
-    if not (folder / "MLmodel").is_file():
-        raise _not_loading(uri, "there is no MLmodel file")
-    own = folder / "artifacts"
-    own = next((found.parent for found in sorted(own.rglob(_MODEL_FILE))), own)
-    is_own = (own / _MODEL_FILE).is_file() and (own / _SHIFT_FILE).is_file()
-    if not allow_pickle and not (is_own and digest is not None and _digest_of(own) == digest):
-        why = (
-            "its files are not those that were logged"
-            if is_own and digest is not None
-            else "this package did not log it to this tracking store"
-        )
-        raise InputError(
-            f"loading the model at '{uri}' runs the code in it, and {why}.",
-            key="model.allow_pickle",
-            fix="Set model.allow_pickle: true if you trust where it comes from.",
-        )
-    if is_own:
-        scorer = _read_scorer(own)
-        return LoadedModel(uri, scorer, scorer.model.spec.columns, scorer.model)
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(folder.rglob("*")):
-            archive.write(file, file.relative_to(folder))
-    if packed.tell() > _MAX_FOREIGN_BYTES:
-        raise _not_loading(uri, "it is larger than 1 GB, more than travels to tasks")
-    foreign = Foreign(packed.getvalue(), uri, ())
-    try:
-        model = _foreign_models[foreign.digest] = _unpack(foreign.archive)
-    except Exception as error:
-        raise _not_loading(uri, reason_of(error)) from error
-    schema = model.metadata.get_input_schema()
-    names = schema.input_names() if schema is not None and schema.has_input_names() else None
-    return LoadedModel(uri, foreign, None if names is None else tuple(names), None)

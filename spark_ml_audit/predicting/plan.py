@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,28 +11,22 @@ import pandas as pd
 
 from spark_ml_audit.engines.columns import field
 from spark_ml_audit.errors import ConfigError, InputError
-from spark_ml_audit.frames.class_list import CLASSES_PROPERTY
+from spark_ml_audit.frames.features import Features, find_features, sample_of
 from spark_ml_audit.frames.ingest import Ingest, find_duplicates
-from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.source import OpenSource
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.registry import check_kind
-from spark_ml_audit.models.scorers import Scorer
-from spark_ml_audit.predicting import model_store
 from spark_ml_audit.predicting.folds import FoldPlan, LabelCounts, check_group, count_labels, plan_sample
-from spark_ml_audit.predicting.labels import Features, examine_labels, find_features, sample_of
-from spark_ml_audit.predicting.predictions import check_names, predicted_ingest, predictions_frame
-from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
-from spark_ml_audit.predicting.training import TrainingSet, train_folds
+from spark_ml_audit.predicting.labels import examine_labels
+from spark_ml_audit.predicting.loaded_model import LoadedModel, load_model
+from spark_ml_audit.predicting.predictions import check_names
+from spark_ml_audit.predicting.training import TrainingSet
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from spark_ml_audit.config import AuditSource, ModelConfig, PredictSource
     from spark_ml_audit.progress import Progress
     from spark_ml_audit.tracking import Destination
 
-PREDICTIONS = "predictions"
 _LISTED_TAGS = 10
 
 
@@ -56,7 +49,7 @@ class Plan:
     model: ModelConfig
     counts: LabelCounts
     training: TrainingSet | None
-    given: model_store.LoadedModel | None
+    given: LoadedModel | None
     notes: tuple[str, ...]
 
     @property
@@ -93,23 +86,6 @@ class Plan:
         return found
 
 
-@dataclass(frozen=True)
-class Models:
-    """Models that predict.
-
-    Attributes:
-        scorers: Fold -> model, or 0 -> the given one.
-        kind: Kind, as resolved.
-        num_trained: Rows that took part in training.
-        warnings: What training had to say.
-    """
-
-    scorers: Mapping[int, Scorer]
-    kind: str
-    num_trained: int
-    warnings: tuple[str, ...] = ()
-
-
 def plan_prediction(
     opened: OpenSource,
     source: PredictSource | AuditSource,
@@ -137,7 +113,7 @@ def plan_prediction(
         if destination is None:
             raise ConfigError("a model address needs a tracking store.", key="model.uri", fix="Leave it out.")
         with progress.stage("model"):
-            given = model_store.load_model(model.uri, destination, allow_pickle=model.allow_pickle)
+            given = load_model(model.uri, destination, allow_pickle=model.allow_pickle)
     else:
         check_kind(model.kind, model.seed)
     frame = opened.frame
@@ -175,7 +151,7 @@ def plan_prediction(
 def _features(
     ingest: Ingest,
     source: PredictSource | AuditSource,
-    given: model_store.LoadedModel | None,
+    given: LoadedModel | None,
     notes: list[str],
 ) -> Features:
     if given is not None and given.columns is not None:
@@ -200,109 +176,3 @@ def describe_features(opened: OpenSource, source: AuditSource) -> Ingest:
     notes = list(ingest.notes)
     _features(ingest, source, None, notes)
     return replace(ingest, notes=tuple(notes))
-
-
-def make_models(plan: Plan, progress: Progress) -> Models:
-    """Train the fold models, or hand on the given one."""
-    if plan.training is None:
-        if plan.given is None:
-            raise ValueError("a plan has either training rows or a given model")
-        return Models({0: plan.given.scorer}, "given", 0)
-    with progress.stage("train"):
-        trained = train_folds(plan.training)
-    # every sampled row is in all training sets but one
-    num_trained = sum(trained.num_rows.values()) // max(len(trained.num_rows) - 1, 1)
-    return Models(trained.scorers, trained.kind, num_trained, trained.warnings)
-
-
-def predicted(plan: Plan, models: Models) -> DataFrame:
-    """The predictions as a lazy frame."""
-    folds = None if plan.training is None else plan.training.plan
-    return predictions_frame(plan.ingest, plan.features, folds, models.scorers)
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """Committed predictions.
-
-    Attributes:
-        plan: What was asked for.
-        ingest: The predictions as the source of an audit, pinned.
-        quality: Their quality out of fold.
-        kind: Kind of model, as resolved.
-        num_trained: Rows that took part in training.
-        warnings: Sentences.
-    """
-
-    plan: Plan
-    ingest: Ingest
-    quality: OutOfFold
-    kind: str
-    num_trained: int
-    warnings: tuple[str, ...]
-
-    @property
-    def metrics(self) -> dict[str, float | None]:
-        """Figures for tracking, apart from an audit's own."""
-        return prediction_metrics(self.quality)
-
-    @property
-    def audit_warnings(self) -> list[str]:
-        """The sentences beside those an audit has on the same rows."""
-        quarantine = f"{self.plan.counts.num_quarantined} of"
-        return [text for text in self.warnings if not text.startswith(quarantine)]
-
-    @property
-    def class_table(self) -> pd.DataFrame:
-        """Quality per class."""
-        return self.quality.per_class(self.ingest.layout.classes)
-
-
-def prediction_metrics(quality: OutOfFold) -> dict[str, float | None]:
-    """Names of an audit's predictions' figures in tracking, apart from the audit's own."""
-    return {f"predict/{name}": value for name, value in quality.figures.items()}
-
-
-def commit_predictions(
-    plan: Plan, tables: OutputTables, run_id: str, metadata: dict[str, str | None], progress: Progress
-) -> Predicted:
-    """Train, predict and write the table `predictions`; what this run wrote before is not made again.
-
-    Args:
-        plan: From `plan_prediction`.
-        tables: The output.
-        run_id: Of the run.
-        metadata: Recorded in the history of the table, for a retry to compare with.
-        progress: Shows and times the stages.
-    """
-    if tables.commit_of(PREDICTIONS, run_id) is None:
-        models = make_models(plan, progress)
-        write_models_predictions(plan, models, tables, run_id, metadata, progress)
-    commit = tables.commit_of(PREDICTIONS, run_id)
-    if commit is None:
-        raise RuntimeError(f"the commit of run {run_id} is not in the history of its table")
-    version, recorded = commit
-    about = recorded["model"]
-    ingest = predicted_ingest(plan.ingest, tables.read_version(PREDICTIONS, version))
-    with progress.stage("quality"):
-        quality = out_of_fold(ingest)
-    warnings = (*plan.warnings(), *about["warnings"], *quality.warnings)
-    return Predicted(
-        plan, ingest, quality, about["kind"], about["num_trained"], tuple(dict.fromkeys(warnings))
-    )
-
-
-def write_models_predictions(
-    plan: Plan,
-    models: Models,
-    tables: OutputTables,
-    run_id: str,
-    metadata: dict[str, str | None],
-    progress: Progress,
-) -> None:
-    """Replace the table `predictions` in one transaction; a repeat by the same run changes nothing."""
-    about = {"kind": models.kind, "num_trained": models.num_trained, "warnings": list(models.warnings)}
-    properties = {CLASSES_PROPERTY: json.dumps(list(plan.ingest.layout.classes), ensure_ascii=False)}
-    with progress.stage("predict"):
-        frame = predicted(plan, models)
-        tables.overwrite(PREDICTIONS, frame, run_id, {**metadata, "model": about}, properties)

@@ -10,21 +10,26 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import types as T  # noqa: N812 - the usual name
-
 from spark_ml_audit import __version__
-from spark_ml_audit.auditing.retry import complete_prediction
 from spark_ml_audit.engines.session import session_for
-from spark_ml_audit.engines.spark_errors import reason_of
-from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.frames.issues import quarantine_frame
+from spark_ml_audit.engines.transfer import local_frame
+from spark_ml_audit.errors import ConfigError, reason_of
+from spark_ml_audit.frames.quarantine import quarantine_frame
 from spark_ml_audit.kernels.model_quality import decision_thresholds
-from spark_ml_audit.lake.output import OutputTables, local_frame
+from spark_ml_audit.lake.output import OutputTables
+from spark_ml_audit.lake.schemas import PREDICTION_RUNS_SCHEMA, PREDICTIONS
 from spark_ml_audit.lake.source import OpenSource, open_source
-from spark_ml_audit.outcomes.audit import PredictOutcome
+from spark_ml_audit.outcomes.predict import PredictOutcome
 from spark_ml_audit.predicting import model_store
+from spark_ml_audit.predicting.commit import Predicted, commit_predictions
 from spark_ml_audit.predicting.corrected_tags import corrected
-from spark_ml_audit.predicting.plan import PREDICTIONS, Predicted, commit_predictions, plan_prediction
+from spark_ml_audit.predicting.plan import plan_prediction
+from spark_ml_audit.predicting.retry import (
+    PREDICTION_RUNS,
+    complete_prediction,
+    locations_of,
+    outcome_of_row,
+)
 from spark_ml_audit.predicting.training import FINAL, train_final
 from spark_ml_audit.text import redact
 from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, SourceRef
@@ -35,33 +40,6 @@ if TYPE_CHECKING:
 
     from spark_ml_audit.config import PredictConfig
     from spark_ml_audit.progress import Progress
-
-PREDICTION_RUNS = "prediction_runs"
-_TABLES = (PREDICTIONS, "quarantine", PREDICTION_RUNS)
-
-_RUNS_SCHEMA = T.StructType(
-    [
-        T.StructField("run_id", T.StringType()),
-        T.StructField("started_at", T.TimestampType()),
-        T.StructField("finished_at", T.TimestampType()),
-        *[
-            T.StructField(name, T.StringType())
-            for name in ("source", "source_version", "config", "package_version")
-        ],
-        *[
-            T.StructField(name, T.LongType())
-            for name in (
-                "num_rows", "num_predicted", "num_unlabelled", "num_quarantined", "num_trained",
-                "num_classes",
-            )
-        ],
-        T.StructField("folds", T.IntegerType()),
-        *[
-            T.StructField(name, T.StringType())
-            for name in ("kind", "quality", "model_uri", "mlflow_run_id", "stages", "warnings")
-        ],
-    ]
-)  # fmt: skip
 
 
 def run_predict(
@@ -102,7 +80,7 @@ class _Run:
         with progress.stage("source"):
             if config.output.run_id is not None and (row := tables.finished_run(run_id, PREDICTION_RUNS)):
                 progress.note(f"run {run_id} is finished already; nothing was changed")
-                found = _outcome_of_row(row, tables)
+                found = outcome_of_row(row, tables)
                 return complete_prediction(found, row, config, tables, self.tracker, progress)
             version = pinned_version(config.fingerprint(), tables, config.output.run_id)
             opened = open_source(session, config.source, version=version)
@@ -165,7 +143,7 @@ class _Run:
         )
         with progress.stage("runs"):
             row = self._row(outcome)
-            frame = local_frame(session, [row], _RUNS_SCHEMA)
+            frame = local_frame(session, [row], PREDICTION_RUNS_SCHEMA)
             tables.append(PREDICTION_RUNS, frame, self.run_id)
         with progress.stage("artifacts"):
             delivered = (model_uri is not None or not config.model.fit_final) and tracker.deliver(
@@ -215,7 +193,7 @@ class _Run:
 
     def _row(self, outcome: PredictOutcome) -> dict[str, Any]:
         shown: dict[str, Any] = {
-            name: getattr(outcome, name) for name in _RUNS_SCHEMA.names if hasattr(outcome, name)
+            name: getattr(outcome, name) for name in PREDICTION_RUNS_SCHEMA.names if hasattr(outcome, name)
         }
         return shown | {
             "started_at": self.started,
@@ -247,26 +225,5 @@ def pinned_version(fingerprint: str, tables: OutputTables, run_id: str | None) -
     return first.source_version
 
 
-def locations_of(tables: OutputTables) -> dict[str, str]:
-    """Name -> path or table of what `predict` writes."""
-    return {name: tables.location(name) for name in _TABLES}
-
-
 def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, 3) for name, value in seconds.items()}
-
-
-def _outcome_of_row(row: dict[str, Any], tables: OutputTables) -> PredictOutcome:
-    """The outcome of a run that finished earlier."""
-    delivered = row["mlflow_run_id"] is not None
-    names = PredictOutcome.__dataclass_fields__.keys() & row.keys()
-    return PredictOutcome(
-        **{name: row[name] for name in names - {"quality", "stages", "warnings"}},
-        status="ok" if delivered else "not_delivered",
-        delivered=delivered,
-        quality=json.loads(row["quality"]),
-        tables=locations_of(tables),
-        stages=json.loads(row["stages"]),
-        warnings=tuple(json.loads(row["warnings"])),
-        already_finished=True,
-    )

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.layout import UNLABELLED, InputLayout
@@ -19,10 +19,10 @@ from spark_ml_audit.engines.columns import column
 from spark_ml_audit.engines.plain_strings import plain_strings
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.class_list import CLASSES_METADATA
+from spark_ml_audit.frames.features import Features, feature_column, to_pandas
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.models.scorers import Probabilities, Scorer
 from spark_ml_audit.predicting.folds import FoldPlan
-from spark_ml_audit.predicting.labels import Features, feature_column, to_pandas
 
 PRED_PROBS, FOLD = "pred_probs", "fold"
 _REFUSED_BY_DELTA = " ,;{}()\n\t="

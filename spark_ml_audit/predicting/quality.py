@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from spark_ml_audit.frames.ingest import examine
+from spark_ml_audit.lake.schemas import PREDICTIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spark_ml_audit.config import AuditConfig, PredictConfig
+    from spark_ml_audit.lake.output import OutputTables
+
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 from scipy.stats import rankdata
 
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.engines.columns import column
+from spark_ml_audit.engines.transfer import collect_columns
 from spark_ml_audit.frames.ingest import Ingest
-from spark_ml_audit.frames.passes import collect_columns, profile_rows, sum_over_rows
+from spark_ml_audit.frames.passes import profile_rows, sum_over_rows
 from spark_ml_audit.kernels.cell_scores import self_confidence
 from spark_ml_audit.kernels.label_quality import ema
 from spark_ml_audit.kernels.model_quality import (
@@ -140,3 +151,15 @@ def rank_correlation(a: Any, b: Any) -> float | None:
     x, y = x - x.mean(), y - y.mean()
     scale = float(np.sqrt((x * x).sum() * (y * y).sum()))
     return float((x * y).sum() / scale) if scale > 0 else None
+
+
+def quality_of_run(
+    config: AuditConfig | PredictConfig, tables: OutputTables, run_id: str
+) -> tuple[OutOfFold, pd.DataFrame]:
+    """Quality of the predictions of a run, out of fold: all, and per class."""
+    commit = tables.commit_of(PREDICTIONS, run_id)
+    if commit is None:
+        raise RuntimeError(f"the predictions of run {run_id} are not in the history of their table")
+    ingest = examine(tables.read_version(PREDICTIONS, commit[0]), config.source.columns(), {})
+    quality = out_of_fold(ingest)
+    return quality, quality.per_class(ingest.layout.classes)

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
 from spark_ml_audit.engines.columns import quote_table
 from spark_ml_audit.engines.session import session_for
-from spark_ml_audit.engines.spark_errors import reason_of
-from spark_ml_audit.errors import InputError
-from spark_ml_audit.lake.output import OutputTables, new_run_id
+from spark_ml_audit.errors import InputError, reason_of
+from spark_ml_audit.frames.features import sample_of
+from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.places import absolute
 from spark_ml_audit.lake.source import OpenSource, open_source
 from spark_ml_audit.models.scorers import Scorer
-from spark_ml_audit.outcomes.audit import TagOutcome
-from spark_ml_audit.predicting import model_store
-from spark_ml_audit.predicting.labels import sample_of
+from spark_ml_audit.outcomes.predict import TagOutcome
+from spark_ml_audit.outcomes.run_id import new_run_id
+from spark_ml_audit.predicting.loaded_model import LoadedModel, load_model
 from spark_ml_audit.predicting.tags import check_tag_source, tags_frame, unnamed_frame
 from spark_ml_audit.tracking import Destination, resolve_tracking_uri
 
@@ -75,9 +75,7 @@ def run_tag(config: TagConfig, progress: Progress, spark: SparkSession | None = 
         opened = open_source(session, config.source)
     done = config.output.run_id is not None and tables.commit_of(TAGS, run_id) is not None
     with progress.stage("model"):
-        loaded = model_store.load_model(
-            config.model.address, destination, allow_pickle=config.model.allow_pickle
-        )
+        loaded = load_model(config.model.address, destination, allow_pickle=config.model.allow_pickle)
         tagger = _prepare(loaded, opened, config.source.id)
     tables.create_schema()
     if done:
@@ -133,7 +131,7 @@ def _counts(tables: OutputTables, run_id: str) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def _prepare(loaded: model_store.LoadedModel, opened: OpenSource, id_name: str) -> _Tagger:
+def _prepare(loaded: LoadedModel, opened: OpenSource, id_name: str) -> _Tagger:
     if loaded.columns is None:
         raise InputError(
             f"the model at {loaded.uri} does not say which columns it reads.",

@@ -9,17 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
+from spark_ml_audit.arrow.encode import tag_lists
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.engines.plain_strings import plain_strings
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.features import feature_column, to_pandas
 from spark_ml_audit.frames.ingest import check_id
-from spark_ml_audit.frames.issues import tag_lists
 from spark_ml_audit.models.scorers import Scorer
-from spark_ml_audit.predicting.labels import feature_column, to_pandas
 from spark_ml_audit.predicting.predictions import probs_array
 
 TAGGED_COLUMNS = ("tags", "pred_probs", "model_uri")

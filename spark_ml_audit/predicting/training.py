@@ -10,19 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import decode_batches
-from spark_ml_audit.engines.spark_errors import reason_of
-from spark_ml_audit.errors import AuditError, ConfigError, InputError
+from spark_ml_audit.errors import AuditError, ConfigError, InputError, reason_of
+from spark_ml_audit.frames.features import Features, feature_column, to_pandas
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
 from spark_ml_audit.models.bundle import TagModel
 from spark_ml_audit.models.registry import MAX_WEIGHT_BYTES
 from spark_ml_audit.models.scorers import TagScorer
 from spark_ml_audit.predicting.folds import FoldPlan, LabelCounts, SamplePlan
-from spark_ml_audit.predicting.labels import Features, feature_column, to_pandas
 
 FINAL = -1
 """Number of the model that is trained on the whole table."""

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
 from spark_ml_audit.engines.columns import column
-from spark_ml_audit.outcomes.audit import Counts
+from spark_ml_audit.outcomes.records import Counts
 from spark_ml_audit.report.page import SectionTable
 from spark_ml_audit.report.queries import ReportFrames, id_text, shown_texts
 

@@ -6,14 +6,12 @@ the data are, rows come by rank. A report that fails is told of and loses nothin
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.engines.spark_errors import reason_of
-from spark_ml_audit.lake.places import local_path
+from spark_ml_audit.errors import reason_of
+from spark_ml_audit.lake.files import report_file, write_page
 from spark_ml_audit.report.findings import finding_sections
 from spark_ml_audit.report.page import (
     ClassChange,
@@ -37,8 +35,8 @@ from spark_ml_audit.report.queries import (
 if TYPE_CHECKING:
     from spark_ml_audit.config.output import OutputConfig, ReportConfig
     from spark_ml_audit.frames.fit import Computation
-    from spark_ml_audit.outcomes.audit import Counts, GateResult
     from spark_ml_audit.outcomes.history import ChangeCounts, Comparison
+    from spark_ml_audit.outcomes.records import Counts, GateResult
 
 _MAX_PAIRS = 100
 _SCORE_BINS = 50
@@ -67,21 +65,6 @@ class Report:
         """Artifact path -> content, for tracking."""
         page: dict[str, str | bytes] = {} if self.html is None else {"report.html": self.html}
         return page | {f"plots/{name}": image for name, image in self.plots.items()}
-
-
-def report_file(output: OutputConfig, run_id: str) -> Path | None:
-    """The file of a run's report; None where the output has no folder that plain programs can write to."""
-    for place in (output.path, output.files):
-        folder = local_path(place) if place is not None else None
-        if folder is not None:
-            return folder / "reports" / f"{run_id}.html"
-    return None
-
-
-def existing_report(output: OutputConfig, run_id: str) -> str | None:
-    """Path of a finished run's report, if it is there."""
-    file = report_file(output, run_id)
-    return str(file) if file is not None and file.is_file() else None
 
 
 def make_report(
@@ -218,20 +201,3 @@ def since_section(found: Comparison) -> SinceLastRun:
         classes=classes,
         notes=found.notes,
     )
-
-
-def write_page(file: Path, html: str) -> None:
-    """Write a page so that it is there in full or not at all.
-
-    Raises:
-        OSError: The folder cannot be made or written to.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    staged = file.with_name(f".{secrets.token_hex(8)}-{file.name}")
-    try:
-        with staged.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(html)
-        staged.replace(file)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise

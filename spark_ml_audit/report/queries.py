@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from spark_ml_audit.engines.columns import column, field
 from spark_ml_audit.report.page import FlaggedTag, ReasonCount, ScoreDistribution, TagPair, WorstRow

@@ -7,23 +7,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from spark_ml_audit.config import AuditSource, PlaceConfig
-from spark_ml_audit.config.fields import is_path
-from spark_ml_audit.engines.columns import quote_table
-from spark_ml_audit.engines.spark_errors import reason_of
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.ingest import Ingest, examine
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.places import absolute
-from spark_ml_audit.lake.source import OpenSource, open_source, place_of
-from spark_ml_audit.outcomes.audit import ClassRow
+from spark_ml_audit.lake.source import IN_MEMORY, OpenSource, open_source, place_of
+from spark_ml_audit.outcomes.records import ClassRow
 
 # Written by an audit that predicted the probabilities itself; the name is `predict`'s.
 _PREDICTIONS = "predictions"
-_IN_MEMORY = "DataFrame"
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ def _source_of(row: dict[str, Any]) -> AuditSource:
     """The `source` section that a run recorded."""
     values = dict(json.loads(row["config"])["source"])
     if not values.get("path") and not values.get("table"):
-        if row["source"] == _IN_MEMORY:
+        if row["source"] == IN_MEMORY:
             raise InputError(
                 f"run {row['run_id']} audited a DataFrame, so where its rows are is not recorded.",
                 key="source",
@@ -153,38 +149,6 @@ def ingest_of(spark: SparkSession, tables: OutputTables, run: PastRun) -> Ingest
     described = columns.columns()
     frame = tables.read_version(_PREDICTIONS, commit[0])
     return examine(frame, described.model_copy(update={"classes": run.tags}))
-
-
-def read_place(spark: SparkSession, place: str, key: str) -> DataFrame:
-    """The rows of a Delta table given by path or name.
-
-    Raises:
-        InputError: It cannot be read.
-    """
-    try:
-        reader = spark.read.format("delta")
-        frame = reader.load(absolute(place)) if is_path(place) else reader.table(quote_table(place))
-        frame.schema  # noqa: B018 - Connect resolves a plan only when asked
-    except Exception as error:
-        raise InputError(
-            f"cannot read '{place}' as a Delta table: {reason_of(error)}.",
-            key=key,
-            fix="Write a folder with a slash (./decisions), or a table as catalog.schema.table.",
-        ) from error
-    return frame
-
-
-def newest_version(spark: SparkSession, place: str, key: str, version: str | None = None) -> OpenSource:
-    """A Delta table given by path or name, pinned at its newest version or the one given.
-
-    Raises:
-        InputError: It cannot be read.
-    """
-    named = {"path": place} if is_path(place) else {"table": place}
-    try:
-        return open_source(spark, PlaceConfig.parse(named), version=version)
-    except InputError as error:
-        raise InputError(error.message, key=key, fix=error.fix) from error
 
 
 def absolute_source(source: PlaceConfig) -> str:

@@ -13,26 +13,21 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.base import digest
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.engines.transfer import local_frame
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.lake.output import OutputTables, local_frame, new_run_id
+from spark_ml_audit.lake.delta_spark import has_foreign_history
+from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.places import absolute
-from spark_ml_audit.lake.source import OpenSource, open_source
+from spark_ml_audit.lake.source import OpenSource, newest_version, open_source, read_place
 from spark_ml_audit.outcomes.review import CorrectOutcome
-from spark_ml_audit.reviewing.audited import (
-    PastRun,
-    absolute_source,
-    find_run,
-    ingest_of,
-    newest_version,
-    open_audited,
-    read_place,
-)
+from spark_ml_audit.outcomes.run_id import new_run_id
+from spark_ml_audit.reviewing.audited import PastRun, absolute_source, find_run, ingest_of, open_audited
 from spark_ml_audit.reviewing.correction_record import (
     RUN_SCHEMA,
     count_set_aside,
@@ -60,7 +55,7 @@ from spark_ml_audit.reviewing.label_changes import (
     plan_rows,
     wanted_changes,
 )
-from spark_ml_audit.reviewing.merge import has_foreign_history, merge_labels
+from spark_ml_audit.reviewing.merge import merge_labels
 from spark_ml_audit.reviewing.tables import (
     CORRECTED,
     CORRECTION_RUNS,

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from spark_ml_audit.outcomes.review import CorrectOutcome
 from spark_ml_audit.reviewing.decisions import STANDING

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.engines.columns import column, field
 from spark_ml_audit.engines.session import session_for
-from spark_ml_audit.engines.spark_errors import reason_of
-from spark_ml_audit.errors import InputError
+from spark_ml_audit.errors import InputError, reason_of
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.places import absolute
 from spark_ml_audit.outcomes.review import DecideOutcome

@@ -10,15 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import decode_batches
+from spark_ml_audit.arrow.encode import EXTRANEOUS
 from spark_ml_audit.arrow.layout import ID, MARKS
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.engines.plain_strings import plain_strings
 from spark_ml_audit.frames.ingest import Ingest
-from spark_ml_audit.frames.issues import EXTRANEOUS, id_field
+from spark_ml_audit.frames.issues import id_field
 from spark_ml_audit.kernels.review_sampling import STRATA, CellDraw, cell_hashes, stratum_codes
 from spark_ml_audit.reviewing.decisions import class_frame
 

@@ -5,26 +5,20 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from spark_ml_audit.arrow.layout import ID
-from spark_ml_audit.config.fields import is_path
-from spark_ml_audit.engines.columns import quote, quote_table
-from spark_ml_audit.engines.spark_errors import is_conflict, reason_of
-from spark_ml_audit.errors import InputError
-from spark_ml_audit.lake.places import absolute
+from spark_ml_audit.engines.columns import quote
+from spark_ml_audit.errors import InputError, reason_of
+from spark_ml_audit.lake.delta_spark import is_conflict
+from spark_ml_audit.lake.places import delta_name
 from spark_ml_audit.reviewing.label_changes import AFTER, BEFORE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from spark_ml_audit.reviewing.label_changes import LabelColumns
-
-
-def delta_name(place: str) -> str:
-    """A table, given by path or name, as SQL writes it."""
-    return f"delta.{quote(absolute(place))}" if is_path(place) else quote_table(place)
 
 
 def merge_labels(
@@ -74,11 +68,3 @@ def merge_labels(
         ) from error
     finally:
         spark.catalog.dropTempView(view)
-
-
-def has_foreign_history(spark: SparkSession, place: str, marker: str) -> bool:
-    """Whether any version of a Delta table was written by something that does not record `marker`."""
-    history = spark.sql(f"DESCRIBE HISTORY {delta_name(place)}")
-    wrote = ~F.col("operation").isin("SET TBLPROPERTIES", "OPTIMIZE", "VACUUM START", "VACUUM END", "MERGE")
-    foreign = ~F.coalesce(F.col("userMetadata").contains(marker), F.lit(False))
-    return not history.where(wrote & foreign).isEmpty()

@@ -6,13 +6,14 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from spark_ml_audit import __version__
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.base import digest
 from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.engines.transfer import local_frame
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.kernels.review_estimates import (
     DIRECTIONS,
@@ -22,9 +23,11 @@ from spark_ml_audit.kernels.review_estimates import (
     recall_of,
 )
 from spark_ml_audit.kernels.review_sampling import STRATA
-from spark_ml_audit.lake.output import ESTIMATES, OutputTables, local_frame
+from spark_ml_audit.lake.output import OutputTables
+from spark_ml_audit.lake.schemas import ESTIMATES
+from spark_ml_audit.lake.source import read_place
 from spark_ml_audit.outcomes.review import Estimate, ReviewEstimates, StratumJudged
-from spark_ml_audit.reviewing.audited import PastRun, find_run, read_place
+from spark_ml_audit.reviewing.audited import PastRun, find_run
 from spark_ml_audit.reviewing.decisions import (
     CONTRADICTORY,
     STANDING,

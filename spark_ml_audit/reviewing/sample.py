@@ -6,17 +6,18 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyspark.sql import functions as F  # noqa: N812 - the usual name
-from pyspark.sql import types as T  # noqa: N812 - the usual name
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
+from spark_ml_audit.arrow.encode import EXTRANEOUS
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.base import digest
 from spark_ml_audit.engines.columns import column, field
 from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.engines.transfer import local_frame
 from spark_ml_audit.frames.ingest import find_duplicates
-from spark_ml_audit.frames.issues import EXTRANEOUS
 from spark_ml_audit.kernels.review_sampling import STRATA, allocate
-from spark_ml_audit.lake.output import OutputTables, local_frame
+from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.outcomes.review import SampleOutcome, StratumDrawn
 from spark_ml_audit.reviewing.audited import PastRun, find_run, ingest_of, open_audited
 from spark_ml_audit.reviewing.draw import draw_cells, flagged_marks

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit.text import redact
+from spark_ml_audit.text import printable, redact
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spark_ml_audit.outcomes.audit import ClassRow, Counts, GateResult
+    from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 
 #: Prefix of every MLflow tag this package sets.
 TAG_PREFIX = "spark_ml_audit."
@@ -280,11 +280,6 @@ def clean_key(name: str) -> str:
     return _NOT_IN_KEY.sub("_", name)[:_MAX_KEY] or "_"
 
 
-def printable(text: str) -> str:
-    """Return `text` without NUL and lone surrogates, which databases and UTF-8 refuse."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
-
-
 def shorten(text: str, max_bytes: int) -> str:
     """Cut `text` to `max_bytes` of UTF-8, ending in an ellipsis where something was cut."""
     raw = printable(text).encode("utf-8")
@@ -292,12 +287,6 @@ def shorten(text: str, max_bytes: int) -> str:
         return raw.decode("utf-8")
     ellipsis = "…"
     return raw[: max_bytes - len(ellipsis.encode())].decode("utf-8", "ignore") + ellipsis
-
-
-def one_line(text: str, max_chars: int = 300) -> str:
-    """Return `text` on one line without control characters, cut to `max_chars`."""
-    flat = " ".join("".join(c if c.isprintable() else " " for c in printable(text)).split())
-    return flat if len(flat) <= max_chars else flat[: max_chars - 1] + "…"
 
 
 def _stage_metrics(stages: Mapping[str, float]) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from spark_ml_audit import __version__
-from spark_ml_audit.engines.spark_errors import reason_of
-from spark_ml_audit.errors import AuditError, ExitCode
-from spark_ml_audit.lake.output import new_run_id
+from spark_ml_audit.errors import AuditError, ExitCode, reason_of
+from spark_ml_audit.outcomes.run_id import new_run_id
 from spark_ml_audit.tracking import AuditTracker, SourceRef
 
 if TYPE_CHECKING:

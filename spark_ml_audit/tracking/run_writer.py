@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from spark_ml_audit.text import printable
 from spark_ml_audit.tracking import payload as pl
 from spark_ml_audit.tracking.bounded import Patience, is_unreachable
 
@@ -147,7 +148,7 @@ class RunWriter:
             elif isinstance(content, bytes):
                 file.write_bytes(content)
             elif isinstance(content, str):
-                file.write_text(pl.printable(content), encoding="utf-8")
+                file.write_text(printable(content), encoding="utf-8")
             else:
                 file.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")
             self._client.log_artifact(self._run_id, str(file), folder or None)

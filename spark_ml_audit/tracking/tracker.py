@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spark_ml_audit.text import one_line
 from spark_ml_audit.tracking import payload as pl
 from spark_ml_audit.tracking.bounded import (
     DeadlinePassedError,
@@ -272,7 +273,7 @@ class AuditTracker:
 
     def _said(self, error: BaseException) -> str:
         # Redacted before it is cut, else half a secret could stay.
-        return pl.one_line(self.destination.redact(str(error) or type(error).__name__))
+        return one_line(self.destination.redact(str(error) or type(error).__name__))
 
     # ---- what is sent (in the worker thread) ------------------------------------------------------
 

@@ -21,9 +21,10 @@ from spark_ml_audit.config import AuditConfig, load_config
 from spark_ml_audit.engines.session import session_for
 from spark_ml_audit.frames.fit import Computation, compute
 from spark_ml_audit.frames.ingest import examine
-from spark_ml_audit.lake.output import OutputTables, new_run_id
+from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.source import OpenSource, open_source
-from spark_ml_audit.outcomes.audit import Counts
+from spark_ml_audit.outcomes.records import Counts
+from spark_ml_audit.outcomes.run_id import new_run_id
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.report.make import make_report
 from spark_ml_audit.report.page import RunFacts

@@ -140,7 +140,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def submit(wheel: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start a script of `jobs/` through spark-submit, the package shipped as a wheel."""
-    from spark_ml_audit.engines.session import _delta_jars
+    from spark_ml_audit.engines.spark import _delta_jars
 
     def start(
         job: str,

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from spark_ml_audit.detection.outliers import embedding_vectors
+from spark_ml_audit.arrow.encode import embedding_vectors
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.neighbours import NeighbourIndex, OutlierScale
 from spark_ml_audit.models.vectors import VectorEncoder, most_common_width, unit_vectors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
-from spark_ml_audit.outcomes.audit import ClassRow, Counts
+from spark_ml_audit.outcomes.records import ClassRow, Counts
 from spark_ml_audit.report.page import (
     ClassChange,
     FlaggedTag,

@@ -40,7 +40,7 @@ def test_flags_that_pile_up_on_few_tags_are_named() -> None:
     data = replace(sample_report(3, 0), classes=classes, pairs=())
     (step,) = [step for step in next_steps(data) if step.title.startswith("Begin with")]
     assert step.title == "Begin with one tag"
-    assert "“t7” holds 84.0\u00a0% of all flagged tags" in step.text
+    assert "“t7” holds 84.0% of all flagged tags" in step.text
 
 
 def test_pairs_are_told_apart_as_implied_or_mistaken() -> None:
@@ -62,7 +62,7 @@ def test_noisy_weak_and_rare_tags_are_named() -> None:
     rare = class_row("rare", 2, 3, 2000, 0, 0)
     data = replace(sample_report(3, 0), classes=(noisy, weak, rare))
     steps = {step.title: step.text for step in next_steps(data)}
-    assert "“noisy”: an estimated 40.0\u00a0%" in steps["Check the definition of noisy tags"]
+    assert "“noisy”: an estimated 40.0%" in steps["Check the definition of noisy tags"]
     assert "“weak”" in steps["Trust flags of weak classes less"]
     assert "“rare”" in steps["Mind the rare tags"]
 

@@ -14,7 +14,7 @@ import pytest
 from spark_ml_audit.report.page import ReportData, WorstRow, render_report
 from spark_ml_audit.report.page.data import FlaggedTag
 from spark_ml_audit.report.page.payload import MAX_CLASSES, payload_of
-from spark_ml_audit.report.page.text import shown
+from spark_ml_audit.text import for_page
 from tests.report.sample import HOSTILE, class_row, sample_report
 
 MEGABYTE = 1_000_000
@@ -73,8 +73,8 @@ def test_the_page_says_what_was_audited_and_how_it_went(plain: tuple[str, Page])
         "lake/photo_tags",
         "20260131t180000z-0a1b2c3d",
         "spark-ml-audit 0.1.0",
-        "310 of 2,000 audited rows (15.5\u00a0%)",
-        "84.5\u00a0%",
+        "310 of 2,000 audited rows (15.50%)",
+        "84.50%",
         "max_issue_fraction",
         "20 of 2,030 rows are in quarantine.",
         "labels_malformed",
@@ -151,7 +151,7 @@ def test_hostile_texts_add_no_element_and_no_attribute(
 
 def test_hostile_texts_are_shown_as_they_are(hostile: tuple[str, Page]) -> None:
     html, page = hostile
-    assert page.payload()["classes"]["tag"][: len(HOSTILE)] == [shown(text) for text in HOSTILE]
+    assert page.payload()["classes"]["tag"][: len(HOSTILE)] == [for_page(text) for text in HOSTILE]
     assert HOSTILE[2] in page.visible()
     for raw in ("\u202e", "\x00", "\ud800", "\u2028"):
         assert raw not in html
@@ -170,11 +170,11 @@ def test_hostile_texts_are_shown_as_they_are(hostile: tuple[str, Page]) -> None:
     ],
 )
 def test_shown_texts_keep_scripts_and_disarm_controls(text: str, expected: str) -> None:
-    assert shown(text) == expected
+    assert for_page(text) == expected
 
 
 def test_long_texts_are_cut() -> None:
-    assert shown("x" * 50, 10) == "x" * 9 + "…"
+    assert for_page("x" * 50, 10) == "x" * 9 + "…"
 
 
 @pytest.mark.parametrize("num_classes", [100, 5000])

@@ -268,7 +268,7 @@ def test_merge_is_recorded_repeated_without_effect_and_undone(house, audited, de
 
 
 def test_a_correction_killed_after_the_merge_is_completed_by_its_retry(house, audited, decided, monkeypatch):
-    from spark_ml_audit.lake.output import new_run_id
+    from spark_ml_audit.outcomes.run_id import new_run_id
     from spark_ml_audit.reviewing import correcting
 
     correction_id = new_run_id()

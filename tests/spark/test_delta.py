@@ -13,7 +13,7 @@ import pytest
 
 from spark_ml_audit.auditing.audit import run_audit
 from spark_ml_audit.config import load_config
-from spark_ml_audit.lake.output import new_run_id
+from spark_ml_audit.outcomes.run_id import new_run_id
 from spark_ml_audit.progress import Progress
 from tests.datasets import make_dataset
 from tests.spark.conftest import DATA_TABLES, Lake, override

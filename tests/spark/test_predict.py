@@ -242,8 +242,9 @@ def test_one_sided_and_rare_tags_are_predicted_and_reported(lake: Lake) -> None:
 
 def test_a_sample_for_training_keeps_the_positives_of_rare_tags(lake: Lake) -> None:
     from spark_ml_audit.config import LabelsConfig
+    from spark_ml_audit.frames.features import find_features
     from spark_ml_audit.predicting.folds import FoldPlan, count_labels, plan_sample
-    from spark_ml_audit.predicting.labels import examine_labels, find_features
+    from spark_ml_audit.predicting.labels import examine_labels
     from spark_ml_audit.predicting.training import TrainingSet, training_rows
 
     rows = [

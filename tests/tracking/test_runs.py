@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from mlflow.entities import Run
 
-from spark_ml_audit.outcomes.audit import ClassRow, Counts, GateResult
+from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, SourceRef
 
 MakeTracker = Callable[..., AuditTracker]

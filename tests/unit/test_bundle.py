@@ -17,7 +17,7 @@ import jsonschema
 import pytest
 import yaml
 
-from spark_ml_audit.cli import build_parser
+from spark_ml_audit.cli.program import build_parser
 from spark_ml_audit.config import CorrectConfig, PredictConfig, TrendConfig, load_as, load_config
 
 PROJECT = Path(__file__).parents[2]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from spark_ml_audit.cli import COMMANDS, main
+from spark_ml_audit.cli import main
+from spark_ml_audit.cli.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = ("--set", "source.path=nowhere", "--set", "output.path=out")
@@ -186,7 +187,7 @@ def test_closed_pipe_is_no_failure() -> None:
 def test_stdout_is_kept_for_the_result() -> None:
     script = (
         "import os, subprocess, sys\n"
-        "from spark_ml_audit import stdio\n"
+        "from spark_ml_audit.cli import stdio\n"
         "real = sys.stdout\n"
         "with stdio.divert_stdout():\n"
         "    print('python')\n"

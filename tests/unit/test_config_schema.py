@@ -10,7 +10,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from spark_ml_audit.cli import COMMANDS
+from spark_ml_audit.cli.commands import COMMANDS
 from spark_ml_audit.config import load_as
 from spark_ml_audit.config.schema import COMMAND_CONFIGS, schema_of, schema_text
 from spark_ml_audit.errors import ConfigError

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_ml_audit.auditing.gates import Earlier, check_classes, evaluate, sentences
+from spark_ml_audit.auditing.gates import check_classes, evaluate, sentences
 from spark_ml_audit.config import GateConfig
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.outcomes.audit import ClassRow, Counts, GateResult, status_of
+from spark_ml_audit.outcomes.base import status_of
+from spark_ml_audit.outcomes.history import Earlier
+from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 
 
 def counts(rows: int = 100, audited: int = 90, quarantined: int = 0, issues: int = 0) -> Counts:

@@ -15,7 +15,6 @@ from spark_ml_audit.config import CompareConfig, TrendConfig, load_as
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.history.differences import class_changes, most_changed
 from spark_ml_audit.history.trend_page import render_page
-from spark_ml_audit.outcomes.audit import ClassRow, GateResult
 from spark_ml_audit.outcomes.history import (
     ChangeCounts,
     CompareOutcome,
@@ -26,6 +25,7 @@ from spark_ml_audit.outcomes.history import (
     TrendOutcome,
     TrendRun,
 )
+from spark_ml_audit.outcomes.records import ClassRow, GateResult
 
 CONF = Path(__file__).parents[2] / "conf"
 HOSTILE = "</script><img src=x onerror=alert(1)>$\\frac{1}{2}$\x1b[2J"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from spark_ml_audit.cli import COMMANDS, build_parser
+from spark_ml_audit.cli.commands import COMMANDS
+from spark_ml_audit.cli.program import build_parser
 
 PROJECT = Path(__file__).parents[2]
 JOBS = sorted((PROJECT / "jobs").glob("*.py"))

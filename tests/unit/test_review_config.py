@@ -105,8 +105,8 @@ def test_estimates_print_and_serialise_what_is_not_known():
         stages={"run": 1.0},
     )
     text = render_review(found)
-    assert "50.0 %  25.0 % to 75.0 %" in text
-    assert "1,234    1,000 to 2,000" in text
+    assert "50.0%  25.0% to 75.0%" in text
+    assert "1,234 1,000 to 2,000" in " ".join(text.split())
     assert "unknown" in text
     assert "\x1b" not in text
     told = json.loads(json.dumps(found.to_json(), allow_nan=False))

@@ -15,7 +15,7 @@ from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.schema import COMMAND_CONFIGS
 from spark_ml_audit.engines.columns import quote, quote_table, split_table
 from spark_ml_audit.errors import ConfigError, InputError
-from spark_ml_audit.lake.output import new_run_id
+from spark_ml_audit.outcomes.run_id import new_run_id
 from spark_ml_audit.tracking import SourceRef
 from spark_ml_audit.tracking.payload import clean_params, clean_tags, dataset_fields, identity_tags
 

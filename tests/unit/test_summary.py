@@ -11,17 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_ml_audit.cli.render import clean, render_check, render_outcome, render_predict, render_tag
+from spark_ml_audit.cli.render import render_check, render_outcome, render_predict, render_tag
 from spark_ml_audit.errors import ExitCode
-from spark_ml_audit.outcomes.audit import (
-    AuditOutcome,
-    CheckReport,
-    ClassRow,
-    Counts,
-    GateResult,
-    PredictOutcome,
-    TagOutcome,
-)
+from spark_ml_audit.outcomes.audit import AuditOutcome, CheckReport
+from spark_ml_audit.outcomes.predict import PredictOutcome, TagOutcome
+from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
+from spark_ml_audit.text import for_terminal
 
 COUNTS = Counts(
     num_rows=29786,
@@ -85,7 +80,7 @@ def test_summary_tells_what_a_reader_needs() -> None:
     for part in (
         "Audit 20260131t180000z-0a1b2c3d: done, but a quality gate failed",
         "Source: data/tags, version 7",
-        "Health: 29.16 %; 21,040 of 29,700 audited rows have a label issue",
+        "Health: 29.16%; 21,040 of 29,700 audited rows have a label issue",
         "29,786 read, 29,700 audited, 80 unlabelled, 6 quarantined",
         "3,000 missing, 1,200 extraneous",
         "FAILED  max_quarantined_fraction: 0.000201437, allowed at most 0",
@@ -100,7 +95,7 @@ def test_summary_tells_what_a_reader_needs() -> None:
     lines = text.splitlines()
     start = lines.index("Most affected classes")
     assert lines[start + 1].split() == ["tag", "given", "missing", "extraneous", "noise"]
-    assert lines[start + 2].split() == ["role::program", "1,234", "17", "5", "1.23", "%"]
+    assert lines[start + 2].split() == ["role::program", "1,234", "17", "5", "1.23%"]
     assert len({len(line) for line in lines[start + 1 : start + 4]}) == 1
 
 
@@ -187,11 +182,11 @@ def test_tags_cannot_move_the_cursor_or_the_columns() -> None:
 
 @given(st.text(), st.integers(min_value=1, max_value=50))
 def test_cleaned_text_is_one_printable_line(text: str, width: int) -> None:
-    shown = clean(text, width)
+    shown = for_terminal(text, width)
     assert len(shown.splitlines()) <= 1
     assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in shown)
     shown.encode()
-    assert len(clean("a" * 100, width)) == width
+    assert len(for_terminal("a" * 100, width)) == width
 
 
 PREDICTED = PredictOutcome(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate
 
-from spark_ml_audit.outcomes.audit import ClassRow
+from spark_ml_audit.outcomes.records import ClassRow
 from spark_ml_audit.report.page.data import ReportData, TagPair
-from spark_ml_audit.report.page.text import listed, number, percent, plural, shown
+from spark_ml_audit.text import enumerated, for_page, number, percent, plural
 
 _NAMED = 3
 _TAG_WIDTH = 60
@@ -55,7 +55,7 @@ def _gates(data: ReportData) -> list[Advice]:
     failed = [gate for gate in data.gates if not gate.passed]
     return [
         Advice(
-            f"{'Failed gate' if gate.severity == 'fail' else 'Warning of gate'} {shown(gate.name)}",
+            f"{'Failed gate' if gate.severity == 'fail' else 'Warning of gate'} {for_page(gate.name)}",
             f"It found {number(gate.value)}, the limit is {number(gate.limit)}. {_sentence(gate.detail)}"
             "Mend the data, or change the limit in the section gate of the config if it does not fit.",
         )
@@ -104,7 +104,7 @@ def _concentration(data: ReportData) -> list[Advice]:
     count = 1 + next(i for i, found in enumerate(held) if found >= _CONCENTRATED * held[-1])
     if count > max(len(data.classes) // 5, 1):
         return []
-    share = percent(held[count - 1] / held[-1])
+    share = percent(held[count - 1] / held[-1], 1)
     return [
         Advice(
             f"Begin with {'one tag' if count == 1 else f'{count} tags'}",
@@ -123,8 +123,8 @@ def _noisy(data: ReportData) -> list[Advice]:
     if not rows:
         return []
     rows.sort(key=lambda row: -(row.prob_true_absent_given_present or 0))
-    worst = percent(rows[0].prob_true_absent_given_present)
-    much = worst if len(rows) == 1 else f"{percent(_NOISY)} to {worst}"
+    worst = percent(rows[0].prob_true_absent_given_present, 1)
+    much = worst if len(rows) == 1 else f"{percent(_NOISY, 1)} to {worst}"
     return [
         Advice(
             "Check the definition of noisy tags",
@@ -205,14 +205,14 @@ def _unlabelled(data: ReportData) -> list[Advice]:
 
 
 def _sentence(text: str) -> str:
-    return f"{shown(text, 300).rstrip('. ')}. " if text else ""
+    return f"{for_page(text, 300).rstrip('. ')}. " if text else ""
 
 
 def _tag(name: str) -> str:
-    return f"“{shown(name, _TAG_WIDTH)}”"
+    return f"“{for_page(name, _TAG_WIDTH)}”"
 
 
 def _tags(rows: list[ClassRow]) -> str:
     names = [_tag(row.tag) for row in rows[:_NAMED]]
     more = len(rows) - len(names)
-    return listed([*names, *([f"{more:,} more"] if more > 0 else [])])
+    return enumerated([*names, *([f"{more:,} more"] if more > 0 else [])])

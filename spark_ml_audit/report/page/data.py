@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from spark_ml_audit.outcomes.audit import ClassRow, Counts
+from spark_ml_audit.outcomes.records import ClassRow, Counts
 from spark_ml_audit.report.page.histograms import ClassHistograms
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spark_ml_audit.outcomes.audit import ClassRow
+from spark_ml_audit.outcomes.records import ClassRow
 from spark_ml_audit.report.page.advice import pair_lift
 from spark_ml_audit.report.page.data import ReportData, SectionTable, SinceLastRun, WorstRow
-from spark_ml_audit.report.page.text import shown
+from spark_ml_audit.text import for_page
 
 MAX_CLASSES = 10_000
 """Classes that a page holds; of more, the most affected."""
@@ -53,7 +53,7 @@ def payload_of(data: ReportData) -> dict[str, Any]:
 
     Returns:
         Columns and rows under short names that `report.js` reads; tables are bounded, texts are shown
-        texts (see `text.shown`), numbers have six digits.
+        texts (see `text.for_page`), numbers have six digits.
     """
     classes = _page_classes(data.classes)
     content: dict[str, Any] = {
@@ -85,7 +85,7 @@ def _page_classes(classes: tuple[ClassRow, ...]) -> list[ClassRow]:
 
 
 def _class_columns(classes: list[ClassRow]) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {"tag": [shown(row.tag, _TAG_WIDTH) for row in classes]}
+    columns: dict[str, list[Any]] = {"tag": [for_page(row.tag, _TAG_WIDTH) for row in classes]}
     for short, name in _CLASS_FIELDS.items():
         columns[short] = [compact(getattr(row, name)) for row in classes]
     return columns
@@ -101,8 +101,8 @@ def _sparse(counts: npt.NDArray[np.int64]) -> list[int]:
 
 
 def _rows(data: ReportData) -> dict[str, Any]:
-    columns = [shown(name, _ID_WIDTH) for name in data.shown_columns]
-    return {"id": shown(data.run.id_name, _ID_WIDTH), "columns": columns, "list": _fitting_rows(data.rows)}
+    columns = [for_page(name, _ID_WIDTH) for name in data.shown_columns]
+    return {"id": for_page(data.run.id_name, _ID_WIDTH), "columns": columns, "list": _fitting_rows(data.rows)}
 
 
 def _fitting_rows(rows: tuple[WorstRow, ...]) -> list[list[Any]]:
@@ -125,13 +125,13 @@ def _row(row: WorstRow, text_width: int, num_tags: int) -> list[Any]:
     width = min(_TAG_WIDTH, text_width)
     return [
         row.rank,
-        shown(row.id, _ID_WIDTH),
+        for_page(row.id, _ID_WIDTH),
         compact(row.score),
-        [None if text is None else shown(text, text_width) for text in row.shown],
-        [shown(tag, width) for tag in kept[:num_tags]],
+        [None if text is None else for_page(text, text_width) for text in row.shown],
+        [for_page(tag, width) for tag in kept[:num_tags]],
         max(len(kept) - num_tags, 0),
         [
-            [shown(cell.tag, width), int(cell.issue == "extraneous"), compact(cell.pred_prob)]
+            [for_page(cell.tag, width), int(cell.issue == "extraneous"), compact(cell.pred_prob)]
             for cell in row.flagged[:num_tags]
         ],
         max(len(row.flagged) - num_tags, 0),
@@ -142,8 +142,8 @@ def _pairs(data: ReportData) -> list[list[Any]]:
     by_tag = {row.tag: row for row in data.classes}
     return [
         [
-            shown(pair.missing, _TAG_WIDTH),
-            shown(pair.given, _TAG_WIDTH),
+            for_page(pair.missing, _TAG_WIDTH),
+            for_page(pair.given, _TAG_WIDTH),
             pair.num_rows,
             pair.num_swapped,
             compact(pair_lift(pair, data, by_tag)),
@@ -155,23 +155,23 @@ def _pairs(data: ReportData) -> list[list[Any]]:
 def _section(section: SectionTable) -> dict[str, Any]:
     return {
         "key": section.key,
-        "columns": [[shown(name, _ID_WIDTH), kind] for name, kind in section.columns],
+        "columns": [[for_page(name, _ID_WIDTH), kind] for name, kind in section.columns],
         "rows": [[_cell(value) for value in row] for row in section.rows],
     }
 
 
 def _cell(value: Any) -> Any:
     if isinstance(value, tuple | list):
-        return [shown(item, _TAG_WIDTH) for item in value[:_MAX_CELL_TAGS]]
+        return [for_page(item, _TAG_WIDTH) for item in value[:_MAX_CELL_TAGS]]
     if value is None or isinstance(value, bool | int | float):
         return compact(value)
-    return shown(value, _MAX_CELL)
+    return for_page(value, _MAX_CELL)
 
 
 def _changes(since: SinceLastRun) -> list[list[Any]]:
     return [
         [
-            shown(change.tag, _TAG_WIDTH),
+            for_page(change.tag, _TAG_WIDTH),
             compact(change.noise_before),
             compact(change.noise_now),
             change.missing_before,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.report.page.advice import affected
 from spark_ml_audit.report.page.data import ReportData
-from spark_ml_audit.report.page.text import percent, shown
+from spark_ml_audit.text import for_page, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -114,7 +114,7 @@ def _figure(height: float) -> tuple[Figure, Any]:
 
 def _name(axes: Any, tags: list[str]) -> None:
     # a dollar sign would start a formula
-    names = [shown(tag, _TAG_WIDTH).replace("$", r"\$").replace("\n", " ") for tag in tags]
+    names = [for_page(tag, _TAG_WIDTH).replace("$", r"\$").replace("\n", " ") for tag in tags]
     axes.set_yticks(range(len(names)), names)
 
 

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from spark_ml_audit.report.page.advice import affected, headline, next_steps
 from spark_ml_audit.report.page.data import ReportData
 from spark_ml_audit.report.page.payload import MAX_CLASSES, payload_of
-from spark_ml_audit.report.page.text import number, percent, plural, shown
+from spark_ml_audit.text import for_page, number, percent, plural
 
 PLOT_SCRIPTS = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
 """The plotting library, in the order it must be loaded."""
@@ -41,7 +41,7 @@ def render_report(data: ReportData) -> str:
     source = run.source.rstrip("/").rpartition("/")[2] or run.source
     return render_page(
         "report.html.j2",
-        title=f"Label audit of {shown(source, 120)}",
+        title=f"Label audit of {for_page(source, 120)}",
         payload=payload_of(data),
         scripts=(*PLOT_SCRIPTS, "table.js", "charts.js", "report.js"),
         data=data,
@@ -100,7 +100,7 @@ def _environment() -> Environment:
         "allow_nan": False,
         "ensure_ascii": False,
     }
-    environment.filters |= {"shown": shown, "number": number, "percent": percent}
+    environment.filters |= {"shown": for_page, "number": number, "percent": percent}
     environment.globals["plural"] = plural
     return environment
 

@@ -19,7 +19,7 @@ const auditPage = (() => {
   const number = (value) => (value === null || value === undefined ? "–" : whole.format(value));
   const fixed = (value, digits = 3) => (value === null || value === undefined ? "–" : value.toFixed(digits));
   const percent = (value) =>
-    value === null || value === undefined ? "–" : `${(100 * value).toFixed(value < 0.1 ? 2 : 1)}\u00a0%`;
+    value === null || value === undefined ? "–" : `${(100 * value).toFixed(2)}%`;
   const fold = (text) => String(text).normalize("NFKC").toLowerCase();
 
   function compare(a, b) {

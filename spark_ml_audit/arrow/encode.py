@@ -1,0 +1,117 @@
+"""NumPy results of a batch as Arrow arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spark_ml_audit.arrow.decode import DecodedBatch
+from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.kernels.ambiguity import AmbiguousBatch
+from spark_ml_audit.kernels.profile import IntArray
+from spark_ml_audit.kernels.rules import (
+    AppliedBatch,
+    AuditRules,
+    apply_rules,
+    issue_rows,
+)
+from spark_ml_audit.models.design import BoolArray, Float32Array
+
+
+def embedding_vectors(lists: Any, width: int) -> tuple[Float32Array, BoolArray]:
+    """Dense vectors of an Arrow list array, and which are of this width and finite throughout."""
+    if isinstance(lists, pa.ChunkedArray):
+        lists = lists.combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    usable = (lengths == width) & (width > 0)
+    vectors = np.zeros((len(lists), width), dtype=np.float32)
+    if usable.any():
+        kept = lists if usable.all() else lists.filter(pa.array(usable))
+        values = kept.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)  # null is NaN
+        with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, and is not used
+            vectors[usable] = values.reshape(-1, width)
+        finite = np.isfinite(vectors).all(axis=1)
+        usable &= finite
+        vectors[~finite] = 0.0
+    return vectors, usable
+
+
+MISSING, EXTRANEOUS = "missing", "extraneous"
+
+
+def tag_lists(pairs: tuple[IntArray, IntArray], num_rows: int, classes: Any) -> Any:
+    """Arrow list<string> array of num_rows tag lists from (row, class) pairs sorted by row."""
+    rows, cols = pairs
+    offsets = np.zeros(num_rows + 1, dtype=np.int32)
+    np.cumsum(np.bincount(rows, minlength=num_rows), out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), classes.take(pa.array(cols)))
+
+
+def only_issues(
+    decoded: DecodedBatch, rules: AuditRules
+) -> tuple[IntArray, Any, IntArray, IntArray, IntArray | None]:
+    """Positions, probabilities, given tags and confirmed cells of the audited rows that have an issue."""
+    confirmed = decoded.confirmed
+    issue = issue_rows(decoded.pred_probs, decoded.rows, decoded.cols, rules, confirmed)
+    kept, position = issue[decoded.rows], np.cumsum(issue) - 1
+    if confirmed is not None:
+        rows, cols = np.divmod(confirmed, decoded.pred_probs.shape[1])
+        confirmed = (position[rows] * decoded.pred_probs.shape[1] + cols)[issue[rows]]
+    rows = position[decoded.rows[kept]]
+    return np.flatnonzero(issue), decoded.pred_probs[issue], rows, decoded.cols[kept], confirmed
+
+
+def issue_cells(decoded: DecodedBatch, rules: AuditRules, classes: Any) -> Any:
+    """The flagged cells of a batch as a record batch, those of a row from its surest error on."""
+    issues, probs, given_rows, given_cols, confirmed = only_issues(decoded, rules)
+    applied = apply_rules(probs, given_rows, given_cols, rules, confirmed)
+    rows = np.concatenate([applied.missing[0], applied.extraneous[0]])
+    cols = np.concatenate([applied.missing[1], applied.extraneous[1]])
+    scores = np.concatenate([applied.missing_scores, applied.extraneous_scores])
+    extraneous = np.repeat([False, True], [len(applied.missing[0]), len(applied.extraneous[0])])
+    order = np.lexsort((cols, scores, rows))
+    rows, cols, scores, extraneous = rows[order], cols[order], scores[order], extraneous[order]
+    starts = np.searchsorted(rows, rows, side="left")
+    ids = decoded.source.column(ID).take(pa.array(decoded.audited[issues[rows]]))
+    names = pa.array([MISSING, EXTRANEOUS]).take(pa.array(extraneous.astype(np.int8)))
+    return pa.RecordBatch.from_arrays(
+        [
+            ids,
+            classes.take(pa.array(cols)),
+            names,
+            pa.array(probs[rows, cols].astype(np.float64)),
+            pa.array(scores),
+            pa.array(applied.label_quality[rows]),
+            pa.array((np.arange(len(rows)) - starts + 1).astype(np.int32)),
+        ],
+        names=[ID, "tag", "issue", "pred_prob", "cell_score", "label_quality_score", "rank_in_row"],
+    )
+
+
+def example_arrays(
+    decoded: DecodedBatch, applied: AppliedBatch, doubted: AmbiguousBatch, classes: Any
+) -> list[Any]:
+    """Arrow arrays of `example_fields`, one entry per audited row."""
+    size = len(decoded.audited)
+    given = (decoded.rows, decoded.cols)
+    lists = (given, applied.suggested, applied.missing, applied.extraneous)
+    return [
+        pa.array(applied.label_quality),
+        pa.array(applied.is_issue),
+        *[tag_lists(pairs, size, classes) for pairs in lists],
+        pa.array(doubted.score),
+        pa.array(doubted.is_ambiguous),
+        tag_lists(doubted.cells, size, classes),
+    ]
+
+
+def count_issue_cells(decoded: DecodedBatch, rules: AuditRules) -> tuple[IntArray, IntArray]:
+    """Flagged cells per class of a batch: missing, extraneous; shape (K,) each."""
+    applied = apply_rules(decoded.pred_probs, decoded.rows, decoded.cols, rules)
+    width = decoded.pred_probs.shape[1]
+    return np.bincount(applied.missing[1], minlength=width), np.bincount(
+        applied.extraneous[1], minlength=width
+    )
