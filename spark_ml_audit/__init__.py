@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from spark_ml_audit._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from spark_ml_audit.auditing.api import AuditResult as AuditResult
     from spark_ml_audit.auditing.api import audit as audit
@@ -22,13 +24,11 @@ if TYPE_CHECKING:
     from spark_ml_audit.reviewing.api import sample as sample
     from spark_ml_audit.reviewing.api import undo as undo
 
-__version__ = "0.1.0"
-
 _PUBLIC = {
     "audit": "auditing.api",
     "AuditResult": "auditing.api",
-    "compare": "history.compare",
-    "ComparisonResult": "history.compare",
+    "compare": "history.api",
+    "ComparisonResult": "history.api",
     "correct": "reviewing.api",
     "decide": "reviewing.api",
     "ema_label_quality": "integrations.udf",

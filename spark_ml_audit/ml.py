@@ -16,15 +16,16 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from spark_ml_audit.arrow.layout import REASON_NAMES, InputLayout
 from spark_ml_audit.config.audit import MethodConfig
 from spark_ml_audit.config.source import ColumnsConfig
+from spark_ml_audit.engines.choose import choose_engine, engine_of
 from spark_ml_audit.errors import ConfigError, InputError
-from spark_ml_audit.frames.fit import compute
-from spark_ml_audit.frames.ingest import Ingest, examine
+from spark_ml_audit.frames.fit import fit_audit
+from spark_ml_audit.frames.ingest import Ingest, inspect_source
 from spark_ml_audit.frames.transform import ERROR, KEEP, SKIP, transform_frame
 from spark_ml_audit.kernels.ambiguity import AmbiguityOptions
 from spark_ml_audit.kernels.cutoffs import Cutoffs
 from spark_ml_audit.kernels.profile import Thresholds
 from spark_ml_audit.kernels.rules import AuditRules, Scoring
-from spark_ml_audit.lake.schemas import classes_frame
+from spark_ml_audit.lake.schemas import class_table_frame
 from spark_ml_audit.outcomes.records import ClassRow
 from spark_ml_audit.progress import Progress
 
@@ -147,16 +148,16 @@ class LabelAuditor(
             pred_probs_format=self.getOrDefault(self.predProbsFormat),
             classes=self.getOrDefault(self.classes) if self.isSet(self.classes) else None,
         )
-        ingest = examine(dataset, columns, with_id=False)
-        computation = compute(ingest, method, Progress(quiet=True), check_ids=False)
-        if computation.num_quarantined and handling == ERROR:
+        ingest = inspect_source(engine_of(dataset), dataset, columns, with_id=False)
+        fit = fit_audit(ingest, method, Progress(quiet=True), check_ids=False)
+        if fit.rows.num_quarantined and handling == ERROR:
             reasons = ", ".join(
                 f"{REASON_NAMES[code]} {count}"
-                for code, count in sorted(computation.status_counts.items())
+                for code, count in sorted(fit.rows.by_code.items())
                 if code in REASON_NAMES
             )
             raise InputError(
-                f"{computation.num_quarantined} of {computation.num_rows} rows are faulty: {reasons}.",
+                f"{fit.rows.num_quarantined} of {fit.rows.num_rows} rows are faulty: {reasons}.",
                 key="handleInvalid",
                 fix="Mend them, or set handleInvalid to 'keep' or 'skip'.",
             )
@@ -165,7 +166,7 @@ class LabelAuditor(
             labelsCol=self.getOrDefault(self.labelsCol),
             predProbsCol=self.getOrDefault(self.predProbsCol),
             handleInvalid=handling,
-            audit=_to_json(ingest.layout, computation.rules, computation.classes),
+            audit=_to_json(ingest.layout, fit.rules, fit.classes),
         )
         return model
 
@@ -191,9 +192,7 @@ class LabelAuditorModel(
     @property
     def classes(self) -> DataFrame:
         """The class table: thresholds, joint, cut-offs, counts, noise."""
-        from spark_ml_audit.engines.session import session_for
-
-        return classes_frame(session_for(), self.class_rows)
+        return class_table_frame(choose_engine(), self.class_rows)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         layout, rules = _from_json(self.getOrDefault(self.audit))
@@ -203,14 +202,15 @@ class LabelAuditorModel(
             labels_format=layout.labels_format,
             classes=list(layout.classes),
         )
-        found = examine(dataset, columns, with_id=False).layout
+        engine = engine_of(dataset)
+        found = inspect_source(engine, dataset, columns, with_id=False).layout
         if found.dtype != layout.dtype:
             raise InputError(
                 f"column '{found.pred_probs[0]}' holds {found.dtype}, the model {layout.dtype}.",
                 key="predProbsCol",
                 fix="Cast the column to the type the model was fitted on; cut-offs are exact in it.",
             )
-        return transform_frame(Ingest(dataset, found, ()), rules, self._handling())
+        return transform_frame(Ingest(engine, dataset, found), rules, self._handling())
 
 
 def _to_json(layout: InputLayout, rules: AuditRules, classes: Sequence[ClassRow]) -> str:

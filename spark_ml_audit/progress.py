@@ -27,6 +27,11 @@ class Progress:
         self._stream = stream
         self._running: list[str] = []
 
+    @property
+    def stages(self) -> dict[str, float]:
+        """Stage -> seconds, rounded to milliseconds."""
+        return {name: round(seconds, 3) for name, seconds in self.seconds.items()}
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time a stage and show it; stages may nest."""

@@ -57,10 +57,16 @@ class DecodedBatch:
 
 def decode_batches(batches: Iterable[Any], layout: InputLayout) -> Iterator[DecodedBatch]:
     """Decode record batches of the passes' frame, in slices of bounded size."""
-    step = max(1, _SLICE_CELLS // max(1, layout.num_classes))
+    for rows in bounded_slices(batches, layout.num_classes):
+        yield decode(rows, layout)
+
+
+def bounded_slices(batches: Iterable[Any], num_classes: int) -> Iterator[Any]:
+    """Cut record batches so that no piece has more than some millions of cells of rows by classes."""
+    step = max(1, _SLICE_CELLS // max(1, num_classes))
     for batch in batches:
         for start in range(0, batch.num_rows, step):
-            yield decode(batch.slice(start, step), layout)
+            yield batch.slice(start, step)
 
 
 def decode(batch: Any, layout: InputLayout) -> DecodedBatch:

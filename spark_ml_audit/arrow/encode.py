@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -40,6 +41,39 @@ def embedding_vectors(lists: Any, width: int) -> tuple[Float32Array, BoolArray]:
 
 
 MISSING, EXTRANEOUS = "missing", "extraneous"
+"""Values of the column `issue`."""
+
+TAG_LIST = pa.list_(pa.field("element", pa.string(), nullable=False))
+
+EXAMPLE_SCHEMA = pa.schema(
+    [
+        ("label_quality_score", pa.float64()),
+        ("is_label_issue", pa.bool_()),
+        ("given_tags", TAG_LIST),
+        ("suggested_tags", TAG_LIST),
+        ("missing_tags", TAG_LIST),
+        ("extraneous_tags", TAG_LIST),
+        ("ambiguity_score", pa.float64()),
+        ("is_ambiguous", pa.bool_()),
+        ("ambiguous_tags", TAG_LIST),
+    ]
+)
+"""Columns that an audit adds to a row."""
+
+OUTLIER_SCHEMA = pa.schema([("outlier_score", pa.float64()), ("is_outlier", pa.bool_())])
+"""Columns that are null unless outliers are looked for."""
+
+ISSUE_CELL_SCHEMA = pa.schema(
+    [
+        ("tag", pa.string()),
+        ("issue", pa.string()),
+        ("pred_prob", pa.float64()),
+        ("cell_score", pa.float64()),
+        ("label_quality_score", pa.float64()),
+        ("rank_in_row", pa.int32()),
+    ]
+)
+"""Columns of a flagged cell after the id."""
 
 
 def tag_lists(pairs: tuple[IntArray, IntArray], num_rows: int, classes: Any) -> Any:
@@ -87,14 +121,14 @@ def issue_cells(decoded: DecodedBatch, rules: AuditRules, classes: Any) -> Any:
             pa.array(applied.label_quality[rows]),
             pa.array((np.arange(len(rows)) - starts + 1).astype(np.int32)),
         ],
-        names=[ID, "tag", "issue", "pred_prob", "cell_score", "label_quality_score", "rank_in_row"],
+        names=[ID, *ISSUE_CELL_SCHEMA.names],
     )
 
 
 def example_arrays(
     decoded: DecodedBatch, applied: AppliedBatch, doubted: AmbiguousBatch, classes: Any
 ) -> list[Any]:
-    """Arrow arrays of `example_fields`, one entry per audited row."""
+    """Arrow arrays of `EXAMPLE_SCHEMA`, one entry per audited row."""
     size = len(decoded.audited)
     given = (decoded.rows, decoded.cols)
     lists = (given, applied.suggested, applied.missing, applied.extraneous)
@@ -112,6 +146,25 @@ def count_issue_cells(decoded: DecodedBatch, rules: AuditRules) -> tuple[IntArra
     """Flagged cells per class of a batch: missing, extraneous; shape (K,) each."""
     applied = apply_rules(decoded.pred_probs, decoded.rows, decoded.cols, rules)
     width = decoded.pred_probs.shape[1]
-    return np.bincount(applied.missing[1], minlength=width), np.bincount(
-        applied.extraneous[1], minlength=width
-    )
+    missing, extraneous = applied.missing[1], applied.extraneous[1]
+    return np.bincount(missing, minlength=width), np.bincount(extraneous, minlength=width)
+
+
+class RowScorer(Protocol):
+    """Scores rows by more than tags and probabilities: whether they are outliers, say. Picklable."""
+
+    def scores(self, carried: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """Score of each row, NaN where it has none, and whether it stands out.
+
+        Args:
+            carried: Arrow struct array of what the rows bring for it.
+        """
+
+
+def outlier_arrays(scorer: RowScorer | None, carried: Any, num_rows: int) -> list[Any]:
+    """Arrow arrays of `OUTLIER_SCHEMA`, null where a row was not compared."""
+    if scorer is None:
+        return [pa.nulls(num_rows, field.type) for field in OUTLIER_SCHEMA]
+    scores, outlier = scorer.scores(carried)
+    unknown = np.isnan(scores)
+    return [pa.array(scores, mask=unknown), pa.array(outlier, mask=unknown)]

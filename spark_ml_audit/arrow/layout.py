@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 # Fixed names of the frame that every pass reads; the source's own names are data and never reach a task.
@@ -27,6 +28,46 @@ REASONS: dict[str, int] = {
     "probs_range": 11,
 }
 REASON_NAMES: dict[int, str] = {code: name for name, code in REASONS.items()}
+
+
+@dataclass(frozen=True)
+class StatusCounts:
+    """Rows of a source by their status.
+
+    >>> counts = StatusCounts({AUDITED: 90, UNLABELLED: 4, REASONS["probs_nan"]: 6})
+    >>> counts.num_rows, counts.num_quarantined
+    (100, 6)
+
+    Attributes:
+        by_code: Status code -> rows.
+    """
+
+    by_code: Mapping[int, int]
+
+    @property
+    def num_rows(self) -> int:
+        """All rows."""
+        return sum(self.by_code.values())
+
+    @property
+    def num_audited(self) -> int:
+        """Usable rows with tags, none of them included."""
+        return self.by_code.get(AUDITED, 0)
+
+    @property
+    def num_unlabelled(self) -> int:
+        """Usable rows without a label list."""
+        return self.by_code.get(UNLABELLED, 0)
+
+    @property
+    def num_quarantined(self) -> int:
+        """Rows rejected."""
+        return sum(self.rejected.values())
+
+    @property
+    def rejected(self) -> dict[int, int]:
+        """Reason code -> rows."""
+        return {code: count for code, count in self.by_code.items() if code > UNLABELLED}
 
 
 @dataclass(frozen=True)

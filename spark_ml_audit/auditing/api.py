@@ -11,38 +11,44 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from spark_ml_audit import __version__
+from spark_ml_audit._version import __version__
+from spark_ml_audit.auditing.commit import run_row
 from spark_ml_audit.auditing.delivery import delivery_of, warnings_of
-from spark_ml_audit.auditing.write import count_findings, count_groups, counts_of, run_row, write_tables
+from spark_ml_audit.auditing.write import (
+    Findings,
+    count_findings,
+    count_groups,
+    counts_of,
+    write_tables,
+)
 from spark_ml_audit.config.audit import MethodConfig
 from spark_ml_audit.config.base import digest, plain_arguments
 from spark_ml_audit.config.detect import DetectConfig
 from spark_ml_audit.config.output import OutputConfig
+from spark_ml_audit.config.paths import is_path
 from spark_ml_audit.config.source import ColumnsConfig, SourceConfig
-from spark_ml_audit.detection.duplicates import find_duplicates_frame
+from spark_ml_audit.detection.duplicates import DuplicatesFound, find_duplicates_frame
 from spark_ml_audit.detection.plan import Detection, plan_detection
+from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import quote
-from spark_ml_audit.engines.session import session_for
-from spark_ml_audit.errors import ConfigError, DeliveryError
+from spark_ml_audit.errors import DeliveryError
 from spark_ml_audit.frames.examples import examples_frame
-from spark_ml_audit.frames.fit import Computation, compute
-from spark_ml_audit.frames.ingest import examine
+from spark_ml_audit.frames.fit import AuditFit, fit_audit
+from spark_ml_audit.frames.ingest import inspect_source
 from spark_ml_audit.frames.issues import issue_scores_frame, tag_issues_frame
 from spark_ml_audit.frames.quarantine import quarantine_frame
 from spark_ml_audit.frames.ranking import RankPlan, plan_ranks
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.schemas import classes_frame
+from spark_ml_audit.lake.schemas import DUPLICATES, FIRST_TABLE, TABLES, class_table_frame
 from spark_ml_audit.lake.source import OpenSource, open_source, place_of, read_place
 from spark_ml_audit.outcomes.records import Counts
-from spark_ml_audit.outcomes.run_id import new_run_id
+from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.progress import Progress
-from spark_ml_audit.reviewing.decisions import check_decisions, heed_decisions, standing_decisions
+from spark_ml_audit.reviewing.decisions import apply_decisions, check_decisions, standing_decisions
 from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-_IN_MEMORY = "DataFrame"
 
 
 def audit(
@@ -106,28 +112,29 @@ def audit(
     if isinstance(data, (str, os.PathLike)):
         place = place_of(data)
         source_config = SourceConfig.from_arguments(**columns, **place, version=version)
-        opened = open_source(session_for(spark), source_config)
+        opened = open_source(choose_engine(spark), source_config)
         described: ColumnsConfig = source_config
     else:
         described = ColumnsConfig.from_arguments(**columns)
-        opened = OpenSource(data, _IN_MEMORY, None)
-    ingest = examine(opened.frame, described, opened.properties)
-    computation = compute(ingest, options, shown, detect=wanted)
+        opened = OpenSource.of_frame(data)
+    ingest = inspect_source(opened.engine, opened.frame, described, opened.properties)
+    fit = fit_audit(ingest, options, shown, detect=wanted)
     if decisions is not None:
-        computation = _heed(computation, decisions, shown)
-    return AuditResult(computation, opened, described, options, wanted, shown)
+        fit = _decided(fit, decisions, shown)
+    return AuditResult(fit, opened, described, options, wanted, shown)
 
 
-def _heed(computation: Computation, decisions: DataFrame | str, progress: Progress) -> Computation:
-    ingest, layout = computation.ingest, computation.ingest.layout
+def _decided(fit: AuditFit, decisions: DataFrame | str, progress: Progress) -> AuditFit:
+    ingest, layout = fit.ingest, fit.ingest.layout
     if isinstance(decisions, str):
-        decisions = read_place(ingest.frame.sparkSession, decisions, "decisions")
+        decisions = read_place(ingest.engine, decisions, "decisions")
     id_type = ingest.frame.schema[layout.id].dataType
     checked = check_decisions(decisions, layout.id, id_type, "decisions")
-    computation, counts = heed_decisions(computation, standing_decisions(checked, layout.classes))
+    standing = standing_decisions(ingest.engine, checked, layout.classes)
+    fit, counts = apply_decisions(fit, standing)
     for sentence in counts.warnings():
         progress.note(sentence)
-    return computation
+    return fit
 
 
 class AuditResult:
@@ -140,7 +147,7 @@ class AuditResult:
 
     def __init__(
         self,
-        computation: Computation,
+        fit: AuditFit,
         source: OpenSource,
         columns: ColumnsConfig,
         method: MethodConfig,
@@ -149,7 +156,7 @@ class AuditResult:
     ) -> None:
         self.started_at = datetime.now(timezone.utc)
         self.run_id = new_run_id(self.started_at)
-        self._computation = computation
+        self._fit = fit
         self._source = source
         self._columns = columns
         self._method = method
@@ -158,10 +165,6 @@ class AuditResult:
         self._mlflow_run_id: str | None = None
         self._locations: Mapping[str, str] = {}
 
-    @property
-    def _spark(self) -> SparkSession:
-        return self._source.frame.sparkSession
-
     def _with_run_id(self, frame: DataFrame) -> DataFrame:
         return frame.select(
             F.lit(self.run_id).alias("run_id"), *[F.col(quote(name)) for name in frame.columns]
@@ -169,57 +172,66 @@ class AuditResult:
 
     @cached_property
     def _ranks(self) -> RankPlan:
-        computation = self._computation
-        return plan_ranks(issue_scores_frame(computation.ingest, computation.rules), computation.num_audited)
+        fit = self._fit
+        return plan_ranks(issue_scores_frame(fit.ingest, fit.rules), fit.rows.num_audited)
 
     @cached_property
     def examples(self) -> DataFrame:
         """One row per audited row: score, issue, tags given, suggested, missing, extraneous, rank."""
-        computation = self._computation
+        fit = self._fit
         finder = self._detection.outliers
-        return self._with_run_id(examples_frame(computation.ingest, computation.rules, self._ranks, finder))
+        return self._with_run_id(examples_frame(fit.ingest, fit.rules, self._ranks, finder))
 
     @cached_property
     def duplicates(self) -> DataFrame | None:
         """One row per row of a group of near-duplicates; None unless `detect` asks for them."""
+        found = self._duplicates_found
+        return None if found is None else self._with_run_id(found.frame)
+
+    @cached_property
+    def _duplicates_found(self) -> DuplicatesFound | None:
         finder = self._detection.duplicates
-        if finder is None:
-            return None
-        found = find_duplicates_frame(finder)
-        self._detection.say(*found.warnings)
-        return self._with_run_id(found.frame)
+        return None if finder is None else find_duplicates_frame(finder)
+
+    @cached_property
+    def _findings(self) -> Findings:
+        return count_findings(self.examples)
 
     @cached_property
     def _detection(self) -> Detection:
-        return plan_detection(self._computation, self._detect, None, self._progress)
+        return plan_detection(self._fit, self._detect, None, self._progress)
 
     @cached_property
     def tag_issues(self) -> DataFrame:
         """One row per flagged cell."""
-        return self._with_run_id(tag_issues_frame(self._computation.ingest, self._computation.rules))
+        return self._with_run_id(tag_issues_frame(self._fit.ingest, self._fit.rules))
 
     @cached_property
     def classes(self) -> DataFrame:
         """One row per class: thresholds, joint, cut-offs, counts, noise."""
-        return self._with_run_id(classes_frame(self._spark, self._computation.classes))
+        return self._with_run_id(class_table_frame(self._source.engine, self._fit.classes))
 
     @cached_property
     def quarantine(self) -> DataFrame:
         """One row per rejected row, with the reason."""
-        return self._with_run_id(quarantine_frame(self._computation.ingest))
+        return self._with_run_id(quarantine_frame(self._fit.ingest))
 
     @cached_property
     def summary(self) -> Counts:
         """Counts and health."""
-        findings = count_findings(self.examples, self._detection)
-        if self.duplicates is not None:
-            findings["num_duplicate_groups"] = count_groups(self.duplicates)
-        return counts_of(self._computation, self._ranks, findings)
+        num_groups = None if self.duplicates is None else count_groups(self.duplicates)
+        return counts_of(self._fit, self._ranks, self._findings, self._detection, num_groups)
 
     @property
     def warnings(self) -> list[str]:
         """Sentences on what a reader should know."""
-        return warnings_of(self._computation, self.summary) + self._detection.warnings
+        duplicates = self._duplicates_found
+        return [
+            *warnings_of(self._fit, self.summary),
+            *self._detection.warnings,
+            *self._detection.uncompared(self._findings.num_uncompared),
+            *(() if duplicates is None else duplicates.warnings),
+        ]
 
     def _config_json(self) -> str:
         sections = {"source": self._columns, "audit": self._method, "detect": self._detect}
@@ -247,36 +259,39 @@ class AuditResult:
         Raises:
             ConfigError: Not exactly one of path and schema, or an output that belongs to another id column.
         """
-        values = {"path": path, "schema": schema, "prefix": prefix, "run_id": run_id or self.run_id}
-        tables = OutputTables(self._spark, OutputConfig.parse(values, "output"))
-        id_name = self._computation.ingest.layout.id
-        tables.check_id(id_name, self._source.frame.schema[id_name].dataType)
         run = run_id or self.run_id
+        values = {"path": path, "schema": schema, "prefix": prefix, "run_id": run}
+        tables = OutputTables(self._source.engine, OutputConfig.parse(values, "output"))
+        id_name = self._fit.ingest.layout.id
+        tables.check_id(id_name, self._source.frame.schema[id_name].dataType)
         if tables.finished_run(run) is None:
-            fingerprint = digest({"config": self._config_json()})
-            first = tables.first_try(run) if run_id is not None else None
-            if first is not None and first.fingerprint != fingerprint:
-                raise ConfigError(
-                    f"run {run} was begun with other options.", key="run_id", fix="Leave run_id out."
-                )
-            tables.create_schema()
-            metadata = {"fingerprint": fingerprint, "source_version": self._source.version}
-            counts = write_tables(self._computation, tables, run, metadata, self._progress, self._detection)
-            tables.append_run(
-                run_row(
-                    run_id=run,
-                    started=self.started_at,
-                    source=self._source,
-                    config=self._config_json(),
-                    counts=counts,
-                    gates=(),
-                    mlflow_run_id=self._mlflow_run_id,
-                    stages=self._progress.seconds,
-                    warnings=warnings_of(self._computation, counts) + self._detection.warnings,
-                )
-            )
-        self._locations = tables.locations(duplicates=self._detection.duplicates is not None)
+            self._write_run(tables, run, is_retry=run_id is not None)
+        looked_for = [DUPLICATES] if self._detection.duplicates is not None else []
+        self._locations = tables.locations(*TABLES, *looked_for)
         return dict(self._locations)
+
+    def _write_run(self, tables: OutputTables, run_id: str, *, is_retry: bool) -> None:
+        fingerprint = digest({"config": self._config_json()})
+        if is_retry:
+            tables.pinned_version(
+                run_id, fingerprint, (FIRST_TABLE,), "Leave run_id out, for a run of its own.", "run_id"
+            )
+        tables.create_schema()
+        metadata = {"fingerprint": fingerprint, "source_version": self._source.version}
+        written = write_tables(self._fit, tables, run_id, metadata, self._progress, self._detection)
+        tables.append_run(
+            run_row(
+                run_id=run_id,
+                started_at=self.started_at,
+                source=self._source,
+                config=self._config_json(),
+                counts=written.counts,
+                gates=(),
+                mlflow_run_id=self._mlflow_run_id,
+                stages=self._progress.stages,
+                warnings=written.warnings,
+            )
+        )
 
     def log(
         self, experiment: str = "spark-ml-audit", *, tracking_uri: str | None = None, files: str | None = None
@@ -295,7 +310,7 @@ class AuditResult:
         Raises:
             DeliveryError: The run could not be recorded in full.
         """
-        is_path = "/" in self._source.name
+        named_by_path = is_path(self._source.name)
         params = {f"source.{name}": str(value) for name, value in self._columns.to_mapping().items()}
         params |= {f"audit.{name}": str(value) for name, value in self._method.to_mapping().items()}
         tracker = AuditTracker(
@@ -305,13 +320,13 @@ class AuditResult:
             run_id=self.run_id,
             package_version=__version__,
             params=params,
-            source=SourceRef(self._source.name, is_path, self._source.version),
+            source=SourceRef(self._source.name, named_by_path, self._source.version),
         )
         stages, warnings = dict(self._progress.seconds), self.warnings
         tracker.open(RunOpening(self.summary, (), stages, self._locations, warnings))
         delivered = tracker.deliver(
             delivery_of(
-                self._computation,
+                self._fit.classes,
                 self.examples.drop("run_id"),
                 status="ok",
                 stages=stages,

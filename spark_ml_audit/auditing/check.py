@@ -1,16 +1,16 @@
-"""The command `check`: config and source examined without computing."""
+"""`check`: config and source examined without computing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from spark_ml_audit.auditing import gates
-from spark_ml_audit.engines.session import session_for
-from spark_ml_audit.frames.ingest import examine
+from spark_ml_audit.engines.choose import choose_engine
+from spark_ml_audit.frames.ingest import inspect_source
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.schemas import PREDICTIONS
+from spark_ml_audit.lake.schemas import DUPLICATES, PREDICTIONS, TABLES
 from spark_ml_audit.lake.source import newest_version, open_source
-from spark_ml_audit.outcomes.audit import CheckReport
+from spark_ml_audit.outcomes.audit import CheckOutcome
 from spark_ml_audit.predicting.plan import describe_features
 from spark_ml_audit.report.queries import check_shown
 from spark_ml_audit.reviewing.decisions import check_decisions
@@ -22,8 +22,13 @@ if TYPE_CHECKING:
     from spark_ml_audit.progress import Progress
 
 
-def check_source(config: AuditConfig, progress: Progress, spark: SparkSession | None = None) -> CheckReport:
+def run_check(config: AuditConfig, progress: Progress, spark: SparkSession | None = None) -> CheckOutcome:
     """Examine config and source without computing: schema, formats, classes, what would be written.
+
+    Args:
+        config: The effective config.
+        progress: Shows and times the stages.
+        spark: Session to use; the active or a new local one by default.
 
     Raises:
         ConfigError: The config does not fit the output.
@@ -31,34 +36,38 @@ def check_source(config: AuditConfig, progress: Progress, spark: SparkSession | 
         SetupError: Spark or Java is missing.
     """
     with progress.stage("session"):
-        session = session_for(spark)
+        engine = choose_engine(spark)
     with progress.stage("source"):
-        tables = OutputTables(session, config.output)
-        opened = open_source(session, config.source)
+        tables = OutputTables(engine, config.output)
+        source = open_source(engine, config.source)
         if config.source.needs_predictions:
-            ingest = describe_features(opened, config.source)
+            ingest = describe_features(source, config.source)
         else:
-            ingest = examine(opened.frame, config.source, opened.properties)
-        tables.check_id(config.source.id, opened.frame.schema[config.source.id].dataType)
+            ingest = inspect_source(engine, source.frame, config.source, source.properties)
+        id_type = source.frame.schema[config.source.id].dataType
+        tables.check_id(config.source.id, id_type)
         gates.check_classes(config.gate, ingest.layout.classes)
-        check_shown(opened.frame, config.source.shown_columns)
+        check_shown(source.frame, config.source.shown_columns)
         if config.source.decisions is not None:
-            decisions = newest_version(session, config.source.decisions, "source.decisions")
-            id_type = opened.frame.schema[config.source.id].dataType
+            decisions = newest_version(engine, config.source.decisions, "source.decisions")
             check_decisions(decisions.frame, config.source.id, id_type, "source.decisions")
     with progress.stage("count"):
-        num_rows = opened.frame.count()
+        num_rows = source.frame.count()
     layout = ingest.layout
-    return CheckReport(
-        source=opened.name,
-        source_version=opened.version,
-        schema=tuple((field.name, field.dataType.simpleString()) for field in opened.frame.schema.fields),
+    return CheckOutcome(
+        source=source.name,
+        source_version=source.version,
+        schema=tuple((field.name, field.dataType.simpleString()) for field in source.frame.schema.fields),
         labels_format=layout.labels_format,
         pred_probs_format=layout.pred_probs_format,
         dtype=layout.dtype,
         num_rows=num_rows,
         classes=layout.classes,
-        tables=tables.locations(duplicates=config.detect.duplicates is not None)
-        | ({PREDICTIONS: tables.location(PREDICTIONS)} if config.source.needs_predictions else {}),
+        tables=tables.locations(
+            *TABLES,
+            *([DUPLICATES] if config.detect.duplicates is not None else []),
+            *([PREDICTIONS] if config.source.needs_predictions else []),
+        ),
+        stages=progress.stages,
         notes=ingest.notes,
     )

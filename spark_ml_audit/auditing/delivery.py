@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from pyspark.sql import functions as F
 
+from spark_ml_audit.engines.choose import engine_of
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.tracking import RunDelivery
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from spark_ml_audit.frames.fit import Computation
+    from spark_ml_audit.frames.fit import AuditFit
 
 WORST_CLASSES = 10
 """Classes that an outcome lists."""
@@ -24,16 +25,8 @@ _TRACKED_CLASSES = 20
 _TAG_LISTS = ("given_tags", "suggested_tags", "missing_tags", "extraneous_tags", "ambiguous_tags")
 
 
-class HasClasses(Protocol):
-    """Whatever knows the class table of a run."""
-
-    @property
-    def classes(self) -> tuple[ClassRow, ...]:
-        """The class table."""
-
-
 def delivery_of(
-    computation: HasClasses,
+    classes: tuple[ClassRow, ...],
     examples: DataFrame,
     *,
     status: str,
@@ -45,7 +38,7 @@ def delivery_of(
     """What tracking gets once a run is committed; bounded, whatever the size of the table.
 
     Args:
-        computation: The audit, or what is left of it in its tables.
+        classes: The class table of the run.
         examples: Its `examples` without run_id.
         status: Status of the run.
         stages: Seconds per stage.
@@ -53,12 +46,13 @@ def delivery_of(
         config: The effective config as JSON.
         gates: Quality gates of the run.
     """
-    worst = examples.where(F.col("issue_rank") <= _WORST_ROWS).orderBy("issue_rank").toPandas()
+    ranked = examples.where(F.col("issue_rank") <= _WORST_ROWS).orderBy("issue_rank")
+    worst = engine_of(examples).collect(ranked).to_pandas()
     for name in _TAG_LISTS:
         worst[name] = [", ".join(tags) for tags in worst[name]]
     tables = {
         "worst_rows": worst,
-        "classes": pd.DataFrame([row.to_dict() for row in computation.classes]),
+        "classes": pd.DataFrame([row.to_dict() for row in classes]),
     }
     if gates:
         tables["gates"] = pd.DataFrame([gate.to_dict() for gate in gates])
@@ -68,8 +62,8 @@ def delivery_of(
         warnings=warnings,
         tables=tables,
         artifacts={"config.json": config},
-        classes=worst_classes(computation.classes, _TRACKED_CLASSES),
-        metrics=class_aggregates(computation.classes),
+        classes=worst_classes(classes, _TRACKED_CLASSES),
+        metrics=class_aggregates(classes),
     )
 
 
@@ -94,7 +88,7 @@ def worst_classes(classes: tuple[ClassRow, ...], limit: int) -> tuple[ClassRow, 
     return tuple(affected[:limit])
 
 
-def warnings_of(computation: Computation, counts: Counts) -> list[str]:
+def warnings_of(fit: AuditFit, counts: Counts) -> list[str]:
     """Sentences on what a reader of the result should know."""
     found = []
     if not counts.num_rows:
@@ -103,19 +97,19 @@ def warnings_of(computation: Computation, counts: Counts) -> list[str]:
         found.append("No row could be audited: all are unlabelled or in quarantine.")
     if counts.num_quarantined:
         found.append(f"{counts.num_quarantined} of {counts.num_rows} rows are in quarantine.")
-    unused = [row.tag for row in computation.classes if not row.num_given]
+    unused = [row.tag for row in fit.classes if not row.num_given]
     if unused and counts.num_audited:
         shown = ", ".join(f"'{tag}'" for tag in unused[:5]) + (", ..." if len(unused) > 5 else "")
-        found.append(f"{len(unused)} of {len(computation.classes)} classes are given to no row: {shown}.")
+        found.append(f"{len(unused)} of {len(fit.classes)} classes are given to no row: {shown}.")
     everywhere = [
-        row.tag for row in computation.classes if counts.num_audited and row.num_given == counts.num_audited
+        row.tag for row in fit.classes if counts.num_audited and row.num_given == counts.num_audited
     ]
     if everywhere:
         shown = ", ".join(f"'{tag}'" for tag in everywhere[:5]) + (", ..." if len(everywhere) > 5 else "")
         found.append(f"{len(everywhere)} classes are given to every row: {shown}.")
-    if computation.rules.scoring.score == "confidence_weighted_entropy" and computation.num_certain_cells:
+    if fit.rules.scoring.score == "confidence_weighted_entropy" and fit.num_certain_cells:
         found.append(
-            f"{computation.num_certain_cells} probabilities are exactly 0 or 1; confidence_weighted_entropy "
+            f"{fit.num_certain_cells} probabilities are exactly 0 or 1; confidence_weighted_entropy "
             "gives them the worst score even where the tag agrees."
         )
     return found

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from spark_ml_audit.config import GateConfig, NoiseLimit
 from spark_ml_audit.config.gates import CountLimit, FractionLimit, RatioLimit
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.outcomes.history import Earlier
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
+from spark_ml_audit.outcomes.runs import FinishedRun
 from spark_ml_audit.text import show, suggest
 
 # Differences of shares such as 0.8 - 0.7 come out a few ulps above the exact value.
@@ -22,11 +22,11 @@ def evaluate(
     *,
     classes: Sequence[ClassRow] = (),
     quality: Mapping[str, float | None] | None = None,
-    earlier: Earlier | None = None,
+    previous: FinishedRun | None = None,
 ) -> tuple[GateResult, ...]:
     """Compare what a run found with the limits set.
 
-    Shares of no rows are 0 and pass; `min_rows` decides what an empty source means. Without an earlier run
+    Shares of no rows are 0 and pass; `min_rows` decides what an empty source means. Without a previous run
     nothing has increased. A quality that cannot be measured on the audited rows fails its gate.
 
     Args:
@@ -34,7 +34,7 @@ def evaluate(
         config: Limits; one of None leaves its gate out.
         classes: The class table of the run.
         quality: macro_auc, macro_average_precision and lift of the probabilities; None where undefined.
-        earlier: The previous run of the same source, if there is one.
+        previous: The previous run of the same source, if there is one.
 
     Returns:
         One result per limit, in the order of the config's keys.
@@ -51,9 +51,9 @@ def evaluate(
     for name, noise in _named("max_class_noise", config.max_class_noise):
         gates.append(_class_noise(name, noise, classes))
     if (limit := config.max_issue_increase) is not None:
-        gates.append(_issue_increase(issues, limit, earlier))
+        gates.append(_issue_increase(issues, limit, previous))
     for name, noise in _named("max_class_noise_increase", config.max_class_noise_increase):
-        gates.append(_class_noise_increase(name, noise, classes, earlier))
+        gates.append(_class_noise_increase(name, noise, classes, previous))
     gates += [
         _quality(figure, wanted, quality or {}, counts)
         for figure in ("macro_auc", "macro_average_precision", "lift")
@@ -116,26 +116,26 @@ def _class_noise(name: str, limit: NoiseLimit, classes: Sequence[ClassRow]) -> G
     return _worst_at_most(name, found, limit, slack=0.0)
 
 
-def _issue_increase(issues: float, limit: FractionLimit, earlier: Earlier | None) -> GateResult:
+def _issue_increase(issues: float, limit: FractionLimit, previous: FinishedRun | None) -> GateResult:
     name = "max_issue_increase"
-    if earlier is None or earlier.issue_fraction is None:
-        return GateResult(name, True, None, limit.limit, limit.severity, _nothing_before(earlier))
-    growth = issues - earlier.issue_fraction
-    detail = f"From {earlier.issue_fraction:.6g} to {issues:.6g} since run {earlier.run_id}."
+    if previous is None or previous.ref.issue_fraction is None:
+        return GateResult(name, True, None, limit.limit, limit.severity, _nothing_before(previous))
+    growth = issues - previous.ref.issue_fraction
+    detail = f"From {previous.ref.issue_fraction:.6g} to {issues:.6g} since run {previous.run_id}."
     return GateResult(name, growth <= limit.limit + _ROUNDING, growth, limit.limit, limit.severity, detail)
 
 
 def _class_noise_increase(
-    name: str, limit: NoiseLimit, classes: Sequence[ClassRow], earlier: Earlier | None
+    name: str, limit: NoiseLimit, classes: Sequence[ClassRow], previous: FinishedRun | None
 ) -> GateResult:
     found = []
     for row in _chosen(limit, classes):
-        before = earlier.classes.get(row.tag) if earlier is not None else None
+        before = previous.classes_by_tag.get(row.tag) if previous is not None else None
         now, then = _noise(row, limit), None if before is None else _noise(before, limit)
         if now is not None and then is not None:
             found.append((row.tag, now - then))
     if not found:
-        return GateResult(name, True, None, limit.limit, limit.severity, _nothing_before(earlier))
+        return GateResult(name, True, None, limit.limit, limit.severity, _nothing_before(previous))
     return _worst_at_most(name, found, limit, slack=_ROUNDING)
 
 
@@ -185,7 +185,7 @@ def _worst_at_most(
     return GateResult(name, not over, value, limit.limit, limit.severity, detail)
 
 
-def _nothing_before(earlier: Earlier | None) -> str:
-    if earlier is None:
+def _nothing_before(previous: FinishedRun | None) -> str:
+    if previous is None:
         return "There is no earlier run of this source."
-    return f"Run {earlier.run_id} has nothing to compare with."
+    return f"Run {previous.run_id} has nothing to compare with."

@@ -1,4 +1,4 @@
-"""Finished runs sent again: a retry with the id of a run delivers to tracking what the first try could not.
+"""A finished audit, as a retry with its id gets it: what its first try could not deliver is sent to tracking.
 
 What tracking gets is in the output tables and the report's file, so nothing need be kept aside for it, and
 any process that reads them can send it. Not sent again are the figures of the probabilities' quality and the
@@ -7,18 +7,22 @@ changes since the run before: `compare` tells those.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit.auditing.delivery import delivery_of
-from spark_ml_audit.lake.files import report_file
+from spark_ml_audit.auditing.delivery import WORST_CLASSES, delivery_of, worst_classes
+from spark_ml_audit.lake.files import existing_page, page_file
+from spark_ml_audit.lake.runs import classes_of
+from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, TABLES
 from spark_ml_audit.outcomes.audit import AuditOutcome
-from spark_ml_audit.outcomes.base import status_of
-from spark_ml_audit.outcomes.records import ClassRow
+from spark_ml_audit.outcomes.outcome import status_of
+from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.predicting.commit import prediction_metrics
-from spark_ml_audit.predicting.quality import OutOfFold, quality_of_run
+from spark_ml_audit.predicting.retry import quality_of_run
 from spark_ml_audit.tracking import RunDelivery, RunOpening
 from spark_ml_audit.tracking.resend import resend
 
@@ -27,20 +31,44 @@ if TYPE_CHECKING:
 
     from spark_ml_audit.config import AuditConfig
     from spark_ml_audit.lake.output import OutputTables
+    from spark_ml_audit.predicting.quality import OutOfFold
     from spark_ml_audit.progress import Progress
     from spark_ml_audit.tracking import AuditTracker
 
 _NO_REPORT = "The report of this run is missing; it is made while a run computes, so only a new run has one."
 
 
-@dataclass(frozen=True)
-class _Classes:
-    classes: tuple[ClassRow, ...]
+def outcome_of_row(
+    row: Mapping[str, Any], classes: tuple[ClassRow, ...], tables: OutputTables, report: str | None
+) -> AuditOutcome:
+    """The outcome of a run that finished earlier.
+
+    Args:
+        row: Its row in `runs`.
+        classes: Its class table.
+        tables: The output.
+        report: Path of its report, if that is there.
+    """
+    looked_for = [DUPLICATES] if row.get("num_duplicate_groups") is not None else []
+    return AuditOutcome(
+        run_id=row["run_id"],
+        delivered=row["mlflow_run_id"] is not None,
+        counts=Counts.from_mapping(row),
+        tables=tables.locations(*TABLES, *looked_for),
+        report=report,
+        mlflow_run_id=row["mlflow_run_id"],
+        gates=tuple(GateResult(**gate) for gate in json.loads(row["gates"])),
+        stages=json.loads(row["stages"] or "{}"),
+        warnings=tuple(json.loads(row["warnings"] or "[]")),
+        source=row["source"],
+        source_version=row["source_version"],
+        worst_classes=worst_classes(classes, WORST_CLASSES),
+        already_finished=True,
+    )
 
 
 def complete_audit(
-    outcome: AuditOutcome,
-    row: dict[str, Any],
+    row: Mapping[str, Any],
     config: AuditConfig,
     tables: OutputTables,
     tracker: AuditTracker,
@@ -49,7 +77,6 @@ def complete_audit(
     """Send what the MLflow run of a finished audit lacks.
 
     Args:
-        outcome: The finished run, as its row tells.
         row: Its row in `runs`.
         config: The effective config.
         tables: The output.
@@ -57,8 +84,15 @@ def complete_audit(
         progress: Times the stages.
 
     Returns:
-        The outcome with `delivered`, `status`, `mlflow_run_id` and `warnings` as they are now.
+        The outcome with `delivered`, `mlflow_run_id` and `warnings` as they are now.
     """
+    run_id = row["run_id"]
+    classes, page = classes_of(tables, run_id), existing_page(config.output, run_id)
+    outcome = outcome_of_row(row, classes, tables, page)
+
+    @lru_cache(maxsize=1)
+    def predicted() -> tuple[OutOfFold, pd.DataFrame] | None:
+        return quality_of_run(config, tables, run_id) if config.source.needs_predictions else None
 
     def opening() -> RunOpening:
         quality = predicted()
@@ -68,35 +102,21 @@ def complete_audit(
         )
 
     def delivery(warnings: Sequence[str]) -> RunDelivery:
-        classes = tuple(
-            ClassRow.from_mapping(found.asDict())
-            for found in tables.read("classes", outcome.run_id).orderBy("class_index").collect()
-        )
         found = delivery_of(
-            _Classes(classes),
-            tables.read("examples", outcome.run_id).drop("run_id"),
+            classes,
+            tables.read(EXAMPLES, run_id).drop("run_id"),
             status=status_of(outcome.gates, delivered=True),
             stages=outcome.stages,
             warnings=warnings,
             config=row["config"],
             gates=outcome.gates,
         )
-        if outcome.report is not None:
-            page = Path(outcome.report).read_text(encoding="utf-8")
-            found = replace(found, artifacts={**found.artifacts, "report.html": page})
         quality = predicted()
         more = {} if quality is None else {"model_quality": quality[1]}
-        report = {} if outcome.report is None else {"report.html": Path(outcome.report)}
+        report = {} if page is None else {"report.html": Path(page)}
         return replace(found, tables={**found.tables, **more}, artifacts={**found.artifacts, **report})
 
-    made: list[tuple[OutOfFold, pd.DataFrame]] = []
-
-    def predicted() -> tuple[OutOfFold, pd.DataFrame] | None:
-        if config.source.needs_predictions and not made:
-            made.append(quality_of_run(config, tables, outcome.run_id))
-        return made[0] if made else None
-
     found = resend(outcome, row, config, tracker, progress, opening, delivery)
-    if config.report.enabled and outcome.report is None and report_file(config.output, outcome.run_id):
+    if config.report.enabled and page is None and page_file(config.output, run_id):
         found = replace(found, delivered=False, warnings=(*found.warnings, _NO_REPORT))
-    return replace(found, status=status_of(found.gates, delivered=found.delivered))
+    return found

@@ -1,107 +1,118 @@
-"""From a computation to committed tables: the order in which a run's data becomes visible."""
+"""From a fit to written tables: the order in which a run's rows are appended."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from spark_ml_audit import __version__
 from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.auditing.delivery import warnings_of
 from spark_ml_audit.detection.duplicates import find_duplicates_frame
 from spark_ml_audit.engines.columns import column
-from spark_ml_audit.engines.transfer import local_frame
 from spark_ml_audit.frames.examples import examples_frame
 from spark_ml_audit.frames.issues import issue_scores_frame, tag_issues_frame
 from spark_ml_audit.frames.quarantine import quarantine_frame
 from spark_ml_audit.frames.ranking import RankPlan, plan_ranks
-from spark_ml_audit.lake.schemas import DUPLICATES
-from spark_ml_audit.outcomes.records import Counts, GateResult
-from spark_ml_audit.text import redact
+from spark_ml_audit.lake.schemas import CLASSES, DUPLICATES, EXAMPLES, QUARANTINE, TAG_ISSUES
+from spark_ml_audit.outcomes.records import Counts
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from spark_ml_audit.detection.plan import Detection
-    from spark_ml_audit.frames.fit import Computation
+    from spark_ml_audit.frames.fit import AuditFit
     from spark_ml_audit.lake.output import OutputTables
-    from spark_ml_audit.lake.source import OpenSource
     from spark_ml_audit.progress import Progress
 
 
+@dataclass(frozen=True)
+class Written:
+    """An audit's rows, written and not visible yet.
+
+    Attributes:
+        counts: Counts of the run.
+        warnings: Sentences, those of the fit and of detection included.
+    """
+
+    counts: Counts
+    warnings: tuple[str, ...]
+
+
 def write_tables(
-    computation: Computation,
+    fit: AuditFit,
     tables: OutputTables,
     run_id: str,
-    metadata: dict[str, str | None],
+    metadata: Mapping[str, str | None],
     progress: Progress,
-    detection: Detection | None = None,
-) -> Counts:
-    """Append a run's rows to the four data tables; the run stays invisible until `runs` names it.
+    detection: Detection,
+) -> Written:
+    """Append a run's rows to the data tables; the run stays invisible until `runs` names it.
 
     Args:
-        computation: What to write.
+        fit: What to write.
         tables: Where to.
         run_id: Of the run.
         metadata: Recorded in the history of the first table, for a retry to compare with.
         progress: Shows and times one stage per table.
-        detection: What else is looked for; nothing but ambiguous rows by default.
-
-    Returns:
-        The counts of the run.
+        detection: What else is looked for.
     """
-    with progress.stage("classes"):
-        tables.append_classes(computation.classes, run_id, metadata)
-    with progress.stage("tag_issues"):
-        tables.append("tag_issues", tag_issues_frame(computation.ingest, computation.rules), run_id)
-    with progress.stage("examples"):
-        ranks = _ranks_from_written(computation, tables, run_id)
-        finder = detection.outliers if detection else None
-        tables.append(
-            "examples", examples_frame(computation.ingest, computation.rules, ranks, finder), run_id
-        )
-    with progress.stage("quarantine"):
-        rejected = quarantine_frame(computation.rejected_from or computation.ingest)
-        if computation.num_quarantined:
-            tables.append("quarantine", rejected, run_id)
-        elif tables.existing("quarantine") is None:
+    with progress.stage(CLASSES):
+        tables.append_classes(fit.classes, run_id, metadata)
+    with progress.stage(TAG_ISSUES):
+        tables.append(TAG_ISSUES, tag_issues_frame(fit.ingest, fit.rules), run_id)
+    with progress.stage(EXAMPLES):
+        ranks = _ranks_from_written(fit, tables, run_id)
+        examples = examples_frame(fit.ingest, fit.rules, ranks, detection.outliers)
+        tables.append(EXAMPLES, examples, run_id)
+    with progress.stage(QUARANTINE):
+        rejected = quarantine_frame(fit.rejected_from or fit.ingest)
+        if fit.rows.num_quarantined:
+            tables.append(QUARANTINE, rejected, run_id)
+        elif tables.existing(QUARANTINE) is None:
             # the table shall exist, but no row need be read again for it
-            tables.append("quarantine", local_frame(rejected.sparkSession, [], rejected.schema), run_id)
-    findings = count_findings(tables.read("examples", run_id), detection)
-    if detection is not None and detection.duplicates is not None:
+            tables.append(QUARANTINE, rejected.limit(0), run_id)
+    findings = count_findings(tables.read(EXAMPLES, run_id))
+    num_groups, warnings = None, detection.warnings + detection.uncompared(findings.num_uncompared)
+    if detection.duplicates is not None:
         with progress.stage(DUPLICATES):
             found = find_duplicates_frame(detection.duplicates)
-            detection.say(*found.warnings)
             tables.append(DUPLICATES, found.frame, run_id)
-            findings["num_duplicate_groups"] = count_groups(tables.read(DUPLICATES, run_id))
-    return counts_of(computation, ranks, findings)
+            num_groups = count_groups(tables.read(DUPLICATES, run_id))
+            warnings += found.warnings
+    counts = counts_of(fit, ranks, findings, detection, num_groups)
+    return Written(counts, (*warnings_of(fit, counts), *dict.fromkeys(warnings)))
 
 
-def _ranks_from_written(computation: Computation, tables: OutputTables, run_id: str) -> RankPlan:
-    if computation.rules.cutoffs.score_at_most is not None:
+def _ranks_from_written(fit: AuditFit, tables: OutputTables, run_id: str) -> RankPlan:
+    if fit.rules.cutoffs.score_at_most is not None:
         # a row flagged by its score alone has no flagged cell
-        return plan_ranks(issue_scores_frame(computation.ingest, computation.rules), computation.num_audited)
-    written = tables.read("tag_issues", run_id).where(F.col("rank_in_row") == 1)
-    id_name = computation.ingest.layout.id
+        return plan_ranks(issue_scores_frame(fit.ingest, fit.rules), fit.rows.num_audited)
+    written = tables.read(TAG_ISSUES, run_id).where(F.col("rank_in_row") == 1)
+    id_name = fit.ingest.layout.id
     issues = written.select(column(id_name).alias(ID), "label_quality_score")
-    return plan_ranks(issues, computation.num_audited)
+    return plan_ranks(issues, fit.rows.num_audited)
 
 
-def count_findings(examples: DataFrame, detection: Detection | None = None) -> dict[str, int]:
-    """Rows of a run's `examples` that are ambiguous or outliers, by the names of the counts."""
+@dataclass(frozen=True)
+class Findings:
+    """Rows of a run's `examples` that are ambiguous, outliers, or not compared with others."""
+
+    num_ambiguous: int
+    num_outliers: int
+    num_uncompared: int
+
+
+def count_findings(examples: DataFrame) -> Findings:
+    """Count what the rows of a run's `examples` were found to be."""
     found = examples.agg(
-        F.count(F.when(F.col("is_ambiguous"), 1)).alias("num_ambiguous"),
-        F.count(F.when(F.col("is_outlier"), 1)).alias("num_outliers"),
-        F.count(F.when(F.col("outlier_score").isNull(), 1)).alias("uncompared"),
+        F.count(F.when(F.col("is_ambiguous"), 1)),
+        F.count(F.when(F.col("is_outlier"), 1)),
+        F.count(F.when(F.col("outlier_score").isNull(), 1)),
     ).collect()[0]
-    findings = {"num_ambiguous": int(found["num_ambiguous"])}
-    if detection is not None and detection.outliers is not None:
-        findings["num_outliers"] = int(found["num_outliers"])
-        detection.say_uncompared(int(found["uncompared"]))
-    return findings
+    return Findings(*(int(count) for count in found))
 
 
 def count_groups(duplicates: DataFrame) -> int:
@@ -109,52 +120,29 @@ def count_groups(duplicates: DataFrame) -> int:
     return duplicates.where(F.size("differing_tags") > 0).select("group_id").distinct().count()
 
 
-def counts_of(computation: Computation, ranks: RankPlan, findings: Mapping[str, int]) -> Counts:
+def counts_of(
+    fit: AuditFit, ranks: RankPlan, findings: Findings, detection: Detection, num_groups: int | None
+) -> Counts:
     """The counts of a run.
 
     Args:
-        computation: The audit.
+        fit: The audit.
         ranks: Of its issues.
         findings: From `count_findings`.
+        detection: What was looked for.
+        num_groups: From `count_groups`; None where no near-duplicates were looked for.
     """
-    audited = computation.num_audited
+    audited = fit.rows.num_audited
     return Counts(
-        num_rows=computation.num_rows,
+        num_rows=fit.rows.num_rows,
         num_audited=audited,
-        num_unlabelled=computation.num_unlabelled,
-        num_quarantined=computation.num_quarantined,
+        num_unlabelled=fit.rows.num_unlabelled,
+        num_quarantined=fit.rows.num_quarantined,
         num_label_issues=ranks.num_issues,
-        num_missing_tags=sum(row.num_missing for row in computation.classes),
-        num_extraneous_tags=sum(row.num_extraneous for row in computation.classes),
+        num_missing_tags=sum(row.num_missing for row in fit.classes),
+        num_extraneous_tags=sum(row.num_extraneous for row in fit.classes),
         health=1 - ranks.num_issues / audited if audited else None,
-        **findings,
+        num_ambiguous=findings.num_ambiguous,
+        num_outliers=None if detection.outliers is None else findings.num_outliers,
+        num_duplicate_groups=num_groups,
     )
-
-
-def run_row(
-    *,
-    run_id: str,
-    started: datetime,
-    source: OpenSource,
-    config: str,
-    counts: Counts,
-    gates: Sequence[GateResult],
-    mlflow_run_id: str | None,
-    stages: Mapping[str, float],
-    warnings: Sequence[str],
-) -> dict[str, Any]:
-    """The row of `runs` that makes a run visible."""
-    return {
-        "run_id": run_id,
-        "started_at": started,
-        "finished_at": datetime.now(timezone.utc),
-        "source": redact(source.name),
-        "source_version": source.version,
-        "config": config,
-        "package_version": __version__,
-        **counts.to_dict(),
-        "gates": json.dumps([gate.to_dict() for gate in gates]),
-        "mlflow_run_id": mlflow_run_id,
-        "stages": json.dumps({name: round(seconds, 3) for name, seconds in stages.items()}),
-        "warnings": json.dumps(list(warnings)),
-    }

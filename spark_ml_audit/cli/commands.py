@@ -31,7 +31,7 @@ from spark_ml_audit.config import (
     load_as,
     load_config,
 )
-from spark_ml_audit.engines.java import require_spark
+from spark_ml_audit.engines.choose import require_engine
 from spark_ml_audit.errors import ExitCode
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.text import for_terminal
@@ -60,7 +60,7 @@ class Command:
 
 
 def _run_demo(options: argparse.Namespace, progress: Progress) -> Result:
-    require_spark()
+    require_engine()
     from spark_ml_audit.demo.run import run_demo
 
     settings: dict[str, Any] = {}
@@ -68,7 +68,7 @@ def _run_demo(options: argparse.Namespace, progress: Progress) -> Result:
         settings = {"config_path": options.config, "overrides": tuple(options.overrides)}
     outcome, lines = run_demo(options.output, progress, **settings)
     text = "\n".join([render_outcome(outcome), "", *(for_terminal(line) for line in lines)])
-    return Result(text, {**outcome.to_json(), "demo": list(lines)}, outcome.exit_code)
+    return Result(text, {**outcome.to_dict(), "demo": list(lines)}, outcome.exit_code)
 
 
 def _runner(
@@ -89,10 +89,10 @@ def _runner(
 
     def run(options: argparse.Namespace, progress: Progress) -> Result:
         config = read(options.config, [*options.overrides, *settings(options)])
-        require_spark()
+        require_engine()
         module, name = function.split(":")
         outcome = getattr(import_module(f"spark_ml_audit.{module}"), name)(config, progress)
-        return Result(render(outcome), outcome.to_json(), outcome.exit_code)
+        return Result(render(outcome), outcome.to_dict(), outcome.exit_code)
 
     return run
 
@@ -155,7 +155,7 @@ COMMANDS: tuple[Command, ...] = (
         "check",
         "examine config and source without computing anything, and say what an audit would write",
         f"{PROGRAM} check --config audit.yaml --json",
-        _runner(load_config, "auditing.check:check_source", render_check),
+        _runner(load_config, "auditing.check:run_check", render_check),
     ),
     Command(
         "tag",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from spark_ml_audit.cli.render_parts import TAG_WIDTH, ending, pairs, table
-from spark_ml_audit.outcomes.audit import AuditOutcome, CheckReport
+from spark_ml_audit.outcomes.audit import AuditOutcome, CheckOutcome
 from spark_ml_audit.outcomes.history import (
     FIXED,
     NEWLY_FLAGGED,
@@ -14,11 +14,11 @@ from spark_ml_audit.outcomes.history import (
     ClassChange,
     CompareOutcome,
     Comparison,
-    RunRef,
     TrendOutcome,
 )
 from spark_ml_audit.outcomes.predict import PredictOutcome, TagOutcome
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
+from spark_ml_audit.outcomes.runs import RunRef
 from spark_ml_audit.text import for_terminal, number, percent
 
 _Outcome: TypeAlias = AuditOutcome | PredictOutcome | TagOutcome
@@ -50,8 +50,12 @@ def render_outcome(outcome: AuditOutcome) -> str:
         lines += ["", "Most affected classes", *_class_table(outcome.worst_classes)]
     if outcome.gates:
         lines += ["", "Quality gates", *(_gate(gate) for gate in outcome.gates)]
-    if outcome.since is not None:
-        lines += ["", f"Since run {for_terminal(outcome.since.against.run_id)}", *_changes(outcome.since)]
+    if outcome.since_last_run is not None:
+        lines += [
+            "",
+            f"Since run {for_terminal(outcome.since_last_run.against.run_id)}",
+            *_changes(outcome.since_last_run),
+        ]
     return "\n".join([*lines, *_ending(outcome, {"report": outcome.report})])
 
 
@@ -69,7 +73,7 @@ def render_predict(outcome: PredictOutcome) -> str:
     ]
     if outcome.quality:
         figures = [
-            (name.replace("_", " "), "-" if value is None else f"{value:.4f}")
+            (name.replace("_", " "), "–" if value is None else f"{value:.4f}")
             for name, value in outcome.quality.items()
         ]
         lines += ["", "Quality out of fold" if outcome.folds is not None else "Quality", *pairs(figures)]
@@ -89,10 +93,10 @@ def render_tag(outcome: TagOutcome) -> str:
     return "\n".join([*lines, *_ending(outcome, {})])
 
 
-def render_check(report: CheckReport) -> str:
+def render_check(report: CheckOutcome) -> str:
     """Write the findings of `check` as text of several lines, without a final newline."""
     version = f", version {for_terminal(report.source_version)}" if report.source_version is not None else ""
-    rows = number(report.num_rows) if report.num_rows is not None else "not counted"
+    rows = number(report.num_rows)
     tags = [for_terminal(tag, TAG_WIDTH) for tag in report.classes[:_MAX_LISTED_CLASSES]]
     more = len(report.classes) - len(tags)
     return "\n".join(
@@ -181,7 +185,7 @@ def render_trend(outcome: TrendOutcome) -> str:
             first, now = (percent(known[0]), percent(known[-1])) if known else ("–", "–")
             rows.append((for_terminal(row.tag, TAG_WIDTH), first, now))
         lines += ["", *table([("noise of the tag", "first", "newest"), *rows])]
-    return "\n".join([*lines, *_ending(outcome, {"page": outcome.file})])
+    return "\n".join([*lines, *_ending(outcome, {"page": outcome.report})])
 
 
 def _headline(what: str, outcome: _Outcome) -> list[str]:
@@ -232,7 +236,7 @@ def _other_findings(counts: Counts) -> list[str]:
 def _run_line(run: RunRef, before: str = "") -> tuple[str, ...]:
     return (
         f"{before}{for_terminal(run.run_id)}",
-        "-" if run.source_version is None else for_terminal(run.source_version),
+        "–" if run.source_version is None else for_terminal(run.source_version),
         number(run.num_audited),
         number(run.num_label_issues),
         number(run.num_missing_tags),
@@ -262,7 +266,7 @@ def _class_change(change: ClassChange) -> tuple[str, ...]:
     noises = [None if row is None else row.noise for row in (change.before, change.now)]
     return (
         for_terminal(change.tag, TAG_WIDTH),
-        *(number(count) for count in change.cells.to_json().values()),
+        *(number(count) for count in change.cells.to_dict().values()),
         *(percent(noise) for noise in noises),
     )
 

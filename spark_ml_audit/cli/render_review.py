@@ -7,7 +7,7 @@ from spark_ml_audit.outcomes.review import (
     CorrectOutcome,
     DecideOutcome,
     Estimate,
-    ReviewEstimates,
+    ReviewOutcome,
     SampleOutcome,
 )
 from spark_ml_audit.text import for_terminal, number
@@ -47,7 +47,7 @@ def render_decide(outcome: DecideOutcome) -> str:
     return "\n".join([*lines, *ending((), outcome.tables, outcome.stages)])
 
 
-def render_review(found: ReviewEstimates) -> str:
+def render_review(found: ReviewOutcome) -> str:
     """Write estimates as text of several lines, without a final newline."""
     quantities = [("", "estimate", f"{100 * found.confidence:g}% interval", "the audit's own")]
     quantities += [

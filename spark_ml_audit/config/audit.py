@@ -1,8 +1,8 @@
-"""The `audit` section: which cells are flagged and how rows are scored."""
+"""The config of the commands `audit` and `check`: source, method, and all sections together."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import (
     Field,
@@ -29,6 +29,10 @@ from spark_ml_audit.config.output import OutputConfig, ReportConfig, TrackingCon
 from spark_ml_audit.config.predict import ModelConfig
 from spark_ml_audit.config.source import SourceConfig
 from spark_ml_audit.text import show
+
+if TYPE_CHECKING:
+    from spark_ml_audit.kernels.resolve import PruneOptions
+    from spark_ml_audit.kernels.rules import Scoring
 
 FilterName = Literal[
     "prune_by_noise_rate",
@@ -82,6 +86,29 @@ class MethodConfig(Section):
             ConfigError: Its key is ``audit.<name>``.
         """
         return cls.parse(plain_arguments(options), "audit")
+
+    @property
+    def prune_options(self) -> PruneOptions:
+        """The kernels' options; example-level filters start from plain confident learning."""
+        from spark_ml_audit.kernels.cutoffs import EXAMPLE_FILTERS
+        from spark_ml_audit.kernels.resolve import PruneOptions
+
+        if self.filter_by in EXAMPLE_FILTERS:
+            return PruneOptions(filter_by="confident_learning")
+        return PruneOptions(
+            filter_by=self.filter_by,
+            frac_noise=self.frac_noise,
+            min_examples_per_class=self.min_examples_per_class,
+            num_to_remove_per_class=self.num_to_remove_per_class,
+            num_to_add_per_class=self.num_to_add_per_class,
+        )
+
+    @property
+    def scoring(self) -> Scoring:
+        """The kernels' scoring."""
+        from spark_ml_audit.kernels.rules import Scoring
+
+        return Scoring(self.score, self.adjust_pred_probs, self.aggregate, self.alpha, self.temperature)
 
     @model_validator(mode="after")
     def _check_together(self: _Self) -> _Self:

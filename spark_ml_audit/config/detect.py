@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator, field_serializer, model_validator
 
@@ -10,6 +10,9 @@ from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.features import FEATURE_KINDS, FeaturesConfig, as_tuple, columns_or_none
 from spark_ml_audit.config.fields import MAX_COUNT, AnyText, Columns, Fraction, also, problem
 from spark_ml_audit.text import show
+
+if TYPE_CHECKING:
+    from spark_ml_audit.kernels.ambiguity import AmbiguityOptions
 
 PRED_PROBS = "pred_probs"
 DUPLICATE_COLUMNS = frozenset(
@@ -29,6 +32,13 @@ class AmbiguousConfig(Section):
 
     doubt: Annotated[float, Field(gt=0, le=1, description="a number above 0, at most 1")] = 0.8
     min_tags: Annotated[int, Field(ge=1, le=MAX_COUNT, description="a whole number of 1 or more")] = 2
+
+    @property
+    def options(self) -> AmbiguityOptions:
+        """The kernels' options."""
+        from spark_ml_audit.kernels.ambiguity import AmbiguityOptions
+
+        return AmbiguityOptions(self.doubt, self.min_tags)
 
 
 def _features(value: object) -> object:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from spark_ml_audit.config.paths import is_path, split_identifier
 from spark_ml_audit.text import show
 
 PROBLEM = "spark_ml_audit"
@@ -176,23 +177,6 @@ def _counts(value: object) -> tuple[int, ...] | None:
     return tuple(value)
 
 
-def split_identifier(name: str) -> tuple[str, ...] | None:
-    """Split a dotted SQL name into its parts; backticks protect dots and spaces.
-
-    Args:
-        name: For example ``catalog.schema.table`` or ``main.`my.schema`.t``.
-
-    Returns:
-        The parts without their backticks, or None where the name is not well formed.
-    """
-    parts = re.findall(r"`(?:[^`]|``)+`|[^.`\s]+|\.", name)
-    if "".join(parts) != name or len(parts) % 2 == 0:
-        return None
-    if any((part == ".") != (position % 2 == 1) for position, part in enumerate(parts)):
-        return None
-    return tuple(part[1:-1].replace("``", "`") if part[0] == "`" else part for part in parts[::2])
-
-
 def _identifier(most_parts: int, example: str) -> AfterValidator:
     def check(value: str) -> str:
         parts = split_identifier(value)
@@ -204,11 +188,6 @@ def _identifier(most_parts: int, example: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
-
-
-def is_path(place: str) -> bool:
-    """Whether a `Place` names a folder or file and not a table of a catalog."""
-    return "/" in place or "\\" in place
 
 
 def check_place(value: str) -> str:

@@ -227,11 +227,3 @@ class GateConfig(Section):
     min_macro_auc: _Fraction = None
     min_macro_average_precision: _Fraction = None
     min_lift: _Ratio = None
-
-    @property
-    def needs_quality(self) -> bool:
-        """Whether a gate is on the quality of the probabilities."""
-        return any(
-            limit is not None
-            for limit in (self.min_macro_auc, self.min_macro_average_precision, self.min_lift)
-        )

@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.fields import Duration, SchemaName, Text, problem
+from spark_ml_audit.config.paths import scheme_of
 from spark_ml_audit.text import show
 
 _RUN_ID = re.compile(r"([0-9]{8}t[0-9]{6})z-[0-9a-f]{8}")
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _PREFIX = re.compile(r"[A-Za-z0-9_]*")
 
 
@@ -43,7 +43,7 @@ def _check_prefix(value: str) -> str:
 
 
 def _check_files(value: str) -> str:
-    if _ADDRESS.match(value):
+    if scheme_of(value):
         raise problem(
             f"found {show(value)}, an address and not a local path.",
             "Give a path that plain programs can write to, such as reports or /Volumes/main/default/audits.",

@@ -18,6 +18,7 @@ from spark_ml_audit.config.fields import (
     problem,
     repeated,
 )
+from spark_ml_audit.config.paths import refused_by_delta
 from spark_ml_audit.text import show
 
 RESERVED_COLUMNS = frozenset(
@@ -29,13 +30,12 @@ RESERVED_COLUMNS = frozenset(
 )  # fmt: skip
 """Names of the output columns that stand beside the id column, in lower case."""
 
-_REFUSED_BY_DELTA = " ,;{}()\n\t="
 _Self = TypeVar("_Self", bound="LabelsConfig")
 _Place = TypeVar("_Place", bound="PlaceConfig")
 
 
 def _check_id(name: str) -> str:
-    bad = next((char for char in name if char in _REFUSED_BY_DELTA), None)
+    bad = refused_by_delta(name)
     if bad is not None:
         raise problem(
             f"the column name {show(name)} holds {bad!r}, which Delta tables refuse.",

@@ -14,6 +14,7 @@ from spark_ml_audit.auditing.audit import run_audit
 from spark_ml_audit.config import load_config
 from spark_ml_audit.demo.dataset import demo_classes, demo_evidence, demo_file
 from spark_ml_audit.demo.evidence import check_against_evidence
+from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.session import session_for
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.lake.output import OutputTables
@@ -58,7 +59,7 @@ def run_demo(
     with progress.stage("demo data"):
         write_packages(spark, source)
     outcome = run_audit(config, progress, spark)
-    tables = OutputTables(spark, config.output)
+    tables = OutputTables(choose_engine(spark), config.output)
     with progress.stage("evidence"):
         missing = tables.read("tag_issues", outcome.run_id).where(F.col("issue") == "missing")
         lines = _evidence_lines(missing)

@@ -7,23 +7,21 @@ threshold are joined into groups. Every step is a join or an aggregate over keys
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
-from spark_ml_audit.arrow.encode import tag_lists
+from spark_ml_audit.arrow.encode import TAG_LIST, tag_lists
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.detect import DuplicatesConfig
-from spark_ml_audit.detection.contents import BODY, CONTENT, KEYS, DuplicateFinder, content_rows
+from spark_ml_audit.detection.content_hashes import BODY, CONTENT, KEYS, DuplicateFinder, content_hashes
 from spark_ml_audit.detection.outliers import most_common_width_of
+from spark_ml_audit.engines.base import Batches, Engine
 from spark_ml_audit.engines.columns import field
-from spark_ml_audit.engines.plain_strings import plain_strings
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.features import plain_type
 from spark_ml_audit.frames.ingest import Ingest
@@ -78,20 +76,22 @@ def find_duplicates_frame(finder: DuplicateFinder) -> DuplicatesFound:
     """
     warnings = []
     pairs = _similar_pairs(finder)
-    found = _collect_pairs(pairs)
+    engine = finder.ingest.engine
+    found = _collect_pairs(engine, pairs)
     if len(found["similarity"]) > _MAX_PAIRS:
         warnings.append(
             f"More than {_MAX_PAIRS:,} pairs of near-duplicates: only the most similar ones were grouped. "
             "A higher detect.duplicates.threshold makes fewer."
         )
-        found = _collect_pairs(pairs.orderBy(F.desc("similarity"), "first", "second").limit(_MAX_PAIRS))
+        most = pairs.orderBy(F.desc("similarity"), "first", "second").limit(_MAX_PAIRS)
+        found = _collect_pairs(engine, most)
     crowded = int(np.count_nonzero(found["crowded"]))
     if crowded:
         warnings.append(
             f"{crowded:,} pairs of near-duplicates lie in crowds of more than {_REACH} rows alike in part; "
             "there each row was compared with its neighbours only, and groups may be incomplete."
         )
-    groups = _groups_of(finder.ingest.frame.sparkSession, found)
+    groups = _groups_of(engine, found)
     return DuplicatesFound(_grouped_rows(finder, groups), tuple(warnings))
 
 
@@ -100,7 +100,7 @@ def find_duplicates_frame(finder: DuplicateFinder) -> DuplicatesFound:
 
 def _similar_pairs(finder: DuplicateFinder) -> DataFrame:
     """Pairs of distinct contents at or above the threshold: first, second, similarity, crowded."""
-    keyed = content_rows(finder, keys=True).groupBy(CONTENT).agg(F.first(KEYS).alias(KEYS))
+    keyed = content_hashes(finder, keys=True).groupBy(CONTENT).agg(F.first(KEYS).alias(KEYS))
     shared = keyed.select(F.col(CONTENT), F.explode(KEYS).alias("key"))
     by_key = Window.partitionBy("key").orderBy(CONTENT)
     following = [F.lead(CONTENT, i).over(by_key) for i in range(1, _REACH + 1)]
@@ -122,7 +122,7 @@ def _similar_pairs(finder: DuplicateFinder) -> DataFrame:
         .groupBy("first", "second")
         .agg(F.max("crowded").alias("crowded"))
     )
-    bodies = content_rows(finder, body=True).groupBy(CONTENT).agg(F.first(BODY).alias(BODY))
+    bodies = content_hashes(finder, body=True).groupBy(CONTENT).agg(F.first(BODY).alias(BODY))
     for side in ("first", "second"):
         pairs = pairs.join(bodies.select(F.col(CONTENT).alias(side), F.col(BODY).alias(f"{side}_body")), side)
     return _verified(pairs, finder)
@@ -130,9 +130,10 @@ def _similar_pairs(finder: DuplicateFinder) -> DataFrame:
 
 def _verified(pairs: DataFrame, finder: DuplicateFinder) -> DataFrame:
     threshold, is_text, width = finder.threshold, finder.is_text, finder.width
-    schema = "first bigint, second bigint, similarity double, crowded boolean"
+    kept_columns = ("first", "second", "crowded")
+    added = pa.schema([("similarity", pa.float64())])
 
-    def run(batches: Iterator[Any]) -> Iterator[Any]:
+    def run(batches: Batches) -> Batches:
         for batch in batches:
             bodies = [batch.column(f"{side}_body") for side in ("first", "second")]
             if is_text:
@@ -144,26 +145,20 @@ def _verified(pairs: DataFrame, finder: DuplicateFinder) -> DataFrame:
             else:
                 found = cosine(*[body.flatten().to_numpy().reshape(-1, width) for body in bodies])
             kept = pa.array(np.flatnonzero(found >= threshold))
-            arrays = [batch.column("first"), batch.column("second"), pa.array(found), batch.column("crowded")]
-            yield pa.RecordBatch.from_arrays(
-                [array.take(kept) for array in arrays], names=["first", "second", "similarity", "crowded"]
-            )
+            arrays = [*[batch.column(name) for name in kept_columns], pa.array(found)]
+            names = [*kept_columns, *added.names]
+            yield pa.RecordBatch.from_arrays([array.take(kept) for array in arrays], names=names)
 
-    return pairs.mapInArrow(run, schema)
-
-
-def _collect_pairs(pairs: DataFrame) -> dict[str, Any]:
-    limited = pairs.limit(_MAX_PAIRS + 1)
-    if hasattr(limited, "toArrow"):  # Spark 4
-        table = limited.toArrow()
-        return {name: table.column(name).to_numpy() for name in table.column_names}
-    frame = limited.toPandas()
-    return {str(name): frame[name].to_numpy() for name in frame.columns}
+    return finder.ingest.engine.map_batches(pairs, run, keep=kept_columns, add=added)
 
 
-def _groups_of(spark: SparkSession, pairs: dict[str, Any]) -> DataFrame:
+def _collect_pairs(engine: Engine, pairs: DataFrame) -> dict[str, Any]:
+    table = engine.collect(pairs.limit(_MAX_PAIRS + 1))
+    return {name: table.column(name).to_numpy() for name in table.column_names}
+
+
+def _groups_of(engine: Engine, pairs: dict[str, Any]) -> DataFrame:
     """Connected contents: content, its group (the least content), its largest similarity."""
-    import pandas as pd
     import scipy.sparse as sp
 
     first, second = pairs["first"].astype(np.int64), pairs["second"].astype(np.int64)
@@ -177,17 +172,14 @@ def _groups_of(spark: SparkSession, pairs: dict[str, Any]) -> DataFrame:
     for side in (left, right):
         np.maximum.at(nearest, side, pairs["similarity"])
     columns = {"content": nodes, "near_group": least[labels], "nearest": nearest}
-    schema = "content bigint, near_group bigint, nearest double"
-    if hasattr(DataFrame, "toArrow"):  # Spark 4 takes Arrow tables
-        return spark.createDataFrame(pa.table(columns), schema)
-    return spark.createDataFrame(pd.DataFrame(columns), schema)
+    return engine.from_arrow(pa.table(columns))
 
 
 # ---- groups ----------------------------------------------------------------------------------------
 
 
 def _grouped_rows(finder: DuplicateFinder, groups: DataFrame) -> DataFrame:
-    rows = content_rows(finder, tags=True).join(groups, CONTENT, "left")
+    rows = content_hashes(finder, tags=True).join(groups, CONTENT, "left")
     rows = rows.withColumn("group", F.coalesce("near_group", CONTENT))
     # one row per tag and one without, so that sizes and tags are counted in one pass
     marker = F.array(F.lit(None).cast("int"))
@@ -235,24 +227,24 @@ def _grouped_rows(finder: DuplicateFinder, groups: DataFrame) -> DataFrame:
 def _named(frame: DataFrame, finder: DuplicateFinder) -> DataFrame:
     """Class indices spelled out."""
     layout = finder.ingest.layout
-    names = ("given_tags", "differing_tags", "majority_tags")
-    tag_list = T.ArrayType(T.StringType(), containsNull=False)
-    schema = T.StructType([*frame.schema.fields[:4], *[T.StructField(name, tag_list) for name in names]])
+    kept = (ID, "group_id", "similarity", "kind")
+    added = pa.schema([(name, TAG_LIST) for name in ("given_tags", "differing_tags", "majority_tags")])
 
-    def run(batches: Iterator[Any]) -> Iterator[Any]:
+    def run(batches: Batches) -> Batches:
         classes = pa.array(layout.classes, pa.string())
         for batch in batches:
-            columns = [batch.column(i) for i in range(4)]
-            for place in (4, 5, 6):
-                lists = batch.column(place)
+            columns = [batch.column(name) for name in kept]
+            for name in ("given", "differing", "majority"):
+                lists = batch.column(name)
                 lengths = lists.value_lengths().fill_null(0).to_numpy()
                 rows = np.repeat(np.arange(batch.num_rows), lengths)
                 spelled = tag_lists((rows, lists.flatten().to_numpy()), batch.num_rows, classes)
                 nulls = pa.array(np.where(lists.is_null().to_numpy(zero_copy_only=False), -1, 0))
                 columns.append(_with_nulls(spelled, nulls))
-            yield pa.RecordBatch.from_arrays(columns, names=schema.names)
+            yield pa.RecordBatch.from_arrays(columns, names=[*kept, *added.names])
 
-    return plain_strings(frame.mapInArrow(run, schema).withColumnRenamed(ID, layout.id))
+    named = finder.ingest.engine.map_batches(frame, run, keep=kept, add=added)
+    return named.withColumnRenamed(ID, layout.id)
 
 
 def _with_nulls(array: Any, nulls: Any) -> Any:

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from spark_ml_audit.arrow.encode import embedding_vectors
 from spark_ml_audit.config.detect import OutliersConfig
 from spark_ml_audit.config.features import FeaturesConfig
+from spark_ml_audit.engines.base import Engine
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.features import feature_column, find_features, plain_type, to_pandas
@@ -204,19 +205,15 @@ def _sample(ingest: Ingest, columns: Sequence[str], wanted: int, num_rows: int) 
     if share < 1:
         # so that tasks need not sort what cannot be among the lowest
         bound = int(-(2**63) + share * 2**64)
-        found = _lowest(keyed.where(key < bound), wanted)
+        found = _lowest(ingest.engine, keyed.where(key < bound), wanted)
         if len(found) == wanted:
             return found
-    return _lowest(keyed, wanted)
+    return _lowest(ingest.engine, keyed, wanted)
 
 
-def _lowest(keyed: DataFrame, wanted: int) -> Any:
+def _lowest(engine: Engine, keyed: DataFrame, wanted: int) -> Any:
     chosen = keyed.orderBy(F.col(f"carried.{KEY}"), F.hash("carried")).limit(wanted)
-    if hasattr(chosen, "toArrow"):  # Spark 4
-        return _one_array(chosen.toArrow().column("carried"))
-    names = [field.name for field in chosen.schema["carried"].dataType.fields]  # type: ignore[attr-defined]
-    flat = chosen.select(*[F.col(f"carried.{name}").alias(name) for name in names]).toPandas()
-    return pa.Table.from_pandas(flat, preserve_index=False).to_struct_array().combine_chunks()
+    return _one_array(engine.collect(chosen).column("carried"))
 
 
 def _one_array(column_: Any) -> Any:

@@ -2,56 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.detection.contents import DuplicateFinder
+from spark_ml_audit.detection.content_hashes import DuplicateFinder
 from spark_ml_audit.detection.duplicates import plan_duplicates
 from spark_ml_audit.detection.outliers import OutlierFinder, plan_outliers
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import DetectConfig
-    from spark_ml_audit.frames.fit import Computation
+    from spark_ml_audit.frames.fit import AuditFit
     from spark_ml_audit.progress import Progress
 
 _PREDICTED = {"fold"}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Detection:
     """What is looked for, and what is to be said of it.
 
     Attributes:
         outliers: Scores rows; None: outliers are not looked for.
         duplicates: Compares rows; None: near-duplicates are not looked for.
-        warnings: Sentences; more come in while tables are written.
+        warnings: Sentences.
     """
 
     outliers: OutlierFinder | None = None
     duplicates: DuplicateFinder | None = None
-    warnings: list[str] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
 
-    def say(self, *sentences: str) -> None:
-        """Add sentences to the warnings, each once."""
-        self.warnings += [sentence for sentence in sentences if sentence not in self.warnings]
-
-    def say_uncompared(self, num_rows: int) -> None:
-        """Record how many rows have no outlier score."""
-        if num_rows and self.outliers is not None:
-            named = ", ".join(f"'{name}'" for name in self.outliers.columns)
-            self.say(
-                f"{num_rows:,} audited rows have no outlier score: {named} is null, empty, not finite or of "
-                "another width there."
-            )
+    def uncompared(self, num_rows: int) -> tuple[str, ...]:
+        """A sentence on how many rows have no outlier score; nothing where all have one."""
+        if not num_rows or self.outliers is None:
+            return ()
+        named = ", ".join(f"'{name}'" for name in self.outliers.columns)
+        return (
+            f"{num_rows:,} audited rows have no outlier score: {named} is null, empty, not finite or of "
+            "another width there.",
+        )
 
 
-def plan_detection(
-    computation: Computation, config: DetectConfig, group: str | None, progress: Progress
-) -> Detection:
+def plan_detection(fit: AuditFit, config: DetectConfig, group: str | None, progress: Progress) -> Detection:
     """Prepare what the `detect` section asks for.
 
     Args:
-        computation: The audit.
+        fit: The audit.
         config: The section.
         group: Column that is no feature; None without.
         progress: Shows and times the stages.
@@ -59,21 +54,22 @@ def plan_detection(
     Raises:
         InputError: A column is missing or of the wrong type.
     """
-    detection = Detection()
-    ingest = computation.ingest
-    if config.outliers is not None and computation.num_audited:
+    ingest = fit.ingest
+    outliers, duplicates = None, None
+    warnings: list[str] = []
+    if config.outliers is not None and fit.rows.num_audited:
         with progress.stage("outliers"):
             exclude = {ingest.layout.id, *ingest.layout.labels, *([group] if group else []), *_PREDICTED}
-            plan = plan_outliers(ingest, config.outliers, computation.num_rows, exclude)
+            plan = plan_outliers(ingest, config.outliers, fit.rows.num_rows, exclude)
         for note in plan.notes:
             progress.note(note)
-        detection.outliers = plan.finder
-        detection.warnings += plan.warnings
+        outliers = plan.finder
+        warnings += plan.warnings
     if config.duplicates is not None:
-        detection.duplicates = plan_duplicates(ingest, config.duplicates)
-        if detection.duplicates is None:
-            detection.warnings.append(
+        duplicates = plan_duplicates(ingest, config.duplicates)
+        if duplicates is None:
+            warnings.append(
                 "No near-duplicates were looked for: no row holds an embedding "
                 f"'{config.duplicates.embedding}'."
             )
-    return detection
+    return Detection(outliers, duplicates, tuple(warnings))

@@ -17,39 +17,6 @@ def quote(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def quote_table(name: str) -> str:
-    """A ``catalog.schema.table`` name, each part quoted; parts may come in backticks themselves.
-
-    Raises:
-        InputError: The name has an empty part or an unbalanced backtick.
-    """
-    return ".".join(quote(part) for part in split_table(name))
-
-
-def split_table(name: str) -> list[str]:
-    """Parts of a dotted table name; a part in backticks may hold dots."""
-    parts, part, quoted, i = [], "", False, 0
-    while i < len(name):
-        char = name[i]
-        if char == "`":
-            if quoted and name[i + 1 : i + 2] == "`":
-                part, i = part + "`", i + 1
-            else:
-                quoted = not quoted
-        elif char == "." and not quoted:
-            parts.append(part)
-            part = ""
-        else:
-            part += char
-        i += 1
-    parts.append(part)
-    if quoted or not all(parts):
-        raise InputError(
-            f"'{name}' is not a table name.", fix="Write catalog.schema.table, odd parts in backticks."
-        )
-    return parts
-
-
 def column(name: str) -> Column:
     """The column of exactly this name, dots and backticks included."""
     return F.col(quote(name))
@@ -59,6 +26,16 @@ def split_text(text: Column, delimiter: str) -> Column:
     """Parts of a text between delimiters, which are text and no pattern; empty parts stay."""
     quoted = r"\Q" + delimiter.replace(r"\E", r"\E\\E\Q") + r"\E"
     return F.split(text, quoted)
+
+
+def row_as_json(struct: Column) -> Column:
+    """A struct as JSON, nulls written out."""
+    return F.to_json(struct, {"ignoreNullFields": "false"})
+
+
+def unit_hash(*values: Column) -> Column:
+    """A double in [0, 1) that follows from some values alone: draws by it never depend on order."""
+    return F.shiftrightunsigned(F.xxhash64(*values), 11).cast("double") / F.lit(float(1 << 53))
 
 
 def field(frame: DataFrame, name: str, key: str) -> StructField:

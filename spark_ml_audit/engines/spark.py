@@ -1,95 +1,127 @@
-"""A local session of Spark with Delta, tuned for one machine."""
+"""The engine that Spark is: classic sessions, Spark Connect, Databricks."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import sys
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit.errors import SetupError
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from spark_ml_audit.arrow.records import RECORD_SCHEMA, partial_sums, to_records
+from spark_ml_audit.engines.base import Batches, BatchMap, BatchReduction
+from spark_ml_audit.engines.plain_strings import plain_strings
+from spark_ml_audit.engines.transfer import from_arrow, spark_fields, to_arrow
+from spark_ml_audit.kernels.records import Records
 
 if TYPE_CHECKING:
-    pass
-
-_LOCAL_CONF = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    # without a page to show them, what is kept of finished queries only fills the heap
-    "spark.sql.ui.retainedExecutions": "10",
-    "spark.ui.retainedJobs": "10",
-    "spark.ui.retainedStages": "10",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    # the defaults of 50 and 200 cost seconds on every commit of a small table
-    "spark.databricks.delta.snapshotPartitions": "2",
-    # a class count of thousands makes rows of many kilobytes; bounds what one batch holds
-    "spark.sql.execution.arrow.maxBytesPerBatch": str(32 << 20),
-    "spark.python.worker.reuse": "true",
-}
+    from pyspark.sql import SparkSession
 
 
-# Compiles quickly rather than well: a tenth off a cold audit of a small table. Without the second option the
-# JVM keeps 48 MB for such code; Spark fills them in minutes, and all else is interpreted.
-_QUICK_JIT = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+@dataclass(frozen=True)
+class SparkEngine:
+    """Runs frames in a Spark session; see `base.Engine` for what its methods promise.
 
+    Only what every kind of session has is used: no RDD, no JVM handle, no cache, no setting.
 
-def local_session_builder(
-    app_name: str = "spark-ml-audit", *, small: bool = False, connect: bool = False
-) -> Any:
-    """Builder of a local session with Delta, tuned for one machine.
-
-    Args:
-        app_name: Name of the session.
-        small: As in `session_for`.
-        connect: Whether the session talks to a Spark Connect server, started with it on this machine.
-
-    Raises:
-        SetupError: delta-spark is not installed.
+    Attributes:
+        session: The session.
     """
-    from pyspark.sql import SparkSession as Session
 
-    # Python workers start as the python3 on PATH unless told; imports would fail inside tasks
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    cores = os.cpu_count() or 2
-    place = f"local[{cores}]"
-    builder = Session.builder.appName(app_name)
-    builder = builder.remote(place) if connect else builder.master(place)
-    conf = dict(_LOCAL_CONF)
-    conf["spark.sql.shuffle.partitions"] = str(max(cores, 2))
-    conf["spark.driver.memory"] = os.environ.get("SPARK_ML_AUDIT_DRIVER_MEMORY", "2g")
-    log_conf = Path(__file__).with_name("log4j2.properties")
-    options = f"-Dlog4j2.configurationFile={log_conf.as_uri()} -XX:+UseParallelGC"
-    conf["spark.driver.extraJavaOptions"] = f"{options} {_QUICK_JIT}" if small else options
-    conf.update(_delta_jars())
-    for key, value in conf.items():
-        builder = builder.config(key, value)
-    return builder
+    session: SparkSession
 
+    @property
+    def kind(self) -> str:
+        """Its name in configs and results."""
+        return "spark"
 
-def _delta_jars() -> dict[str, str]:
-    """Where the JVM gets Delta: JARs resolved by an earlier session, else through Ivy."""
-    if importlib.util.find_spec("delta") is None:
-        raise SetupError("delta-spark is not installed.", fix='Install "spark-ml-audit[local]".')
-    from delta import configure_spark_with_delta_pip
-    from pyspark.sql import SparkSession as Session
+    def scan_files(
+        self,
+        path: str,
+        file_format: str,
+        version: str | int | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> DataFrame:
+        """The rows below an absolute path; of one version if the format has versions."""
+        reader = self.session.read.format(file_format).options(**(options or {}))
+        return (reader if version is None else reader.option("versionAsOf", version)).load(path)
 
-    # Delta knows its artifact for this Spark: their versions go in pairs, and Ivy's folder may hold several
-    wanted = configure_spark_with_delta_pip(Session.builder)._options["spark.jars.packages"]
-    group, artifact, version = wanted.split(":")
-    for home in sorted(Path.home().glob(".ivy2*")):
-        jars = [home / "jars" / f"{group}_{name}-{version}.jar" for name in (artifact, "delta-storage")]
-        if all(jar.is_file() for jar in jars):
-            # asking Ivy again costs seconds at every start, for the same files
-            return {"spark.jars": ",".join(str(jar) for jar in jars)}
-    return {
-        "spark.jars.packages": wanted,
-        # Spark brings its own; resolving them again fetches 80 MB
-        "spark.jars.excludes": "org.apache.hadoop:hadoop-client-api,org.apache.hadoop:hadoop-client-runtime",
-    }
+    def scan_table(self, name: str, version: str | int | None = None) -> DataFrame:
+        """The rows of a table or view of the catalog, its name quoted."""
+        if version is None:
+            return self.session.table(name)
+        return self.session.read.format("delta").option("versionAsOf", version).table(name)
+
+    def from_arrow(self, table: pa.Table) -> DataFrame:
+        """A small Arrow table as a frame."""
+        return from_arrow(self.session, table)
+
+    def collect(self, frame: DataFrame) -> pa.Table:
+        """The rows of a small frame."""
+        return to_arrow(frame)
+
+    def map_batches(
+        self, frame: DataFrame, function: BatchMap, *, keep: Sequence[str], add: pa.Schema
+    ) -> DataFrame:
+        """Put every row through a function, as one stateless map."""
+        kept = [T.StructField(name, frame.schema[name].dataType) for name in keep]
+        return self.plain(frame.mapInArrow(function, T.StructType([*kept, *spark_fields(add)])))
+
+    def reduce_batches(self, frame: DataFrame, function: BatchReduction) -> Records:
+        """Reduce every task's rows to records and add them up."""
+
+        def run(batches: Batches) -> Batches:
+            yield from partial_sums(function(batches))
+
+        summed = (
+            frame.mapInArrow(run, T.StructType(spark_fields(RECORD_SCHEMA)))
+            .groupBy("class_index", "slot")
+            .agg(F.sum("a").alias("a"), F.sum("b").alias("b"))
+        )
+        return to_records(self.collect(summed))
+
+    def run_groups(
+        self,
+        rows: DataFrame,
+        key: str,
+        keys: Sequence[int],
+        function: Callable[[int, pa.Table], pa.Table],
+        schema: pa.Schema,
+    ) -> pa.Table:
+        """Call a function once per group, each in a task of its own."""
+        spread = F.lit(None).cast("int")
+        for number, place in zip(keys, self._spread_keys(len(keys)), strict=True):
+            spread = F.when(F.col(key) == number, F.lit(place)).otherwise(spread)
+        apart = rows.withColumn("spread", spread).repartition(len(keys), "spread")
+
+        def run(batches: Batches) -> Batches:
+            # not by applyInArrow, which Spark 3.5 lacks: a partition holds all rows of its groups
+            if not (kept := list(batches)):
+                return
+            table = pa.Table.from_batches(kept)
+            kept.clear()
+            groups: list[Any] = pc.unique(table.column(key)).to_pylist()
+            for number in sorted(groups):
+                own = table if len(groups) == 1 else table.filter(pc.equal(table.column(key), number))
+                yield from function(number, own).to_batches()
+
+        return self.collect(apart.mapInArrow(run, T.StructType(spark_fields(schema))))
+
+    def _spread_keys(self, count: int) -> list[int]:
+        """Numbers that hash to different partitions, so that no two groups share a task."""
+        hashed = self.session.range(64 * count).select(
+            F.col("id").cast("int").alias("key"),
+            F.pmod(F.hash(F.col("id").cast("int")), F.lit(count)).alias("part"),
+        )
+        found = hashed.groupBy("part").agg(F.min("key").alias("key")).orderBy("part").collect()
+        keys = [row["key"] for row in found]
+        free = (number for number in range(64 * count) if number not in keys)
+        return keys + [next(free) for _ in range(count - len(keys))]
+
+    def plain(self, frame: DataFrame) -> DataFrame:
+        """The frame with types that every reader of Delta knows."""
+        return plain_strings(frame)

@@ -1,46 +1,79 @@
-"""Arrow in and out of frames."""
+"""Arrow in and out of Spark frames: tables, types, and the one place that asks for Spark's version."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import types as T
 
 if TYPE_CHECKING:
-    pass
+    from pyspark.sql import SparkSession
+
+IS_SPARK_4 = hasattr(DataFrame, "toArrow")
+"""Whether this is Spark 4, whose frames come from Arrow tables and become such; 3.5 knows rows and pandas."""
+
+_TYPES: tuple[tuple[pa.DataType, type[T.DataType]], ...] = (
+    (pa.string(), T.StringType),
+    (pa.binary(), T.BinaryType),
+    (pa.date32(), T.DateType),
+    (pa.bool_(), T.BooleanType),
+    (pa.int8(), T.ByteType),
+    (pa.int16(), T.ShortType),
+    (pa.int32(), T.IntegerType),
+    (pa.int64(), T.LongType),
+    (pa.float32(), T.FloatType),
+    (pa.float64(), T.DoubleType),
+    (pa.timestamp("us", tz="UTC"), T.TimestampType),
+)
 
 
-def local_frame(spark: SparkSession, rows: Sequence[dict[str, Any]], schema: T.StructType) -> DataFrame:
-    """A small frame from records of the driver; missing keys become nulls."""
-    if hasattr(DataFrame, "toArrow"):  # Spark 4 takes Arrow tables: no Python worker, no pickling
-        columns = {name: [row.get(name) for row in rows] for name in schema.names}
-        arrow = pa.schema([(field.name, _ARROW_TYPES[type(field.dataType)]) for field in schema])
-        return spark.createDataFrame(pa.table(columns, schema=arrow), schema)
-    return spark.createDataFrame([tuple(row.get(name) for name in schema.names) for row in rows], schema)
+def spark_type(arrow_type: pa.DataType) -> T.DataType:
+    """The Spark type of an Arrow type."""
+    for arrow, spark in _TYPES:
+        if arrow == arrow_type:
+            return spark()
+    if pa.types.is_list(arrow_type):
+        element = arrow_type.value_field
+        return T.ArrayType(spark_type(element.type), containsNull=element.nullable)
+    if pa.types.is_struct(arrow_type):
+        return T.StructType(spark_fields(pa.schema(list(arrow_type))))
+    raise TypeError(f"no Spark type is known for {arrow_type}")
 
 
-_ARROW_TYPES = {
-    T.StringType: pa.string(),
-    T.BinaryType: pa.binary(),
-    T.DateType: pa.date32(),
-    T.ByteType: pa.int8(),
-    T.ShortType: pa.int16(),
-    T.IntegerType: pa.int32(),
-    T.LongType: pa.int64(),
-    T.DoubleType: pa.float64(),
-    T.BooleanType: pa.bool_(),
-    T.TimestampType: pa.timestamp("us", tz="UTC"),
-}
+def spark_fields(schema: pa.Schema) -> list[T.StructField]:
+    """The Spark fields of an Arrow schema, all nullable."""
+    return [T.StructField(field.name, spark_type(field.type)) for field in schema]
 
 
-def collect_columns(frame: DataFrame) -> dict[str, npt.NDArray[Any]]:
-    """Collect a small frame of numbers without nulls as NumPy columns."""
-    if hasattr(frame, "toArrow"):  # Spark 4
-        table = frame.toArrow()
-        return {name: table.column(name).to_numpy() for name in table.column_names}
-    pandas = frame.toPandas()
-    return {str(name): pandas[name].to_numpy() for name in pandas.columns}
+def arrow_type(data_type: T.DataType) -> pa.DataType:
+    """The Arrow type of a plain Spark type, such as that of an id."""
+    for arrow, spark in _TYPES:
+        if isinstance(data_type, spark):
+            return arrow
+    raise TypeError(f"no Arrow type is known for {data_type.simpleString()}")
+
+
+def from_arrow(session: SparkSession, table: pa.Table) -> DataFrame:
+    """A small Arrow table as a frame."""
+    schema = T.StructType(spark_fields(table.schema))
+    if IS_SPARK_4:  # no Python worker, no pickling
+        return session.createDataFrame(table, schema)
+    return session.createDataFrame([tuple(row.values()) for row in table.to_pylist()], schema)
+
+
+def to_arrow(frame: DataFrame) -> pa.Table:
+    """The rows of a small frame."""
+    if IS_SPARK_4:
+        return frame.toArrow()
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    rows: Any = [row.asDict(recursive=True) for row in frame.collect()]
+    return pa.Table.from_pylist(rows, schema=to_arrow_schema(frame.schema))
+
+
+def try_cast(value: Column, kind: str) -> Column:
+    """A cast that gives null where it fails, as all did before Spark 4."""
+    # not by asking the column, which in 3.5 says yes to any attribute
+    return value.try_cast(kind) if hasattr(Column, "try_cast") else value.cast(kind)

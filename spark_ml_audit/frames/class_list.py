@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -12,6 +14,9 @@ from spark_ml_audit.config.source import ColumnsConfig
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.formats import SAMPLE_ROWS, is_vector, vector_to_array_column
+
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Engine
 
 CLASSES_PROPERTY = "spark_ml_audit.classes"
 CLASSES_METADATA = "classes"
@@ -22,7 +27,7 @@ def find_classes(
     columns: ColumnsConfig,
     probs: tuple[str, ...],
     probs_format: str,
-    properties: dict[str, str],
+    properties: Mapping[str, str],
     notes: list[str],
 ) -> list[str]:
     """The class list, from the first place that has one (see the contract of `source.classes`)."""
@@ -119,3 +124,11 @@ def check_width(
             key="source.classes",
             fix="Give one class per probability, in their order.",
         )
+
+
+def class_frame(engine: Engine, classes: Sequence[str]) -> DataFrame:
+    """Class names with their positions, as a small frame of tag and class_index."""
+    positions = pa.array(range(len(classes)), pa.int32())
+    return engine.from_arrow(
+        pa.table({"tag": pa.array(list(classes), pa.string()), "class_index": positions})
+    )

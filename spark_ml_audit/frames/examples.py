@@ -7,55 +7,60 @@ narrow shuffle ranks a table, and no place sorts it whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import decode_batches
-from spark_ml_audit.arrow.encode import tag_lists
+from spark_ml_audit.arrow.encode import (
+    EXAMPLE_SCHEMA,
+    OUTLIER_SCHEMA,
+    RowScorer,
+    outlier_arrays,
+    tag_lists,
+)
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.arrow.packed_tags import TagLists, pack_tags, unpack_tags
-from spark_ml_audit.engines.plain_strings import plain_strings
-from spark_ml_audit.frames.ingest import Ingest
-from spark_ml_audit.frames.issues import id_field
+from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.frames.ranking import RankPlan
 from spark_ml_audit.kernels.ambiguity import find_ambiguous
 from spark_ml_audit.kernels.profile import IntArray
-from spark_ml_audit.kernels.rules import (
-    AppliedBatch,
-    AuditRules,
-    apply_rules,
-)
+from spark_ml_audit.kernels.rules import AppliedBatch, AuditRules, apply_rules
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from spark_ml_audit.frames.ingest import Ingest
 
 # Ranges of the rows without an issue: only there to spread them over the tasks.
 _SPREAD = 64
-# Columns that the first map has ready; tags are spelled out by the second.
-_SCORED = ("label_quality_score", "is_label_issue", "ambiguity_score", "is_ambiguous")
-_RANGE, _OFFSET, _ORDER_SCORE, _TAGS = "range", "offset", "order_score", "tags"
+_RANGE, _OFFSET, _TAGS = "range", "offset", "tags"
+
+# What the first map has ready; tags are spelled out by the second.
+_SCORED = pa.schema(
+    [
+        *[EXAMPLE_SCHEMA.field(name) for name in ("label_quality_score", "is_label_issue")],
+        *[EXAMPLE_SCHEMA.field(name) for name in ("ambiguity_score", "is_ambiguous")],
+        *OUTLIER_SCHEMA,
+        (_RANGE, pa.int32()),
+        (_OFFSET, pa.int64()),
+        (_TAGS, pa.binary()),
+    ]
+)
+_NUMBERED = pa.schema([*EXAMPLE_SCHEMA, *OUTLIER_SCHEMA, ("issue_rank", pa.int64())])
 
 
-class RowScorer(Protocol):
-    """Scores rows by more than tags and probabilities: whether they are outliers, say. Picklable."""
+class CarriedScorer(RowScorer, Protocol):
+    """A row scorer that knows what rows must bring for it."""
 
     def carried(self, ingest: Ingest) -> Column:
         """What a row must bring, as one struct."""
 
-    def scores(self, carried: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """Score of each row, NaN where it has none, and whether it stands out.
-
-        Args:
-            carried: Arrow struct array of `carried`.
-        """
-
 
 def examples_frame(
-    ingest: Ingest, rules: AuditRules, ranks: RankPlan, outliers: RowScorer | None = None
+    ingest: Ingest, rules: AuditRules, ranks: RankPlan, outliers: CarriedScorer | None = None
 ) -> DataFrame:
     """One row per audited row, with its rank among the issues (see `RankPlan`).
 
@@ -65,22 +70,10 @@ def examples_frame(
         ranks: Of the issues.
         outliers: Scores outliers; None: their columns are null.
     """
+    engine, layout = ingest.engine, ingest.layout
     carry = None if outliers is None else outliers.carried(ingest)
-    frame, layout = ingest.task_frame(with_id=True, carry=carry), ingest.layout
-    id_schema = id_field(frame)
-    scored_schema = T.StructType(
-        [
-            id_schema,
-            *[field for field in example_fields() if field.name in _SCORED],
-            *outlier_fields(),
-            T.StructField(_RANGE, T.IntegerType()),
-            T.StructField(_OFFSET, T.LongType()),
-            T.StructField(_TAGS, T.BinaryType()),
-        ]
-    )
-    names = [field.name for field in scored_schema]
 
-    def score(batches: Iterator[Any]) -> Iterator[Any]:
+    def score(batches: Batches) -> Batches:
         for decoded in decode_batches(batches, layout):
             applied = apply_rules(decoded.pred_probs, decoded.rows, decoded.cols, rules, decoded.confirmed)
             source = decoded.source
@@ -97,21 +90,10 @@ def examples_frame(
             columns = [ids, *scored, ranges, offsets, pack_tags(tags)]
             yield pa.RecordBatch.from_arrays(
                 [column if isinstance(column, pa.Array) else pa.array(column) for column in columns],
-                names=names,
+                names=[ID, *_SCORED.names],
             )
 
-    is_issue = F.col("is_label_issue")
-    ordered = (
-        frame.mapInArrow(score, scored_schema)
-        .repartition(_RANGE)
-        .sortWithinPartitions(
-            _RANGE, F.when(is_issue, F.col("label_quality_score")), F.when(is_issue, F.col(ID))
-        )
-    )
-    last = T.StructField("issue_rank", T.LongType())
-    final_schema = T.StructType([id_schema, *example_fields(), *outlier_fields(), last])
-
-    def number(batches: Iterator[Any]) -> Iterator[Any]:
+    def number(batches: Batches) -> Batches:
         classes = pa.array(layout.classes, pa.string())
         numbering = _Numbering()
         for batch in batches:
@@ -125,12 +107,18 @@ def examples_frame(
                 batch.column("ambiguity_score"),
                 batch.column("is_ambiguous"),
                 tag_lists(lists.ambiguous, batch.num_rows, classes),
-                *[batch.column(field.name) for field in outlier_fields()],
+                *[batch.column(name) for name in OUTLIER_SCHEMA.names],
                 numbering.ranks(batch),
             ]
-            yield pa.RecordBatch.from_arrays(columns, names=final_schema.names)
+            yield pa.RecordBatch.from_arrays(columns, names=[ID, *_NUMBERED.names])
 
-    return plain_strings(ordered.mapInArrow(number, final_schema).withColumnRenamed(ID, layout.id))
+    is_issue = F.col("is_label_issue")
+    scored = engine.map_batches(ingest.task_frame(with_id=True, carry=carry), score, keep=(ID,), add=_SCORED)
+    ordered = scored.repartition(_RANGE).sortWithinPartitions(
+        _RANGE, F.when(is_issue, F.col("label_quality_score")), F.when(is_issue, F.col(ID))
+    )
+    numbered = engine.map_batches(ordered, number, keep=(ID,), add=_NUMBERED)
+    return numbered.withColumnRenamed(ID, layout.id)
 
 
 class _Numbering:
@@ -162,39 +150,3 @@ def _ranges(applied: AppliedBatch, ids: Any, ranks: RankPlan) -> tuple[Any, IntA
         found = ranks.ranges_of(applied.label_quality[issues], ids.take(pa.array(issues)))
         ranges[issues], offsets[issues] = found, ranks.offsets[found]
     return ranges, offsets
-
-
-def outlier_fields() -> list[T.StructField]:
-    """Columns that are null unless outliers are looked for."""
-    return [T.StructField("outlier_score", T.DoubleType()), T.StructField("is_outlier", T.BooleanType())]
-
-
-def outlier_arrays(finder: RowScorer | None, carried: Any, num_rows: int) -> list[Any]:
-    """Arrow arrays of `outlier_fields`, null where a row was not compared."""
-    if finder is None:
-        return [pa.nulls(num_rows, pa.float64()), pa.nulls(num_rows, pa.bool_())]
-    scores, outlier = finder.scores(carried)
-    unknown = np.isnan(scores)
-    return [pa.array(scores, mask=unknown), pa.array(outlier, mask=unknown)]
-
-
-_TAG_LIST = T.ArrayType(T.StringType(), containsNull=False)
-
-
-EXAMPLE_COLUMNS = (
-    "label_quality_score", "is_label_issue", "given_tags", "suggested_tags", "missing_tags",
-    "extraneous_tags", "ambiguity_score", "is_ambiguous", "ambiguous_tags",
-)  # fmt: skip
-
-
-_EXAMPLE_TYPES: dict[str, T.DataType] = {
-    "label_quality_score": T.DoubleType(),
-    "is_label_issue": T.BooleanType(),
-    "ambiguity_score": T.DoubleType(),
-    "is_ambiguous": T.BooleanType(),
-}
-
-
-def example_fields() -> list[T.StructField]:
-    """Schema of the columns that an audit adds to a row."""
-    return [T.StructField(name, _EXAMPLE_TYPES.get(name, _TAG_LIST)) for name in EXAMPLE_COLUMNS]

@@ -10,13 +10,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from spark_ml_audit.engines.choose import engine_of
 from spark_ml_audit.engines.columns import column, field, type_name
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.formats import is_vector
 from spark_ml_audit.models.features import FeatureSpec, detect_features
 
 _SAMPLE_ROWS = 1000
-
-
 _SAMPLE_CHARACTERS = 2000
 
 
@@ -35,8 +35,7 @@ class Features:
     @property
     def names(self) -> tuple[str, ...]:
         """Feature columns, in the order in which they travel."""
-        spec = self.spec
-        return (*spec.text, *spec.numeric, *spec.categorical, *spec.boolean, *spec.date, *spec.embedding)
+        return self.spec.columns
 
 
 def find_features(
@@ -117,19 +116,15 @@ def _describe(spec: FeatureSpec) -> str:
     )
 
 
-def _is_vector(data_type: T.DataType) -> bool:
-    return isinstance(data_type, T.UserDefinedType) and "vector" in type(data_type).__name__.lower()
-
-
 def plain_type(data_type: T.DataType) -> str:
     """A type as SQL writes it; a vector is an array."""
-    return "array<double>" if _is_vector(data_type) else type_name(data_type)
+    return "array<double>" if is_vector(data_type) else type_name(data_type)
 
 
 def feature_column(frame: DataFrame, name: str) -> Column:
     """A feature as tasks get it: vectors as arrays, decimals as doubles, times as dates."""
     data_type = frame.schema[name].dataType
-    if _is_vector(data_type):
+    if is_vector(data_type):
         from pyspark.ml.functions import vector_to_array
 
         return vector_to_array(column(name), "float32")
@@ -164,7 +159,7 @@ def sample_of(
         F.xxhash64(column(id_name)).alias("__order"), F.xxhash64(*values).alias("__tie"), *values
     )
     found = keyed.orderBy("__order", "__tie").limit(num_rows).drop("__order", "__tie")
-    return to_pandas(found.toArrow()) if hasattr(found, "toArrow") else found.toPandas()  # Spark 4, else 3
+    return to_pandas(engine_of(found).collect(found))
 
 
 def _is_unusable(data_type: T.DataType) -> bool:

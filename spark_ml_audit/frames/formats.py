@@ -73,10 +73,39 @@ def probs_format_of(
     return names, "array" if found == "vector" else found, dtype
 
 
+def label_columns_of(frame: DataFrame, columns: LabelsConfig) -> tuple[str, ...]:
+    """The columns of the given tags.
+
+    Raises:
+        InputError: One is missing.
+    """
+    labels = (columns.labels,) if isinstance(columns.labels, str) else tuple(columns.labels)
+    for name in labels:
+        field(frame, name, "source.labels")
+    return labels
+
+
 def labels_format_of(
     frame: DataFrame, columns: LabelsConfig, labels: tuple[str, ...], num_classes: int, notes: list[str]
 ) -> str:
-    """How the given tags are written, by the config or by type and content of their columns."""
+    """How the given tags are written, by the config or by type and content of their columns.
+
+    Raises:
+        InputError: It cannot be decided, or the columns do not fit it.
+    """
+    found = _labels_format(frame, columns, labels, num_classes, notes)
+    if found == "columns" and len(labels) != num_classes:
+        raise InputError(
+            f"{len(labels)} label columns for {num_classes} classes.",
+            key="source.labels",
+            fix="List one label column per class, in class order.",
+        )
+    return found
+
+
+def _labels_format(
+    frame: DataFrame, columns: LabelsConfig, labels: tuple[str, ...], num_classes: int, notes: list[str]
+) -> str:
     key = "source.labels_format"
     wanted = columns.labels_format
     if not isinstance(columns.labels, str):

@@ -1,9 +1,10 @@
-"""A source as understood: its layout, its duplicate ids, and the frame that every pass reads."""
+"""A source as understood: its layout, its repeated ids, and the frame that every pass reads."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -14,10 +15,19 @@ from spark_ml_audit.config.source import ColumnsConfig
 from spark_ml_audit.engines.columns import column, field, type_name
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.class_list import check_width, find_classes
-from spark_ml_audit.frames.formats import is_vector, labels_format_of, probs_format_of, vector_to_array_column
+from spark_ml_audit.frames.formats import (
+    is_vector,
+    label_columns_of,
+    labels_format_of,
+    probs_format_of,
+    vector_to_array_column,
+)
+
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Engine
 
 # Repeated ids up to this many travel to the tasks as literals; more are joined.
-_MAX_LITERAL_DUPLICATES = 1000
+_MAX_LITERAL_IDS = 1000
 _ID_TYPES = (T.StringType, T.ByteType, T.ShortType, T.IntegerType, T.LongType, T.DateType, T.BinaryType)
 
 
@@ -26,19 +36,21 @@ class Ingest:
     """A source as understood.
 
     Attributes:
+        engine: What runs its frame.
         frame: The source.
         layout: How to read it.
         notes: What automatic detection found, one sentence each.
-        duplicates: Frame of the ids that occur more than once (column `id`), or None.
-        duplicate_ids: The same as values when there are few.
+        repeated: Frame of the ids that occur more than once (column `id`), or None.
+        repeated_ids: The same as values when there are few.
         marks: What is known of cells, as frame of `id` and `marks` (see `layout`), one row per id; or None.
     """
 
+    engine: Engine
     frame: DataFrame
     layout: InputLayout
-    notes: tuple[str, ...]
-    duplicates: DataFrame | None = None
-    duplicate_ids: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
+    repeated: DataFrame | None = None
+    repeated_ids: tuple[Any, ...] = ()
     marks: DataFrame | None = None
 
     def task_frame(self, *, with_id: bool, carry: Column | None = None) -> DataFrame:
@@ -53,12 +65,12 @@ class Ingest:
             return source.select(F.lit(0).cast("tinyint").alias(FAULT), *self._value_columns(source, carry))
         id_column = column(layout.id)
         fault = F.when(id_column.isNull(), REASONS["id_null"])
-        if self.duplicates is not None:
-            marked = self.duplicates.select(F.col(ID).alias("__repeated_id"))
+        if self.repeated is not None:
+            marked = self.repeated.select(F.col(ID).alias("__repeated_id"))
             source = source.join(marked, id_column == F.col("__repeated_id"), "left")
             fault = fault.when(F.col("__repeated_id").isNotNull(), REASONS["id_duplicate"])
-        elif self.duplicate_ids:
-            repeated = id_column.isin(*[F.lit(value) for value in self.duplicate_ids])
+        elif self.repeated_ids:
+            repeated = id_column.isin(*[F.lit(value) for value in self.repeated_ids])
             fault = fault.when(repeated, REASONS["id_duplicate"])
         columns = [fault.otherwise(0).cast("tinyint").alias(FAULT)]
         if with_id:
@@ -104,16 +116,18 @@ def _probs_column(source: DataFrame, name: str, dtype: str) -> Column:
     return column(name) if data_type.simpleString() == target.simpleString() else column(name).cast(target)
 
 
-def examine(
+def inspect_source(
+    engine: Engine,
     frame: DataFrame,
     columns: ColumnsConfig,
-    properties: dict[str, str] | None = None,
+    properties: Mapping[str, str] | None = None,
     *,
     with_id: bool = True,
 ) -> Ingest:
     """Understand a source: check its columns, detect formats, find the classes.
 
     Args:
+        engine: What runs the frame.
         frame: The source.
         columns: What the config says.
         properties: Table properties of the source.
@@ -127,18 +141,10 @@ def examine(
     if with_id:
         check_id(frame, columns.id)
     probs, probs_format, dtype = probs_format_of(frame, columns, notes)
-    labels = (columns.labels,) if isinstance(columns.labels, str) else tuple(columns.labels)
-    for name in labels:
-        field(frame, name, "source.labels")
+    labels = label_columns_of(frame, columns)
     classes = find_classes(frame, columns, probs, probs_format, properties or {}, notes)
     check_width(frame, labels, probs, probs_format, classes, columns)
     labels_format = labels_format_of(frame, columns, labels, len(classes), notes)
-    if labels_format == "columns" and len(labels) != len(classes):
-        raise InputError(
-            f"{len(labels)} label columns for {len(classes)} classes.",
-            key="source.labels",
-            fix="List one label column per class, in the order of the probabilities.",
-        )
     layout = InputLayout(
         columns.id if with_id else "",
         labels,
@@ -149,7 +155,7 @@ def examine(
         dtype,
         tuple(classes),
     )
-    return Ingest(frame, layout, tuple(notes))
+    return Ingest(engine, frame, layout, tuple(notes))
 
 
 def check_id(frame: DataFrame, name: str) -> None:
@@ -163,16 +169,16 @@ def check_id(frame: DataFrame, name: str) -> None:
         )
 
 
-def find_duplicates(ingest: Ingest) -> Ingest:
+def find_repeated_ids(ingest: Ingest) -> Ingest:
     """Find ids that occur more than once (a distributed count by id)."""
     ids = ingest.frame.select(column(ingest.layout.id).alias(ID)).where(F.col(ID).isNotNull())
     repeated = ids.groupBy(ID).count().where(F.col("count") > 1).select(ID)
-    found = [row[ID] for row in repeated.limit(_MAX_LITERAL_DUPLICATES + 1).collect()]
+    found = [row[ID] for row in repeated.limit(_MAX_LITERAL_IDS + 1).collect()]
     if not found:
         return ingest
-    many = len(found) > _MAX_LITERAL_DUPLICATES
+    many = len(found) > _MAX_LITERAL_IDS
     return replace(
         ingest,
-        duplicates=repeated if many else None,
-        duplicate_ids=() if many else tuple(found),
+        repeated=repeated if many else None,
+        repeated_ids=() if many else tuple(found),
     )

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
-from spark_ml_audit.arrow.encode import example_arrays
+from spark_ml_audit.arrow.encode import EXAMPLE_SCHEMA, example_arrays
 from spark_ml_audit.arrow.layout import REASON_NAMES, UNLABELLED
 from spark_ml_audit.arrow.reasons import explain_row
-from spark_ml_audit.engines.columns import column, quote
-from spark_ml_audit.engines.plain_strings import plain_strings
+from spark_ml_audit.engines.base import Batches
+from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.examples import example_fields
-from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.ambiguity import find_ambiguous
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from spark_ml_audit.frames.ingest import Ingest
 
 ERROR, KEEP, SKIP = "error", "keep", "skip"
 
@@ -38,36 +38,33 @@ def transform_frame(ingest: Ingest, rules: AuditRules, handle_invalid: str) -> D
     Raises:
         InputError: The source has a column of a name to be added.
     """
-    names = ingest.frame.columns
-    added = example_fields()
-    clash = next((field.name for field in added if field.name in names), None)
+    names, layout = ingest.frame.columns, ingest.layout
+    clash = next((name for name in EXAMPLE_SCHEMA.names if name in names), None)
     if clash is not None:
         raise InputError(
             f"the input has a column '{clash}' already.",
             key=clash,
             fix="Rename or drop it before the transform.",
         )
-    frame = ingest.task_frame(with_id=False, carry=F.struct(*[column(name) for name in names]))
-    schema = T.StructType([T.StructField("carried", frame.schema["carried"].dataType), *added])
-    layout = ingest.layout
 
-    def run(batches: Iterator[Any]) -> Iterator[Any]:
+    def run(batches: Batches) -> Batches:
         classes = pa.array(layout.classes, pa.string())
         for decoded in decode_batches(batches, layout):
             faulty = np.flatnonzero(decoded.status > UNLABELLED)
             if len(faulty) and handle_invalid == ERROR:
                 reason = REASON_NAMES[int(decoded.status[faulty[0]])]
                 raise ValueError(f"{reason}: {explain_row(decoded.source, int(faulty[0]), reason, layout)}")
-            yield _with_results(decoded, rules, classes, schema, skip=handle_invalid == SKIP)
+            yield _with_results(decoded, rules, classes, skip=handle_invalid == SKIP)
 
-    mapped = frame.mapInArrow(run, schema)
+    engine = ingest.engine
+    frame = ingest.task_frame(with_id=False, carry=F.struct(*[column(name) for name in names]))
+    mapped = engine.map_batches(frame, run, keep=("carried",), add=EXAMPLE_SCHEMA)
     carried = [F.col("carried").getField(name).alias(name) for name in names]
-    return plain_strings(mapped.select(*carried, *[F.col(quote(field.name)) for field in added]))
+    # once more: a carried vector keeps the types beside it as they are
+    return engine.plain(mapped.select(*carried, *EXAMPLE_SCHEMA.names))
 
 
-def _with_results(
-    decoded: DecodedBatch, rules: AuditRules, classes: Any, schema: T.StructType, *, skip: bool
-) -> Any:
+def _with_results(decoded: DecodedBatch, rules: AuditRules, classes: Any, *, skip: bool) -> Any:
     applied = apply_rules(decoded.pred_probs, decoded.rows, decoded.cols, rules)
     doubted = find_ambiguous(decoded.pred_probs, rules.doubt_bands)
     results = example_arrays(decoded, applied, doubted, classes)
@@ -81,4 +78,4 @@ def _with_results(
         if skip:
             kept = pa.array(np.flatnonzero(decoded.status <= UNLABELLED))
             carried, results = carried.take(kept), [array.take(kept) for array in results]
-    return pa.RecordBatch.from_arrays([carried, *results], names=schema.names)
+    return pa.RecordBatch.from_arrays([carried, *results], names=["carried", *EXAMPLE_SCHEMA.names])

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from spark_ml_audit.config import OutputConfig
+from spark_ml_audit.engines.base import from_records
+from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import column
-from spark_ml_audit.engines.session import session_for
-from spark_ml_audit.engines.transfer import local_frame
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.history.changes import (
     CELL_COLUMNS,
@@ -28,20 +28,24 @@ from spark_ml_audit.history.differences import (
     tags_of,
 )
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.runs import RunRecord, classes_of, find_run, newest_run, previous_run
-from spark_ml_audit.lake.schemas import COMPARISON_CLASSES_SCHEMA, id_field
-from spark_ml_audit.outcomes.history import (
-    ClassChange,
-    Comparison,
+from spark_ml_audit.lake.runs import find_run, previous_run
+from spark_ml_audit.lake.schemas import (
+    COMPARISON,
+    COMPARISON_CLASSES,
+    COMPARISON_CLASSES_SCHEMA,
+    COMPARISON_ROWS,
+    EXAMPLES,
+    TAG_ISSUES,
 )
+from spark_ml_audit.outcomes.history import ClassChange, Comparison
 from spark_ml_audit.text import show
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from spark_ml_audit.outcomes.runs import FinishedRun
 
-CELLS, ROWS, CLASSES = "comparison", "comparison_rows", "comparison_classes"
-"""Tables of comparisons. The last is written last: two runs count as compared once they are in it."""
+COMPARISON_TABLES = (COMPARISON, COMPARISON_ROWS, COMPARISON_CLASSES)
 
 
 def compare(
@@ -70,7 +74,7 @@ def compare(
         ConfigError: No such runs, or runs of different sources.
     """
     place = OutputConfig.parse({"path": path, "schema": schema, "prefix": prefix}, "output")
-    return ComparisonResult(OutputTables(session_for(spark), place), run, against)
+    return ComparisonResult(OutputTables(choose_engine(spark), place), run, against)
 
 
 class ComparisonResult:
@@ -91,10 +95,9 @@ class ComparisonResult:
 
     def __init__(self, tables: OutputTables, run: str | None, against: str | None) -> None:
         self._tables = tables
-        self.run = newest_run(tables) if run is None else find_run(tables, run, "compare.run")
+        self.run = find_run(tables, run, "compare.run")
         self.against = self._other(against)
-        named = id_field(tables.read("tag_issues").schema)
-        self._id = named.name if named is not None else ""
+        self._id = tables.id_name()
         taken = {"against_run_id", *ROW_COLUMNS, *CELL_COLUMNS}
         if self._id.lower() in taken:
             raise ConfigError(
@@ -103,7 +106,7 @@ class ComparisonResult:
                 fix="Audit a view that renames it, into another output.",
             )
 
-    def _other(self, against: str | None) -> RunRecord:
+    def _other(self, against: str | None) -> FinishedRun:
         ref = self.run.ref
         if against is None:
             found = previous_run(self._tables, ref.run_id, ref.source)
@@ -133,8 +136,8 @@ class ComparisonResult:
 
     # ---- the frames --------------------------------------------------------------------------------
 
-    def _read(self, name: str, record: RunRecord) -> DataFrame:
-        return self._tables.read(name, record.ref.run_id)
+    def _read(self, name: str, run: FinishedRun) -> DataFrame:
+        return self._tables.read(name, run.run_id)
 
     def _both(self, name: str) -> tuple[DataFrame, DataFrame]:
         return self._read(name, self.run), self._read(name, self.against)
@@ -142,7 +145,7 @@ class ComparisonResult:
     @cached_property
     def rows(self) -> DataFrame:
         """One row per row with an issue in either run: change, reason, scores and given tags of both."""
-        return row_changes(*self._both("examples"), self._id)
+        return row_changes(*self._both(EXAMPLES), self._id)
 
     @cached_property
     def cells(self) -> DataFrame:
@@ -150,7 +153,7 @@ class ComparisonResult:
         return self._cells(self.rows)
 
     def _cells(self, rows: DataFrame) -> DataFrame:
-        return cell_changes(*self._both("tag_issues"), rows, self._id)
+        return cell_changes(*self._both(TAG_ISSUES), rows, self._id)
 
     @cached_property
     def classes(self) -> DataFrame:
@@ -159,7 +162,7 @@ class ComparisonResult:
 
     def _classes(self, mlflow_run_id: str | None) -> DataFrame:
         rows = [{**change.to_row(), "mlflow_run_id": mlflow_run_id} for change in self.class_changes]
-        return local_frame(self.rows.sparkSession, rows, COMPARISON_CLASSES_SCHEMA)
+        return from_records(self._tables.engine, rows, COMPARISON_CLASSES_SCHEMA)
 
     # ---- what they add up to -----------------------------------------------------------------------
 
@@ -189,13 +192,12 @@ class ComparisonResult:
     @cached_property
     def class_changes(self) -> tuple[ClassChange, ...]:
         """Every class of either run."""
-        by_tag = flagged_cells_by_tag(*self._both("tag_issues"), self._id)
-        now, before = (classes_of(self._tables, record.ref.run_id) for record in (self.run, self.against))
-        return class_changes(now, before, counts_by_tag(by_tag))
+        by_tag = flagged_cells_by_tag(*self._both(TAG_ISSUES), self._id)
+        return class_changes(self.run.classes, self.against.classes, counts_by_tag(by_tag))
 
     @cached_property
     def _kept_rows(self) -> int:
-        now, before = (frame.select(column(self._id)) for frame in self._both("examples"))
+        now, before = (frame.select(column(self._id)) for frame in self._both(EXAMPLES))
         return now.join(before, self._id, "left_semi").count()
 
     # ---- the tables --------------------------------------------------------------------------------
@@ -203,16 +205,16 @@ class ComparisonResult:
     @property
     def locations(self) -> dict[str, str]:
         """Name -> path or table of what `write` writes."""
-        return {name: self._tables.location(name) for name in (CELLS, ROWS, CLASSES)}
+        return self._tables.locations(*COMPARISON_TABLES)
 
     def _written(self, name: str) -> DataFrame | None:
         table = self._tables.existing(name)
-        against = F.col("against_run_id") == self.against.ref.run_id
-        return None if table is None else table.where((F.col("run_id") == self.run.ref.run_id) & against)
+        against = F.col("against_run_id") == self.against.run_id
+        return None if table is None else table.where((F.col("run_id") == self.run.run_id) & against)
 
     def earlier_mlflow_run(self) -> tuple[bool, str | None]:
         """Whether these two runs were compared before, and the MLflow run that recorded it."""
-        written = self._written(CLASSES)
+        written = self._written(COMPARISON_CLASSES)
         found = [] if written is None else written.select("mlflow_run_id").limit(1).collect()
         return bool(found), found[0]["mlflow_run_id"] if found else None
 
@@ -229,16 +231,16 @@ class ComparisonResult:
 
     def write_frames(self) -> None:
         """Append the rows and cells; from here on both are read back instead of computed again."""
-        self._append(ROWS, self.rows)
-        self._read_back(ROWS)
-        self._append(CELLS, self.cells)
-        self._read_back(CELLS)
+        self._append(COMPARISON_ROWS, self.rows)
+        self._read_back(COMPARISON_ROWS)
+        self._append(COMPARISON, self.cells)
+        self._read_back(COMPARISON)
 
     def _read_back(self, name: str) -> None:
         written = self._written(name)
         if written is None:
             raise RuntimeError(f"the table {name} is gone")
-        if name == ROWS:
+        if name == COMPARISON_ROWS:
             self.rows = written.drop("run_id", "against_run_id")
             self.cells = self._cells(self.rows)
         else:
@@ -246,14 +248,14 @@ class ComparisonResult:
 
     def read_back(self) -> None:
         """Take rows and cells from the tables, where an earlier comparison wrote them."""
-        self._read_back(ROWS)
-        self._read_back(CELLS)
+        self._read_back(COMPARISON_ROWS)
+        self._read_back(COMPARISON)
 
     def write_classes(self, mlflow_run_id: str | None) -> None:
         """Append the classes, which makes the comparison count as done."""
-        self._append(CLASSES, self._classes(mlflow_run_id))
+        self._append(COMPARISON_CLASSES, self._classes(mlflow_run_id))
 
     def _append(self, name: str, frame: DataFrame) -> None:
-        run_id, against = self.run.ref.run_id, self.against.ref.run_id
+        run_id, against = self.run.run_id, self.against.run_id
         stamped = frame.select(F.lit(run_id).alias("run_id"), F.lit(against).alias("against_run_id"), "*")
         self._tables.append(name, stamped, run_id, {"against_run_id": against}, part=against)

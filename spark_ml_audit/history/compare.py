@@ -6,17 +6,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from spark_ml_audit import __version__
-from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.history.api import ComparisonResult
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.runs import RunRecord
-from spark_ml_audit.outcomes.history import (
-    CompareOutcome,
-    Comparison,
-)
+from spark_ml_audit.outcomes.history import CompareOutcome, Comparison
 from spark_ml_audit.progress import Progress
-from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, SourceRef
+from spark_ml_audit.tracking import RunDelivery, RunOpening, SourceRef
+from spark_ml_audit.tracking.run import tracker_for
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -39,7 +35,7 @@ def run_compare(
         SetupError: Spark or Java is missing.
     """
     with progress.stage("session"):
-        tables = OutputTables(session_for(spark, small=True), config.output)
+        tables = OutputTables(choose_engine(spark, small=True), config.output)
     with progress.stage("runs"):
         result = ComparisonResult(tables, config.compare.run, config.compare.against)
         finished, mlflow_run_id = result.earlier_mlflow_run()
@@ -53,7 +49,9 @@ def run_compare(
         summary = result.summary
     delivered, warnings = mlflow_run_id is not None, list(summary.notes)
     if not finished:
-        tracker = _tracker(config, result.run)
+        run = result.run
+        source = SourceRef(run.ref.source, run.reads_path, run.ref.source_version)
+        tracker = tracker_for(config, run.run_id, "compare", source)
         with progress.stage("tracking"):
             tracker.open(_opening(result, summary, progress))
         mlflow_run_id = tracker.mlflow_run_id
@@ -64,25 +62,12 @@ def run_compare(
         warnings += tracker.problems
     return CompareOutcome(
         comparison=summary,
-        status="ok" if delivered else "not_delivered",
+        delivered=delivered,
         tables=result.locations,
         mlflow_run_id=mlflow_run_id,
-        stages={name: round(seconds, 3) for name, seconds in progress.seconds.items()},
+        stages=progress.stages,
         warnings=tuple(warnings),
         already_finished=finished,
-    )
-
-
-def _tracker(config: CompareConfig, run: RunRecord) -> AuditTracker:
-    return AuditTracker(
-        tracking_uri=config.tracking.uri,
-        experiment=config.tracking.experiment,
-        output_path=config.output.files or config.output.path,
-        run_id=run.ref.run_id,
-        package_version=__version__,
-        params=config.flat(),
-        source=SourceRef(run.ref.source, run.reads_path, run.ref.source_version),
-        activity="compare",
     )
 
 
@@ -104,6 +89,6 @@ def _delivery(
         status="ok",
         stages=dict(progress.seconds),
         warnings=summary.notes,
-        tables={"class_changes": pd.DataFrame([row.to_json() for row in result.class_changes])},
-        artifacts={"comparison.json": summary.to_json(), "config.json": config.to_json()},
+        tables={"class_changes": pd.DataFrame([row.to_dict() for row in result.class_changes])},
+        artifacts={"comparison.json": summary.to_dict(), "config.json": config.to_json()},
     )

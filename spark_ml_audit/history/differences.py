@@ -12,7 +12,7 @@ from spark_ml_audit.text import show
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from spark_ml_audit.lake.runs import RunRecord
+    from spark_ml_audit.outcomes.runs import FinishedRun
 
 _SHOWN_CLASSES = 20
 _SHOWN_DIFFERENCES = 10
@@ -51,7 +51,7 @@ def most_changed(changes: Sequence[ClassChange], limit: int = _SHOWN_CLASSES) ->
     return tuple(sorted(moved, key=weight)[:limit])
 
 
-def differences(run: RunRecord, against: RunRecord) -> list[str]:
+def differences(run: FinishedRun, against: FinishedRun) -> list[str]:
     """Sentences on what the two runs differ in beside their data, and whether the data differ at all."""
     found = []
     now, before = run.ref, against.ref

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import re
-import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 
-from spark_ml_audit import __version__
-from spark_ml_audit.engines.session import session_for
+from spark_ml_audit._version import __version__
+from spark_ml_audit.config.paths import is_path
+from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.errors import ConfigError, SetupError
 from spark_ml_audit.history.trend_data import read_trend
+from spark_ml_audit.lake.files import page_file, write_page
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.outcomes.history import Trend, TrendOutcome
-from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, SourceRef
+from spark_ml_audit.tracking import RunDelivery, RunOpening, SourceRef
+from spark_ml_audit.tracking.run import tracker_for
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from spark_ml_audit.config import TrendConfig
     from spark_ml_audit.progress import Progress
-
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def run_trend(config: TrendConfig, progress: Progress, spark: SparkSession | None = None) -> TrendOutcome:
@@ -43,7 +40,7 @@ def run_trend(config: TrendConfig, progress: Progress, spark: SparkSession | Non
     """
     file = _page_file(config)
     with progress.stage("session"):
-        tables = OutputTables(session_for(spark, small=True), config.output)
+        tables = OutputTables(choose_engine(spark, small=True), config.output)
     with progress.stage("read"):
         trend = read_trend(tables, config.trend)
     with progress.stage("page"):
@@ -53,17 +50,19 @@ def run_trend(config: TrendConfig, progress: Progress, spark: SparkSession | Non
     mlflow_run_id, delivered = None, True
     if config.trend.log:
         with progress.stage("tracking"):
-            tracker = _tracker(config, trend)
+            newest = trend.runs[-1].ref
+            source = SourceRef(trend.source, is_path(trend.source), newest.source_version)
+            tracker = tracker_for(config, newest.run_id, "trend", source)
             tracker.open(RunOpening(stages=dict(progress.seconds), metrics=_metrics(trend)))
             delivered = tracker.deliver(_delivery(config, trend, page, progress))
         warnings += tracker.problems
         mlflow_run_id = tracker.mlflow_run_id
     return TrendOutcome(
         trend=trend,
-        status="ok" if delivered else "not_delivered",
-        file=str(file),
+        delivered=delivered,
+        report=str(file),
         mlflow_run_id=mlflow_run_id,
-        stages={name: round(seconds, 3) for name, seconds in progress.seconds.items()},
+        stages=progress.stages,
         warnings=tuple(warnings),
     )
 
@@ -102,48 +101,25 @@ def _render(trend: Trend) -> str:
 def _page_file(config: TrendConfig) -> Path:
     if config.trend.file is not None:
         return Path(config.trend.file).absolute()
-    below = config.output.files or config.output.path
-    if below is not None and below.startswith("file:"):
-        below = unquote(urlsplit(below).path)
-    if below is None or _ADDRESS.match(below):
+    file = page_file(config.output, "trend")
+    if file is None:
         raise ConfigError(
             "the output is no local folder, so there is no place for the page.",
             key="trend.file",
             fix="Set trend.file to a local or Volume path that ends in .html, or set output.files.",
         )
-    return Path(below).absolute() / "reports" / "trend.html"
+    return file
 
 
 def _write(file: Path, page: str) -> None:
-    """Put the page in its place in one step, so that nobody reads half of one."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=file.parent, prefix=f".{file.name}.", delete=False
-        ) as staged:
-            staged.write(page.encode("utf-8", "replace").decode("utf-8"))
-        os.chmod(staged.name, 0o644)  # temporary files are private, pages are not
-        os.replace(staged.name, file)
+        write_page(file, page)
     except OSError as error:
         raise ConfigError(
             f"the page cannot be written to '{file}': {error.strerror or error}.",
             key="trend.file",
             fix="Set trend.file to a path that can be written.",
         ) from error
-
-
-def _tracker(config: TrendConfig, trend: Trend) -> AuditTracker:
-    newest = trend.runs[-1].ref
-    return AuditTracker(
-        tracking_uri=config.tracking.uri,
-        experiment=config.tracking.experiment,
-        output_path=config.output.files or config.output.path,
-        run_id=newest.run_id,
-        package_version=__version__,
-        params=config.flat(),
-        source=SourceRef(trend.source, "/" in trend.source, newest.source_version),
-        activity="trend",
-    )
 
 
 def _metrics(trend: Trend) -> dict[str, float | None]:
@@ -164,7 +140,7 @@ def _delivery(config: TrendConfig, trend: Trend, page: str, progress: Progress) 
         tables={"trend": table} if len(table) else {},
         artifacts={
             "trend.html": page,
-            "trend_numbers.json": trend.to_json(),
+            "trend_numbers.json": trend.to_dict(),
             "config.json": config.to_json(),
         },
     )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.lake.runs import newest_run, runs_of
+from spark_ml_audit.lake.runs import newest_source, runs_of
+from spark_ml_audit.lake.schemas import CLASSES
 from spark_ml_audit.outcomes.history import Trend, TrendClass, TrendRun
 from spark_ml_audit.text import show
 
@@ -32,10 +33,10 @@ def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
     Raises:
         ConfigError: The output has no such runs, or none of them has a named class.
     """
-    source = newest_run(tables, section.source).ref.source
+    source = newest_source(tables, section.source)
     records, num_runs = runs_of(tables, source, section.last)
-    ids = [record.ref.run_id for record in records]
-    classes = tables.read("classes").where(F.col("run_id").isin(ids))
+    ids = [record.run_id for record in records]
+    classes = tables.read(CLASSES).where(F.col("run_id").isin(ids))
     means = {
         row["run_id"]: row
         for row in classes.groupBy("run_id")
@@ -49,8 +50,8 @@ def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
         TrendRun(
             record.ref,
             record.gates,
-            means[record.ref.run_id]["label_noise"] if record.ref.run_id in means else None,
-            means[record.ref.run_id]["inverse_label_noise"] if record.ref.run_id in means else None,
+            means[record.run_id]["label_noise"] if record.run_id in means else None,
+            means[record.run_id]["inverse_label_noise"] if record.run_id in means else None,
         )
         for record in records
     )

@@ -18,11 +18,13 @@ from uuid import uuid4
 from pyspark.sql import functions as F
 
 from spark_ml_audit.config.output import OutputConfig
+from spark_ml_audit.config.paths import is_path
+from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import quote
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.runs import find_run, newest_run
-from spark_ml_audit.lake.schemas import id_field
+from spark_ml_audit.lake.runs import find_run
+from spark_ml_audit.lake.schemas import TAG_ISSUES, id_of_tag_issues
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -63,22 +65,21 @@ def no_label_issue(
     def apply(
         df: DataFrame, spark: SparkSession, ref_dfs: Mapping[str, DataFrame] | None = None, **_: Any
     ) -> DataFrame:
-        place = {"path": audit} if "/" in audit else {"schema": audit, "prefix": prefix}
-        tables = OutputTables(spark, OutputConfig.parse(place, "output"))
-        record = newest_run(tables) if run is None else find_run(tables, run, "run")
-        flags = tables.read("tag_issues", record.ref.run_id)
+        place = {"path": audit} if is_path(audit) else {"schema": audit, "prefix": prefix}
+        tables = OutputTables(choose_engine(spark), OutputConfig.parse(place, "output"))
+        flags = tables.read(TAG_ISSUES, find_run(tables, run, "run").run_id)
         if tags is not None:
             flags = flags.where(F.col("tag").isin(list(tags)))
         if max_score is not None:
             flags = flags.where(F.col("cell_score") <= max_score)
-        named = id_field(flags.schema)
-        if named is None:
+        id_name = id_of_tag_issues(flags.columns)
+        if id_name is None:
             raise ConfigError(
                 f"no id column in the audit {audit}.", key="audit", fix="Name an audit's output."
             )
         key = f"{added}_id"
         said = F.concat(F.col("issue"), F.lit(" "), F.col("tag"))
-        found = flags.groupBy(F.col(quote(named.name)).alias(key)).agg(
+        found = flags.groupBy(F.col(quote(id_name)).alias(key)).agg(
             F.array_join(F.array_sort(F.collect_list(said)), ", ").alias(added)
         )
         return df.join(found, F.col(quote(id_column)) == F.col(key), "left").drop(key)

@@ -22,8 +22,6 @@ from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.kernels.confident_joint import class_quality, joint_rates
 from spark_ml_audit.kernels.cutoffs import EXAMPLE_FILTERS
 from spark_ml_audit.kernels.model_quality import model_quality
-from spark_ml_audit.kernels.resolve import PruneOptions
-from spark_ml_audit.kernels.rules import Scoring
 from spark_ml_audit.kernels.whole_audit import WholeAudit, audit_arrays
 
 MODEL_TYPE = "multi-label-classifier"
@@ -88,16 +86,8 @@ class LabelTrustEvaluator(ModelEvaluator):  # type: ignore[misc] # mlflow is not
         whole = audit_arrays(
             given,
             probs,
-            PruneOptions(
-                filter_by=method.filter_by,
-                frac_noise=method.frac_noise,
-                min_examples_per_class=method.min_examples_per_class,
-                num_to_remove_per_class=method.num_to_remove_per_class,
-                num_to_add_per_class=method.num_to_add_per_class,
-            ),
-            Scoring(
-                method.score, method.adjust_pred_probs, method.aggregate, method.alpha, method.temperature
-            ),
+            method.prune_options,
+            method.scoring,
         )
         prefix = str(config.get("metric_prefix") or "")
         metrics = {f"{prefix}{name}": value for name, value in trust_metrics(whole).items()}

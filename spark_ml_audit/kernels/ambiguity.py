@@ -57,6 +57,14 @@ class DoubtBands:
         low: Least probability of an ambiguous cell; 2 for a class without doubt.
         high: Largest one.
         min_tags: Ambiguous cells from which a row is ambiguous.
+
+    Example:
+        >>> thresholds = Thresholds(present=np.array([0.8]), absent=np.array([0.6]))
+        >>> bands = DoubtBands.of(thresholds, np.float64, AmbiguityOptions(doubt=0.8))
+        >>> bands.centre.round(2).tolist()  # the middle of 1 - 0.6 and 0.8
+        [0.6]
+        >>> bands.low.round(2).tolist(), bands.high.round(2).tolist()
+        ([0.56], [0.64])
     """
 
     centre: FloatArray
@@ -113,6 +121,15 @@ def find_ambiguous(pred_probs: FloatArray, bands: DoubtBands) -> AmbiguousBatch:
     Args:
         pred_probs: Probabilities that each tag applies, shape (n, K), the bands' dtype.
         bands: Of the K classes.
+
+    Example:
+        >>> thresholds = Thresholds(present=np.array([0.8, 0.8]), absent=np.array([0.6, 0.6]))
+        >>> bands = DoubtBands.of(thresholds, np.float64, AmbiguityOptions())
+        >>> batch = find_ambiguous(np.array([[0.1, 0.9], [0.6, 0.9], [0.6, 0.6]]), bands)
+        >>> batch.score.round(2).tolist()
+        [0.0, 0.5, 0.67]
+        >>> batch.is_ambiguous.tolist()
+        [False, False, True]
     """
     num_rows, num_classes = pred_probs.shape
     pred_probs = np.ascontiguousarray(pred_probs)

@@ -15,12 +15,20 @@ _WIDE_CELLS = 1 << 10
 
 
 def rows_abreast(num_classes: int) -> int:
-    """How many rows of a batch lie side by side in one row of a block."""
+    """How many rows of a batch lie side by side in one row of a block.
+
+    >>> rows_abreast(num_classes=3), rows_abreast(num_classes=5000)
+    (341, 1)
+    """
     return max(1, _WIDE_CELLS // max(1, num_classes))
 
 
 def abreast(per_class: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Per-class values, shape (..., K), repeated for a block's row; use ``[..., :block.shape[1]]`` of it."""
+    """Per-class values, shape (..., K), repeated for a block's row; use ``[..., :block.shape[1]]`` of it.
+
+    >>> abreast(np.array([0.2, 0.7]))[:6].tolist()
+    [0.2, 0.7, 0.2, 0.7, 0.2, 0.7]
+    """
     repeats = [1] * (per_class.ndim - 1) + [rows_abreast(per_class.shape[-1])]
     return np.tile(per_class, repeats)
 
@@ -34,6 +42,11 @@ def wide_blocks(batch: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[Any]
     Yields:
         Position of the block's first cell in ``batch.ravel()``, and the block, a view of shape
         (up to 255, m K).
+
+    Example:
+        >>> batch = np.zeros((700, 3))  # 2 x 341 rows of three, and 18 rows left over
+        >>> [(start, block.shape) for start, block in wide_blocks(batch)]
+        [(0, (2, 1023)), (2046, (18, 3))]
     """
     num_rows, num_classes = batch.shape
     together = rows_abreast(num_classes)
@@ -47,6 +60,10 @@ def wide_blocks(batch: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[Any]
 
 
 def sum_abreast(wide_sums: npt.NDArray[Any], num_classes: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Per-class sums of shape (K,) from the column sums of a block."""
+    """Per-class sums of shape (K,) from the column sums of a block.
+
+    >>> sum_abreast(np.array([1, 10, 2, 20, 3, 30]), num_classes=2, dtype=np.int64).tolist()
+    [6, 60]
+    """
     sums: npt.NDArray[Any] = np.add.reduce(wide_sums.reshape(-1, num_classes), axis=0, dtype=dtype)
     return sums

@@ -33,6 +33,11 @@ def self_confidence(pred_probs: FloatArray, rows: IndexArray, cols: IndexArray) 
 
     Returns:
         Scores in [0, 1], shape (n, K), in the dtype of `pred_probs`.
+
+    Example:
+        >>> pred_probs = np.array([[0.9, 0.2], [0.3, 0.6]])
+        >>> self_confidence(pred_probs, rows=np.array([0, 1]), cols=np.array([0, 0])).round(2).tolist()
+        [[0.9, 0.8], [0.3, 0.4]]
     """
     scores = np.subtract(1, pred_probs)
     scores[rows, cols] = pred_probs[rows, cols]
@@ -55,6 +60,11 @@ def confidence_weighted_entropy(
 
     Returns:
         Scores in [0, 1], shape (n, K).
+
+    Example:
+        >>> pred_probs, cols = np.array([[0.9], [0.5], [0.1]]), np.array([0, 0, 0])
+        >>> confidence_weighted_entropy(pred_probs, rows=np.array([0, 1, 2]), cols=cols).round(2).tolist()
+        [[0.8], [0.55], [0.37]]
     """
     # Contiguous blocks: numpy may take logarithms of strided data by another routine, and a score must
     # not depend on how its batch lies in memory.
@@ -116,6 +126,14 @@ def cell_scores(
 
     Raises:
         ValueError: If the method is unknown.
+
+    Example:
+        >>> pred_probs, given = np.array([[0.9, 0.6]]), (np.array([0]), np.array([0]))
+        >>> for method in CELL_SCORES:
+        ...     print(method, cell_scores(pred_probs, *given, method).round(2).tolist())
+        self_confidence [[0.9, 0.4]]
+        normalized_margin [[0.9, 0.4]]
+        confidence_weighted_entropy [[0.8, 0.51]]
     """
     try:
         score = _METHODS[method]
@@ -137,6 +155,11 @@ def adjust_pred_probs(pred_probs: FloatArray, t1: FloatArray, t0: FloatArray) ->
 
     Returns:
         Adjusted probabilities in [0, 1], shape (n, K), in the dtype of `pred_probs`.
+
+    Example:
+        >>> t1, t0 = np.array([0.5, 0.9]), np.array([0.9, 0.5])  # p is low throughout, then high
+        >>> adjust_pred_probs(np.array([[0.5, 0.5]]), t1, t0).round(2).tolist()
+        [[0.64, 0.36]]
     """
     dtype = pred_probs.dtype
     present_threshold = np.asarray(t1, dtype=dtype)

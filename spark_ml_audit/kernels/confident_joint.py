@@ -81,6 +81,11 @@ def calibrate_joint(counts: IntArray, num_absent: IntArray, num_present: IntArra
 
     Raises:
         ValueError: If the shapes do not agree.
+
+    Example:
+        >>> counts = np.array([[[6, 2], [1, 3]]])  # 12 of 24 examples are confident
+        >>> calibrate_joint(counts, num_absent=np.array([16]), num_present=np.array([8])).tolist()
+        [[[12, 4], [2, 6]]]
     """
     counts = np.asarray(counts, dtype=np.int64)
     given = np.stack([np.asarray(num_absent), np.asarray(num_present)], axis=-1).astype(np.int64)
@@ -123,6 +128,15 @@ def joint_rates(joint: IntArray) -> JointRates:
 
     Returns:
         The rates, NaN where nothing supports one.
+
+    Example:
+        >>> rates = joint_rates(np.array([[[12, 4], [2, 6]]]))
+        >>> rates.given_absent_true_present.tolist()  # 4 of the 10 that truly have the tag
+        [0.4]
+        >>> rates.true_absent_given_present.tolist()  # 2 of the 8 that were given it
+        [0.25]
+        >>> rates.prevalence.round(3).tolist()
+        [0.417]
     """
     joint = np.asarray(joint, dtype=np.int64)
     by_true = joint.sum(axis=1)
@@ -146,6 +160,11 @@ def class_quality(num_missing: IntArray, num_extraneous: IntArray, num_audited: 
 
     Returns:
         Shares of all audited examples, NaN when there are none.
+
+    Example:
+        >>> found = class_quality(np.array([1, 0]), np.array([2, 0]), num_audited=10)
+        >>> found.label_noise.tolist(), found.inverse_label_noise.tolist(), found.label_quality.tolist()
+        ([0.2, 0.0], [0.1, 0.0], [0.8, 1.0])
     """
     audited = np.full(np.shape(num_missing), num_audited, dtype=np.int64)
     noise = _ratio(np.asarray(num_extraneous), audited)

@@ -41,6 +41,13 @@ def confident_cuts(thresholds: Thresholds, dtype: npt.DTypeLike) -> ConfidentCut
     """Where the guesses of the confident joint change (Confident Learning, section 3.1).
 
     A cell confident both ways goes to the larger of p and q, a tie to "absent".
+
+    >>> thresholds = Thresholds(present=np.array([0.8]), absent=np.array([0.6]))
+    >>> cuts = confident_cuts(thresholds, np.float64)
+    >>> cut_values(cuts.present, np.float64).round(3).tolist()  # from here on "present"
+    [0.8]
+    >>> cut_values(cuts.absent, np.float64).round(3).tolist()  # below "absent"
+    [0.4]
     """
     size = len(thresholds.present)
     margin = np.array(COMPARISON_MARGIN, dtype=dtype)
@@ -67,6 +74,12 @@ def disagreement_cuts(size: int, dtype: npt.DTypeLike) -> tuple[KeyArray, KeyArr
     Returns:
         First key with p > q + 1e-6 (a tag may be missing), and first key where q >= p + 1e-6 no longer
         holds (below it a tag may be extraneous); shape (size,) each.
+
+    Example:
+        >>> for cuts in disagreement_cuts(1, np.float64):
+        ...     print(cut_values(cuts, np.float64).round(7).tolist())
+        [0.5000005]
+        [0.4999995]
     """
     margin = np.array(COMPARISON_MARGIN, dtype=dtype)
     missing = first_key_where(lambda p: p > (1 - p) + margin, size, dtype)
@@ -105,6 +118,13 @@ def flagged_cells(
 
     Returns:
         missing_rows, missing_cols, extraneous_rows, extraneous_cols; each pair in row, class order.
+
+    Example:
+        >>> cutoffs = Cutoffs("float64", missing=np.array([0.8, 2.0]), extraneous=np.array([0.1, 0.3]))
+        >>> pred_probs = np.array([[0.9, 0.2], [0.4, 0.9]])
+        >>> found = flagged_cells(pred_probs, np.array([0, 1]), np.array([1, 0]), cutoffs)
+        >>> [part.tolist() for part in found]  # row 0 lacks tag 0 and should not have tag 1
+        [[0], [0], [0], [1]]
     """
     num_classes = pred_probs.shape[1]
     pred_probs = np.ascontiguousarray(pred_probs)
@@ -121,7 +141,12 @@ def flagged_cells(
 
 
 def cut_values(cuts: KeyArray, dtype: npt.DTypeLike) -> FloatArray:
-    """Cuts as probabilities for ``p >= value``; cuts above the key of 1 become 2 (never)."""
+    """Cuts as probabilities for ``p >= value``; cuts above the key of 1 become 2 (never).
+
+    >>> cuts = first_key_where(lambda p: p >= np.array([0.25, 1.5]), 2, np.float64)
+    >>> cut_values(cuts, np.float64).tolist()
+    [0.25, 2.0]
+    """
     top = one_key(dtype)
     values: npt.NDArray[Any] = from_keys(np.minimum(cuts, top), dtype).copy()
     values[cuts > top] = 2
@@ -129,7 +154,12 @@ def cut_values(cuts: KeyArray, dtype: npt.DTypeLike) -> FloatArray:
 
 
 def last_values_below(cuts: KeyArray, dtype: npt.DTypeLike) -> FloatArray:
-    """Largest probability below each cut, for ``p <= value``; -1 (never) where the cut is 0."""
+    """Largest probability below each cut, for ``p <= value``; -1 (never) where the cut is 0.
+
+    >>> cuts = first_key_where(lambda p: p > np.array([0.25, -1.0]), 2, np.float64)
+    >>> last_values_below(cuts, np.float64).tolist()
+    [0.25, -1.0]
+    """
     values: npt.NDArray[Any] = from_keys(np.maximum(cuts - 1, 0), dtype).copy()
     values[cuts <= 0] = -1
     return values

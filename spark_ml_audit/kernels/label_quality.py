@@ -46,6 +46,10 @@ def ema(scores: FloatArray, alpha: float | None = DEFAULT_ALPHA) -> Scores:
 
     Raises:
         ValueError: If alpha is outside [0, 1] or there is no column.
+
+    Example:
+        >>> ema(np.array([[0.9, 0.1], [0.9, 0.8]]), alpha=0.8).round(2).tolist()
+        [0.26, 0.82]
     """
     width = _width(scores)
     weight = 2 / (width + 1) if alpha is None else float(alpha)
@@ -78,6 +82,10 @@ def ema_depth(alpha: float, width: int) -> int:
 
     Returns:
         The first m with (1 - alpha)^m < 1e-16 (23 at alpha 0.8), at most `width`.
+
+    Example:
+        >>> ema_depth(0.8, width=1000), ema_depth(0.8, width=5)
+        (23, 5)
     """
     keep = 1 - alpha
     if keep >= 1:
@@ -100,6 +108,11 @@ def softmin(scores: FloatArray, temperature: float = DEFAULT_TEMPERATURE) -> Sco
 
     Raises:
         ValueError: If the temperature is not above 0 or there is no column.
+
+    Example:
+        >>> scores = np.array([[0.9, 0.1]])
+        >>> [softmin(scores, temperature).round(2).tolist() for temperature in (0.01, 1.0, 100.0)]
+        [[0.1], [0.35], [0.5]]
     """
     _width(scores)
     if not temperature > 0:
@@ -131,6 +144,10 @@ def mean(scores: FloatArray) -> Scores:
 
     Raises:
         ValueError: If there is no column.
+
+    Example:
+        >>> mean(np.array([[0.9, 0.1], [0.8, 0.6]])).round(2).tolist()
+        [0.5, 0.7]
     """
     width = _width(scores)
     return _by_block(
@@ -149,6 +166,10 @@ def minimum(scores: FloatArray) -> Scores:
 
     Raises:
         ValueError: If there is no column.
+
+    Example:
+        >>> minimum(np.array([[0.9, 0.1], [0.8, 0.6]])).tolist()
+        [0.1, 0.6]
     """
     _width(scores)
     return np.asarray(scores.min(axis=1), dtype=np.float64)
@@ -184,6 +205,15 @@ def aggregate(
 
     Raises:
         ValueError: If the method is unknown or its parameter is out of range.
+
+    Example:
+        >>> scores = np.array([[0.9, 0.1], [0.6, 0.4]])
+        >>> for method in AGGREGATES:
+        ...     print(method, aggregate(scores, method).round(2).tolist())
+        ema [0.26, 0.44]
+        softmin [0.1, 0.42]
+        mean [0.5, 0.5]
+        min [0.1, 0.4]
     """
     try:
         function = _METHODS[method]

@@ -60,6 +60,16 @@ class ModelQuality:
         macro_average_precision: Mean average precision of the same classes.
         micro_auc: AUC of all cells together.
         micro_average_precision: Average precision of all cells together.
+
+    Example:
+        >>> profile = ClassProfile(ProfileSpec.for_classes(1, np.float64))
+        >>> pred_probs = np.array([[1.0], [0.0], [0.0], [0.0]])  # one row in four has the tag, and p knows it
+        >>> profile.add_batch(pred_probs, rows=np.array([0]), cols=np.array([0]))
+        >>> quality = model_quality(profile)
+        >>> quality.lift, quality.brier_skill
+        (4.0, 1.0)
+        >>> quality.headline()
+        {'macro_auc': 1.0, 'macro_average_precision': 1.0, 'lift': 4.0}
     """
 
     num_rows: int
@@ -137,7 +147,17 @@ class ModelQuality:
 
 
 def model_quality(profile: ClassProfile) -> ModelQuality:
-    """Judge the probabilities a profile was made of (see the module text for the precision)."""
+    """Judge the probabilities a profile was made of (see the module text for the precision).
+
+    >>> profile = ClassProfile(ProfileSpec.for_classes(1, np.float64))
+    >>> pred_probs = np.array([[0.9], [0.4], [0.6], [0.1]])  # the first two have the tag
+    >>> profile.add_batch(pred_probs, rows=np.array([0, 1]), cols=np.array([0, 0]))
+    >>> quality = model_quality(profile)
+    >>> quality.auc.tolist()  # 3 of 4 pairs are in order
+    [0.75]
+    >>> quality.average_precision.round(3).tolist()  # mean of 1/1 and 2/3
+    [0.833]
+    """
     present = profile.present_histogram.astype(np.float64)
     absent = profile.absent_histogram.astype(np.float64)
     auc, precision = _auc(present, absent), _average_precision(present, absent)
@@ -170,6 +190,13 @@ def decision_thresholds(profile: ClassProfile) -> FloatArray:
 
     Returns:
         Shape (K,), values of the profile's dtype; `NEVER` (2) also where no row carries the tag.
+
+    Example:
+        >>> profile = ClassProfile(ProfileSpec.for_classes(1, np.float64))
+        >>> pred_probs = np.array([[0.75], [0.5], [0.25], [0.125]])  # the first two have the tag
+        >>> profile.add_batch(pred_probs, rows=np.array([0, 1]), cols=np.array([0, 0]))
+        >>> decision_thresholds(profile).tolist()
+        [0.5]
     """
     present, absent = profile.present_histogram, profile.absent_histogram
     tagged_present = np.cumsum(present[:, ::-1], axis=1)
@@ -206,6 +233,11 @@ def most_tags_first(
 
     Returns:
         Shape (n, K), values in [0, 1].
+
+    Example:
+        >>> rows, cols = np.array([0, 0, 1]), np.array([0, 1, 2])
+        >>> most_tags_first(rows, cols, num_rows=2, num_classes=3).tolist()
+        [[0.5, 0.5, 1.0], [0.5, 0.5, 0.0]]
     """
     counts = np.bincount(rows, minlength=num_rows).astype(np.float32)
     others = np.repeat(counts[:, None], num_classes, axis=1)
@@ -223,6 +255,13 @@ def weakness(
         quality: Quality of the model out of fold.
         classes: Tag names, K.
         baseline: Quality of `most_tags_first` on the same rows, to compare with.
+
+    Example:
+        >>> profile = ClassProfile(ProfileSpec.for_classes(2, np.float64))
+        >>> pred_probs = np.array([[1.0, 0.9], [0.0, 0.8]])
+        >>> profile.add_batch(pred_probs, rows=np.array([0, 0, 1]), cols=np.array([0, 1, 1]))
+        >>> weakness(model_quality(profile), ["sport", "news"])
+        ["1 class was given to every row with known tags, so nothing was learnt of: 'news'."]
     """
     both = quality.has_both
     if quality.num_rows == 0:

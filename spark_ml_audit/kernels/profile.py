@@ -17,6 +17,7 @@ import numpy.typing as npt
 from spark_ml_audit.kernels.blocks import abreast, sum_abreast, wide_blocks
 from spark_ml_audit.kernels.confident_joint import NEVER_CONFIDENT, THRESHOLD_FLOOR
 from spark_ml_audit.kernels.float_keys import UNSIGNED, FloatArray, KeyArray, mantissa_bits, one_key, to_keys
+from spark_ml_audit.kernels.records import Records, join_records, make_records
 
 IntArray = npt.NDArray[np.int64]
 
@@ -47,6 +48,14 @@ def split_fixed_point(values: npt.NDArray[np.float64]) -> tuple[FloatArray, Floa
 
     Returns:
         high: multiples of 2**-30; low: the rest, rounded to multiples of 2**-60.
+
+    Example:
+        >>> (0.1 + 0.2) + 0.3 == 0.1 + (0.2 + 0.3)
+        False
+        >>> for part in split_fixed_point(np.array([0.1, 0.2, 0.3])):
+        ...     print((part[0] + part[1]) + part[2] == part[0] + (part[1] + part[2]))
+        True
+        True
     """
     # adding and taking away a large number rounds to its spacing
     high = values + _HIGH_MAGIC
@@ -65,6 +74,14 @@ class ProfileSpec:
         num_classes: K.
         dtype: Name of the probabilities' dtype, "float32" or "float64".
         octave_bits: Each factor of two in p is cut into ``2**octave_bits`` bins.
+
+    Example:
+        >>> spec = ProfileSpec.for_classes(3, np.float32)
+        >>> spec.octave_bits, spec.num_bins
+        (8, 4098)
+        >>> probs = np.array([0.0, 0.5, 0.501, 0.75, 1.0], dtype=np.float32)
+        >>> spec.bins_of(to_keys(probs)).tolist()  # 256 bins from 0.5 to 1
+        [0, 3841, 3841, 3969, 4097]
     """
 
     num_classes: int
@@ -135,6 +152,15 @@ class ClassProfile:
         absent_sum: Sum of q = 1 - p (rounded in the dtype) where not given, shape (2, K).
         absent_histogram: Cells per bin where not given, shape (K, B).
         present_histogram: Cells per bin where given, shape (K, B).
+
+    Example:
+        >>> spec = ProfileSpec.for_classes(2, np.float64)
+        >>> first, second = ClassProfile(spec), ClassProfile(spec)
+        >>> first.add_batch(np.array([[0.9, 0.2]]), rows=np.array([0]), cols=np.array([0]))
+        >>> second.add_batch(np.array([[0.7, 0.4]]), rows=np.array([0]), cols=np.array([0]))
+        >>> thresholds = first.merge(second).thresholds()
+        >>> thresholds.present.round(2).tolist(), thresholds.absent.round(2).tolist()
+        ([0.8, 2.0], [2.0, 0.7])
     """
 
     def __init__(self, spec: ProfileSpec) -> None:
@@ -219,7 +245,7 @@ class ClassProfile:
             absent=_means(self.absent_sum, self.num_absent, dtype),
         )
 
-    def to_records(self) -> dict[str, npt.NDArray[Any]]:
+    def to_records(self) -> Records:
         """The non-zero content as columns that add up: class_index, slot, a, b.
 
         ``slot >= 0`` is a histogram bin (a = not given, b = given); the negative ones are the counts and
@@ -228,7 +254,7 @@ class ClassProfile:
         """
         classes = np.arange(self.spec.num_classes, dtype=np.int32)
         filled, bins = np.nonzero(self.absent_histogram | self.present_histogram)
-        parts = [
+        parts: list[tuple[Any, Any, Any, Any]] = [
             (filled, bins, self.absent_histogram[filled, bins], self.present_histogram[filled, bins]),
             (classes, np.full_like(classes, _SLOT_PRESENT), self.present_sum[0], self.present_sum[1]),
             (classes, np.full_like(classes, _SLOT_ABSENT), self.absent_sum[0], self.absent_sum[1]),
@@ -239,14 +265,10 @@ class ClassProfile:
                 self.num_present,
             ),
         ]
-        names = ("class_index", "slot", "a", "b")
-        types = (np.int32, np.int32, np.int64, np.int64)
-        return {
-            name: np.concatenate([part[i] for part in parts]).astype(types[i]) for i, name in enumerate(names)
-        }
+        return join_records([make_records(*part) for part in parts])
 
     @classmethod
-    def from_records(cls, spec: ProfileSpec, records: dict[str, npt.NDArray[Any]]) -> ClassProfile:
+    def from_records(cls, spec: ProfileSpec, records: Records) -> ClassProfile:
         """Rebuild a profile from summed records of `to_records`, in any order."""
         profile = cls(spec)
         index, slot = records["class_index"], records["slot"]

@@ -44,6 +44,11 @@ def prune_counts(joint: IntArray, *, frac_noise: float = 1.0, min_examples_per_c
 
     Returns:
         Counts by [class, true, given], shape (K, 2, 2); note the order of the axes.
+
+    Example:
+        >>> joint = np.array([[[12, 4], [2, 6]]])
+        >>> prune_counts(joint, frac_noise=0.5).tolist()  # prunes 2 of 4 missing and 1 of 2 extraneous tags
+        [[[14, 1], [2, 7]]]
     """
     counts = np.asarray(joint, dtype=np.int64).transpose(0, 2, 1)
     given = np.arange(2)
@@ -93,6 +98,12 @@ def flag_counts(
     Raises:
         ValueError: If the filter has no ranks, a count option is given with another filter than
             `prune_by_noise_rate`, or such counts are not K whole numbers of at least 0.
+
+    Example:
+        >>> joint, absent, present = np.array([[[12, 4], [2, 6]]]), np.array([16]), np.array([8])
+        >>> counts = flag_counts(joint, filter_by="both", num_absent=absent, num_present=present)
+        >>> counts.missing.tolist(), counts.extraneous.tolist()
+        ([4], [2])
     """
     if filter_by not in RANK_FILTERS:
         raise ValueError(

@@ -27,7 +27,8 @@ from spark_ml_audit.kernels.cutoffs import (
 from spark_ml_audit.kernels.float_keys import KeyArray, from_keys
 from spark_ml_audit.kernels.profile import ClassProfile, IntArray, ProfileSpec, Thresholds
 from spark_ml_audit.kernels.pruning import RANK_FILTERS, flag_counts
-from spark_ml_audit.kernels.resolve_counts import ABSENT, PRESENT, Records, ResolveRequest
+from spark_ml_audit.kernels.records import Records
+from spark_ml_audit.kernels.resolve_counts import ABSENT, PRESENT, ResolveRequest
 
 # Distinct values (or groups of values) that all windows of one pass may report together.
 _TOTAL_GROUPS = 1 << 18
@@ -81,25 +82,17 @@ class Resolution:
     cutoffs: Cutoffs
 
 
-@dataclass(frozen=True)
-class CutoffBounds:
-    """What a profile alone says of the order-statistic cut-offs: closed intervals of p, NaN = never.
-
-    The exact cut-off of side `missing` lies in [missing_low, missing_high], and so on; the width is that of
-    the histogram bins that the rank can fall into. Shape (K,) each.
-    """
-
-    missing_low: npt.NDArray[np.float64]
-    missing_high: npt.NDArray[np.float64]
-    extraneous_low: npt.NDArray[np.float64]
-    extraneous_high: npt.NDArray[np.float64]
-
-
 class Resolver:
     """Finds the exact cut-offs of every class, asking for passes over the rows as it needs them.
 
     Usage: while ``resolver.request`` is not None, count it over all rows, add the records up and hand them
     to `update`; then read `resolution`.
+
+    >>> profile = ClassProfile(ProfileSpec.for_classes(1, np.float64))
+    >>> profile.add_batch(np.array([[0.9], [0.2], [0.8], [0.1]]), np.array([0, 1]), np.array([0, 0]))
+    >>> resolver = Resolver(profile, PruneOptions())
+    >>> resolver.request is None  # the profile alone does not say which values the cut-offs are
+    False
     """
 
     def __init__(
@@ -377,16 +370,3 @@ class Resolver:
         missing = cut_values(self._confident.at_threshold, dtype).astype(np.float64)
         extraneous = last_values_below(self._confident.beyond_threshold, dtype).astype(np.float64)
         return np.where(missing > 1, np.nan, missing), np.where(extraneous < 0, np.nan, extraneous)
-
-    def bounds(self) -> CutoffBounds:
-        """Bounds on the cut-offs from the profile alone, before any row is read again."""
-        size, dtype = self._spec.num_classes, self._spec.dtype
-        low_rank, high_rank = self._rank_bounds()
-        values = np.full((2, 2, size), np.nan)
-        for side in (ABSENT, PRESENT):
-            for k in np.flatnonzero((high_rank[side] > 0) & (self._side_counts[side] > 0)).tolist():
-                ranks = int(low_rank[side, k]), int(high_rank[side, k])
-                start, stop = self._bins_around(side, k, *self._positions(side, k, *ranks))
-                edges = np.array([self._edges[start], self._edges[stop + 1] - 1])
-                values[side, :, k] = from_keys(edges, dtype)
-        return CutoffBounds(values[0, 0], values[0, 1], values[1, 0], values[1, 1])

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spark_ml_audit.kernels.blocks import abreast, sum_abreast, wide_blocks
 from spark_ml_audit.kernels.cutoffs import cut_values
 from spark_ml_audit.kernels.float_keys import UNSIGNED, FloatArray, KeyArray, to_keys
 from spark_ml_audit.kernels.profile import IntArray
+from spark_ml_audit.kernels.records import Records, sum_records
 
 ABSENT, PRESENT = 0, 1
 """Sides of a class: examples without the tag, and examples with it."""
-
-Records = dict[str, npt.NDArray[Any]]
-"""Columns class_index, slot, a, b of the same length; `a` and `b` add up by (class_index, slot)."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +56,14 @@ def count_batch(
         pred_probs: Shape (n, K) of the request's dtype.
         rows: Row of each given tag, ascending.
         cols: Class of each given tag, ascending within the row.
+
+    Example:
+        >>> none = np.zeros((2, 1), dtype=np.int64)  # no windows, no cuts of the given cells
+        >>> request = ResolveRequest("float64", to_keys(np.array([[0.5]])), none[:0], none, none, none)
+        >>> pred_probs = np.array([[0.9], [0.4], [0.2]])  # the first two rows have the tag
+        >>> records = next(count_batch(request, pred_probs, rows=np.array([0, 1]), cols=np.array([0, 0])))
+        >>> {name: column.tolist() for name, column in records.items()}
+        {'class_index': [0], 'slot': [-1], 'a': [1], 'b': [1]}
     """
     num_classes = pred_probs.shape[1]
     pred_probs = np.ascontiguousarray(pred_probs)
@@ -136,19 +140,3 @@ def _window_records(request: ResolveRequest, side: int, cols: IntArray, keys: Ke
             "b": np.zeros(len(groups), dtype=np.int64),
         }
     )
-
-
-def sum_records(records: Records) -> Records:
-    """Add up records with equal (class_index, slot)."""
-    index, slot = records["class_index"], records["slot"]
-    if not len(index):
-        return {**records, "class_index": index.astype(np.int32)}
-    order = np.lexsort((slot, index))
-    index, slot = index[order], slot[order]
-    starts = np.flatnonzero(np.r_[True, (np.diff(index) != 0) | (np.diff(slot) != 0)])
-    return {
-        "class_index": index[starts].astype(np.int32),
-        "slot": slot[starts].astype(np.int64),
-        "a": np.add.reduceat(records["a"][order], starts),
-        "b": np.add.reduceat(records["b"][order], starts),
-    }

@@ -54,7 +54,12 @@ NOT_KNOWN = Interval(None, None, None)
 
 
 def rate_interval(num_errors: int, num_judged: int, confidence: float = 0.95) -> Interval:
-    """Share of errors with its Clopper-Pearson interval; unknown where nothing was judged."""
+    """Share of errors with its Clopper-Pearson interval; unknown where nothing was judged.
+
+    >>> found = rate_interval(num_errors=2, num_judged=20)
+    >>> found.estimate, round(found.low, 3), round(found.high, 3)
+    (0.1, 0.012, 0.317)
+    """
     if not num_judged:
         return NOT_KNOWN
     found = stats.binomtest(num_errors, num_judged).proportion_ci(confidence, method="exact")
@@ -62,7 +67,13 @@ def rate_interval(num_errors: int, num_judged: int, confidence: float = 0.95) ->
 
 
 def precision_of(strata: list[StratumReview], direction: str, confidence: float = 0.95) -> Interval:
-    """Share of the flags of a direction that are errors; exact where every flagged cell was judged."""
+    """Share of the flags of a direction that are errors; exact where every flagged cell was judged.
+
+    >>> flags = StratumReview("missing", flagged=True, size=100, num_judged=20, num_errors=15)
+    >>> found = precision_of([flags], "missing")
+    >>> found.estimate, round(found.low, 2), round(found.high, 2)
+    (0.75, 0.51, 0.91)
+    """
     own = [item for item in strata if item.flagged and item.direction == direction and item.size]
     if len(own) == 1 and own[0].num_judged == own[0].size:
         share = own[0].num_errors / own[0].size
@@ -81,6 +92,15 @@ def errors_in(
         strata: All strata, without repeats. One that has cells but no judged one makes the number unknown.
         direction: missing, extraneous, or None for both.
         confidence: Of the interval.
+
+    Example:
+        >>> flags = StratumReview("missing", flagged=True, size=10, num_judged=10, num_errors=8)
+        >>> rest = StratumReview("missing", flagged=False, size=1000, num_judged=100, num_errors=1)
+        >>> found = errors_in([flags, rest])
+        >>> found.estimate  # 8, and 1 % of 1000
+        18.0
+        >>> 8 <= found.low < 18 < found.high
+        True
     """
     own = [item for item in strata if item.size and direction in (None, item.direction)]
     if any(not item.num_judged for item in own):
@@ -94,7 +114,13 @@ def errors_in(
 
 
 def recall_of(strata: list[StratumReview], direction: str, confidence: float = 0.95) -> Interval:
-    """Share of all errors of a direction that are flagged; unknown where no error was found at all."""
+    """Share of all errors of a direction that are flagged; unknown where no error was found at all.
+
+    >>> flags = StratumReview("missing", flagged=True, size=10, num_judged=10, num_errors=8)
+    >>> rest = StratumReview("missing", flagged=False, size=1000, num_judged=500, num_errors=1)
+    >>> recall_of([flags, rest], "missing").estimate  # 8 of 8 + 2
+    0.8
+    """
     own = [item for item in strata if item.size and item.direction == direction]
     if any(not item.num_judged for item in own) or not _total(own):
         return NOT_KNOWN

@@ -39,6 +39,10 @@ class Stratum:
         given: Whether its cells carry the tag: their errors are extraneous tags, else missing ones.
         flagged: Whether the audit flagged them.
         guess: Share of errors assumed for allocation.
+
+    Example:
+        >>> [(stratum.name, stratum.direction) for stratum in (STRATA[2], STRATA[6])]
+        [('not given, doubt over 50%', 'missing'), ('given, doubt over 50%', 'extraneous')]
     """
 
     name: str
@@ -77,6 +81,14 @@ def stratum_codes(
 
     Returns:
         Positions in `STRATA`, int8 of shape (n, K).
+
+    Example:
+        >>> pred_probs = np.array([[0.95, 0.6], [0.9, 0.004]])
+        >>> codes = stratum_codes(pred_probs, rows=np.array([0]), cols=np.array([0]), flagged=np.array([2]))
+        >>> for row in codes:
+        ...     print([STRATA[code].name for code in row])
+        ['given, doubt 1-10%', 'not given, doubt over 50%']
+        ['flagged missing', 'not given, doubt below 1%']
     """
     doubt = pred_probs.copy()
     doubt[rows, cols] = 1 - doubt[rows, cols]
@@ -93,6 +105,12 @@ def cell_hashes(row_hashes: npt.NDArray[np.int64], num_classes: int) -> npt.NDAr
     """A hash of every cell from a hash of its row, in [0, 2^63); shape (n, K).
 
     The finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
+
+    >>> together, alone = cell_hashes(np.array([17, 42]), 3), cell_hashes(np.array([42]), 3)
+    >>> together[1].tolist() == alone[0].tolist()  # a row's hashes depend on that row alone
+    True
+    >>> len(np.unique(together))
+    6
     """
     with np.errstate(over="ignore"):
         step = np.arange(1, num_classes + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
@@ -109,6 +127,14 @@ class CellDraw:
 
     Attributes:
         counts: Cells seen of every stratum, shape (number of strata,).
+
+    Example:
+        >>> draw = CellDraw(most=2)
+        >>> codes = np.array([[4, 4], [4, 0]], dtype=np.int8)
+        >>> sorted(draw.select(codes, hashes=np.array([[30, 10], [20, 99]])).tolist())  # all but the 30
+        [1, 2, 3]
+        >>> draw.counts[[0, 4]].tolist()
+        [1, 3]
     """
 
     def __init__(self, most: int) -> None:
@@ -155,6 +181,13 @@ def allocate(
     Returns:
         Numbers per stratum, none above its size; their sum is `total` where there are that many cells and
         `total` leaves room for the least numbers.
+
+    Example:
+        >>> sizes = np.array([40, 10, 0, 20, 100, 800, 0, 5, 5, 20])
+        >>> allocate(sizes, total=60).tolist()
+        [20, 10, 0, 4, 6, 11, 0, 3, 3, 3]
+        >>> allocate(sizes, total=60, per_stratum=6).tolist()
+        [6, 6, 0, 6, 6, 6, 0, 5, 5, 6]
     """
     if per_stratum is not None:
         return np.minimum(sizes, per_stratum)

@@ -88,19 +88,38 @@ class AppliedBatch:
 
 
 def score_cells(pred_probs: FloatArray, rows: IntArray, cols: IntArray, rules: AuditRules) -> FloatArray:
-    """Cell scores of shape (n, K), with adjusted probabilities if the rules say so."""
+    """Cell scores of shape (n, K), with adjusted probabilities if the rules say so.
+
+    >>> thresholds = Thresholds(present=np.array([0.5]), absent=np.array([0.9]))  # p is low throughout
+    >>> cutoffs = Cutoffs("float64", missing=np.array([2.0]), extraneous=np.array([-1.0]))
+    >>> for adjust in (False, True):
+    ...     rules = AuditRules(thresholds, cutoffs, Scoring(adjust_pred_probs=adjust))
+    ...     print(score_cells(np.array([[0.5]]), np.array([0]), np.array([0]), rules).round(2).tolist())
+    [[0.5]]
+    [[0.64]]
+    """
     if rules.scoring.adjust_pred_probs:
         pred_probs = adjust_pred_probs(pred_probs, rules.thresholds.present, rules.thresholds.absent)
     return cell_scores(pred_probs, rows, cols, rules.scoring.score)
 
 
 def score_examples(cells: FloatArray, scoring: Scoring) -> npt.NDArray[np.float64]:
-    """Example scores of shape (n,) from cell scores of shape (n, K)."""
+    """Example scores of shape (n,) from cell scores of shape (n, K).
+
+    >>> cells = np.array([[0.9, 0.1], [0.6, 0.4]])
+    >>> score_examples(cells, Scoring(aggregate="min")).tolist()
+    [0.1, 0.4]
+    """
     return aggregate(cells, scoring.aggregate, alpha=scoring.alpha, temperature=scoring.temperature)
 
 
 def low_score_measure(pred_probs: FloatArray, rows: IntArray, cols: IntArray) -> npt.NDArray[np.float64]:
-    """EMA 0.8 of self-confidence, by which the example-level filters choose, whatever the score options."""
+    """EMA 0.8 of self-confidence, by which the example-level filters choose, whatever the score options.
+
+    >>> pred_probs = np.array([[0.9, 0.2], [0.9, 0.9]])  # both rows were given the first tag only
+    >>> low_score_measure(pred_probs, np.array([0, 1]), np.array([0, 0])).round(2).tolist()
+    [0.82, 0.26]
+    """
     return ema(cell_scores(pred_probs, rows, cols, "self_confidence"), 0.8)
 
 
@@ -136,7 +155,16 @@ def issue_rows(
     rules: AuditRules,
     confirmed: IntArray | None = None,
 ) -> npt.NDArray[np.bool_]:
-    """Which rows of a batch have an issue, without scoring them; shape (n,). See `apply_rules`."""
+    """Which rows of a batch have an issue, without scoring them; shape (n,). See `apply_rules`.
+
+    >>> cutoffs = Cutoffs("float64", missing=np.array([0.8]), extraneous=np.array([0.1]))
+    >>> rules = AuditRules(Thresholds(np.array([0.7]), np.array([0.7])), cutoffs, Scoring())
+    >>> pred_probs, rows, cols = np.array([[0.05], [0.9], [0.3]]), np.array([0]), np.array([0])
+    >>> issue_rows(pred_probs, rows, cols, rules).tolist()
+    [True, True, False]
+    >>> issue_rows(pred_probs, rows, cols, rules, confirmed=np.array([0])).tolist()
+    [False, True, False]
+    """
     return _row_issue(pred_probs, rows, cols, rules, confirmed)[0]
 
 
@@ -156,6 +184,16 @@ def apply_rules(
         rules: The finished audit.
         confirmed: Cells, as row * K + class, that a person has confirmed as given: never flagged. A row that
             an example-level filter flags by its score stays flagged.
+
+    Example:
+        >>> cutoffs = Cutoffs("float64", missing=np.array([0.8, 0.8]), extraneous=np.array([0.1, 0.1]))
+        >>> rules = AuditRules(Thresholds(np.full(2, 0.7), np.full(2, 0.7)), cutoffs, Scoring())
+        >>> pred_probs = np.array([[0.05, 0.9], [0.9, 0.1]])  # both rows were given the first tag only
+        >>> batch = apply_rules(pred_probs, np.array([0, 1]), np.array([0, 0]), rules)
+        >>> batch.is_issue.tolist(), batch.label_quality.round(2).tolist()
+        ([True, False], [0.06, 0.9])
+        >>> [part.tolist() for part in batch.suggested]
+        [[0, 1], [1, 0]]
     """
     is_issue, *flags = _row_issue(pred_probs, rows, cols, rules, confirmed)
     missing, extraneous = (flags[0], flags[1]), (flags[2], flags[3])
@@ -194,7 +232,13 @@ def suggest_tags(
     extraneous: tuple[IntArray, IntArray],
     num_classes: int,
 ) -> tuple[IntArray, IntArray]:
-    """Given tags, plus missing, minus extraneous: (row, class) pairs in class order within a row."""
+    """Given tags, plus missing, minus extraneous: (row, class) pairs in class order within a row.
+
+    >>> given = np.array([0, 0]), np.array([0, 2])
+    >>> missing, extraneous = (np.array([0]), np.array([1])), (np.array([0]), np.array([2]))
+    >>> [part.tolist() for part in suggest_tags(given, missing, extraneous, num_classes=3)]
+    [[0, 0], [0, 1]]
+    """
     if not len(missing[0]) and not len(extraneous[0]):
         return given
     codes = given[0] * num_classes + given[1]

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from spark_ml_audit.kernels.float_keys import FloatArray
 from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
+from spark_ml_audit.kernels.records import sum_records
 from spark_ml_audit.kernels.resolve import PruneOptions, Resolution, Resolver
-from spark_ml_audit.kernels.resolve_counts import count_batch, sum_records
+from spark_ml_audit.kernels.resolve_counts import count_batch
 from spark_ml_audit.kernels.rules import AppliedBatch, AuditRules, Scoring, apply_rules
 
 
@@ -45,6 +46,17 @@ def audit_arrays(
 
     Raises:
         ValueError: The shapes differ.
+
+    Example:
+        >>> given = np.array([[True], [True], [True], [False], [False], [False]])
+        >>> pred_probs = np.array([[0.9], [0.8], [0.1], [0.2], [0.1], [0.95]])
+        >>> audit = audit_arrays(given, pred_probs)
+        >>> audit.applied.is_issue.tolist()
+        [False, False, True, False, False, True]
+        >>> [part.tolist() for part in audit.applied.missing]  # row 5, class 0
+        [[5], [0]]
+        >>> audit.applied.label_quality.round(2).tolist()
+        [0.9, 0.8, 0.1, 0.8, 0.9, 0.05]
     """
     if given.shape != pred_probs.shape or given.ndim != 2:
         raise ValueError(f"given has the shape {given.shape}, pred_probs {pred_probs.shape}")

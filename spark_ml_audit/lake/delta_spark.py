@@ -1,24 +1,195 @@
-"""Delta tables by Spark."""
+"""Delta tables by Spark: the SQL of their history, their properties, deletes and merges, and their views."""
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from spark_ml_audit.lake.places import delta_name
+from spark_ml_audit.engines.columns import quote
+from spark_ml_audit.lake.delta import Commit, TableDetail
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrameWriter
+
+    from spark_ml_audit.engines.spark import SparkEngine
+    from spark_ml_audit.lake.places import Place
+
+_TABLE_PROPERTIES = {
+    # every run adds a transaction id per table; without this they pile up in the log for ever
+    "delta.setTransactionRetentionDuration": "interval 30 days",
+}
+_MISSING = ("NOT_FOUND", "PATH_DOES_NOT_EXIST", "DELTA_MISSING")
+# Operations that write no rows of their own, and our own merges, which record nothing.
+_HOUSEKEEPING = ("SET TBLPROPERTIES", "OPTIMIZE", "VACUUM START", "VACUUM END", "MERGE")
 
 
-def has_foreign_history(spark: SparkSession, place: str, marker: str) -> bool:
-    """Whether any version of a Delta table was written by something that does not record `marker`."""
-    history = spark.sql(f"DESCRIBE HISTORY {delta_name(place)}")
-    wrote = ~F.col("operation").isin("SET TBLPROPERTIES", "OPTIMIZE", "VACUUM START", "VACUUM END", "MERGE")
-    foreign = ~F.coalesce(F.col("userMetadata").contains(marker), F.lit(False))
-    return not history.where(wrote & foreign).isEmpty()
+@dataclass(frozen=True)
+class SparkDeltaTable:
+    """One Delta table by Spark; see `delta.DeltaTable` for what its methods promise.
+
+    Attributes:
+        engine: Spark.
+        place: Where it is.
+    """
+
+    engine: SparkEngine
+    place: Place
+
+    # ---- reading -----------------------------------------------------------------------------------
+
+    def existing(self) -> DataFrame | None:
+        """Its rows, or None where there is no table."""
+        try:
+            frame = self.read()
+            frame.schema  # noqa: B018 - Connect resolves a plan only when asked
+        except Exception as error:
+            if any(word in str(error) for word in _MISSING):
+                return None
+            raise
+        return frame
+
+    def read(self, version: str | int | None = None) -> DataFrame:
+        """Its rows, at one version if given."""
+        if self.place.is_path:
+            return self.engine.scan_files(self.place.address, "delta", version)
+        return self.engine.scan_table(self.place.table_name, version)
+
+    def detail(self) -> TableDetail:
+        """What it says of itself, whatever its format."""
+        row = self._sql(f"DESCRIBE DETAIL {self.place.sql}").select("format", "properties").collect()[0]
+        return TableDetail(str(row["format"]).lower(), dict(row["properties"] or {}))
+
+    # ---- its history -------------------------------------------------------------------------------
+
+    def _history(self, only_newest: bool = False) -> DataFrame:
+        return self._sql(f"DESCRIBE HISTORY {self.place.sql}" + (" LIMIT 1" if only_newest else ""))
+
+    def newest_version(self, at: str | None = None) -> str | None:
+        """The newest version, or the newest one at a time."""
+        history = self._history(only_newest=at is None)
+        if at is not None:
+            try:
+                history = history.where(F.col("timestamp") <= F.lit(at).cast("timestamp"))
+                history.schema  # noqa: B018 - as above
+            except Exception as error:
+                raise ValueError(str(error)) from error
+        newest = history.agg(F.max("version").alias("version")).collect()[0]["version"]
+        return None if newest is None else str(newest)
+
+    def commits(self, mentioning: str) -> tuple[Commit, ...]:
+        """Transactions whose metadata hold a text, newest first."""
+        if self.existing() is None:
+            return ()
+        found = self._history().where(F.col("userMetadata").contains(mentioning))
+        rows = found.select("version", "userMetadata").collect()
+        ordered = sorted(rows, key=lambda row: -row["version"])
+        return tuple(Commit(row["version"], json.loads(row["userMetadata"])) for row in ordered)
+
+    def has_deleted(self, mentioning: str) -> bool:
+        """Whether rows were deleted by a condition that holds a text."""
+        if self.existing() is None:
+            return False
+        condition = F.col("operationParameters")["predicate"].contains(mentioning)
+        return not self._history().where((F.col("operation") == "DELETE") & condition).isEmpty()
+
+    def has_foreign_commits(self, marker: str) -> bool:
+        """Whether rows of any version were written without metadata that hold a text."""
+        if self.existing() is None:
+            return False
+        wrote = ~F.col("operation").isin(*_HOUSEKEEPING)
+        foreign = ~F.coalesce(F.col("userMetadata").contains(marker), F.lit(False))
+        return not self._history().where(wrote & foreign).isEmpty()
+
+    # ---- writing -----------------------------------------------------------------------------------
+
+    def append(self, frame: DataFrame, transaction: str, metadata: Mapping[str, Any]) -> None:
+        """Append rows in one transaction; columns that the table lacks are added."""
+        self._commit(frame.write.mode("append").option("mergeSchema", True), transaction, metadata)
+
+    def overwrite(self, frame: DataFrame, transaction: str, metadata: Mapping[str, Any]) -> None:
+        """Replace all rows, and the schema with them, in one transaction."""
+        self._commit(frame.write.mode("overwrite").option("overwriteSchema", True), transaction, metadata)
+
+    def _commit(self, writer: DataFrameWriter, transaction: str, metadata: Mapping[str, Any]) -> None:
+        """Write in one transaction; Delta skips one it knows, a lost race is retried."""
+        writer = (
+            writer.format("delta")
+            .option("txnAppId", transaction)
+            .option("txnVersion", 1)
+            .option("userMetadata", json.dumps(dict(metadata)))
+            .options(**_TABLE_PROPERTIES)
+        )
+        for attempt in _retries():
+            with attempt:
+                if self.place.is_path:
+                    writer.save(self.place.address)
+                else:
+                    writer.saveAsTable(self.place.table_name)
+
+    def set_properties(self, properties: Mapping[str, str]) -> None:
+        """Set table properties that are not set yet."""
+        known = self.detail().properties if properties else {}
+        for key, value in properties.items():
+            if known.get(key) != value:
+                pair = f"{_literal(key)} = {_literal(value)}"
+                self._retried(f"ALTER TABLE {self.place.sql} SET TBLPROPERTIES ({pair})")
+
+    def delete_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the rows of runs, by the column run_id."""
+        listed = ", ".join(_literal(run_id) for run_id in run_ids)
+        self._retried(f"DELETE FROM {self.place.sql} WHERE run_id IN ({listed})")
+
+    def update(self, rows: DataFrame, id_name: str, columns: Sequence[str]) -> None:
+        """Replace the values of rows that still have the values they are known to have, by MERGE."""
+        view = f"spark_ml_audit_changes_{secrets.token_hex(8)}"
+        rows.createOrReplaceTempView(view)
+        same = " AND ".join(f"t.{quote(name)} <=> s.old_{k}" for k, name in enumerate(columns))
+        changed = ", ".join(f"t.{quote(name)} = s.new_{k}" for k, name in enumerate(columns))
+        try:
+            self._retried(
+                f"MERGE INTO {self.place.sql} AS t USING {quote(view)} AS s "
+                f"ON t.{quote(id_name)} = s.row_id AND {same} WHEN MATCHED THEN UPDATE SET {changed}"
+            )
+        finally:
+            self.engine.session.catalog.dropTempView(view)
+
+    def _sql(self, statement: str) -> DataFrame:
+        return self.engine.session.sql(statement)
+
+    def _retried(self, statement: str) -> None:
+        for attempt in _retries():
+            with attempt:
+                self._sql(statement)
+
+
+# ---- what catalogs have beside tables --------------------------------------------------------------
+
+
+def create_schema(engine: SparkEngine, name: str) -> None:
+    """Create a schema if it is missing, its name quoted."""
+    engine.session.sql(f"CREATE SCHEMA IF NOT EXISTS {name}")
+
+
+def create_view(engine: SparkEngine, view: Place, select: str, columns: Sequence[str] = ()) -> None:
+    """Create a view if it is missing, or anew where it lacks columns that its table has by now.
+
+    Args:
+        engine: Spark.
+        view: Name of the view.
+        select: Its query; identifiers in it are quoted.
+        columns: Columns it must have.
+    """
+    engine.session.sql(f"CREATE VIEW IF NOT EXISTS {view.table_name} AS {select}")
+    if set(columns) - set(engine.scan_table(view.table_name).columns):
+        engine.session.sql(f"CREATE OR REPLACE VIEW {view.table_name} AS {select}")
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -32,3 +203,20 @@ def is_conflict(error: BaseException) -> bool:
             text,
         )
     )
+
+
+def _retries() -> Retrying:
+    """Attempts of a commit: a lost race is tried again, with growing random waits."""
+    return Retrying(
+        retry=retry_if_exception(is_conflict),
+        stop=stop_after_attempt(8),
+        wait=wait_random_exponential(multiplier=0.3, max=10),
+        reraise=True,
+    )
+
+
+def _literal(text: str) -> str:
+    """A text as a SQL literal."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    # Spark puts settings, secrets among them, in the place of ${name}, in literals too
+    return "'" + escaped.replace("$", "\\u0024") + "'"

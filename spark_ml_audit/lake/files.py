@@ -1,4 +1,4 @@
-"""Files of a run beside its tables: the report."""
+"""Files of a run beside its tables: its report, the page of a trend."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.lake.places import local_path
+from spark_ml_audit.config.paths import local_path
 
 if TYPE_CHECKING:
-    from spark_ml_audit.config.output import OutputConfig
+    from spark_ml_audit.config import OutputConfig
 
 
-def report_file(output: OutputConfig, run_id: str) -> Path | None:
-    """The file of a run's report; None where the output has no folder that plain programs can write to."""
+def page_file(output: OutputConfig, name: str) -> Path | None:
+    """The file of a page of an output; None where it has no folder that plain programs can write to."""
     for place in (output.path, output.files):
         folder = local_path(place) if place is not None else None
         if folder is not None:
-            return folder / "reports" / f"{run_id}.html"
+            return folder / "reports" / f"{name}.html"
     return None
 
 
-def existing_report(output: OutputConfig, run_id: str) -> str | None:
-    """Path of a finished run's report, if it is there."""
-    file = report_file(output, run_id)
+def existing_page(output: OutputConfig, name: str) -> str | None:
+    """Path of a page of an output, if it is there."""
+    file = page_file(output, name)
     return str(file) if file is not None and file.is_file() else None
 
 
@@ -37,7 +37,7 @@ def write_page(file: Path, html: str) -> None:
     staged = file.with_name(f".{secrets.token_hex(8)}-{file.name}")
     try:
         with staged.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(html)
+            stream.write(html.encode("utf-8", "replace").decode("utf-8"))
         staged.replace(file)
     except BaseException:
         staged.unlink(missing_ok=True)

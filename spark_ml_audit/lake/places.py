@@ -1,66 +1,94 @@
-"""Paths as every part of Spark understands them."""
+"""Places of tables: a path or a dotted name of a catalog, and how each is written where."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.config.fields import is_path
-from spark_ml_audit.engines.columns import quote, quote_table
+from spark_ml_audit.config.paths import absolute, is_path, local_path, scheme_of, split_identifier
+from spark_ml_audit.engines.columns import quote
+from spark_ml_audit.errors import InputError
 
 if TYPE_CHECKING:
-    pass
-
-import os
-import re
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
-
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-
-
-def absolute(path: str) -> str:
-    """Complete a relative path from the working directory; addresses and absolute paths stay as they are.
-
-    Delta's SQL takes absolute paths only, and the JVM may have another working directory.
-    """
-    return path if _SCHEME.match(path) or os.path.isabs(path) else os.path.abspath(path)
-
-
-def local_path(path: str) -> Path | None:
-    """The place of a path for programs other than Spark; None where they cannot reach it.
-
-    On Databricks a path without a scheme is one of the file system DBFS, but for Volumes and workspace files.
-    """
-    if path.lower().startswith("file:"):
-        return Path(unquote(urlsplit(path).path))
-    on_databricks = "DATABRICKS_RUNTIME_VERSION" in os.environ
-    if path.lower().startswith("dbfs:/"):
-        path = "/" + path[len("dbfs:/") :].lstrip("/")
-    elif _SCHEME.match(path):
-        return None
-    elif not on_databricks:
-        return Path(absolute(path))
-    if path.startswith(("/Volumes/", "/Workspace/")):
-        return Path(path)
-    return Path("/dbfs" + path) if on_databricks and path.startswith("/") and Path("/dbfs").is_dir() else None
-
+    from spark_ml_audit.config import OutputConfig, PlaceConfig
 
 _SMALL_BYTES = 64 << 20
 
 
-def is_small(path: str | None) -> bool:
-    """Whether a path is a local folder below 64 MB: a source not worth compiling Spark's code well for."""
-    if path is None or _SCHEME.match(path):
-        return False
-    total = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            total += os.path.getsize(os.path.join(folder, name))
-            if total > _SMALL_BYTES:
-                return False
-    return total > 0
+@dataclass(frozen=True)
+class Place:
+    """Where a table is.
 
+    Attributes:
+        text: The path or dotted name, as given.
+        is_path: Whether it is a path.
+    """
 
-def delta_name(place: str) -> str:
-    """A table, given by path or name, as SQL writes it."""
-    return f"delta.{quote(absolute(place))}" if is_path(place) else quote_table(place)
+    text: str
+    is_path: bool
+
+    @classmethod
+    def of(cls, text: str) -> Place:
+        """The place that a text names: a path if there is a slash in it, else a table.
+
+        >>> Place.of("./decisions").is_path, Place.of("main.quality.decisions").is_path
+        (True, False)
+        """
+        return cls(text, is_path(text))
+
+    @classmethod
+    def of_source(cls, config: PlaceConfig) -> Place:
+        """The place of the `source` section."""
+        return cls(config.path, True) if config.path is not None else cls(config.table or "", False)
+
+    @classmethod
+    def of_output(cls, config: OutputConfig, table: str) -> Place:
+        """The place of a table of the `output` section."""
+        if config.path is not None:
+            return cls(f"{absolute(config.path).rstrip('/')}/{table}", True)
+        return cls(f"{config.schema_name}.{config.prefix}{table}", False)
+
+    @property
+    def address(self) -> str:
+        """The place as other programs find it: an absolute path, or the dotted name."""
+        return absolute(self.text) if self.is_path else self.text
+
+    @property
+    def table_name(self) -> str:
+        """The dotted name, each part quoted.
+
+        Raises:
+            InputError: It has an empty part or an unbalanced backtick.
+        """
+        parts = split_identifier(self.text)
+        if parts is None:
+            raise InputError(
+                f"'{self.text}' is not a table name.",
+                fix="Write catalog.schema.table, odd parts in backticks.",
+            )
+        return ".".join(quote(part) for part in parts)
+
+    @property
+    def sql(self) -> str:
+        """The place as SQL names a Delta table."""
+        return f"delta.{quote(self.address)}" if self.is_path else self.table_name
+
+    @property
+    def local(self) -> Path | None:
+        """The place for plain programs; None for a table, and for a path that they cannot reach."""
+        return local_path(self.text) if self.is_path else None
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is a local folder below 64 MB: not worth compiling Spark's code well for."""
+        if not self.is_path or scheme_of(self.text):
+            return False
+        total = 0
+        for folder, _, names in os.walk(self.text):
+            for name in names:
+                total += os.path.getsize(os.path.join(folder, name))
+                if total > _SMALL_BYTES:
+                    return False
+        return total > 0

@@ -2,164 +2,184 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+import pyarrow as pa
 
-
-from typing import TYPE_CHECKING
-
-from pyspark.sql import types as T
-
-from spark_ml_audit.engines.transfer import local_frame
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from pyspark.sql import DataFrame, SparkSession
-
+from spark_ml_audit.engines.base import from_records
 from spark_ml_audit.outcomes.history import CHANGES, CLASS_FIGURES
 from spark_ml_audit.outcomes.records import CLASS_COLUMNS, ClassRow
 
 if TYPE_CHECKING:
-    pass
+    from pyspark.sql import DataFrame
 
-TABLES = ("examples", "tag_issues", "classes", "quarantine", "runs")
+    from spark_ml_audit.engines.base import Engine
 
+# ---- names -----------------------------------------------------------------------------------------
 
-# Written by runs that look for near-duplicates.
+EXAMPLES, TAG_ISSUES, CLASSES, QUARANTINE, RUNS = "examples", "tag_issues", "classes", "quarantine", "runs"
+
+TABLES = (EXAMPLES, TAG_ISSUES, CLASSES, QUARANTINE, RUNS)
+"""The tables of every audit."""
+
 DUPLICATES = "duplicates"
+"""Written by runs that look for near-duplicates."""
 
+FIRST_TABLE = CLASSES
+"""The first table a run writes: a run that left anything behind left rows here."""
 
-ESTIMATES = "review_estimates"
+DATA_TABLES = (EXAMPLES, TAG_ISSUES, QUARANTINE, DUPLICATES, FIRST_TABLE)
+"""In the order of removal: the table by which leftovers are found comes last."""
 
+PREDICTIONS, PREDICTION_RUNS = "predictions", "prediction_runs"
+"""Tables of `predict`; the first also of audits that predict the probabilities themselves."""
 
-# The first table a run writes: a run that left anything behind left rows here.
-FIRST_TABLE = "classes"
+TAGS = "tags"
+"""The table of `tag`."""
 
+COMPARISON, COMPARISON_ROWS, COMPARISON_CLASSES = "comparison", "comparison_rows", "comparison_classes"
+"""Tables of comparisons. The last is written last: two runs count as compared once they are in it."""
 
-# In the order of removal: the table by which leftovers are found comes last.
-DATA_TABLES = ("examples", "tag_issues", "quarantine", DUPLICATES, FIRST_TABLE)
-
-
-_CLASS_TYPES = {"tag": T.StringType(), "class_index": T.IntegerType()}
-
-
-CLASSES_SCHEMA = T.StructType(
-    [
-        T.StructField(
-            name,
-            _CLASS_TYPES.get(name, T.LongType() if name.startswith(("num_", "joint_")) else T.DoubleType()),
-        )
-        for name in CLASS_COLUMNS
-    ]
+SAMPLE, DECISIONS, REJECTED, ESTIMATES = (
+    "review_sample",
+    "decisions",
+    "decisions_rejected",
+    "review_estimates",
 )
+"""Tables of `sample`, `decide` and `review`."""
+
+PLANS, CORRECTIONS, CORRECTION_RUNS, CORRECTED = (
+    "correction_plans",
+    "corrections",
+    "correction_runs",
+    "corrected",
+)
+"""Tables of `correct`; the last is the corrected copy."""
+
+# ---- schemas ---------------------------------------------------------------------------------------
+
+_TIME = pa.timestamp("us", tz="UTC")
 
 
-_COUNTS = (
-    "num_rows", "num_audited", "num_unlabelled", "num_quarantined", "num_label_issues", "num_missing_tags",
-    "num_extraneous_tags",
+def _columns(kind: pa.DataType, *names: str) -> list[tuple[str, pa.DataType]]:
+    return [(name, kind) for name in names]
+
+
+def _class_type(name: str) -> pa.DataType:
+    if name == "tag":
+        return pa.string()
+    if name == "class_index":
+        return pa.int32()
+    return pa.int64() if name.startswith(("num_", "joint_")) else pa.float64()
+
+
+CLASSES_SCHEMA = pa.schema([(name, _class_type(name)) for name in CLASS_COLUMNS])
+
+RUNS_SCHEMA = pa.schema(
+    [
+        *_columns(pa.string(), "run_id"),
+        *_columns(_TIME, "started_at", "finished_at"),
+        *_columns(pa.string(), "source", "source_version", "config", "package_version"),
+        *_columns(
+            pa.int64(), "num_rows", "num_audited", "num_unlabelled", "num_quarantined", "num_label_issues",
+            "num_missing_tags", "num_extraneous_tags",
+        ),
+        *_columns(pa.float64(), "health"),
+        *_columns(pa.string(), "gates", "mlflow_run_id", "stages", "warnings"),
+        # counts that came later: null in the rows of older versions
+        *_columns(pa.int64(), "num_ambiguous", "num_outliers", "num_duplicate_groups"),
+    ]
 )  # fmt: skip
 
-
-# Counts that came later: null in the rows of older versions.
-_LATER_COUNTS = ("num_ambiguous", "num_outliers", "num_duplicate_groups")
-
-
-RUNS_SCHEMA = T.StructType(
+PREDICTION_RUNS_SCHEMA = pa.schema(
     [
-        T.StructField("run_id", T.StringType()),
-        T.StructField("started_at", T.TimestampType()),
-        T.StructField("finished_at", T.TimestampType()),
-        T.StructField("source", T.StringType()),
-        T.StructField("source_version", T.StringType()),
-        T.StructField("config", T.StringType()),
-        T.StructField("package_version", T.StringType()),
-        *[T.StructField(name, T.LongType()) for name in _COUNTS],
-        T.StructField("health", T.DoubleType()),
-        T.StructField("gates", T.StringType()),
-        T.StructField("mlflow_run_id", T.StringType()),
-        T.StructField("stages", T.StringType()),
-        T.StructField("warnings", T.StringType()),
-        *[T.StructField(name, T.LongType()) for name in _LATER_COUNTS],
+        *_columns(pa.string(), "run_id"),
+        *_columns(_TIME, "started_at", "finished_at"),
+        *_columns(pa.string(), "source", "source_version", "config", "package_version"),
+        *_columns(
+            pa.int64(), "num_rows", "num_predicted", "num_unlabelled", "num_quarantined", "num_trained",
+            "num_classes",
+        ),
+        *_columns(pa.int32(), "folds"),
+        *_columns(pa.string(), "kind", "quality", "model_uri", "mlflow_run_id", "stages", "warnings"),
+    ]
+)  # fmt: skip
+
+COMPARISON_CLASSES_SCHEMA = pa.schema(
+    [
+        *_columns(pa.string(), "tag"),
+        *_columns(pa.int32(), "class_index"),
+        *_columns(pa.int64(), *CHANGES),
+        *[(f"{name}{end}", _class_type(name)) for name in CLASS_FIGURES for end in ("", "_before")],
+        *_columns(pa.string(), "mlflow_run_id"),
     ]
 )
 
-
-_FIGURE_TYPES = {name: T.LongType() if name.startswith("num_") else T.DoubleType() for name in CLASS_FIGURES}
-
-
-COMPARISON_CLASSES_SCHEMA = T.StructType(
+ESTIMATES_SCHEMA = pa.schema(
     [
-        T.StructField("tag", T.StringType()),
-        T.StructField("class_index", T.IntegerType()),
-        *[T.StructField(name, T.LongType()) for name in CHANGES],
-        *[
-            T.StructField(f"{name}{end}", kind)
-            for name, kind in _FIGURE_TYPES.items()
-            for end in ("", "_before")
-        ],
-        T.StructField("mlflow_run_id", T.StringType()),
+        *_columns(pa.string(), "run_id", "sample_id"),
+        *_columns(_TIME, "estimated_at"),
+        *_columns(pa.string(), "quantity", "direction"),
+        *_columns(pa.float64(), "estimate", "low", "high", "confidence", "model_estimate"),
+        *_columns(pa.int64(), "num_judged"),
     ]
 )
 
+SAMPLE_FIELDS = (
+    ("position", pa.int32()),
+    ("tag", pa.string()),
+    ("given", pa.bool_()),
+    ("issue", pa.string()),
+    ("pred_prob", pa.float64()),
+    ("stratum", pa.string()),
+    ("stratum_size", pa.int64()),
+    ("num_drawn", pa.int64()),
+    ("inclusion_probability", pa.float64()),
+)
+"""Columns of `review_sample` after the id."""
 
-def classes_frame(spark: SparkSession, rows: Sequence[ClassRow]) -> DataFrame:
-    """The class table as a frame, without run_id."""
-    return local_frame(spark, [row.to_dict() for row in rows], CLASSES_SCHEMA)
+CORRECTION_COUNTS = ("num_rows_changed", "num_tags_added", "num_tags_removed", "num_stale", "num_gone")
 
+CORRECTION_RUNS_SCHEMA = pa.schema(
+    [
+        *_columns(
+            pa.string(), "correction_id", "run_id", "mode", "undoes", "target", "target_version",
+            "source_version",
+        ),
+        *_columns(_TIME, "corrected_at"),
+        *_columns(pa.int64(), *CORRECTION_COUNTS),
+        *_columns(pa.string(), "labels", "set_aside", "config", "warnings"),
+    ]
+)  # fmt: skip
 
 _TAG_ISSUE_COLUMNS = (
-    "run_id",
-    "tag",
-    "issue",
-    "pred_prob",
-    "cell_score",
-    "label_quality_score",
-    "rank_in_row",
-)
-
+    "run_id", "tag", "issue", "pred_prob", "cell_score", "label_quality_score", "rank_in_row",
+)  # fmt: skip
 
 TREND_COLUMNS = (
     "r.run_id", "r.started_at", "r.source", "r.source_version", "r.num_audited", "r.num_label_issues",
     "r.health", "c.tag", "c.class_index", "c.num_given", "c.num_missing", "c.num_extraneous",
     "c.label_noise", "c.inverse_label_noise", "c.threshold_present", "c.threshold_absent",
 )  # fmt: skip
+"""Columns of the view `trend`: runs are r, classes are c."""
 
 
-def id_field(tag_issues: T.StructType) -> T.StructField | None:
-    """The field that names rows, from the schema of `tag_issues`."""
-    return next((field for field in tag_issues.fields[1:] if field.name not in _TAG_ISSUE_COLUMNS), None)
+def id_of_tag_issues(columns: Sequence[str]) -> str | None:
+    """The column of `tag_issues` that names rows; None where there is none.
+
+    >>> id_of_tag_issues(["run_id", "film", "tag", "issue", "pred_prob", "cell_score"])
+    'film'
+    """
+    return next((name for name in columns if name not in _TAG_ISSUE_COLUMNS), None)
 
 
-PREDICTION_RUNS_SCHEMA = T.StructType(
-    [
-        T.StructField("run_id", T.StringType()),
-        T.StructField("started_at", T.TimestampType()),
-        T.StructField("finished_at", T.TimestampType()),
-        *[
-            T.StructField(name, T.StringType())
-            for name in ("source", "source_version", "config", "package_version")
-        ],
-        *[
-            T.StructField(name, T.LongType())
-            for name in (
-                "num_rows", "num_predicted", "num_unlabelled", "num_quarantined", "num_trained",
-                "num_classes",
-            )
-        ],
-        T.StructField("folds", T.IntegerType()),
-        *[
-            T.StructField(name, T.StringType())
-            for name in ("kind", "quality", "model_uri", "mlflow_run_id", "stages", "warnings")
-        ],
-    ]
-)  # fmt: skip
+def class_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[ClassRow, ...]:
+    """Rows of the `classes` table as records, in class order."""
+    found = [ClassRow.from_mapping(row) for row in rows]
+    return tuple(sorted(found, key=lambda row: row.class_index))
 
 
-PREDICTIONS = "predictions"
+def class_table_frame(engine: Engine, rows: Sequence[ClassRow]) -> DataFrame:
+    """The class table as a frame, without run_id."""
+    return from_records(engine, [row.to_dict() for row in rows], CLASSES_SCHEMA)

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_ml_audit.config import PlaceConfig
-from spark_ml_audit.config.fields import is_path
-from spark_ml_audit.engines.columns import quote, quote_table
+from spark_ml_audit.engines.choose import engine_of
 from spark_ml_audit.errors import InputError, reason_of
-from spark_ml_audit.lake.places import absolute
+from spark_ml_audit.lake.choose import delta_table
+from spark_ml_audit.lake.delta import DeltaTable
+from spark_ml_audit.lake.places import Place
 
 if TYPE_CHECKING:
-    from spark_ml_audit.config.source import PlaceConfig
+    from pyspark.sql import DataFrame
+
+    from spark_ml_audit.engines.base import Engine
+
+IN_MEMORY = "DataFrame"
+"""Name of a source that is no table."""
+
+_IS_IT_PARQUET = "for plain Parquet files set source.format to parquet."
 
 
 @dataclass(frozen=True)
@@ -25,16 +33,23 @@ class OpenSource:
     """A source table, pinned.
 
     Attributes:
+        engine: What runs its frame.
         frame: Its rows at the pinned version.
         name: Path or table, as configured.
         version: Delta version read, as text; for Parquet a digest of the files; None where there is none.
         properties: Table properties.
     """
 
+    engine: Engine
     frame: DataFrame
     name: str
-    version: str | None
-    properties: dict[str, str] = field(default_factory=dict)
+    version: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_frame(cls, frame: DataFrame) -> OpenSource:
+        """A DataFrame as a source."""
+        return cls(engine_of(frame), frame, IN_MEMORY)
 
 
 def place_of(data: str | os.PathLike[str]) -> dict[str, str]:
@@ -44,11 +59,11 @@ def place_of(data: str | os.PathLike[str]) -> dict[str, str]:
     return {"path": text} if is_path else {"table": text}
 
 
-def open_source(spark: SparkSession, config: PlaceConfig, *, version: str | None = None) -> OpenSource:
+def open_source(engine: Engine, config: PlaceConfig, *, version: str | None = None) -> OpenSource:
     """Open the source at one version.
 
     Args:
-        spark: The session.
+        engine: What reads it.
         config: The `source` section.
         version: Version to read instead of the configured or newest one (a retry reads what its first
             try read).
@@ -57,31 +72,29 @@ def open_source(spark: SparkSession, config: PlaceConfig, *, version: str | None
         InputError: No such table, path or version, or not of the format given.
     """
     if config.format == "parquet":
-        return _open_parquet(spark, config, version)
-    key = "source.path" if config.path else "source.table"
-    target = f"delta.{quote(absolute(config.path))}" if config.path else quote_table(config.table or "")
+        return _open_parquet(engine, config, version)
+    key, place = "source.path" if config.path else "source.table", Place.of_source(config)
+    table = delta_table(engine, place)
     try:
-        properties = spark.sql(f"DESCRIBE DETAIL {target}").select("format", "properties").collect()[0]
+        detail = table.detail()
     except Exception as error:
-        if config.table and (view := _existing_view(spark, target)) is not None:
-            return _open_view(view, config)
+        if config.table and (view := _existing_view(engine, place)) is not None:
+            return _open_view(engine, view, config)
         raise InputError(
             f"cannot read '{config.name}' as a Delta table: {reason_of(error)}.",
             key=key,
-            fix="Check the name; for plain Parquet files set source.format to parquet.",
+            fix=f"Check the name; {_IS_IT_PARQUET}",
         ) from error
-    if str(properties["format"]).lower() != "delta":
+    if detail.format != "delta":
         if config.table:
-            return OpenSource(spark.table(target), config.name, None, dict(properties["properties"] or {}))
+            frame = engine.scan_table(place.table_name)
+            return OpenSource(engine, frame, config.name, None, detail.properties)
         raise InputError(
-            f"'{config.name}' holds no Delta table.",
-            key=key,
-            fix="Check the path; for plain Parquet files set source.format to parquet.",
+            f"'{config.name}' holds no Delta table.", key=key, fix=f"Check the path; {_IS_IT_PARQUET}"
         )
-    number = version if version is not None else _resolve_version(spark, target, config)
-    reader = spark.read.format("delta").option("versionAsOf", number)
+    number = version if version is not None else _resolve_version(table, config)
     try:
-        frame = reader.load(absolute(config.path)) if config.path else reader.table(target)
+        frame = table.read(number)
         frame.schema  # noqa: B018 - Connect resolves a plan only when asked
     except Exception as error:
         raise InputError(
@@ -89,60 +102,57 @@ def open_source(spark: SparkSession, config: PlaceConfig, *, version: str | None
             key="source.version",
             fix="Choose a version that DESCRIBE HISTORY lists and VACUUM has not removed.",
         ) from error
-    return OpenSource(frame, config.name, number, dict(properties["properties"] or {}))
+    return OpenSource(engine, frame, config.name, number, detail.properties)
 
 
-def _existing_view(spark: SparkSession, target: str) -> DataFrame | None:
+def _existing_view(engine: Engine, place: Place) -> DataFrame | None:
     try:
-        frame = spark.table(target)
-        frame.schema  # noqa: B018 - Connect resolves a plan only when asked
+        frame = engine.scan_table(place.table_name)
+        frame.schema  # noqa: B018 - as above
     except Exception:  # noqa: BLE001 - the caller reports why the table cannot be read
         return None
     return frame
 
 
-def _open_view(frame: DataFrame, config: PlaceConfig) -> OpenSource:
+def _open_view(engine: Engine, frame: DataFrame, config: PlaceConfig) -> OpenSource:
     if config.version is not None:
         raise InputError(
             f"'{config.name}' is a view, which has no versions.",
             key="source.version",
             fix="Leave source.version out, or audit the Delta table behind the view.",
         )
-    return OpenSource(frame, config.name, None)
+    return OpenSource(engine, frame, config.name)
 
 
-def _resolve_version(spark: SparkSession, target: str, config: PlaceConfig) -> str:
+def _resolve_version(table: DeltaTable, config: PlaceConfig) -> str:
     wanted = config.version
     if isinstance(wanted, int):
         return str(wanted)
-    history = spark.sql(f"DESCRIBE HISTORY {target}" + ("" if wanted else " LIMIT 1"))
-    if wanted is not None:
-        try:
-            history = history.where(F.col("timestamp") <= F.lit(str(wanted)).cast("timestamp"))
-        except Exception as error:
-            raise InputError(
-                f"'{wanted}' is no timestamp: {reason_of(error)}.",
-                key="source.version",
-                fix="Write a version number, or a time such as '2026-01-31 18:00:00'.",
-            ) from error
-    newest = history.agg(F.max("version").alias("version")).collect()[0]["version"]
+    try:
+        newest = table.newest_version(wanted)
+    except ValueError as error:
+        raise InputError(
+            f"'{wanted}' is no timestamp: {reason_of(error)}.",
+            key="source.version",
+            fix="Write a version number, or a time such as '2026-01-31 18:00:00'.",
+        ) from error
     if newest is None:
         raise InputError(
             f"'{config.name}' had no version at {wanted}.",
             key="source.version",
             fix="Choose a later time, or a version that DESCRIBE HISTORY lists.",
         )
-    return str(newest)
+    return newest
 
 
-def _open_parquet(spark: SparkSession, config: PlaceConfig, version: str | None) -> OpenSource:
+def _open_parquet(engine: Engine, config: PlaceConfig, version: str | None) -> OpenSource:
+    place = Place.of_source(config)
     try:
-        frame = (
-            spark.read.parquet(absolute(config.path))
-            if config.path
-            else spark.table(quote_table(config.table or ""))
-        )
-        frame.schema  # noqa: B018 - Connect resolves a plan only when asked
+        if place.is_path:
+            frame = engine.scan_files(place.address, "parquet")
+        else:
+            frame = engine.scan_table(place.table_name)
+        frame.schema  # noqa: B018 - as above
     except Exception as error:
         raise InputError(
             f"cannot read '{config.name}' as Parquet: {reason_of(error)}.",
@@ -156,7 +166,7 @@ def _open_parquet(spark: SparkSession, config: PlaceConfig, version: str | None)
             key="output.run_id",
             fix="Leave output.run_id out, so that a new run audits the files as they are now.",
         )
-    return OpenSource(frame, config.name, digest)
+    return OpenSource(engine, frame, config.name, digest)
 
 
 def _files_digest(frame: DataFrame) -> str | None:
@@ -172,19 +182,15 @@ def _files_digest(frame: DataFrame) -> str | None:
     return f"files-{int(total['total']) & 0xFFFFFFFFFFFFFFFF:016x}"
 
 
-IN_MEMORY = "DataFrame"
-
-
-def read_place(spark: SparkSession, place: str, key: str) -> DataFrame:
+def read_place(engine: Engine, place: str, key: str) -> DataFrame:
     """The rows of a Delta table given by path or name.
 
     Raises:
         InputError: It cannot be read.
     """
     try:
-        reader = spark.read.format("delta")
-        frame = reader.load(absolute(place)) if is_path(place) else reader.table(quote_table(place))
-        frame.schema  # noqa: B018 - Connect resolves a plan only when asked
+        frame = delta_table(engine, Place.of(place)).read()
+        frame.schema  # noqa: B018 - as above
     except Exception as error:
         raise InputError(
             f"cannot read '{place}' as a Delta table: {reason_of(error)}.",
@@ -194,14 +200,14 @@ def read_place(spark: SparkSession, place: str, key: str) -> DataFrame:
     return frame
 
 
-def newest_version(spark: SparkSession, place: str, key: str, version: str | None = None) -> OpenSource:
+def newest_version(engine: Engine, place: str, key: str, version: str | None = None) -> OpenSource:
     """A Delta table given by path or name, pinned at its newest version or the one given.
 
     Raises:
         InputError: It cannot be read.
     """
-    named = {"path": place} if is_path(place) else {"table": place}
+    named = {"path" if Place.of(place).is_path else "table": place}
     try:
-        return open_source(spark, PlaceConfig.parse(named), version=version)
+        return open_source(engine, PlaceConfig.parse(named), version=version)
     except InputError as error:
         raise InputError(error.message, key=key, fix=error.fix) from error

@@ -56,6 +56,15 @@ class TagModel:
         warnings: What a reader of the probabilities should know, one sentence each.
         thresholds: Probability from which each tag applies, float32, shape (K,); above 1 for never.
             None: 0.5.
+
+    Example:
+        >>> frame = pd.DataFrame({"text": ["good film", "bad film", "good book", "bad book"] * 8})
+        >>> rows = np.arange(0, 32, 2)  # the good ones
+        >>> spec, keys = FeatureSpec(text=("text",)), np.arange(32)
+        >>> model = TagModel.fit(frame, rows, np.zeros_like(rows), ["praise"], spec, order_keys=keys)
+        >>> plays = pd.DataFrame({"text": ["a good play", "a bad play"]})
+        >>> model.decide(model.predict_proba(plays)).tolist()
+        [[True], [False]]
     """
 
     classes: tuple[str, ...]
@@ -219,7 +228,11 @@ class TagModel:
 
 
 def inner_folds(keys: IntArray, seed: int) -> IntArray:
-    """Balanced folds by hash, shape (n,): rows with one key share a fold."""
+    """Balanced folds by hash, shape (n,): rows with one key share a fold.
+
+    >>> inner_folds(np.array([11, 11, 22, 33]), seed=0).tolist()
+    [1, 1, 0, 0]
+    """
     distinct, inverse = np.unique(keys, return_inverse=True)
     mixed = _mixed(distinct.astype(np.int64).view(np.uint64), seed)
     rank = np.empty(len(distinct), dtype=np.int64)

@@ -36,13 +36,21 @@ MIN_CATEGORY_ROWS = 2
 
 
 def numbers(values: pd.Series) -> Float64Array:
-    """Numbers of a column, shape (n,); null, NaN, infinite and not a number are NaN, giants are cut."""
+    """Numbers of a column, shape (n,); null, NaN, infinite and not a number are NaN, giants are cut.
+
+    >>> numbers(pd.Series(["3", None, "many", float("inf")])).tolist()
+    [3.0, nan, nan, nan]
+    """
     found = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     return np.where(np.isfinite(found), np.clip(found, -LARGEST, LARGEST), np.nan)
 
 
 def truths(values: pd.Series) -> Float64Array:
-    """Booleans of a column as 1, 0 and NaN, shape (n,)."""
+    """Booleans of a column as 1, 0 and NaN, shape (n,).
+
+    >>> truths(pd.Series([True, False, None])).tolist()
+    [1.0, 0.0, nan]
+    """
     known = {True: 1.0, False: 0.0}
     return np.array(
         [known.get(value, np.nan) if value is not pd.NA else np.nan for value in values], dtype=np.float64
@@ -53,6 +61,9 @@ def calendar(values: pd.Series) -> Float64Array:
     """Days since 1970, month 0..11 and weekday 0..6 of a column, shape (n, 3); NaN where there is no date.
 
     Dates before 1680 or after 2260 count as missing (years such as 9999 stand for "none").
+
+    >>> calendar(pd.Series(["1970-01-02", "9999-12-31"])).tolist()  # a Friday in January; no date
+    [[1.0, 0.0, 4.0], [nan, nan, nan]]
     """
     stamps = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
     days: pd.Series = (stamps - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
@@ -64,7 +75,11 @@ def calendar(values: pd.Series) -> Float64Array:
 
 
 def category_keys(values: pd.Series) -> list[str | None]:
-    """Text of each value, None for null. A whole float reads as an integer: nulls turn one into the other."""
+    """Text of each value, None for null. A whole float reads as an integer: nulls turn one into the other.
+
+    >>> category_keys(pd.Series([1.0, None, 2.5])), category_keys(pd.Series(["a", None]))
+    (['1', None, '2.5'], ['a', None])
+    """
     keys: list[str | None] = []
     for value in values:
         if is_null(value):
@@ -83,6 +98,13 @@ class Ramps:
     Attributes:
         knots: Increasing; fewer than two when the training rows hold fewer than two values.
         median: Stands for a missing number.
+
+    Example:
+        >>> Ramps.fit(np.arange(9.0)).knots.tolist()
+        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+        >>> ramps = Ramps(knots=np.array([0.0, 4.0, 8.0]), median=6.0)
+        >>> ramps.transform(np.array([5.0, np.nan])).tolist()
+        [[0.5, 0.125, 0.0], [0.5, 0.25, 0.5]]
     """
 
     knots: Float64Array
@@ -107,14 +129,22 @@ class Ramps:
 
 
 def cyclic(part: Float64Array, period: int) -> Float32Array:
-    """Sine and cosine of a part of the calendar, shape (n, 2); 0 where it is missing."""
+    """Sine and cosine of a part of the calendar, shape (n, 2); 0 where it is missing.
+
+    >>> cyclic(np.array([0.0, 3.0, np.nan]), period=12).round(2).tolist()
+    [[0.0, 0.5], [0.5, 0.0], [0.0, 0.0]]
+    """
     angle = part * (2 * np.pi / period)
     circle = np.nan_to_num(np.column_stack([np.sin(angle), np.cos(angle)])) * SCALE
     return np.asarray(circle, dtype=np.float32)
 
 
 def flagged_truths(values: Float64Array) -> Float32Array:
-    """Booleans and their missing flag, shape (n, 2)."""
+    """Booleans and their missing flag, shape (n, 2).
+
+    >>> flagged_truths(np.array([1.0, 0.0, np.nan])).tolist()
+    [[0.5, 0.0], [0.0, 0.0], [0.0, 0.5]]
+    """
     return np.column_stack([np.nan_to_num(values), np.isnan(values)]).astype(np.float32) * np.float32(SCALE)
 
 
@@ -124,6 +154,15 @@ class Categories:
 
     Attributes:
         positions: Position of each known value among the known ones, the most frequent first.
+
+    Example:
+        >>> fitted = Categories.fit(["film", "book", "film", "book", "film", "play"])
+        >>> fitted.positions
+        {'film': 0, 'book': 1}
+        >>> fitted.codes(["film", "play", None]).tolist()
+        [2, 1, 0]
+        >>> fitted.transform(["film", "play", None]).toarray().tolist()
+        [[0.0, 0.0, 0.5, 0.0], [0.0, 0.5, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0]]
     """
 
     positions: dict[str, int]
@@ -161,6 +200,13 @@ class Embedding:
         means: Shape (width,).
         deviations: Shape (width,); 1 for constant positions.
         num_unusable: Training rows that hold an array which counts as missing.
+
+    Example:
+        >>> fitted = Embedding.fit(pd.Series([[1.0, 2.0], [3.0, 2.0], [0.0]]))
+        >>> fitted.width, fitted.means.tolist(), fitted.num_unusable
+        (2, [2.0, 2.0], 1)
+        >>> fitted.transform(pd.Series([[3.0, 2.0], None])).astype(float).round(3).tolist()
+        [[0.173, 0.0, 0.0], [0.0, 0.0, 0.5]]
     """
 
     width: int

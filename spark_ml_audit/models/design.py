@@ -27,6 +27,14 @@ class Design:
         sparse: CSR matrix of float32, shape (n, s).
         dense: Matrix of float32, shape (n, d).
         transposed: CSR transpose of the sparse part, where it has been prepared.
+
+    Example:
+        >>> words = sp.csr_matrix([[1.0, 0.0], [0.0, 2.0]], dtype=np.float32)
+        >>> design = Design(sparse=words, dense=np.array([[5.0], [7.0]], dtype=np.float32))
+        >>> design.num_rows, design.width, design.column_means().tolist()
+        (2, 3, [0.5, 1.0, 6.0])
+        >>> design.row_stable_times(np.ones((3, 1), dtype=np.float32)).tolist()
+        [[6.0], [9.0]]
     """
 
     sparse: Any
@@ -116,6 +124,11 @@ def in_blocks(
 
     Returns:
         Result of each row, shape (n, num_columns).
+
+    Example:
+        >>> rows = np.array([[1.0, 2.0], [3.0, 4.0]])
+        >>> in_blocks(lambda block: block.sum(axis=1, keepdims=True), rows, num_columns=1).tolist()
+        [[3.0], [7.0]]
     """
     n = values.shape[0]
     result = np.empty((n, num_columns))

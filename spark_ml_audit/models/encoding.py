@@ -30,7 +30,13 @@ MIN_TEXT_FEATURES = 1024
 
 
 def require_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise InputError for the first feature column that the frame lacks."""
+    """Raise InputError for the first feature column that the frame lacks.
+
+    >>> require_columns(pd.DataFrame({"text": ["a"]}), ["text", "price"])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    spark_ml_audit.errors.InputError: price: the table has no column 'price', which the model reads. ...
+    """
     for column in columns:
         if column not in frame.columns:
             raise InputError(
@@ -45,6 +51,14 @@ class DesignEncoder:
     """Fitted encoders of all columns, for linear models and scikit-learn estimators.
 
     Sparse columns: text, then categories. Dense columns: numbers, dates, booleans, embeddings.
+
+    >>> frame = pd.DataFrame({"kind": ["film", "film", "book"], "new": [True, False, None]})
+    >>> spec = FeatureSpec(categorical=("kind",), boolean=("new",))
+    >>> encoder, design, notes = DesignEncoder.fit_transform(frame, spec, max_width=1000)
+    >>> design.sparse.toarray().tolist()  # missing, other, film
+    [[0.0, 0.0, 0.5], [0.0, 0.0, 0.5], [0.0, 0.5, 0.0]]
+    >>> design.dense.tolist()  # new, missing
+    [[0.5, 0.0], [0.0, 0.0], [0.0, 0.5]]
     """
 
     spec: FeatureSpec
@@ -138,6 +152,13 @@ class TableEncoder:
         spec: Feature columns, no text or embedding among them.
         categories: One per categorical column.
         empty: Columns of the table without a value in training, which read as 0.
+
+    Example:
+        >>> frame = pd.DataFrame({"price": [1.0, 2.0, None], "kind": ["film", "film", "book"]})
+        >>> spec = FeatureSpec(numeric=("price",), categorical=("kind",))
+        >>> encoder, table, notes = TableEncoder.fit_transform(frame, spec)
+        >>> table.tolist(), encoder.category_mask
+        ([[2.0, 1.0], [2.0, 2.0], [1.0, nan]], [True, False])
     """
 
     spec: FeatureSpec

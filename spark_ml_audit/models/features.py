@@ -33,6 +33,11 @@ class FeatureSpec:
         date: Dates and timestamps.
         embedding: Arrays of numbers of one width, or Spark ML vectors.
         ignored: Columns left out because of their type, for a warning.
+
+    Example:
+        >>> spec = FeatureSpec(numeric=("price",), date=("published",))
+        >>> spec.columns, spec.is_tabular
+        (('price', 'published'), True)
     """
 
     text: tuple[str, ...] = ()
@@ -66,6 +71,12 @@ def detect_features(
 
     Returns:
         The columns, each kind in the order of the schema; types that no encoding fits are in `ignored`.
+
+    Example:
+        >>> schema = [("id", "bigint"), ("title", "string"), ("price", "double"), ("cover", "binary")]
+        >>> spec = detect_features(schema, exclude=["id"])
+        >>> spec.text, spec.numeric, spec.ignored
+        (('title',), ('price',), ('cover',))
     """
     found: dict[str, list[str]] = {kind: [] for kind in FeatureSpec.__dataclass_fields__}
     for name, spark_type in schema:

@@ -25,6 +25,10 @@ def load_estimator(path: str, seed: int, built_in: Sequence[str] = ()) -> Any:
 
     Raises:
         ConfigError: Nothing usable is there; the key is `model.kind`.
+
+    Example:
+        >>> load_estimator("sklearn.linear_model.LogisticRegression", seed=7)
+        LogisticRegression(random_state=7)
     """
     module_name, _, name = path.rpartition(".")
     if not module_name or not all(part.isidentifier() for part in path.split(".")):

@@ -40,6 +40,13 @@ class NeighbourIndex:
         keys: 64-bit key of each reference row, shape (m,): a row is not its own neighbour.
         num_lists: Clusters of the index; 0: exhaustive.
         recall: Share of the true neighbours found, as measured.
+
+    Example:
+        >>> vectors, keys = np.array([[0.0], [1.0], [5.0]], dtype=np.float32), np.array([10, 11, 12])
+        >>> index = NeighbourIndex.build(vectors, keys, neighbours=1)
+        >>> positions, distances = index.search(vectors, keys, neighbours=1)
+        >>> positions.tolist(), distances.tolist()
+        ([[1], [0], [1]], [[1.0], [1.0], [4.0]])
     """
 
     payload: NDArray[np.uint8]
@@ -198,6 +205,13 @@ class OutlierScale:
         own: Distance of each reference row, shape (m,).
         least: Least n that is divided by, for rows beside exact copies.
         limit: Measure above which a row is an outlier.
+
+    Example:
+        >>> positions = np.array([[1], [0], [1], [2], [3]])  # of rows at 0, 1, 2, 3 and 20
+        >>> distances = np.array([[1.0], [1.0], [1.0], [1.0], [17.0]])
+        >>> scale = OutlierScale.of(positions, distances, factor=1.5)
+        >>> scale.scores(scale.measures(positions, distances)).round(2).tolist()
+        [0.5, 0.5, 0.5, 0.5, 0.94]
     """
 
     own: Float64Array

@@ -42,6 +42,11 @@ def resolve_kind(kind: str, spec: FeatureSpec, num_tags: int) -> str:
 
     Boosted trees find interactions that the linear layer cannot, but train tag by tag, so `tabular` is
     `joint` as well where there is text, an embedding or more than 64 tags.
+
+    >>> resolve_kind("auto", FeatureSpec(numeric=("price",)), num_tags=3)
+    'tabular'
+    >>> resolve_kind("auto", FeatureSpec(numeric=("price",), text=("title",)), num_tags=3)
+    'joint'
     """
     if kind in ("auto", "tabular"):
         return "tabular" if spec.is_tabular and num_tags <= MAX_BOOSTED_TAGS else "joint"
@@ -49,7 +54,14 @@ def resolve_kind(kind: str, spec: FeatureSpec, num_tags: int) -> str:
 
 
 def check_kind(kind: str, seed: int = 0) -> None:
-    """Raise ConfigError unless the kind is built in or an importable estimator."""
+    """Raise ConfigError unless the kind is built in or an importable estimator.
+
+    >>> check_kind("joint")
+    >>> check_kind("jiont")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    spark_ml_audit.errors.ConfigError: model.kind: 'jiont' is neither a built-in model nor an import path. ...
+    """
     if kind not in BUILT_IN:
         load_estimator(kind, seed, BUILT_IN)
 
@@ -80,6 +92,14 @@ def fit_learner(
 
     Raises:
         ConfigError: An estimator of someone else cannot be loaded, trained or applied.
+
+    Example:
+        >>> frame = pd.DataFrame({"price": [1.0, 2.0, 3.0, 4.0] * 2})
+        >>> given, folds = frame[["price"]].to_numpy() > 2.5, np.arange(8) % 2
+        >>> spec = FeatureSpec(numeric=("price",))
+        >>> learner, notes = fit_learner(frame, given, spec, "linear", seed=0, inner_fold=folds)
+        >>> (learner.predict_proba(pd.DataFrame({"price": [1.5, 3.5]})) > 0.5).tolist()
+        [[False], [True]]
     """
     if kind == "tabular":
         return _BoostedLearner.fit(frame, given, spec, seed)

@@ -30,6 +30,14 @@ class Ridge:
     Attributes:
         weights: One column per tag, float32, shape (width, K).
         intercepts: Shape (K,).
+
+    Example:
+        >>> from scipy.sparse import csr_matrix
+        >>> dense = np.array([[0.0], [3.0]], dtype=np.float32)
+        >>> design = Design(sparse=csr_matrix((2, 0), dtype=np.float32), dense=dense)
+        >>> ridge = Ridge(weights=np.full((1, 1), 0.25, np.float32), intercepts=np.full(1, 0.5, np.float32))
+        >>> ridge.scores(design).tolist()
+        [[0.5], [1.25]]
     """
 
     weights: Float32Array
@@ -52,6 +60,14 @@ def fit_ridge(design: Design, targets: Float32Array, alpha: float, tolerance: fl
 
     Returns:
         The weights.
+
+    Example:
+        >>> from scipy.sparse import csr_matrix
+        >>> values = np.array([[0.0], [1.0]], dtype=np.float32)
+        >>> design = Design(sparse=csr_matrix((2, 0), dtype=np.float32), dense=values)
+        >>> ridge = fit_ridge(design, targets=values, alpha=0.5, tolerance=0.1)
+        >>> ridge.weights.tolist(), ridge.intercepts.tolist()  # 1 and 0 without the penalty
+        ([[0.5]], [0.25])
     """
     design = design.with_transpose()
     means = design.column_means()

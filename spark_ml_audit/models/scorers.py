@@ -38,6 +38,15 @@ class TagScorer:
     Attributes:
         payload: The `TagModel` as bytes, made by this package in this run or checked before (it is a pickle).
         shift: Added to the log-odds, shape (K,): takes a training sample's prevalence back; None: nothing.
+
+    Example:
+        >>> from spark_ml_audit.models.features import FeatureSpec
+        >>> frame, pair, keys = pd.DataFrame({"text": ["a", "b", "c"]}), np.array([0]), np.arange(3)
+        >>> model = TagModel.fit(frame, pair, pair, ["sport"], FeatureSpec(), "prior", order_keys=keys)
+        >>> model.predict_proba(frame[:1]).tolist()  # (1 + 1/2) / (3 + 1)
+        [[0.375]]
+        >>> TagScorer(model.to_bytes(), shift=np.log([5.0])).predict(frame[:1]).tolist()
+        [[0.75]]
     """
 
     payload: bytes
@@ -69,6 +78,11 @@ def shift_log_odds(probs: Probabilities, shift: npt.NDArray[np.float64] | None) 
     Args:
         probs: Shape (n, K), float32.
         shift: Shape (K,), or None.
+
+    Example:
+        >>> probs = np.array([[0.5], [0.0], [1.0]], dtype=np.float32)
+        >>> shift_log_odds(probs, np.log([3.0])).tolist()  # odds of 1:1 become 3:1
+        [[0.75], [0.0], [1.0]]
     """
     if shift is None:
         return probs
@@ -86,6 +100,11 @@ def check_width(found: object, num_rows: int, classes: Sequence[str], uri: str) 
 
     Raises:
         InputError: Another number of columns or rows, or no probabilities.
+
+    Example:
+        >>> found = pd.DataFrame({"sport": [0.25], "news": [0.75]})
+        >>> check_width(found, 1, ["news", "sport"], "models:/tags/1").tolist()
+        [[0.75, 0.25]]
     """
     if isinstance(found, pd.DataFrame):
         if set(found.columns) >= set(classes):
@@ -96,9 +115,12 @@ def check_width(found: object, num_rows: int, classes: Sequence[str], uri: str) 
     if values.dtype.kind == "O" and values.ndim == 1 and len(values):
         values = np.stack([np.asarray(row, dtype=np.float64) for row in values])
     if values.ndim != 2 or values.shape != (num_rows, len(classes)):
-        width = values.shape[1] if values.ndim == 2 else values.shape
+        if values.ndim == 2 and len(values) == num_rows:
+            said = f"{values.shape[1]} values per row, but there are {len(classes)} classes"
+        else:
+            said = f"an array of shape {values.shape} for {num_rows} rows and {len(classes)} classes"
         raise InputError(
-            f"the model at {uri} returns {width} values per row, but there are {len(classes)} classes.",
+            f"the model at {uri} returns {said}.",
             key="model.uri",
             fix="Name a model that returns one probability per class, or its classes under source.classes.",
         )

@@ -37,7 +37,13 @@ _LOGIT_LIMIT = 13.8  # logit of 1 - 1e-6: a saturated network must not outvote t
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """One hidden layer with ReLU, logits out."""
+    """One hidden layer with ReLU, logits out.
+
+    >>> out_weights = np.array([[1.0, 0.0], [1.0, 1.0]])
+    >>> network = Network(np.eye(2), np.zeros(2), out_weights, np.zeros(2))
+    >>> network.logits(np.array([[2.0, 3.0], [-1.0, 3.0]])).tolist()
+    [[5.0, 3.0], [3.0, 3.0]]
+    """
 
     hidden_weights: Float64Array
     hidden_offsets: Float64Array
@@ -64,6 +70,14 @@ class StackedTags:
         slopes: Calibration per tag, >= 0, shape (K,).
         offsets: Its intercepts, shape (K,).
         network: None where tags are predicted one by one.
+
+    Example:
+        >>> from scipy.sparse import csr_matrix
+        >>> values = np.array([[0.0], [0.0], [1.0], [1.0]] * 2, dtype=np.float32)
+        >>> design = Design(sparse=csr_matrix((8, 0), dtype=np.float32), dense=values)
+        >>> stack = StackedTags.fit(design, values > 0.5, np.arange(8) % 2, joint=False, seed=0)
+        >>> (stack.predict_proba(design)[:4] > 0.5).tolist()
+        [[False], [False], [True], [True]]
     """
 
     ridge: Ridge

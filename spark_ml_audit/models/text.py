@@ -29,13 +29,22 @@ MAX_CHARACTERS = 100_000
 
 
 def joined_texts(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """One text per row: the columns' texts on lines of their own; null is empty, lists join with blanks."""
+    """One text per row: the columns' texts on lines of their own; null is empty, lists join with blanks.
+
+    >>> frame = pd.DataFrame({"title": ["Dune"], "genres": [["drama", "war"]], "note": [None]})
+    >>> joined_texts(frame, ["title", "genres", "note"])[0].splitlines()
+    ['Dune', 'drama war']
+    """
     parts = [[as_text(value) for value in frame[column]] for column in columns]
     return ["\n".join(texts)[:MAX_CHARACTERS] for texts in zip(*parts, strict=True)]
 
 
 def as_text(value: Any) -> str:
-    """Text of one value: null is empty, lists join with blanks."""
+    """Text of one value: null is empty, lists join with blanks.
+
+    >>> as_text(["drama", "war"]), as_text(7), as_text(None)
+    ('drama war', '7', '')
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, (list, tuple, np.ndarray)):
@@ -44,7 +53,11 @@ def as_text(value: Any) -> str:
 
 
 def is_null(value: Any) -> bool:
-    """Whether a single value of an object column stands for null."""
+    """Whether a single value of an object column stands for null.
+
+    >>> is_null(None), is_null(float("nan")), is_null("")
+    (True, True, False)
+    """
     if isinstance(value, (float, np.floating)):
         return bool(np.isnan(value))
     return value is None or value is pd.NA or value is pd.NaT
@@ -58,6 +71,13 @@ class HashedText:
         kept: Per block (word 1-2-grams, character 4-grams within words) the new position of each hashed
             column, -1 where it was dropped; int32, shape (2**bits,).
         idf: Per block the inverse document frequency of the kept columns, float32.
+
+    Example:
+        >>> fitted, matrix = HashedText.fit_transform(["good film", "good book", "bad film"], 100)
+        >>> fitted.num_features  # good, film and their character 4-grams
+        8
+        >>> fitted.transform(["good play", "new play"]).getnnz(axis=1).tolist()
+        [4, 0]
     """
 
     kept: tuple[NDArray[np.int32], ...]
@@ -111,7 +131,12 @@ class HashedText:
 
 
 def hashed_texts(texts: Sequence[str]) -> list[Any]:
-    """Counts of hashed word 1-2-grams and of character 4-grams within words: two CSR matrices."""
+    """Counts of hashed word 1-2-grams and of character 4-grams within words: two CSR matrices.
+
+    >>> words, characters = hashed_texts(["war war film"])
+    >>> sorted(words.data.tolist())  # film, war war, war film; war twice
+    [1.0, 1.0, 1.0, 2.0]
+    """
     words = HashingVectorizer(ngram_range=(1, 2), n_features=2**WORD_BITS, **_COUNTS)
     return [sp.csr_matrix(words.transform(texts)), _hashed_characters(texts)]
 

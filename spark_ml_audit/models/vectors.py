@@ -50,6 +50,16 @@ class TextVectors:
         kept: Hashed features that the components know.
         idf: Inverse document frequency of all hashed features.
         components: Shape (len(kept), c).
+
+    Example:
+        >>> texts = ["good film", "good film", "good", "film"]
+        >>> fitted = TextVectors.fit(texts)
+        >>> near, _ = fitted.transform(texts, reference=True)
+        >>> found, known = fitted.transform(["good film", "play", ""], reference=False)
+        >>> known.tolist()
+        [True, True, False]
+        >>> np.linalg.norm(found - near[0], axis=1)[:2].astype(float).round(2).tolist()
+        [0.0, 1.41]
     """
 
     kept: NDArray[np.int64]
@@ -104,7 +114,14 @@ def _row_sums(values: Float64Array) -> Float64Array:
 
 @dataclass(frozen=True)
 class RobustScale:
-    """A number as its distance from the median in interquartile ranges, and a flag for a missing one."""
+    """A number as its distance from the median in interquartile ranges, and a flag for a missing one.
+
+    >>> scale = RobustScale.fit(np.array([1.0, 2.0, 3.0, 4.0, 1000.0]))
+    >>> scale.median, round(scale.spread, 2)
+    (3.0, 1.48)
+    >>> RobustScale(median=2.0, spread=4.0).transform(np.array([2.0, 6.0, np.nan])).tolist()
+    [[0.0, 0.0], [0.5, 0.0], [0.0, 0.5]]
+    """
 
     median: float
     spread: float
@@ -139,6 +156,17 @@ class VectorEncoder:
         scales: Of numeric columns, then dates.
         categories: Of categorical columns.
         by_angle: Whether embeddings of more than three numbers are scaled to norm 1.
+
+    Example:
+        >>> spec = FeatureSpec(boolean=("cover",), embedding=("vector",))
+        >>> frame = pd.DataFrame({"cover": [True, False, None]})
+        >>> encoder = VectorEncoder.fit(frame, spec, widths={"vector": 2})
+        >>> vectors = np.array([[1.0, 2.0], [3.0, 4.0], [0.0, 0.0]], dtype=np.float32)
+        >>> table, usable = encoder.transform(frame, {"vector": (vectors, np.array([True, True, False]))})
+        >>> table.tolist()
+        [[1.0, 2.0, 0.5, 0.0], [3.0, 4.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+        >>> usable.tolist()
+        [True, True, False]
     """
 
     spec: FeatureSpec
@@ -203,13 +231,21 @@ class VectorEncoder:
 
 
 def unit_vectors(vectors: Float32Array) -> Float32Array:
-    """Vectors scaled to norm 1 (zero stays zero), each by itself."""
+    """Vectors scaled to norm 1 (zero stays zero), each by itself.
+
+    >>> unit_vectors(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)).astype(float).round(2).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
     exact = vectors.astype(np.float64)
     norms = np.sqrt(_row_sums(exact * exact))[:, None]
     return np.divide(exact, norms, out=np.zeros_like(exact), where=norms > 0).astype(np.float32)
 
 
 def most_common_width(lengths: NDArray[Any]) -> int:
-    """The most common width of embeddings that hold anything, the smaller of two as common; 0: none does."""
+    """The most common width of embeddings that hold anything, the smaller of two as common; 0: none does.
+
+    >>> [most_common_width(np.array(lengths)) for lengths in ([3, 3, 2, 0], [3, 2], [0])]
+    [3, 2, 0]
+    """
     counts = Counter(int(length) for length in lengths if length)
     return min(counts, key=lambda width: (-counts[width], width)) if counts else 0

@@ -1,85 +1,40 @@
-"""What commands return: plain frozen records that become JSON and text."""
+"""What `audit` and `check` return."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-from spark_ml_audit.errors import ExitCode
-from spark_ml_audit.outcomes.base import EXIT_CODES, Status, plain
-from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
-
-if TYPE_CHECKING:
-    from spark_ml_audit.outcomes.history import Comparison
+from spark_ml_audit.outcomes.history import Comparison
+from spark_ml_audit.outcomes.outcome import Outcome
+from spark_ml_audit.outcomes.records import ClassRow, Counts
 
 
-@dataclass(frozen=True)
-class AuditOutcome:
+@dataclass(frozen=True, kw_only=True)
+class AuditOutcome(Outcome):
     """A finished audit: its tables are written and its row in `runs` exists.
 
     Attributes:
         run_id: Id of the run.
-        status: What the exit status follows from.
-        delivered: Whether tracking and report arrived too.
         counts: Counts of the `runs` row.
-        tables: Name -> path or table.
-        report: Path of the HTML file.
-        mlflow_run_id: Id of the MLflow run; None when tracking was down.
-        gates: Quality gates, passed and failed.
-        stages: Stage -> seconds.
-        warnings: Sentences.
         source: Path or table that was read.
         source_version: Its pinned version.
         worst_classes: The most affected classes, worst first.
-        already_finished: Whether an earlier invocation finished this run and nothing was done now.
-        since: What changed since the previous run of the same source, if there is one.
+        since_last_run: What changed since the previous run of the same source, if there is one.
     """
 
     run_id: str
-    status: Status
-    delivered: bool
     counts: Counts
-    tables: dict[str, str]
-    report: str | None
-    mlflow_run_id: str | None
-    gates: tuple[GateResult, ...]
-    stages: dict[str, float]
-    warnings: tuple[str, ...]
     source: str
     source_version: str | None
     worst_classes: tuple[ClassRow, ...] = ()
-    already_finished: bool = False
-    since: Comparison | None = None
+    since_last_run: Comparison | None = None
 
-    @property
-    def exit_code(self) -> ExitCode:
-        """Exit status of the command: 0, 3 or 4."""
-        return EXIT_CODES[self.status]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that ``--json`` prints (counts at the top level)."""
-        found = {
-            "run_id": self.run_id,
-            "status": self.status,
-            "delivered": self.delivered,
-            **self.counts.to_dict(),
-            "tables": self.tables,
-            "report": self.report,
-            "mlflow_run_id": self.mlflow_run_id,
-            "gates": [gate.to_dict() for gate in self.gates],
-            "stages": self.stages,
-            "warnings": self.warnings,
-            "source": self.source,
-            "source_version": self.source_version,
-            "worst_classes": [row.to_dict() for row in self.worst_classes],
-            "already_finished": self.already_finished,
-            "since_last_run": None if self.since is None else self.since.to_json(),
-        }
-        return {name: plain(value) for name, value in found.items()}
+    spread = ("counts",)
 
 
-@dataclass(frozen=True)
-class CheckReport:
+@dataclass(frozen=True, kw_only=True)
+class CheckOutcome(Outcome):
     """What `check` found without computing anything.
 
     Attributes:
@@ -89,9 +44,8 @@ class CheckReport:
         labels_format: How the given tags are written.
         pred_probs_format: How the probabilities are written.
         dtype: Type of the probabilities, float or double.
-        num_rows: Rows of the source; None where that would take a job.
+        num_rows: Rows of the source.
         classes: Tag names in probability order.
-        tables: Name -> path or table that an audit would write.
         notes: Sentences: how formats and class list were found, and what to look at.
     """
 
@@ -101,30 +55,18 @@ class CheckReport:
     labels_format: str
     pred_probs_format: str
     dtype: str
-    num_rows: int | None
+    num_rows: int
     classes: tuple[str, ...]
-    tables: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    @property
-    def exit_code(self) -> ExitCode:
-        """Exit status of the command: a source that cannot be audited raises instead."""
-        return ExitCode.OK
+    derived = ("status", "num_classes")
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that ``--json`` prints."""
-        found = {
-            "status": "ok",
-            "source": self.source,
-            "source_version": self.source_version,
-            "num_rows": self.num_rows,
-            "schema": [{"name": name, "type": kind} for name, kind in self.schema],
-            "labels_format": self.labels_format,
-            "pred_probs_format": self.pred_probs_format,
-            "dtype": self.dtype,
-            "num_classes": len(self.classes),
-            "classes": self.classes,
-            "tables": self.tables,
-            "notes": self.notes,
-        }
-        return {name: plain(value) for name, value in found.items()}
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.classes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as strict JSON, columns as mappings of name and type."""
+        columns = [{"name": name, "type": kind} for name, kind in self.schema]
+        return {**super().to_dict(), "schema": columns}

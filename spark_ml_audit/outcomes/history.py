@@ -1,15 +1,15 @@
-"""What changed from run to run: plain frozen records of `compare`, of "since the last run" and of `trend`."""
+"""What changed from run to run: records of `compare`, of "since the last run" and of `trend`."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spark_ml_audit.errors import ExitCode
-from spark_ml_audit.outcomes.base import EXIT_CODES, Status, plain
+from spark_ml_audit.outcomes.base import Record, plain
+from spark_ml_audit.outcomes.outcome import Outcome
 from spark_ml_audit.outcomes.records import ClassRow, GateResult
+from spark_ml_audit.outcomes.runs import RunRef
 
 NEWLY_FLAGGED, FIXED, STILL_OPEN = "newly_flagged", "fixed", "still_open"
 """Values of the column `change`."""
@@ -38,49 +38,7 @@ CLASS_FIGURES = (
 
 
 @dataclass(frozen=True)
-class RunRef:
-    """One finished run, as comparisons and trends name it.
-
-    Attributes:
-        run_id: Its id.
-        started_at: UTC, ISO 8601.
-        source: Path or table that was read.
-        source_version: Its pinned version.
-        package_version: Version of this package.
-        num_rows: Rows of the source.
-        num_audited: Rows audited.
-        num_quarantined: Rows rejected.
-        num_label_issues: Audited rows with an issue.
-        num_missing_tags: Cells flagged missing.
-        num_extraneous_tags: Cells flagged extraneous.
-        health: Share of audited rows without an issue; None when nothing was audited.
-    """
-
-    run_id: str
-    started_at: str
-    source: str
-    source_version: str | None
-    package_version: str | None
-    num_rows: int
-    num_audited: int
-    num_quarantined: int
-    num_label_issues: int
-    num_missing_tags: int
-    num_extraneous_tags: int
-    health: float | None
-
-    @property
-    def issue_fraction(self) -> float | None:
-        """Share of audited rows with an issue; None when nothing was audited."""
-        return self.num_label_issues / self.num_audited if self.num_audited else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as strict JSON."""
-        return dict(plain(dataclasses.asdict(self)))
-
-
-@dataclass(frozen=True)
-class ChangeCounts:
+class ChangeCounts(Record):
     """Rows or cells by what became of them.
 
     Attributes:
@@ -93,13 +51,9 @@ class ChangeCounts:
     fixed: int = 0
     still_open: int = 0
 
-    def to_json(self) -> dict[str, int]:
-        """Return the counts by name."""
-        return dataclasses.asdict(self)
-
 
 @dataclass(frozen=True)
-class ClassChange:
+class ClassChange(Record):
     """One class in two runs; a run without the class has None.
 
     Attributes:
@@ -128,7 +82,7 @@ class ClassChange:
         return {
             "tag": self.tag,
             "class_index": self.class_index,
-            **self.cells.to_json(),
+            **self.cells.to_dict(),
             **{
                 f"{name}{suffix}": None if row is None else getattr(row, name)
                 for name in CLASS_FIGURES
@@ -136,13 +90,13 @@ class ClassChange:
             },
         }
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return `to_row` with the change of noise, as strict JSON."""
         return dict(plain({**self.to_row(), "noise_change": self.noise_change}))
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Record):
     """Two runs of one source.
 
     Attributes:
@@ -171,9 +125,11 @@ class Comparison:
     classes_went: tuple[str, ...] = ()
     rows_came: int | None = None
     rows_went: int | None = None
-    row_reasons: dict[str, dict[str, int]] = field(default_factory=dict)
-    cell_reasons: dict[str, dict[str, int]] = field(default_factory=dict)
+    row_reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    cell_reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    derived = ("health_change",)
 
     @property
     def health_change(self) -> float | None:
@@ -185,79 +141,37 @@ class Comparison:
         """Return the counts for tracking, under `prefix`."""
         found: dict[str, float | None] = {"health_change": self.health_change}
         for what, counts in (("rows", self.rows), ("cells", self.cells)):
-            found |= {f"{what}_{name}": value for name, value in counts.to_json().items()}
+            found |= {f"{what}_{name}": value for name, value in counts.to_dict().items()}
         found |= {"rows_came": self.rows_came, "rows_went": self.rows_went}
         return {f"{prefix}/{name}": value for name, value in found.items() if value is not None}
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that ``--json`` and reports use."""
-        found = {
-            "run": self.run.to_json(),
-            "against": self.against.to_json(),
-            "health_change": self.health_change,
-            "rows": self.rows.to_json(),
-            "cells": self.cells.to_json(),
-            "rows_came": self.rows_came,
-            "rows_went": self.rows_went,
-            "row_reasons": self.row_reasons,
-            "cell_reasons": self.cell_reasons,
-            "classes": [row.to_json() for row in self.classes],
-            "num_classes": self.num_classes,
-            "classes_came": self.classes_came,
-            "classes_went": self.classes_went,
-            "notes": self.notes,
-        }
-        return dict(plain(found))
 
-
-@dataclass(frozen=True)
-class CompareOutcome:
+@dataclass(frozen=True, kw_only=True)
+class CompareOutcome(Outcome):
     """A finished comparison; its tables are written.
 
     Attributes:
         comparison: What was found.
-        status: What the exit status follows from.
-        tables: Name -> path or table.
-        mlflow_run_id: Id of the MLflow run; None when tracking was down.
-        stages: Stage -> seconds.
-        warnings: Sentences.
-        already_finished: Whether these two runs had been compared before; the tables were not changed then.
     """
 
     comparison: Comparison
-    status: Status
-    tables: dict[str, str]
-    mlflow_run_id: str | None
-    stages: dict[str, float]
-    warnings: tuple[str, ...]
-    already_finished: bool = False
+
+    spread = ("comparison",)
+    derived = ("status", "run_id", "against_run_id")
 
     @property
-    def exit_code(self) -> ExitCode:
-        """Exit status of the command: 0 or 4."""
-        return EXIT_CODES[self.status]
+    def run_id(self) -> str:
+        """Id of the run looked at."""
+        return self.comparison.run.run_id
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that ``--json`` prints."""
-        found = {
-            "run_id": self.comparison.run.run_id,
-            "against_run_id": self.comparison.against.run_id,
-            "status": self.status,
-            "delivered": self.status != "not_delivered",
-            **self.comparison.to_json(),
-            "tables": self.tables,
-            "report": None,
-            "mlflow_run_id": self.mlflow_run_id,
-            "gates": [],
-            "stages": self.stages,
-            "warnings": self.warnings,
-            "already_finished": self.already_finished,
-        }
-        return dict(plain(found))
+    @property
+    def against_run_id(self) -> str:
+        """Id of the run it is compared with."""
+        return self.comparison.against.run_id
 
 
 @dataclass(frozen=True)
-class TrendRun:
+class TrendRun(Record):
     """One run of a trend.
 
     Attributes:
@@ -272,19 +186,11 @@ class TrendRun:
     mean_label_noise: float | None
     mean_inverse_label_noise: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields, those of the run at the top level, as strict JSON."""
-        found = {
-            **self.ref.to_json(),
-            "mean_label_noise": self.mean_label_noise,
-            "mean_inverse_label_noise": self.mean_inverse_label_noise,
-            "gates": [gate.to_dict() for gate in self.gates],
-        }
-        return dict(plain(found))
+    spread = ("ref",)
 
 
 @dataclass(frozen=True)
-class TrendClass:
+class TrendClass(Record):
     """One class over the runs of a trend; None where a run has no such class or audited nothing.
 
     Attributes:
@@ -307,13 +213,9 @@ class TrendClass:
             for a, b in zip(self.label_noise, self.inverse_label_noise, strict=True)
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as strict JSON."""
-        return dict(plain(dataclasses.asdict(self)))
-
 
 @dataclass(frozen=True)
-class Trend:
+class Trend(Record):
     """Runs of one source, oldest first, and some of their classes.
 
     Attributes:
@@ -330,69 +232,21 @@ class Trend:
     num_runs: int
     num_classes: int
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as strict JSON."""
-        return {
-            "source": self.source,
-            "num_runs": self.num_runs,
-            "num_classes": self.num_classes,
-            "runs": [run.to_json() for run in self.runs],
-            "classes": [row.to_json() for row in self.classes],
-        }
 
-
-@dataclass(frozen=True)
-class TrendOutcome:
-    """A trend and the page that shows it.
+@dataclass(frozen=True, kw_only=True)
+class TrendOutcome(Outcome):
+    """A trend and the page that shows it (`report`).
 
     Attributes:
         trend: The numbers.
-        status: What the exit status follows from.
-        file: Path of the HTML page; None when it could not be written.
-        mlflow_run_id: Id of the MLflow run; None without one.
-        stages: Stage -> seconds.
-        warnings: Sentences.
     """
 
     trend: Trend
-    status: Status
-    file: str | None
-    mlflow_run_id: str | None
-    stages: dict[str, float]
-    warnings: tuple[str, ...]
+
+    spread = ("trend",)
+    derived = ("status", "run_id")
 
     @property
-    def exit_code(self) -> ExitCode:
-        """Exit status of the command: 0 or 4."""
-        return EXIT_CODES[self.status]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that ``--json`` prints."""
-        found = {
-            "run_id": self.trend.runs[-1].ref.run_id,
-            "status": self.status,
-            "delivered": self.status != "not_delivered",
-            **self.trend.to_json(),
-            "tables": {},
-            "report": self.file,
-            "mlflow_run_id": self.mlflow_run_id,
-            "gates": [],
-            "stages": self.stages,
-            "warnings": self.warnings,
-        }
-        return dict(plain(found))
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """What gates on an increase need of the previous run.
-
-    Attributes:
-        run_id: Its id.
-        issue_fraction: Its share of audited rows with an issue; None when it audited none.
-        classes: Tag -> row of its class table.
-    """
-
-    run_id: str
-    issue_fraction: float | None
-    classes: Mapping[str, ClassRow] = field(default_factory=dict)
+    def run_id(self) -> str:
+        """Id of the newest run."""
+        return self.trend.runs[-1].ref.run_id

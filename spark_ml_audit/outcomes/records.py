@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    pass
+from spark_ml_audit.outcomes.base import Record
 
 
 @dataclass(frozen=True)
-class Counts:
+class Counts(Record):
     """Row and cell counts of a run; num_rows = num_audited + num_unlabelled + num_quarantined.
 
     Attributes:
@@ -41,10 +40,6 @@ class Counts:
     num_outliers: int | None = None
     num_duplicate_groups: int | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the counts under the names of the `runs` table."""
-        return dataclasses.asdict(self)
-
     @classmethod
     def from_mapping(cls, row: Mapping[str, Any]) -> Counts:
         """Build from a row of the `runs` table; counts that an older version did not write are None."""
@@ -52,7 +47,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class GateResult:
+class GateResult(Record):
     """One quality gate: the value found, the limit set, and whether it passed.
 
     Attributes:
@@ -71,13 +66,9 @@ class GateResult:
     severity: Literal["warn", "fail"] = "fail"
     detail: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the gate as `--json` and the table `runs` hold it."""
-        return dataclasses.asdict(self)
-
 
 @dataclass(frozen=True)
-class ClassRow:
+class ClassRow(Record):
     """One row of the `classes` table.
 
     Attributes:
@@ -136,10 +127,6 @@ class ClassRow:
         if self.label_noise is None or self.inverse_label_noise is None:
             return None
         return self.label_noise + self.inverse_label_noise
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the columns of the `classes` table but run_id."""
-        return dataclasses.asdict(self)
 
     @classmethod
     def from_mapping(cls, row: Mapping[str, Any]) -> ClassRow:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from spark_ml_audit.errors import ExitCode
-from spark_ml_audit.outcomes.base import plain
-
-
-class _Outcome:
-    """What all of them share."""
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """Exit status of the command."""
-        return ExitCode.OK
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that ``--json`` prints."""
-        found: dict[str, Any] = plain({"status": "ok", **asdict(self)})  # type: ignore[call-overload]
-        return found
+from spark_ml_audit.outcomes.base import Record
+from spark_ml_audit.outcomes.outcome import Outcome
 
 
 @dataclass(frozen=True)
-class StratumDrawn:
+class StratumDrawn(Record):
     """A stratum of a sample: its name, its cells, and how many of them were drawn."""
 
     name: str
@@ -32,8 +18,8 @@ class StratumDrawn:
     num_drawn: int
 
 
-@dataclass(frozen=True)
-class SampleOutcome(_Outcome):
+@dataclass(frozen=True, kw_only=True)
+class SampleOutcome(Outcome):
     """A sample drawn for review.
 
     Attributes:
@@ -43,10 +29,7 @@ class SampleOutcome(_Outcome):
         num_cells: Cells to judge.
         num_rows: Rows they lie in.
         strata: Strata of a random sample.
-        tables: Name -> path or table.
         csv: File for a spreadsheet, or None.
-        stages: Stage -> seconds.
-        already_finished: Whether the sample was there before.
     """
 
     sample_id: str
@@ -55,14 +38,11 @@ class SampleOutcome(_Outcome):
     num_cells: int
     num_rows: int
     strata: tuple[StratumDrawn, ...]
-    tables: dict[str, str]
     csv: str | None
-    stages: dict[str, float]
-    already_finished: bool = False
 
 
-@dataclass(frozen=True)
-class DecideOutcome(_Outcome):
+@dataclass(frozen=True, kw_only=True)
+class DecideOutcome(Outcome):
     """Decisions imported; num_read = num_imported + num_blank + the rejected ones.
 
     Attributes:
@@ -72,9 +52,6 @@ class DecideOutcome(_Outcome):
         num_imported: Decisions appended.
         num_blank: Rows without a verdict, not judged yet.
         rejected: Reason -> rows set aside.
-        tables: Name -> path or table.
-        stages: Stage -> seconds.
-        already_finished: Whether the same content had been imported before.
     """
 
     import_id: str
@@ -82,14 +59,11 @@ class DecideOutcome(_Outcome):
     num_read: int
     num_imported: int
     num_blank: int
-    rejected: dict[str, int]
-    tables: dict[str, str]
-    stages: dict[str, float]
-    already_finished: bool = False
+    rejected: Mapping[str, int]
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Record):
     """A quantity estimated from a reviewed random sample.
 
     Attributes:
@@ -110,7 +84,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class StratumJudged:
+class StratumJudged(Record):
     """What reviewers found in a stratum."""
 
     name: str
@@ -121,8 +95,8 @@ class StratumJudged:
     num_errors: int
 
 
-@dataclass(frozen=True)
-class ReviewEstimates(_Outcome):
+@dataclass(frozen=True, kw_only=True)
+class ReviewOutcome(Outcome):
     """Precision and recall of an audit's flags, and the errors in the table, as reviewers see them.
 
     Attributes:
@@ -134,10 +108,6 @@ class ReviewEstimates(_Outcome):
         num_unsure: Those whose verdict is unsure or contradictory: left out.
         estimates: The quantities.
         strata: What they are made of.
-        warnings: Sentences.
-        mlflow_run_id: MLflow run of the audit that got the estimates; None: none did.
-        tables: Name -> path or table.
-        stages: Stage -> seconds.
     """
 
     run_id: str
@@ -148,10 +118,6 @@ class ReviewEstimates(_Outcome):
     num_unsure: int
     estimates: tuple[Estimate, ...]
     strata: tuple[StratumJudged, ...]
-    warnings: tuple[str, ...]
-    mlflow_run_id: str | None
-    tables: dict[str, str]
-    stages: dict[str, float]
 
     def metrics(self) -> dict[str, float]:
         """The quantities as metrics: review/precision_missing, and _low and _high beside it."""
@@ -164,8 +130,8 @@ class ReviewEstimates(_Outcome):
         return {**found, "review/num_judged": float(self.num_judged)}
 
 
-@dataclass(frozen=True)
-class CorrectOutcome(_Outcome):
+@dataclass(frozen=True, kw_only=True)
+class CorrectOutcome(Outcome):
     """A correction carried out, or taken back.
 
     Attributes:
@@ -181,10 +147,6 @@ class CorrectOutcome(_Outcome):
         num_stale: Rows left as they are because their labels changed since the audit.
         num_gone: Rows that are there no more.
         set_aside: Reason -> decisions without effect: contradictory, tag_unknown, row_not_audited, ...
-        tables: Name -> path or table.
-        warnings: Sentences.
-        stages: Stage -> seconds.
-        already_finished: Whether it had been done before and nothing was done now.
     """
 
     correction_id: str
@@ -198,8 +160,4 @@ class CorrectOutcome(_Outcome):
     num_tags_removed: int
     num_stale: int
     num_gone: int
-    set_aside: dict[str, int]
-    tables: dict[str, str]
-    warnings: tuple[str, ...]
-    stages: dict[str, float]
-    already_finished: bool = False
+    set_aside: Mapping[str, int]

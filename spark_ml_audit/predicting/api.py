@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 from spark_ml_audit.config import ModelConfig, OutputConfig, PredictSource
 from spark_ml_audit.config.base import digest
-from spark_ml_audit.engines.session import session_for
-from spark_ml_audit.frames.ingest import Ingest
+from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.frames.quarantine import quarantine_frame
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.schemas import PREDICTIONS
-from spark_ml_audit.lake.source import OpenSource, open_source, place_of
-from spark_ml_audit.outcomes.run_id import new_run_id
-from spark_ml_audit.predicting.commit import Models, make_models, predicted, write_models_predictions
-from spark_ml_audit.predicting.plan import Plan, plan_prediction
+from spark_ml_audit.lake.schemas import PREDICTIONS, QUARANTINE
+from spark_ml_audit.lake.source import IN_MEMORY, OpenSource, open_source, place_of
+from spark_ml_audit.outcomes.runs import new_run_id
+from spark_ml_audit.predicting.commit import Models, make_models, predictions_of, write_models_predictions
+from spark_ml_audit.predicting.plan import PredictionPlan, plan_prediction
 from spark_ml_audit.predicting.predictions import predicted_ingest
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
 from spark_ml_audit.progress import Progress
@@ -26,8 +25,6 @@ from spark_ml_audit.progress import Progress
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame, SparkSession
-
-_IN_MEMORY = "DataFrame"
 
 
 def predict(
@@ -77,7 +74,7 @@ def predict(
         ConfigError: An option is unknown or does not fit.
         InputError: The data cannot be used as they are.
     """
-    place = place_of(data) if isinstance(data, (str, os.PathLike)) else {"table": _IN_MEMORY}
+    place = place_of(data) if isinstance(data, (str, os.PathLike)) else {"table": IN_MEMORY}
     source = PredictSource.from_arguments(
         id=id,
         labels=labels,
@@ -96,9 +93,9 @@ def predict(
     )
     shown = progress or Progress(quiet=True)
     if isinstance(data, (str, os.PathLike)):
-        opened = open_source(session_for(spark), source)
+        opened = open_source(choose_engine(spark), source)
     else:
-        opened = OpenSource(data, _IN_MEMORY, None)
+        opened = OpenSource.of_frame(data)
     plan = plan_prediction(opened, source, model, shown)
     return PredictResult(plan, make_models(plan, shown), opened, source, shown)
 
@@ -111,7 +108,12 @@ class PredictResult:
     """
 
     def __init__(
-        self, plan: Plan, models: Models, source: OpenSource, columns: PredictSource, progress: Progress
+        self,
+        plan: PredictionPlan,
+        models: Models,
+        source: OpenSource,
+        columns: PredictSource,
+        progress: Progress,
     ) -> None:
         self.run_id = new_run_id(datetime.now(timezone.utc))
         self._plan = plan
@@ -131,7 +133,7 @@ class PredictResult:
 
         `audit` takes it as it is.
         """
-        return predicted(self._plan, self._models)
+        return predictions_of(self._plan, self._models)
 
     @cached_property
     def quarantine(self) -> DataFrame:
@@ -140,7 +142,7 @@ class PredictResult:
 
     @cached_property
     def _out_of_fold(self) -> OutOfFold:
-        ingest: Ingest = predicted_ingest(self._plan.ingest, self.predictions)
+        ingest = predicted_ingest(self._plan.ingest, self.predictions)
         return out_of_fold(ingest)
 
     @property
@@ -176,15 +178,15 @@ class PredictResult:
             ConfigError: Not exactly one of path and schema.
         """
         values = {"path": path, "schema": schema, "prefix": prefix}
-        tables = OutputTables(self._source.frame.sparkSession, OutputConfig.parse(values, "output"))
+        tables = OutputTables(self._source.engine, OutputConfig.parse(values, "output"))
         id_name = self._columns.id
         tables.check_id(id_name, self._source.frame.schema[id_name].dataType)
         tables.create_schema()
-        if self._plan.counts.num_quarantined:
-            tables.append("quarantine", self.quarantine, self.run_id)
+        if self._plan.counts.rows.num_quarantined:
+            tables.append(QUARANTINE, self.quarantine, self.run_id)
         metadata = {
             "fingerprint": digest({"columns": self._columns.to_json(), "model": self._plan.model.to_json()}),
             "source_version": self._source.version,
         }
         write_models_predictions(self._plan, self._models, tables, self.run_id, metadata, self._progress)
-        return {name: tables.location(name) for name in (PREDICTIONS, "quarantine")}
+        return tables.locations(PREDICTIONS, QUARANTINE)

@@ -14,7 +14,7 @@ from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import PREDICTIONS
 from spark_ml_audit.models.scorers import Scorer
-from spark_ml_audit.predicting.plan import Plan
+from spark_ml_audit.predicting.plan import PredictionPlan
 from spark_ml_audit.predicting.predictions import predicted_ingest, predictions_frame
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
 from spark_ml_audit.predicting.training import train_folds
@@ -42,7 +42,7 @@ class Models:
     warnings: tuple[str, ...] = ()
 
 
-def make_models(plan: Plan, progress: Progress) -> Models:
+def make_models(plan: PredictionPlan, progress: Progress) -> Models:
     """Train the fold models, or hand on the given one."""
     if plan.training is None:
         if plan.given is None:
@@ -55,7 +55,7 @@ def make_models(plan: Plan, progress: Progress) -> Models:
     return Models(trained.scorers, trained.kind, num_trained, trained.warnings)
 
 
-def predicted(plan: Plan, models: Models) -> DataFrame:
+def predictions_of(plan: PredictionPlan, models: Models) -> DataFrame:
     """The predictions as a lazy frame."""
     folds = None if plan.training is None else plan.training.plan
     return predictions_frame(plan.ingest, plan.features, folds, models.scorers)
@@ -74,7 +74,7 @@ class Predicted:
         warnings: Sentences.
     """
 
-    plan: Plan
+    plan: PredictionPlan
     ingest: Ingest
     quality: OutOfFold
     kind: str
@@ -89,7 +89,7 @@ class Predicted:
     @property
     def audit_warnings(self) -> list[str]:
         """The sentences beside those an audit has on the same rows."""
-        quarantine = f"{self.plan.counts.num_quarantined} of"
+        quarantine = f"{self.plan.counts.rows.num_quarantined} of"
         return [text for text in self.warnings if not text.startswith(quarantine)]
 
     @property
@@ -104,7 +104,11 @@ def prediction_metrics(quality: OutOfFold) -> dict[str, float | None]:
 
 
 def commit_predictions(
-    plan: Plan, tables: OutputTables, run_id: str, metadata: dict[str, str | None], progress: Progress
+    plan: PredictionPlan,
+    tables: OutputTables,
+    run_id: str,
+    metadata: Mapping[str, str | None],
+    progress: Progress,
 ) -> Predicted:
     """Train, predict and write the table `predictions`; what this run wrote before is not made again.
 
@@ -121,9 +125,8 @@ def commit_predictions(
     commit = tables.commit_of(PREDICTIONS, run_id)
     if commit is None:
         raise RuntimeError(f"the commit of run {run_id} is not in the history of its table")
-    version, recorded = commit
-    about = recorded["model"]
-    ingest = predicted_ingest(plan.ingest, tables.read_version(PREDICTIONS, version))
+    about = commit.metadata["model"]
+    ingest = predicted_ingest(plan.ingest, tables.table(PREDICTIONS).read(commit.version))
     with progress.stage("quality"):
         quality = out_of_fold(ingest)
     warnings = (*plan.warnings(), *about["warnings"], *quality.warnings)
@@ -133,16 +136,16 @@ def commit_predictions(
 
 
 def write_models_predictions(
-    plan: Plan,
+    plan: PredictionPlan,
     models: Models,
     tables: OutputTables,
     run_id: str,
-    metadata: dict[str, str | None],
+    metadata: Mapping[str, str | None],
     progress: Progress,
 ) -> None:
     """Replace the table `predictions` in one transaction; a repeat by the same run changes nothing."""
     about = {"kind": models.kind, "num_trained": models.num_trained, "warnings": list(models.warnings)}
     properties = {CLASSES_PROPERTY: json.dumps(list(plan.ingest.layout.classes), ensure_ascii=False)}
     with progress.stage("predict"):
-        frame = predicted(plan, models)
+        frame = predictions_of(plan, models)
         tables.overwrite(PREDICTIONS, frame, run_id, {**metadata, "model": about}, properties)

@@ -8,7 +8,6 @@ import numpy as np
 
 from spark_ml_audit.config.audit import MethodConfig
 from spark_ml_audit.config.detect import DetectConfig
-from spark_ml_audit.frames.fit import ambiguity_of, prune_options, scoring_of
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.frames.passes import resolve_rows
 from spark_ml_audit.kernels.profile import ClassProfile
@@ -45,15 +44,12 @@ def corrected(training: TrainingSet, predictions: Ingest, profile: ClassProfile,
         max_rows: Rows to train on at most.
     """
     method = MethodConfig()
-    frame = predictions.task_frame(with_id=False)
-    ambiguity = ambiguity_of(DetectConfig())
-    found = resolve_rows(frame, predictions.layout, profile, prune_options(method), ambiguity)
-    rules = AuditRules(found.thresholds, found.cutoffs, scoring_of(method))
+    ambiguity = DetectConfig().ambiguous.options
+    found = resolve_rows(predictions, profile, method.prune_options, ambiguity)
+    rules = AuditRules(found.thresholds, found.cutoffs, method.scoring)
     present = np.asarray(found.num_given + found.num_missing - found.num_extraneous, dtype=np.int64)
-    rows = training.counts.num_labelled
-    counts = LabelCounts(
-        training.counts.status_counts, np.array([rows]), np.array([0]), present.reshape(1, -1)
-    )
+    rows = training.counts.rows.num_audited
+    counts = LabelCounts(training.counts.rows, np.array([rows]), np.array([0]), present.reshape(1, -1))
     sample = plan_sample(rows, present, max_rows)
     changed = replace(training, ingest=predictions, counts=counts, sample=sample, rules=rules)
     return Corrected(changed, int(found.num_missing.sum()), int(found.num_extraneous.sum()))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +16,14 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
-from spark_ml_audit.arrow.layout import AUDITED, UNLABELLED
-from spark_ml_audit.engines.columns import column, field
+from spark_ml_audit.arrow.layout import UNLABELLED, StatusCounts
+from spark_ml_audit.engines.base import Batches
+from spark_ml_audit.engines.columns import column, field, unit_hash
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.ingest import Ingest
-from spark_ml_audit.frames.passes import STATUS_INDEX, sum_over_rows
+from spark_ml_audit.frames.passes import status_counts, status_records
 from spark_ml_audit.kernels.profile import IntArray
-from spark_ml_audit.kernels.resolve_counts import Records
+from spark_ml_audit.kernels.records import Records, make_records
 
 # class_index of records that count rows by fold
 _ROWS_INDEX = -2
@@ -68,8 +68,7 @@ class FoldPlan:
 
     def sample_key(self) -> Column:
         """Double in [0, 1), independent of the fold: rows below their sampling rate are trained on."""
-        hashed = F.xxhash64(F.lit(self.seed), F.lit("sample"), column(self.id))
-        return F.shiftrightunsigned(hashed, 11).cast("double") / F.lit(float(1 << 53))
+        return unit_hash(F.lit(self.seed), F.lit("sample"), column(self.id))
 
 
 def check_group(ingest: Ingest, group: str | None) -> None:
@@ -94,41 +93,16 @@ class LabelCounts:
     """Rows and given tags by fold.
 
     Attributes:
-        status_counts: Rows by status code (see `layout`).
+        rows: Rows of the source by status.
         labelled: Usable rows with tags, shape (folds,).
         unlabelled: Usable rows without a label list, shape (folds,).
         present: Rows the tag is given to, shape (folds, K).
     """
 
-    status_counts: dict[int, int]
+    rows: StatusCounts
     labelled: IntArray
     unlabelled: IntArray
     present: IntArray
-
-    @property
-    def num_rows(self) -> int:
-        """All rows of the source."""
-        return sum(self.status_counts.values())
-
-    @property
-    def num_labelled(self) -> int:
-        """Usable rows with tags."""
-        return self.status_counts.get(AUDITED, 0)
-
-    @property
-    def num_unlabelled(self) -> int:
-        """Usable rows without a label list."""
-        return self.status_counts.get(UNLABELLED, 0)
-
-    @property
-    def num_quarantined(self) -> int:
-        """Rows rejected."""
-        return sum(self.rejected.values())
-
-    @property
-    def rejected(self) -> dict[int, int]:
-        """Rows by reason code."""
-        return {code: count for code, count in self.status_counts.items() if code > UNLABELLED}
 
     def training_rows(self, fold: int | None) -> tuple[int, IntArray]:
         """Rows, and rows by class, that a fold's model may learn from; of the whole table for None."""
@@ -143,43 +117,32 @@ def count_labels(ingest: Ingest, plan: FoldPlan) -> LabelCounts:
     layout = ingest.layout
     frame = ingest.task_frame(with_id=False, carry=plan.fold())
 
-    def reduce_partition(batches: Iterator[Any]) -> Iterator[Records]:
+    def reduce(batches: Batches) -> Iterator[Records]:
         for decoded in decode_batches(batches, layout):
-            yield _count_batch(decoded, layout.num_classes)
+            yield from _count_batch(decoded, layout.num_classes)
 
-    records = sum_over_rows(frame, reduce_partition)
+    records = ingest.engine.reduce_batches(frame, reduce)
     index, slot, a, b = (records[name] for name in ("class_index", "slot", "a", "b"))
     labelled = np.zeros(plan.num_folds, dtype=np.int64)
     unlabelled = np.zeros(plan.num_folds, dtype=np.int64)
     present = np.zeros((plan.num_folds, layout.num_classes), dtype=np.int64)
-    rows, classes, statuses = index == _ROWS_INDEX, index >= 0, index == STATUS_INDEX
+    rows, classes = index == _ROWS_INDEX, index >= 0
     labelled[slot[rows]], unlabelled[slot[rows]] = a[rows], b[rows]
     present[slot[classes], index[classes]] = a[classes]
-    status_counts = dict(zip(slot[statuses].tolist(), a[statuses].tolist(), strict=True))
-    return LabelCounts(status_counts, labelled, unlabelled, present)
+    return LabelCounts(status_counts(records), labelled, unlabelled, present)
 
 
-def _count_batch(decoded: DecodedBatch, num_classes: int) -> Records:
+def _count_batch(decoded: DecodedBatch, num_classes: int) -> Iterator[Records]:
     # a row without an id has no fold; it is rejected anyway
     folds = decoded.source.column("carried").fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    pairs, tags = np.unique(
-        folds[decoded.audited[decoded.rows]] * num_classes + decoded.cols, return_counts=True
-    )
-    codes, statuses = np.unique(decoded.status, return_counts=True)
+    cells = folds[decoded.audited[decoded.rows]] * num_classes + decoded.cols
+    pairs, tags = np.unique(cells, return_counts=True)
     width = int(folds.max(initial=0)) + 1
     labelled = np.bincount(folds[decoded.audited], minlength=width)
     unlabelled = np.bincount(folds[decoded.status == UNLABELLED], minlength=width)
-    none = np.zeros(len(codes), dtype=np.int64)
-    parts = [
-        (pairs % num_classes, pairs // num_classes, tags, np.zeros_like(tags)),
-        (np.full(width, _ROWS_INDEX), np.arange(width), labelled, unlabelled),
-        (np.full(len(codes), STATUS_INDEX), codes, statuses, none),
-    ]
-    names = ("class_index", "slot", "a", "b")
-    types = (np.int32, np.int64, np.int64, np.int64)
-    return {
-        name: np.concatenate([part[i] for part in parts]).astype(types[i]) for i, name in enumerate(names)
-    }
+    yield make_records(pairs % num_classes, pairs // num_classes, tags)
+    yield make_records(_ROWS_INDEX, np.arange(width), labelled, unlabelled)
+    yield status_records(decoded)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.layout import InputLayout
 from spark_ml_audit.config.source import LabelsConfig
-from spark_ml_audit.engines.columns import column, field, split_text, type_name
+from spark_ml_audit.engines.columns import column, split_text, type_name
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.class_list import (
     CLASSES_METADATA,
@@ -16,17 +19,21 @@ from spark_ml_audit.frames.class_list import (
     check_distinct,
     parse_classes,
 )
-from spark_ml_audit.frames.formats import labels_format_of
+from spark_ml_audit.frames.formats import label_columns_of, labels_format_of
 from spark_ml_audit.frames.ingest import Ingest, check_id
+
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Engine
 
 MAX_FOUND_CLASSES = 20_000
 """Distinct tags that become classes without a list: more are taken for a mistake, such as free text."""
 
 
-def examine_labels(
+def inspect_labels(
+    engine: Engine,
     frame: DataFrame,
     columns: LabelsConfig,
-    properties: dict[str, str] | None = None,
+    properties: Mapping[str, str] | None = None,
     known_classes: tuple[str, ...] | None = None,
 ) -> Ingest:
     """Understand the ids and given tags of a source that has no probabilities yet.
@@ -35,6 +42,7 @@ def examine_labels(
     property; the names of a list of label columns; `known_classes`; the distinct tags in use, sorted.
 
     Args:
+        engine: What runs the frame.
         frame: The source.
         columns: What the config says.
         properties: Table properties of the source.
@@ -45,27 +53,19 @@ def examine_labels(
     """
     notes: list[str] = []
     check_id(frame, columns.id)
-    labels = (columns.labels,) if isinstance(columns.labels, str) else tuple(columns.labels)
-    for name in labels:
-        field(frame, name, "source.labels")
+    labels = label_columns_of(frame, columns)
     classes = _find_classes(frame, columns, labels, properties or {}, known_classes, notes)
     labels_format = labels_format_of(frame, columns, labels, len(classes), notes)
-    if labels_format == "columns" and len(labels) != len(classes):
-        raise InputError(
-            f"{len(labels)} label columns for {len(classes)} classes.",
-            key="source.labels",
-            fix="List one label column per class, in the order of the classes.",
-        )
     delimiter = columns.labels_delimiter
     layout = InputLayout(columns.id, labels, labels_format, delimiter, (), "none", "float32", tuple(classes))
-    return Ingest(frame, layout, tuple(notes))
+    return Ingest(engine, frame, layout, tuple(notes))
 
 
 def _find_classes(
     frame: DataFrame,
     columns: LabelsConfig,
     labels: tuple[str, ...],
-    properties: dict[str, str],
+    properties: Mapping[str, str],
     known_classes: tuple[str, ...] | None,
     notes: list[str],
 ) -> list[str]:

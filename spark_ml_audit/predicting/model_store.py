@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spark_ml_audit import __version__
+from spark_ml_audit._version import __version__
 from spark_ml_audit.models.scorers import TagScorer
 from spark_ml_audit.tracking.bounded import load_mlflow, short_waits
 

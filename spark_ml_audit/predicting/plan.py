@@ -1,4 +1,4 @@
-"""From a table with tags and features to committed predictions: the steps that every command shares."""
+"""A table understood before prediction: ids, tags, classes, features, folds, and what is trained on what."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pandas as pd
 from spark_ml_audit.engines.columns import field
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.features import Features, find_features, sample_of
-from spark_ml_audit.frames.ingest import Ingest, find_duplicates
+from spark_ml_audit.frames.ingest import Ingest, find_repeated_ids
 from spark_ml_audit.lake.source import OpenSource
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.registry import check_kind
 from spark_ml_audit.predicting.folds import FoldPlan, LabelCounts, check_group, count_labels, plan_sample
-from spark_ml_audit.predicting.labels import examine_labels
+from spark_ml_audit.predicting.labels import inspect_labels
 from spark_ml_audit.predicting.loaded_model import LoadedModel, load_model
 from spark_ml_audit.predicting.predictions import check_names
 from spark_ml_audit.predicting.training import TrainingSet
@@ -31,11 +31,11 @@ _LISTED_TAGS = 10
 
 
 @dataclass(frozen=True)
-class Plan:
+class PredictionPlan:
     """What is to be predicted from what, by which models; nothing is trained yet.
 
     Attributes:
-        ingest: The source with its duplicate ids known.
+        ingest: The source with its repeated ids known.
         features: Feature columns.
         model: The `model` section.
         counts: Rows and tags by fold.
@@ -60,8 +60,8 @@ class Plan:
     def warnings(self) -> list[str]:
         """Sentences on the table, before any model."""
         counts, found = self.counts, []
-        if counts.num_quarantined:
-            found.append(f"{counts.num_quarantined} of {counts.num_rows} rows are in quarantine.")
+        if counts.rows.num_quarantined:
+            found.append(f"{counts.rows.num_quarantined} of {counts.rows.num_rows} rows are in quarantine.")
         if self.given is not None:
             found.append(
                 f"All rows were predicted by {self.given.uri}: an audit needs a model that never saw them."
@@ -80,7 +80,7 @@ class Plan:
             )
         if self.training is not None and not self.training.sample.takes_all:
             found.append(
-                f"Models were trained on about {self.model.max_train_rows:,} of {counts.num_labelled:,} "
+                f"Models were trained on about {self.model.max_train_rows:,} of {counts.rows.num_audited:,} "
                 "labelled rows (model.max_train_rows), rare tags first."
             )
         return found
@@ -93,7 +93,7 @@ def plan_prediction(
     progress: Progress,
     destination: Destination | None = None,
     check_classes: Callable[[tuple[str, ...]], None] | None = None,
-) -> Plan:
+) -> PredictionPlan:
     """Understand a table before prediction: ids, tags, classes, features, folds.
 
     Args:
@@ -120,13 +120,13 @@ def plan_prediction(
     with progress.stage("features"):
         check_names(frame)
         known = None if given is None or given.model is None else given.model.classes
-        ingest = examine_labels(frame, source, opened.properties, known)
+        ingest = inspect_labels(opened.engine, frame, source, opened.properties, known)
         if check_classes is not None:
             check_classes(ingest.layout.classes)
         check_group(ingest, source.group)
         notes = list(ingest.notes)
         features = _features(ingest, source, given, notes)
-        ingest = find_duplicates(ingest)
+        ingest = find_repeated_ids(ingest)
     folds = FoldPlan(1 if given else model.folds, model.seed, source.id, source.group)
     with progress.stage("labels"):
         counts = count_labels(ingest, folds)
@@ -136,16 +136,16 @@ def plan_prediction(
     if given is not None:
         given = given.try_on(features.sample, ingest.layout.classes)
     else:
-        if not counts.num_labelled:
+        if not counts.rows.num_audited:
             raise InputError(
-                f"none of {counts.num_rows} rows has usable tags, so there is nothing to learn from.",
+                f"none of {counts.rows.num_rows} rows has usable tags, so there is nothing to learn from.",
                 key="source.labels",
                 fix="Check source.labels and the table quarantine; an empty list means 'no tag applies'.",
             )
         present = counts.present.sum(axis=0)
-        sample = plan_sample(counts.num_labelled, present, model.max_train_rows)
+        sample = plan_sample(counts.rows.num_audited, present, model.max_train_rows)
         training = TrainingSet(ingest, features, folds, counts, sample, model.kind)
-    return Plan(ingest, features, model, counts, training, given, tuple(notes))
+    return PredictionPlan(ingest, features, model, counts, training, given, tuple(notes))
 
 
 def _features(
@@ -171,7 +171,7 @@ def describe_features(opened: OpenSource, source: AuditSource) -> Ingest:
         InputError: The table cannot serve.
     """
     check_names(opened.frame)
-    ingest = examine_labels(opened.frame, source, opened.properties)
+    ingest = inspect_labels(opened.engine, opened.frame, source, opened.properties)
     check_group(ingest, source.group)
     notes = list(ingest.notes)
     _features(ingest, source, None, notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,9 @@ from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.layout import UNLABELLED, InputLayout
+from spark_ml_audit.config.paths import refused_by_delta
+from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import column
-from spark_ml_audit.engines.plain_strings import plain_strings
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.class_list import CLASSES_METADATA
 from spark_ml_audit.frames.features import Features, feature_column, to_pandas
@@ -25,8 +26,7 @@ from spark_ml_audit.models.scorers import Probabilities, Scorer
 from spark_ml_audit.predicting.folds import FoldPlan
 
 PRED_PROBS, FOLD = "pred_probs", "fold"
-_REFUSED_BY_DELTA = " ,;{}()\n\t="
-_PROBS_TYPE = T.ArrayType(T.FloatType())
+_ADDED = pa.schema([(PRED_PROBS, pa.list_(pa.float32()))])
 
 
 def check_names(frame: DataFrame) -> None:
@@ -42,7 +42,7 @@ def check_names(frame: DataFrame) -> None:
                 key=f"source.{name}",
                 fix="Rename it, or read a view without it: predictions are written under that name.",
             )
-        bad = next((char for char in name if char in _REFUSED_BY_DELTA), None)
+        bad = refused_by_delta(name)
         if bad is not None:
             raise InputError(
                 f"the column name '{name}' holds {bad!r}, which Delta tables refuse.",
@@ -57,7 +57,7 @@ def predictions_frame(
     """The usable rows with all their columns, `pred_probs` and `fold`.
 
     Args:
-        ingest: The source with its duplicate ids known; rejected rows are left out.
+        ingest: The source with its repeated ids known; rejected rows are left out.
         features: Feature columns.
         plan: Folds; None where one given model predicts all rows (the fold is null then).
         scorers: Fold -> model of that fold, or 0 -> the given model. They travel with the tasks, so
@@ -80,20 +80,19 @@ def predictions_frame(
         F.struct(*[feature_column(source, name).alias(name) for name in features.names]).alias("features"),
     )
     frame = ingest.task_frame(with_id=False, carry=carry)
-    carried = frame.schema["carried"].dataType
-    assert isinstance(carried, T.StructType)  # noqa: S101 - for the type checker
-    schema = T.StructType([*carried.fields, T.StructField(PRED_PROBS, _PROBS_TYPE)])
-    mapped = frame.mapInArrow(_Prediction(layout, dict(scorers), with_folds=plan is not None), schema)
+    predict = _Prediction(layout, dict(scorers), with_folds=plan is not None)
+    mapped = ingest.engine.map_batches(frame, predict, keep=("carried",), add=_ADDED)
+    carried = F.col("carried")
     back = [
-        F.col("features" if name in as_they_are else "others")
+        carried.getField("features" if name in as_they_are else "others")
         .getField(name)
         .alias(name, metadata=source.schema[name].metadata)
         for name in source.columns
     ]
     metadata = {CLASSES_METADATA: json.dumps(list(layout.classes), ensure_ascii=False)}
-    return plain_strings(
-        mapped.select(*back, F.col(PRED_PROBS).alias(PRED_PROBS, metadata=metadata), F.col(FOLD).alias(FOLD))
-    )
+    probs = F.col(PRED_PROBS).alias(PRED_PROBS, metadata=metadata)
+    # once more: a carried vector keeps the types beside it as they are
+    return ingest.engine.plain(mapped.select(*back, probs, carried.getField(FOLD).alias(FOLD)))
 
 
 class _Prediction:
@@ -104,7 +103,7 @@ class _Prediction:
         self._scorers = scorers
         self._with_folds = with_folds
 
-    def __call__(self, batches: Iterator[Any]) -> Iterator[Any]:
+    def __call__(self, batches: Batches) -> Batches:
         for decoded in decode_batches(batches, self._layout):
             kept = np.flatnonzero(decoded.status <= UNLABELLED)
             carried = decoded.source.column("carried").take(pa.array(kept))
@@ -115,10 +114,7 @@ class _Prediction:
             for number in np.unique(numbers):
                 rows = np.flatnonzero(numbers == number)
                 probs[rows] = self._scorers[int(number)].predict(frame.iloc[rows].reset_index(drop=True))
-            yield pa.RecordBatch.from_arrays(
-                [fold, carried.field("others"), carried.field("features"), probs_array(probs)],
-                names=[FOLD, "others", "features", PRED_PROBS],
-            )
+            yield pa.RecordBatch.from_arrays([carried, probs_array(probs)], names=["carried", PRED_PROBS])
 
 
 def probs_array(probs: Probabilities) -> Any:
@@ -135,4 +131,4 @@ def predicted_ingest(ingest: Ingest, written: DataFrame) -> Ingest:
         written: The table of predictions.
     """
     layout = replace(ingest.layout, pred_probs=(PRED_PROBS,), pred_probs_format="array", dtype="float32")
-    return Ingest(written, layout, ())
+    return Ingest(ingest.engine, written, layout)

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from spark_ml_audit.frames.ingest import examine
-from spark_ml_audit.lake.schemas import PREDICTIONS
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from spark_ml_audit.config import AuditConfig, PredictConfig
-    from spark_ml_audit.lake.output import OutputTables
-
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,10 +13,10 @@ from pyspark.sql import functions as F
 from scipy.stats import rankdata
 
 from spark_ml_audit.arrow.decode import decode_batches
-from spark_ml_audit.engines.columns import column
-from spark_ml_audit.engines.transfer import collect_columns
+from spark_ml_audit.engines.base import Batches
+from spark_ml_audit.engines.columns import column, unit_hash
 from spark_ml_audit.frames.ingest import Ingest
-from spark_ml_audit.frames.passes import profile_rows, sum_over_rows
+from spark_ml_audit.frames.passes import profile_rows
 from spark_ml_audit.kernels.cell_scores import self_confidence
 from spark_ml_audit.kernels.label_quality import ema
 from spark_ml_audit.kernels.model_quality import (
@@ -37,7 +27,7 @@ from spark_ml_audit.kernels.model_quality import (
     weakness,
 )
 from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
-from spark_ml_audit.kernels.resolve_counts import Records
+from spark_ml_audit.kernels.records import Records
 
 _RANKED_ROWS = 20_000
 _EMA_ALPHA = 0.8
@@ -91,7 +81,7 @@ def out_of_fold(ingest: Ingest) -> OutOfFold:
     Args:
         ingest: Predictions (see `predicted_ingest`).
     """
-    profile, _ = profile_rows(ingest.task_frame(with_id=False), ingest.layout)
+    profile, _ = profile_rows(ingest)
     quality = model_quality(profile)
     baseline = model_quality(_profile_of_counts(ingest))
     correlation = _most_tags_first_correlation(ingest, profile.num_rows)
@@ -108,7 +98,7 @@ def _profile_of_counts(ingest: Ingest) -> ClassProfile:
     layout = ingest.layout
     spec = ProfileSpec.for_classes(layout.num_classes, "float32")
 
-    def reduce_partition(batches: Iterator[Any]) -> Iterator[Records]:
+    def reduce(batches: Batches) -> Iterator[Records]:
         profile = ClassProfile(spec)
         for decoded in decode_batches(batches, layout):
             counts = most_tags_first(decoded.rows, decoded.cols, len(decoded.audited), layout.num_classes)
@@ -116,7 +106,8 @@ def _profile_of_counts(ingest: Ingest) -> ClassProfile:
         if profile.num_rows:
             yield profile.to_records()
 
-    return ClassProfile.from_records(spec, sum_over_rows(ingest.task_frame(with_id=False), reduce_partition))
+    records = ingest.engine.reduce_batches(ingest.task_frame(with_id=False), reduce)
+    return ClassProfile.from_records(spec, records)
 
 
 def _most_tags_first_correlation(ingest: Ingest, num_rows: int) -> float | None:
@@ -124,23 +115,23 @@ def _most_tags_first_correlation(ingest: Ingest, num_rows: int) -> float | None:
         return None
     layout = ingest.layout
     share = F.lit(min(1.0, _RANKED_ROWS / num_rows))
-    key = F.shiftrightunsigned(F.xxhash64(F.lit("rank"), column(layout.id)), 11).cast("double") / float(
-        1 << 53
-    )
-    sampled = Ingest(ingest.frame.where(key < share), layout, ())
+    key = unit_hash(F.lit("rank"), column(layout.id))
+    sampled = Ingest(ingest.engine, ingest.frame.where(key < share), layout)
+    added = pa.schema([("score", pa.float64()), ("num_tags", pa.int64())])
 
-    def run(batches: Iterator[Any]) -> Iterator[Any]:
+    def run(batches: Batches) -> Batches:
         for decoded in decode_batches(batches, layout):
             counts = np.bincount(decoded.rows, minlength=len(decoded.audited))
             scores = ema(self_confidence(decoded.pred_probs, decoded.rows, decoded.cols), _EMA_ALPHA)
             yield pa.RecordBatch.from_arrays(
                 [pa.array(scores.astype(np.float64)), pa.array(counts.astype(np.int64))],
-                names=["score", "num_tags"],
+                names=added.names,
             )
 
-    frame = sampled.task_frame(with_id=False).mapInArrow(run, "score double, num_tags bigint")
-    found = collect_columns(frame)
-    return rank_correlation(-found["score"], found["num_tags"])
+    frame = ingest.engine.map_batches(sampled.task_frame(with_id=False), run, keep=(), add=added)
+    found = ingest.engine.collect(frame)
+    scores, counts = (found.column(name).to_numpy() for name in added.names)
+    return rank_correlation(-scores, counts)
 
 
 def rank_correlation(a: Any, b: Any) -> float | None:
@@ -151,15 +142,3 @@ def rank_correlation(a: Any, b: Any) -> float | None:
     x, y = x - x.mean(), y - y.mean()
     scale = float(np.sqrt((x * x).sum() * (y * y).sum()))
     return float((x * y).sum() / scale) if scale > 0 else None
-
-
-def quality_of_run(
-    config: AuditConfig | PredictConfig, tables: OutputTables, run_id: str
-) -> tuple[OutOfFold, pd.DataFrame]:
-    """Quality of the predictions of a run, out of fold: all, and per class."""
-    commit = tables.commit_of(PREDICTIONS, run_id)
-    if commit is None:
-        raise RuntimeError(f"the predictions of run {run_id} are not in the history of their table")
-    ingest = examine(tables.read_version(PREDICTIONS, commit[0]), config.source.columns(), {})
-    quality = out_of_fold(ingest)
-    return quality, quality.per_class(ingest.layout.classes)

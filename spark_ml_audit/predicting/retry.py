@@ -1,53 +1,39 @@
-"""Predictions that finished earlier: what a retry with their id gets and sends."""
+"""Predictions that finished earlier: what a retry with their id gets, and what it sends."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit.lake.schemas import PREDICTIONS
+from spark_ml_audit.frames.ingest import inspect_source
+from spark_ml_audit.lake.schemas import PREDICTION_RUNS, PREDICTIONS, QUARANTINE
 from spark_ml_audit.outcomes.predict import PredictOutcome
-from spark_ml_audit.predicting.quality import quality_of_run
+from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
 from spark_ml_audit.tracking import RunDelivery, RunOpening
 from spark_ml_audit.tracking.resend import resend
 
 if TYPE_CHECKING:
-    from spark_ml_audit.config import PredictConfig
+    import pandas as pd
+
+    from spark_ml_audit.config import AuditConfig, PredictConfig
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.progress import Progress
     from spark_ml_audit.tracking import AuditTracker
-import json
-from typing import TYPE_CHECKING
 
-from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.tracking import AuditTracker
-
-if TYPE_CHECKING:
-    from spark_ml_audit.config import PredictConfig
-    from spark_ml_audit.progress import Progress
-
-PREDICTION_RUNS = "prediction_runs"
+PREDICTION_TABLES = (PREDICTIONS, QUARANTINE, PREDICTION_RUNS)
+"""What `predict` writes."""
 
 
-_TABLES = (PREDICTIONS, "quarantine", PREDICTION_RUNS)
-
-
-def locations_of(tables: OutputTables) -> dict[str, str]:
-    """Name -> path or table of what `predict` writes."""
-    return {name: tables.location(name) for name in _TABLES}
-
-
-def outcome_of_row(row: dict[str, Any], tables: OutputTables) -> PredictOutcome:
-    """The outcome of a run that finished earlier."""
-    delivered = row["mlflow_run_id"] is not None
+def outcome_of_row(row: Mapping[str, Any], tables: OutputTables) -> PredictOutcome:
+    """The outcome of a run that finished earlier, from its row in `prediction_runs`."""
     names = PredictOutcome.__dataclass_fields__.keys() & row.keys()
     return PredictOutcome(
         **{name: row[name] for name in names - {"quality", "stages", "warnings"}},
-        status="ok" if delivered else "not_delivered",
-        delivered=delivered,
+        delivered=row["mlflow_run_id"] is not None,
         quality=json.loads(row["quality"]),
-        tables=locations_of(tables),
+        tables=tables.locations(*PREDICTION_TABLES),
         stages=json.loads(row["stages"]),
         warnings=tuple(json.loads(row["warnings"])),
         already_finished=True,
@@ -55,23 +41,32 @@ def outcome_of_row(row: dict[str, Any], tables: OutputTables) -> PredictOutcome:
 
 
 def complete_prediction(
-    outcome: PredictOutcome,
-    row: dict[str, Any],
+    row: Mapping[str, Any],
     config: PredictConfig,
     tables: OutputTables,
     tracker: AuditTracker,
     progress: Progress,
 ) -> PredictOutcome:
-    """Send what the MLflow run of a finished prediction lacks; as `complete_audit`.
+    """Send what the MLflow run of a finished prediction lacks.
 
     A final model that was not kept is not trained again: the run stays not delivered.
+
+    Args:
+        row: Its row in `prediction_runs`.
+        config: The effective config.
+        tables: The output.
+        tracker: Tracker of this run, nothing opened yet.
+        progress: Times the stages.
     """
+    outcome = outcome_of_row(row, tables)
     numbers = {name: row[name] for name in row if name.startswith("num_")}
 
     def opening() -> RunOpening:
-        metrics = {**numbers, **outcome.quality}
         return RunOpening(
-            stages=outcome.stages, tables=outcome.tables, warnings=outcome.warnings, metrics=metrics
+            stages=outcome.stages,
+            tables=outcome.tables,
+            warnings=outcome.warnings,
+            metrics={**numbers, **outcome.quality},
         )
 
     def delivery(warnings: Sequence[str]) -> RunDelivery:
@@ -85,8 +80,18 @@ def complete_prediction(
 
     if config.model.fit_final and outcome.model_uri is None:
         lacking = "The final model was not kept; run predict --fit-final without output.run_id to train it."
-        return replace(
-            outcome, delivered=False, status="not_delivered", warnings=(*outcome.warnings, lacking)
-        )
-    found = resend(outcome, row, config, tracker, progress, opening, delivery)
-    return replace(found, status="ok" if found.delivered else "not_delivered")
+        return replace(outcome, delivered=False, warnings=(*outcome.warnings, lacking))
+    return resend(outcome, row, config, tracker, progress, opening, delivery)
+
+
+def quality_of_run(
+    config: AuditConfig | PredictConfig, tables: OutputTables, run_id: str
+) -> tuple[OutOfFold, pd.DataFrame]:
+    """Quality of the predictions of a run, out of fold: all, and per class."""
+    commit = tables.commit_of(PREDICTIONS, run_id)
+    if commit is None:
+        raise RuntimeError(f"the predictions of run {run_id} are not in the history of their table")
+    frame = tables.table(PREDICTIONS).read(commit.version)
+    ingest = inspect_source(tables.engine, frame, config.source.columns())
+    quality = out_of_fold(ingest)
+    return quality, quality.per_class(ingest.layout.classes)

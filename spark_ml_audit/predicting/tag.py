@@ -9,16 +9,17 @@ import numpy as np
 import numpy.typing as npt
 from pyspark.sql import functions as F
 
-from spark_ml_audit.engines.columns import quote_table
-from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.config.paths import absolute
+from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.errors import InputError, reason_of
 from spark_ml_audit.frames.features import sample_of
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.places import absolute
+from spark_ml_audit.lake.places import Place
+from spark_ml_audit.lake.schemas import QUARANTINE, TAGS
 from spark_ml_audit.lake.source import OpenSource, open_source
 from spark_ml_audit.models.scorers import Scorer
 from spark_ml_audit.outcomes.predict import TagOutcome
-from spark_ml_audit.outcomes.run_id import new_run_id
+from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.predicting.loaded_model import LoadedModel, load_model
 from spark_ml_audit.predicting.tags import check_tag_source, tags_frame, unnamed_frame
 from spark_ml_audit.tracking import Destination, resolve_tracking_uri
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from spark_ml_audit.config import TagConfig
     from spark_ml_audit.progress import Progress
 
-TAGS, QUARANTINE = "tags", "quarantine"
 _DEFAULT_THRESHOLD = 0.5
 
 
@@ -39,12 +39,22 @@ class _Tagger:
 
     uri: str
     scorer: Scorer
+    id_name: str
     columns: tuple[str, ...]
     classes: tuple[str, ...]
     thresholds: npt.NDArray[np.float32]
 
-    def tag(self, frame: DataFrame, id_name: str) -> DataFrame:
-        return tags_frame(frame, id_name, self.columns, self.scorer, self.thresholds, self.classes, self.uri)
+    def tag(self, opened: OpenSource, frame: DataFrame) -> DataFrame:
+        return tags_frame(
+            opened.engine,
+            frame,
+            self.id_name,
+            self.columns,
+            self.scorer,
+            self.thresholds,
+            self.classes,
+            self.uri,
+        )
 
 
 def run_tag(config: TagConfig, progress: Progress, spark: SparkSession | None = None) -> TagOutcome:
@@ -69,10 +79,9 @@ def run_tag(config: TagConfig, progress: Progress, spark: SparkSession | None = 
         *resolve_tracking_uri(config.tracking.uri, config.output.files or config.output.path)
     )
     with progress.stage("session"):
-        session = session_for(spark)
-    tables = OutputTables(session, config.output)
+        tables = OutputTables(choose_engine(spark), config.output)
     with progress.stage("source"):
-        opened = open_source(session, config.source)
+        opened = open_source(tables.engine, config.source)
     done = config.output.run_id is not None and tables.commit_of(TAGS, run_id) is not None
     with progress.stage("model"):
         loaded = load_model(config.model.address, destination, allow_pickle=config.model.allow_pickle)
@@ -82,30 +91,27 @@ def run_tag(config: TagConfig, progress: Progress, spark: SparkSession | None = 
         progress.note(f"run {run_id} is finished already; nothing was changed")
     elif config.source.stream:
         with progress.stage("stream"):
-            _stream(config, session, tables, tagger, opened, run_id)
+            _stream(config, tables, tagger, opened, run_id)
     else:
         with progress.stage("tag"):
             unnamed = unnamed_frame(opened.frame, config.source.id)
             if tables.existing(QUARANTINE) is None or not unnamed.isEmpty():
                 tables.append(QUARANTINE, unnamed, run_id)
-            tables.append(TAGS, tagger.tag(opened.frame, config.source.id), run_id)
+            tables.append(TAGS, tagger.tag(opened, opened.frame), run_id)
     with progress.stage("count"):
         num_tagged, num_tags = _counts(tables, run_id)
         rejected = tables.existing(QUARANTINE)
         num_rejected = 0 if rejected is None else rejected.where(F.col("run_id") == run_id).count()
     return TagOutcome(
         run_id=run_id,
-        status="ok",
-        delivered=True,
         num_rows=num_tagged + num_rejected,
         num_tagged=num_tagged,
         num_quarantined=num_rejected,
         num_tags=num_tags,
         num_classes=len(tagger.classes),
-        tables={name: tables.location(name) for name in (TAGS, QUARANTINE)},
+        tables=tables.locations(TAGS, QUARANTINE),
         model_uri=tagger.uri,
-        mlflow_run_id=None,
-        stages={name: round(seconds, 3) for name, seconds in progress.seconds.items()},
+        stages=progress.stages,
         warnings=tuple(_warnings(num_tagged, num_rejected, config)),
         source=opened.name,
         source_version=None if config.source.stream else opened.version,
@@ -146,35 +152,29 @@ def _prepare(loaded: LoadedModel, opened: OpenSource, id_name: str) -> _Tagger:
         if thresholds is None:
             thresholds = np.full(len(model.classes), _DEFAULT_THRESHOLD, dtype=np.float32)
         tried = loaded.try_on(sample, model.classes) if len(sample) else loaded
-        return _Tagger(loaded.uri, tried.scorer, loaded.columns, model.classes, thresholds)
+        return _Tagger(loaded.uri, tried.scorer, id_name, loaded.columns, model.classes, thresholds)
     classes = loaded.output_names(sample)
     tried = loaded.try_on(sample, classes)
     limits = np.full(len(classes), _DEFAULT_THRESHOLD, dtype=np.float32)
-    return _Tagger(loaded.uri, tried.scorer, loaded.columns, classes, limits)
+    return _Tagger(loaded.uri, tried.scorer, id_name, loaded.columns, classes, limits)
 
 
 def _stream(
-    config: TagConfig,
-    session: SparkSession,
-    tables: OutputTables,
-    tagger: _Tagger,
-    opened: OpenSource,
-    run_id: str,
+    config: TagConfig, tables: OutputTables, tagger: _Tagger, opened: OpenSource, run_id: str
 ) -> None:
-    source, checkpoint = config.source, absolute(config.checkpoint or "")
-    reader = session.readStream
+    source, place, checkpoint = (
+        config.source,
+        Place.of_source(config.source),
+        absolute(config.checkpoint or ""),
+    )
+    reader = opened.frame.sparkSession.readStream
     if source.format == "parquet":
         reader = reader.format("parquet").schema(opened.frame.schema)
     else:
         reader = reader.format("delta")
-    frame = (
-        reader.load(absolute(source.path)) if source.path else reader.table(quote_table(source.table or ""))
-    )
+    frame = reader.load(place.address) if place.is_path else reader.table(place.table_name)
     # one query per table: each commits with its own stream id and batch number, so neither repeats a batch
-    for name, rows in (
-        (QUARANTINE, unnamed_frame(frame, source.id)),
-        (TAGS, tagger.tag(frame, source.id)),
-    ):
+    for name, rows in ((QUARANTINE, unnamed_frame(frame, source.id)), (TAGS, tagger.tag(opened, frame))):
         stamped = rows.select(F.lit(run_id).alias("run_id"), "*")
         writer = (
             stamped.writeStream.format("delta")
@@ -182,9 +182,9 @@ def _stream(
             .option("checkpointLocation", f"{checkpoint.rstrip('/')}/{name}")
             .trigger(availableNow=True)
         )
-        location = tables.location(name)
+        target = tables.table(name).place
         try:
-            query = writer.start(location) if config.output.path else writer.toTable(quote_table(location))
+            query = writer.start(target.address) if target.is_path else writer.toTable(target.table_name)
             query.awaitTermination()
         except Exception as error:
             raise InputError(

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
+from spark_ml_audit.arrow.decode import bounded_slices
 from spark_ml_audit.arrow.encode import tag_lists
 from spark_ml_audit.arrow.layout import ID
-from spark_ml_audit.engines.columns import column
-from spark_ml_audit.engines.plain_strings import plain_strings
+from spark_ml_audit.engines.base import Batches, Engine
+from spark_ml_audit.engines.columns import column, row_as_json
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.features import feature_column, to_pandas
 from spark_ml_audit.frames.ingest import check_id
@@ -23,7 +22,6 @@ from spark_ml_audit.models.scorers import Scorer
 from spark_ml_audit.predicting.predictions import probs_array
 
 TAGGED_COLUMNS = ("tags", "pred_probs", "model_uri")
-_SLICE_CELLS = 1 << 22
 
 
 def check_tag_source(frame: DataFrame, id_name: str, columns: Sequence[str]) -> None:
@@ -49,6 +47,7 @@ def check_tag_source(frame: DataFrame, id_name: str, columns: Sequence[str]) -> 
 
 
 def tags_frame(
+    engine: Engine,
     frame: DataFrame,
     id_name: str,
     columns: Sequence[str],
@@ -60,6 +59,7 @@ def tags_frame(
     """Id, tags in class order, the K probabilities and the model's address of every row with an id.
 
     Args:
+        engine: What runs the frame.
         frame: New rows, of a table or a stream.
         id_name: Column that names a row.
         columns: Features.
@@ -72,37 +72,29 @@ def tags_frame(
     named = frame.where(column(id_name).isNotNull()).select(
         column(id_name).alias(ID), features.alias("features")
     )
-    schema = T.StructType(
-        [
-            T.StructField(ID, frame.schema[id_name].dataType),
-            T.StructField("tags", T.ArrayType(T.StringType())),
-            T.StructField("pred_probs", T.ArrayType(T.FloatType())),
-        ]
-    )
-    names, step = tuple(classes), max(1, _SLICE_CELLS // max(1, len(classes)))
+    names = tuple(classes)
+    added = pa.schema([("tags", pa.list_(pa.string())), ("pred_probs", pa.list_(pa.float32()))])
 
-    def run(batches: Iterator[Any]) -> Iterator[Any]:
+    def run(batches: Batches) -> Batches:
         tags = pa.array(names, pa.string())
-        for batch in batches:
-            for start in range(0, batch.num_rows, step):
-                rows = batch.slice(start, step)
-                values = to_pandas(pa.Table.from_struct_array(rows.column("features")))
-                probs = scorer.predict(values)
-                tagged_rows, tagged_classes = np.nonzero(probs >= thresholds)
-                given = (tagged_rows.astype(np.int64), tagged_classes.astype(np.int64))
-                yield pa.RecordBatch.from_arrays(
-                    [rows.column(ID), tag_lists(given, rows.num_rows, tags), probs_array(probs)],
-                    names=schema.names,
-                )
+        for rows in bounded_slices(batches, len(names)):
+            values = to_pandas(pa.Table.from_struct_array(rows.column("features")))
+            probs = scorer.predict(values)
+            tagged_rows, tagged_classes = np.nonzero(probs >= thresholds)
+            given = (tagged_rows.astype(np.int64), tagged_classes.astype(np.int64))
+            yield pa.RecordBatch.from_arrays(
+                [rows.column(ID), tag_lists(given, rows.num_rows, tags), probs_array(probs)],
+                names=[ID, *added.names],
+            )
 
-    tagged = plain_strings(named.mapInArrow(run, schema))
-    return tagged.select(F.col(ID).alias(id_name), "tags", "pred_probs", F.lit(model_uri).alias("model_uri"))
+    tagged = engine.map_batches(named, run, keep=(ID,), add=added)
+    return tagged.select(F.col(ID).alias(id_name), *added.names, F.lit(model_uri).alias("model_uri"))
 
 
 def unnamed_frame(frame: DataFrame, id_name: str) -> DataFrame:
     """The rows without an id, in the form of `quarantine`."""
     unnamed = frame.where(column(id_name).isNull())
-    row = F.to_json(F.struct(*[column(name) for name in frame.columns]), {"ignoreNullFields": "false"})
+    row = row_as_json(F.struct(*[column(name) for name in frame.columns]))
     return unnamed.select(
         column(id_name).alias(id_name),
         F.lit("id_null").alias("reason"),

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import decode_batches
+from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.errors import AuditError, ConfigError, InputError, reason_of
 from spark_ml_audit.frames.features import Features, feature_column, to_pandas
 from spark_ml_audit.frames.ingest import Ingest
@@ -23,6 +20,9 @@ from spark_ml_audit.models.registry import MAX_WEIGHT_BYTES
 from spark_ml_audit.models.scorers import TagScorer
 from spark_ml_audit.predicting.folds import FoldPlan, LabelCounts, SamplePlan
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
 FINAL = -1
 """Number of the model that is trained on the whole table."""
 
@@ -31,9 +31,18 @@ MAX_MODELS_BYTES = 512 << 20
 
 # A cell of a Spark row is limited to 2 GB; parts also keep one message of Spark Connect small.
 _PART_BYTES = 32 << 20
-_RESULT = (
-    "model int, part int, payload binary, num_rows bigint, shift array<double>, kind string, "
-    "warnings array<string>, error string, key string"
+_RESULT = pa.schema(
+    [
+        ("model", pa.int32()),
+        ("part", pa.int32()),
+        ("payload", pa.binary()),
+        ("num_rows", pa.int64()),
+        ("shift", pa.list_(pa.float64())),
+        ("kind", pa.string()),
+        ("warnings", pa.list_(pa.string())),
+        ("error", pa.string()),
+        ("key", pa.string()),
+    ]
 )
 
 
@@ -42,7 +51,7 @@ class TrainingSet:
     """What models are trained on.
 
     Attributes:
-        ingest: The source with its duplicate ids known.
+        ingest: The source with its repeated ids known.
         features: Feature columns.
         plan: Folds.
         counts: Rows and tags by fold.
@@ -89,20 +98,9 @@ def training_rows(training: TrainingSet) -> DataFrame:
         plan.sample_key().alias("sample_key"),
         features.alias("features"),
     )
-    frame = ingest.task_frame(with_id=False, carry=carry)
-    carried = frame.schema["carried"].dataType
-    assert isinstance(carried, T.StructType)  # noqa: S101 - for the type checker
-    schema = T.StructType(
-        [
-            T.StructField("fold", T.IntegerType()),
-            T.StructField("order_key", T.LongType()),
-            T.StructField("group_key", T.LongType()),
-            T.StructField("tags", T.ArrayType(T.IntegerType())),
-            carried["features"],
-        ]
-    )
+    added = pa.schema([("tags", pa.list_(pa.int32()))])
 
-    def run(batches: Iterator[Any]) -> Iterator[Any]:
+    def run(batches: Batches) -> Batches:
         for decoded in decode_batches(batches, layout):
             given = decoded.source.column("carried").take(pa.array(decoded.audited))
             rows, cols = decoded.rows, decoded.cols
@@ -113,20 +111,13 @@ def training_rows(training: TrainingSet) -> DataFrame:
             kept = np.flatnonzero(chosen)
             counts = np.bincount(rows, minlength=len(keys))[kept]
             offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-            tags = cols[chosen[rows]].astype(np.int32)
-            given = given.take(pa.array(kept))
-            yield pa.RecordBatch.from_arrays(
-                [
-                    given.field("fold"),
-                    given.field("order_key"),
-                    given.field("group_key"),
-                    pa.ListArray.from_arrays(pa.array(offsets), pa.array(tags)),
-                    given.field("features"),
-                ],
-                names=schema.names,
-            )
+            tags = pa.ListArray.from_arrays(pa.array(offsets), pa.array(cols[chosen[rows]].astype(np.int32)))
+            yield pa.RecordBatch.from_arrays([given.take(pa.array(kept)), tags], names=["carried", "tags"])
 
-    return frame.mapInArrow(run, schema)
+    frame = ingest.task_frame(with_id=False, carry=carry)
+    chosen = ingest.engine.map_batches(frame, run, keep=("carried",), add=added)
+    names = ("fold", "order_key", "group_key", "features")
+    return chosen.select(*[F.col("carried").getField(name).alias(name) for name in names], "tags")
 
 
 def train_folds(training: TrainingSet) -> Trained:
@@ -146,8 +137,8 @@ def train_folds(training: TrainingSet) -> Trained:
     for fold in needed:
         if not training.counts.training_rows(fold)[0]:
             raise InputError(
-                f"all {training.counts.num_labelled} labelled rows are in fold {fold}: nothing is left to "
-                "train its model on.",
+                f"all {training.counts.rows.num_audited} labelled rows are in fold {fold}: nothing is left "
+                "to train its model on.",
                 key="source.group" if training.plan.group else "model.folds",
                 fix="Use a group column with more values, more rows, or another model.seed.",
             )
@@ -167,23 +158,8 @@ def train_final(training: TrainingSet) -> Trained:
 
 def _train(training: TrainingSet, rows: DataFrame, numbers: list[int]) -> Trained:
     trainer = _Trainer(training, MAX_MODELS_BYTES // len(numbers))
-    key = F.lit(None).cast("int")
-    for number, spread in zip(numbers, _spread_keys(rows, len(numbers)), strict=True):
-        key = F.when(F.col("model") == number, F.lit(spread)).otherwise(key)
-    spread_rows = rows.withColumn("spread", key).repartition(len(numbers), "spread")
-
-    def train(batches: Iterator[Any]) -> Iterator[Any]:
-        # not by applyInArrow, which Spark 3.5 lacks: a partition holds all rows of its models
-        if not (kept := list(batches)):
-            return
-        table = pa.Table.from_batches(kept)
-        kept.clear()
-        models = pc.unique(table.column("model")).to_pylist()
-        for number in sorted(models):
-            own = table if len(models) == 1 else table.filter(pc.equal(table.column("model"), number))
-            yield from trainer(own).to_batches()
-
-    found = spread_rows.mapInArrow(train, _RESULT).collect()
+    table = training.ingest.engine.run_groups(rows, "model", numbers, trainer, _RESULT)
+    found: list[dict[str, Any]] = table.to_pylist()
     payloads: dict[int, dict[int, bytes]] = {}
     for row in found:
         if row["error"] is not None:
@@ -206,18 +182,6 @@ def _train(training: TrainingSet, rows: DataFrame, numbers: list[int]) -> Traine
     return Trained(scorers, trained_on, kind, tuple(dict.fromkeys(sentences)))
 
 
-def _spread_keys(rows: DataFrame, count: int) -> list[int]:
-    """Numbers that hash to different partitions, so that no two models share a task."""
-    hashed = rows.sparkSession.range(64 * count).select(
-        F.col("id").cast("int").alias("key"),
-        F.pmod(F.hash(F.col("id").cast("int")), F.lit(count)).alias("part"),
-    )
-    found = hashed.groupBy("part").agg(F.min("key").alias("key")).orderBy("part").collect()
-    keys = [row["key"] for row in found]
-    free = (number for number in range(64 * count) if number not in keys)
-    return keys + [next(free) for _ in range(count - len(keys))]
-
-
 class _Trainer:
     """Trains the model of one fold's rows inside a task."""
 
@@ -233,8 +197,7 @@ class _Trainer:
                 rows, present = training.counts.training_rows(None if number == FINAL else number)
                 self._population[number] = (rows, present.tolist())
 
-    def __call__(self, table: Any) -> Any:
-        number = table.column("model")[0].as_py()
+    def __call__(self, number: int, table: Any) -> Any:
         try:
             model, shift, num_rows = self._fit(table, number)
             payload = model.to_bytes()
@@ -303,21 +266,6 @@ class _Trainer:
         return found
 
 
-_ARROW_RESULT = pa.schema(
-    [
-        ("model", pa.int32()),
-        ("part", pa.int32()),
-        ("payload", pa.binary()),
-        ("num_rows", pa.int64()),
-        ("shift", pa.list_(pa.float64())),
-        ("kind", pa.string()),
-        ("warnings", pa.list_(pa.string())),
-        ("error", pa.string()),
-        ("key", pa.string()),
-    ]
-)
-
-
 def _result(
     number: int,
     payload: bytes = b"",
@@ -344,4 +292,4 @@ def _result(
         }
         for part, piece in enumerate(parts)
     ]
-    return pa.Table.from_pylist(rows, schema=_ARROW_RESULT)
+    return pa.Table.from_pylist(rows, schema=_RESULT)

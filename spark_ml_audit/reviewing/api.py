@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.outcomes.review import (
         CorrectOutcome,
         DecideOutcome,
-        ReviewEstimates,
+        ReviewOutcome,
         SampleOutcome,
     )
 
@@ -96,7 +96,7 @@ def review(
     spark: SparkSession | None = None,
     progress: Progress | None = None,
     **options: Any,
-) -> ReviewEstimates:
+) -> ReviewOutcome:
     """Estimate precision and recall of an audit's flags from a reviewed random sample.
 
     Args:

@@ -1,36 +1,68 @@
-"""What is kept of a correction: its row in `correction_runs`, and what it tells people."""
+"""What is kept of a correction: its cells and its row in the tables, and what it tells people."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
+from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.lake.schemas import (
+    CORRECTED,
+    CORRECTION_COUNTS,
+    CORRECTION_RUNS,
+    CORRECTION_RUNS_SCHEMA,
+    CORRECTIONS,
+    PLANS,
+)
 from spark_ml_audit.outcomes.review import CorrectOutcome
 from spark_ml_audit.reviewing.decisions import STANDING
-from spark_ml_audit.reviewing.label_changes import LabelColumns, label_columns
-from spark_ml_audit.reviewing.tables import CORRECTED, CORRECTION_RUNS, CORRECTIONS, seconds
+from spark_ml_audit.reviewing.label_changes import (
+    ADDED,
+    APPLIED,
+    GONE,
+    REMOVED,
+    STALE,
+    STATUS,
+    LabelColumns,
+    change_rows,
+    label_columns,
+)
+from spark_ml_audit.reviewing.tables import with_own_id, with_plain_id
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from spark_ml_audit.config import CorrectConfig
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.progress import Progress
 
-COUNTS = ("num_rows_changed", "num_tags_added", "num_tags_removed", "num_stale", "num_gone")
-RUN_SCHEMA = T.StructType(
-    [
-        *[
-            T.StructField(name, T.StringType())
-            for name in ("correction_id", "run_id", "mode", "undoes", "target", "target_version")
-        ],
-        T.StructField("source_version", T.StringType()),
-        T.StructField("corrected_at", T.TimestampType()),
-        *[T.StructField(name, T.LongType()) for name in COUNTS],
-        *[T.StructField(name, T.StringType()) for name in ("labels", "set_aside", "config", "warnings")],
-    ]
-)
+
+@dataclass(frozen=True)
+class Correction:
+    """A correction under way.
+
+    Attributes:
+        tables: The output.
+        config: The effective config.
+        progress: Shows and times the stages.
+        correction_id: Its id.
+    """
+
+    tables: OutputTables
+    config: CorrectConfig
+    progress: Progress
+    correction_id: str
+
+
+def planned_rows(tables: OutputTables, correction_id: str, labels: LabelColumns) -> DataFrame:
+    """The plan of a correction, as it was written."""
+    rows = tables.read(PLANS).where(F.col("correction_id") == correction_id)
+    return with_plain_id(rows, labels.id).drop("correction_id")
 
 
 def describe_labels(labels: LabelColumns) -> dict[str, Any]:
@@ -43,7 +75,7 @@ def describe_labels(labels: LabelColumns) -> dict[str, Any]:
     }
 
 
-def labels_of(described: dict[str, Any], frame: DataFrame) -> LabelColumns:
+def labels_of(described: Mapping[str, Any], frame: DataFrame) -> LabelColumns:
     """Label columns from `describe_labels`, with the types that a table gives them."""
     return label_columns(
         frame,
@@ -75,7 +107,7 @@ _SAID = {
 }
 
 
-def warnings_of(counts: dict[str, int], set_aside: dict[str, int]) -> list[str]:
+def _warnings(counts: Mapping[str, int], set_aside: Mapping[str, int]) -> list[str]:
     """Sentences on rows and decisions that were left alone."""
     found = []
     if counts["num_stale"]:
@@ -92,18 +124,83 @@ def warnings_of(counts: dict[str, int], set_aside: dict[str, int]) -> list[str]:
     return found
 
 
+def write_record(
+    correction: Correction,
+    final: DataFrame,
+    labels: LabelColumns,
+    *,
+    set_aside: Mapping[str, int],
+    undoes: str | None = None,
+    **about: Any,
+) -> CorrectOutcome:
+    """Write what was changed, and last the row by which the correction counts as done.
+
+    Args:
+        correction: The correction.
+        final: Its rows with their final status.
+        labels: Label columns of the table.
+        set_aside: Reason -> decisions without effect.
+        undoes: correction_id that was taken back; None for a correction.
+        **about: run_id, source_version, mode, target, target_version.
+    """
+    tables, progress, own = correction.tables, correction.progress, correction.correction_id
+    now = datetime.now(timezone.utc)
+    with progress.stage("corrections"):
+        each = change_rows(final, undo=undoes is not None)
+        stamped = each.select(
+            F.lit(own).alias("correction_id"),
+            F.lit(about["run_id"]).alias("run_id"),
+            *each.columns,
+            F.lit(about["source_version"]).cast("string").alias("source_version"),
+            F.lit(about["target"]).alias("target"),
+            F.lit(now).alias("corrected_at"),
+        )
+        tables.append(CORRECTIONS, with_own_id(stamped, labels.id), own)
+    written = tables.read(CORRECTIONS).where(F.col("correction_id") == own)
+    counts = _counts(with_plain_id(written, labels.id))
+    row = {
+        "correction_id": own,
+        **about,
+        "undoes": undoes,
+        "corrected_at": now,
+        **counts,
+        "labels": json.dumps(describe_labels(labels)),
+        "set_aside": json.dumps(dict(set_aside)),
+        "config": correction.config.to_json(),
+        "warnings": json.dumps(_warnings(counts, set_aside)),
+    }
+    with progress.stage("runs"):
+        tables.append_records(CORRECTION_RUNS, [row], CORRECTION_RUNS_SCHEMA, own)
+    return outcome_of(row, tables, progress)
+
+
+def _counts(cells: DataFrame) -> dict[str, int]:
+    is_applied = F.col(STATUS) == APPLIED
+    counted = cells.agg(
+        F.count_distinct(F.when(is_applied, F.col(ID))).alias("num_rows_changed"),
+        F.count_if(is_applied & (F.col("action") == ADDED)).alias("num_tags_added"),
+        F.count_if(is_applied & (F.col("action") == REMOVED)).alias("num_tags_removed"),
+        F.count_distinct(F.when(F.col(STATUS) == STALE, F.col(ID))).alias("num_stale"),
+        F.count_distinct(F.when(F.col(STATUS) == GONE, F.col(ID))).alias("num_gone"),
+    )
+    found: dict[str, int] = counted.collect()[0].asDict()
+    return found
+
+
 def outcome_of(
-    row: dict[str, Any], tables: OutputTables, progress: Progress, *, already_finished: bool = False
+    row: Mapping[str, Any], tables: OutputTables, progress: Progress, *, already_finished: bool = False
 ) -> CorrectOutcome:
     """The outcome of a correction, from its row of `correction_runs`."""
-    named = {name: tables.location(name) for name in (CORRECTIONS, CORRECTION_RUNS)}
     return CorrectOutcome(
         **{name: row[name] for name in ("correction_id", "run_id", "mode", "undoes", "target")},
         target_version=row["target_version"],
-        **{name: row[name] for name in COUNTS},
+        **{name: row[name] for name in CORRECTION_COUNTS},
         set_aside=json.loads(row["set_aside"]),
-        tables={CORRECTED if row["mode"] == "copy" else "source": row["target"], **named},
+        tables={
+            CORRECTED if row["mode"] == "copy" else "source": row["target"],
+            **tables.locations(CORRECTIONS, CORRECTION_RUNS),
+        },
         warnings=tuple(json.loads(row["warnings"])),
-        stages=seconds(progress),
+        stages=progress.stages,
         already_finished=already_finished,
     )

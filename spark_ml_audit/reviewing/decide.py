@@ -6,26 +6,29 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.config.paths import absolute
+from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import column, field
-from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.engines.transfer import try_cast
 from spark_ml_audit.errors import InputError, reason_of
+from spark_ml_audit.frames.class_list import class_frame
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.places import absolute
+from spark_ml_audit.lake.runs import find_run
+from spark_ml_audit.lake.schemas import DECISIONS, EXAMPLES, REJECTED
 from spark_ml_audit.outcomes.review import DecideOutcome
-from spark_ml_audit.reviewing.audited import PastRun, find_run
-from spark_ml_audit.reviewing.decisions import NOTE, TAG, VERDICT, VERDICTS, WHEN, WHO, class_frame
+from spark_ml_audit.reviewing.decisions import NOTE, TAG, VERDICT, VERDICTS, WHEN, WHO
 from spark_ml_audit.reviewing.spreadsheet import rearm
-from spark_ml_audit.reviewing.tables import DECISIONS, REJECTED, seconds, tables_of, with_own_id
+from spark_ml_audit.reviewing.tables import tables_of, with_own_id
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
     from spark_ml_audit.config import DecideConfig
+    from spark_ml_audit.outcomes.runs import FinishedRun
     from spark_ml_audit.progress import Progress
 
 _IMPORT, _SAMPLE = "import_id", "sample_id"
@@ -50,13 +53,12 @@ def run_decide(config: DecideConfig, progress: Progress, spark: SparkSession | N
     """
     options = config.decide
     with progress.stage("session"):
-        session = session_for(spark)
-    tables = OutputTables(session, config.output)
+        tables = OutputTables(choose_engine(spark), config.output)
     with progress.stage("run"):
         run = find_run(tables, options.run, "decide.run")
-    place, name = tables_of(session, options.to) if options.to is not None else (tables, DECISIONS)
+    place, name = tables_of(tables.engine, options.to) if options.to is not None else (tables, DECISIONS)
     with progress.stage("read"):
-        rows = _read(session, config, run, tables)
+        rows = _read(config, run, tables)
         import_id = _import_id(rows)
     done = _has_import(place, name, import_id) or _has_import(tables, REJECTED, import_id)
     now = F.lit(datetime.now(timezone.utc))
@@ -99,13 +101,13 @@ def run_decide(config: DecideConfig, progress: Progress, spark: SparkSession | N
         num_imported=counts.pop("", 0),
         num_blank=counts.pop("blank", 0),
         rejected=dict(sorted(counts.items())),
-        tables={DECISIONS: place.location(name), REJECTED: tables.location(REJECTED)},
-        stages=seconds(progress),
+        tables={DECISIONS: place.location(name), **tables.locations(REJECTED)},
+        stages=progress.stages,
         already_finished=done,
     )
 
 
-def _read(session: SparkSession, config: DecideConfig, run: PastRun, tables: OutputTables) -> DataFrame:
+def _read(config: DecideConfig, run: FinishedRun, tables: OutputTables) -> DataFrame:
     """The file's id, tag, verdict, who, when, note and sample_id as texts, or as they are typed."""
     options = config.decide
     kind = options.format
@@ -114,11 +116,9 @@ def _read(session: SparkSession, config: DecideConfig, run: PastRun, tables: Out
         is_delta = Path(place, "_delta_log").is_dir()
         kind = "delta" if is_delta else "parquet" if place.rstrip("/").endswith(".parquet") else "csv"
     try:
-        reader = session.read.format(kind)
-        if kind == "csv":
-            # as spreadsheets write it: quotes doubled, line breaks within quotes
-            reader = reader.options(header=True, multiLine=True, escape='"', encoding="UTF-8")
-        frame = reader.load(place)
+        # as spreadsheets write it: quotes doubled, line breaks within quotes
+        as_written = {"header": True, "multiLine": True, "escape": '"', "encoding": "UTF-8"}
+        frame = tables.engine.scan_files(place, kind, options=as_written if kind == "csv" else None)
         names = frame.schema.names
     except Exception as error:
         raise InputError(
@@ -152,18 +152,18 @@ def _has_import(tables: OutputTables, name: str, import_id: str) -> bool:
     return known and table is not None and not table.where(F.col(_IMPORT) == import_id).isEmpty()
 
 
-def _classify(rows: DataFrame, run: PastRun, tables: OutputTables) -> DataFrame:
+def _classify(rows: DataFrame, run: FinishedRun, tables: OutputTables) -> DataFrame:
     """The rows with readable id, verdict and time beside them, and a reason to set them aside ("": none)."""
-    examples = tables.read("examples", run.run_id)
+    examples = tables.read(EXAMPLES, run.run_id)
     id_type = examples.schema[run.id_name].dataType
     known = examples.select(column(run.id_name).alias("__known"))
-    classes = class_frame(rows.sparkSession, run.tags).withColumnRenamed(TAG, "__tag").drop("class_index")
+    classes = class_frame(tables.engine, run.tags).withColumnRenamed(TAG, "__tag").drop("class_index")
     verdict = F.lower(F.trim(F.col(VERDICT).cast("string")))
     read = rows.select(
         "*",
         _readable_id(rows, id_type).alias("__id"),
         verdict.alias("__verdict"),
-        _try_cast(F.col(WHEN), "timestamp").alias("__when"),
+        try_cast(F.col(WHEN), "timestamp").alias("__when"),
     )
     joined = read.join(F.broadcast(classes), F.col(TAG) == F.col("__tag"), "left").join(
         known, F.col("__id") == F.col("__known"), "left"
@@ -184,9 +184,4 @@ def _readable_id(rows: DataFrame, id_type: T.DataType) -> Column:
     if isinstance(id_type, T.BinaryType) and isinstance(rows.schema[ID].dataType, T.StringType):
         is_hex = F.col(ID).rlike("^([0-9A-Fa-f]{2})*$")
         return F.when(is_hex, F.unhex(ID))
-    return _try_cast(F.col(ID), id_type.simpleString())
-
-
-def _try_cast(value: Column, kind: str) -> Column:
-    """A cast that gives null where it fails, as all did before Spark 4."""
-    return value.try_cast(kind) if hasattr(Column, "try_cast") else value.cast(kind)
+    return try_cast(F.col(ID), id_type.simpleString())

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.layout import ID, MARKS
+from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import column, field, type_name
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.fit import Computation
-from spark_ml_audit.frames.passes import sum_over_rows
+from spark_ml_audit.frames.class_list import class_frame
+from spark_ml_audit.frames.fit import AuditFit
 from spark_ml_audit.kernels.confident_joint import class_quality
-from spark_ml_audit.kernels.resolve_counts import Records
+from spark_ml_audit.kernels.records import Records, make_records
 from spark_ml_audit.kernels.rules import apply_rules
+from spark_ml_audit.outcomes.base import plain
+
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Engine
 
 VERDICTS = ("present", "absent", "unsure")
 TAG, VERDICT, WHO, WHEN, NOTE = "tag", "verdict", "who", "when", "note"
@@ -73,13 +77,14 @@ def _optional(frame: DataFrame, name: str, kind: str) -> Column:
     return value.cast(kind).alias(name)
 
 
-def standing_decisions(decisions: DataFrame, classes: Sequence[str]) -> DataFrame:
+def standing_decisions(engine: Engine, decisions: DataFrame, classes: Sequence[str]) -> DataFrame:
     """One row per (id, tag) with the verdict that stands.
 
     The latest `when` wins; one without a time comes before all others. Where the latest ones disagree the
     cell is contradictory and has no verdict.
 
     Args:
+        engine: What runs the frame.
         decisions: From `check_decisions`.
         classes: Tag names in class order.
 
@@ -87,8 +92,7 @@ def standing_decisions(decisions: DataFrame, classes: Sequence[str]) -> DataFram
         Columns id, tag, class_index, state (standing, contradictory, tag_unknown, verdict_unknown or
         id_null), verdict, who, when, note; verdict null unless standing.
     """
-    spark = decisions.sparkSession
-    known = class_frame(spark, classes)
+    known = class_frame(engine, classes)
     when = F.coalesce(F.col(WHEN), F.lit(_NEVER).cast("timestamp"))
     good = F.col(VERDICT).isin(*VERDICTS)
     # one struct per decision: they sort by time, then by content, so the choice never depends on order
@@ -114,18 +118,6 @@ def standing_decisions(decisions: DataFrame, classes: Sequence[str]) -> DataFram
     return joined.select(ID, TAG, "class_index", state.alias("state"), *parts)
 
 
-def class_frame(spark: Any, classes: Sequence[str]) -> DataFrame:
-    """Class names with their positions, as a small frame of tag and class_index."""
-    schema = "tag string, class_index int"
-    if hasattr(DataFrame, "toArrow"):  # Spark 4 takes Arrow tables: no Python worker, no pickling
-        positions = pa.array(range(len(classes)), pa.int32())
-        table = pa.table({TAG: pa.array(list(classes), pa.string()), "class_index": positions})
-        found: DataFrame = spark.createDataFrame(table, schema)
-    else:
-        found = spark.createDataFrame([(name, k) for k, name in enumerate(classes)], schema)
-    return found
-
-
 def marks_frame(standing: DataFrame) -> DataFrame:
     """Per id, the cells with a verdict of present or absent, as `layout.MARKS`."""
     used = standing.where((F.col("state") == STANDING) & (F.col(VERDICT) != "unsure"))
@@ -142,11 +134,6 @@ class DecisionCounts:
     """
 
     by_state: dict[str, int]
-
-    @property
-    def num_standing(self) -> int:
-        """Cells whose verdict stands."""
-        return self.by_state.get(STANDING, 0)
 
     def warnings(self) -> list[str]:
         """Sentences on decisions that were set aside."""
@@ -169,20 +156,20 @@ def count_decisions(standing: DataFrame) -> DecisionCounts:
     return DecisionCounts({row["state"]: row["count"] for row in rows})
 
 
-def heed_decisions(computation: Computation, standing: DataFrame) -> tuple[Computation, DecisionCounts]:
+def apply_decisions(fit: AuditFit, standing: DataFrame) -> tuple[AuditFit, DecisionCounts]:
     """Let an audit leave out what people have confirmed: cells as given, which are never flagged again.
 
     Thresholds and cut-offs stay what they are; the class table's counts of flags follow.
 
     Args:
-        computation: Of the audit.
+        fit: The audit.
         standing: From `standing_decisions`.
     """
-    ingest = replace(computation.ingest, marks=marks_frame(standing))
-    layout, rules = ingest.layout, computation.rules
+    ingest = replace(fit.ingest, marks=marks_frame(standing))
+    layout, rules = ingest.layout, fit.rules
     num_classes = layout.num_classes
 
-    def reduce_partition(batches: Iterator[Any]) -> Iterator[Records]:
+    def reduce(batches: Batches) -> Iterator[Records]:
         for decoded in decode_batches(batches, layout):
             batch = (decoded.pred_probs, decoded.rows, decoded.cols, rules)
             before, after = apply_rules(*batch), apply_rules(*batch, decoded.confirmed)
@@ -193,34 +180,26 @@ def heed_decisions(computation: Computation, standing: DataFrame) -> tuple[Compu
                     new[1], minlength=num_classes
                 )
                 at = np.flatnonzero(fewer)
-                yield {
-                    "class_index": at.astype(np.int32),
-                    "slot": np.full(len(at), side, dtype=np.int64),
-                    "a": fewer[at].astype(np.int64),
-                    "b": np.zeros(len(at), dtype=np.int64),
-                }
+                yield make_records(at, side, fewer[at])
 
     # only rows with a decision can lose a flag
-    records = sum_over_rows(ingest.task_frame(with_id=True).where(F.col(MARKS).isNotNull()), reduce_partition)
+    marked = ingest.task_frame(with_id=True).where(F.col(MARKS).isNotNull())
+    records = ingest.engine.reduce_batches(marked, reduce)
     fewer = np.zeros((2, num_classes), dtype=np.int64)
     fewer[records["slot"].astype(int), records["class_index"].astype(int)] = records["a"]
-    classes = computation.classes
+    classes = fit.classes
     missing = np.array([row.num_missing for row in classes]) - fewer[0]
     extraneous = np.array([row.num_extraneous for row in classes]) - fewer[1]
-    quality = class_quality(missing, extraneous, computation.profile.num_rows)
+    quality = class_quality(missing, extraneous, fit.profile.num_rows)
     adjusted = tuple(
         replace(
             row,
             num_missing=int(missing[k]),
             num_extraneous=int(extraneous[k]),
-            label_noise=_plain(quality.label_noise[k]),
-            inverse_label_noise=_plain(quality.inverse_label_noise[k]),
-            label_quality=_plain(quality.label_quality[k]),
+            label_noise=plain(quality.label_noise[k]),
+            inverse_label_noise=plain(quality.inverse_label_noise[k]),
+            label_quality=plain(quality.label_quality[k]),
         )
         for k, row in enumerate(classes)
     )
-    return replace(computation, ingest=ingest, classes=adjusted), count_decisions(standing)
-
-
-def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return replace(fit, ingest=ingest, classes=adjusted), count_decisions(standing)

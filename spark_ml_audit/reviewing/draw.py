@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Window
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.encode import EXTRANEOUS
 from spark_ml_audit.arrow.layout import ID, MARKS
+from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import column
-from spark_ml_audit.engines.plain_strings import plain_strings
+from spark_ml_audit.frames.class_list import class_frame
 from spark_ml_audit.frames.ingest import Ingest
-from spark_ml_audit.frames.issues import id_field
-from spark_ml_audit.kernels.review_sampling import STRATA, CellDraw, cell_hashes, stratum_codes
-from spark_ml_audit.reviewing.decisions import class_frame
+from spark_ml_audit.kernels.review_sampling import CellDraw, cell_hashes, stratum_codes
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from spark_ml_audit.engines.base import Engine
 
 _STRATUM, _COUNT, _HASH, _CLASS, _PROB = "stratum", "count", "hash", "class_index", "pred_prob"
+_DRAWN = pa.schema(
+    [
+        (_STRATUM, pa.int32()),
+        (_COUNT, pa.int64()),
+        (_HASH, pa.int64()),
+        (_CLASS, pa.int32()),
+        (_PROB, pa.float64()),
+    ]
+)
 
 
-def flagged_marks(tag_issues: DataFrame, id_name: str, classes: Sequence[str]) -> DataFrame:
+def flagged_marks(engine: Engine, tag_issues: DataFrame, id_name: str, classes: Sequence[str]) -> DataFrame:
     """The flagged cells of a run as marks: per id, 2 * class + 1 where the tag is given."""
-    known = F.broadcast(class_frame(tag_issues.sparkSession, classes))
+    known = F.broadcast(class_frame(engine, classes))
     code = F.col("class_index") * 2 + (F.col("issue") == EXTRANEOUS).cast("int")
     cells = tag_issues.select(column(id_name).alias(ID), "tag", "issue").join(known, "tag")
     return cells.groupBy(ID).agg(F.collect_list(code).alias(MARKS))
@@ -38,7 +50,7 @@ def draw_cells(ingest: Ingest, flagged: DataFrame, *, seed: int, most: int) -> D
     """Up to `most` cells of every stratum, a simple random sample of each that depends on ids and seed alone.
 
     Args:
-        ingest: The audited rows, duplicate ids known.
+        ingest: The audited rows, repeated ids known.
         flagged: From `flagged_marks`.
         seed: Another one draws other cells.
         most: Cells to draw per stratum, at most.
@@ -50,19 +62,8 @@ def draw_cells(ingest: Ingest, flagged: DataFrame, *, seed: int, most: int) -> D
     ingest = replace(ingest, marks=flagged)
     layout, num_classes = ingest.layout, ingest.layout.num_classes
     frame = ingest.task_frame(with_id=True, carry=F.xxhash64(F.lit(seed), column(layout.id)))
-    id_type = id_field(frame)
-    schema = T.StructType(
-        [
-            T.StructField(_STRATUM, T.IntegerType()),
-            T.StructField(_COUNT, T.LongType()),
-            T.StructField(_HASH, T.LongType()),
-            id_type,
-            T.StructField(_CLASS, T.IntegerType()),
-            T.StructField(_PROB, T.DoubleType()),
-        ]
-    )
 
-    def run(batches: Iterator[Any]) -> Iterator[Any]:
+    def run(batches: Batches) -> Batches:
         draw = CellDraw(most)
         id_arrow: Any = None
         for decoded in decode_batches(batches, layout):
@@ -78,33 +79,34 @@ def draw_cells(ingest: Ingest, flagged: DataFrame, *, seed: int, most: int) -> D
             if len(found):
                 rows, cols = np.divmod(found, num_classes)
                 yield _cells(
+                    ids.take(pa.array(decoded.audited[rows])),
                     codes.ravel()[found],
                     hashes.ravel()[found],
-                    ids.take(pa.array(decoded.audited[rows])),
                     cols,
                     decoded.pred_probs[rows, cols],
-                    schema.names,
                 )
         seen = np.flatnonzero(draw.counts)
         if len(seen):
+            counted = {_STRATUM: seen.astype(np.int32), _COUNT: draw.counts[seen]}
             yield pa.RecordBatch.from_arrays(
                 [
-                    pa.array(seen.astype(np.int32)),
-                    pa.array(draw.counts[seen]),
-                    pa.nulls(len(seen), pa.int64()),
                     pa.nulls(len(seen), id_arrow),
-                    pa.nulls(len(seen), pa.int32()),
-                    pa.nulls(len(seen), pa.float64()),
+                    *[
+                        pa.array(counted[field.name])
+                        if field.name in counted
+                        else pa.nulls(len(seen), field.type)
+                        for field in _DRAWN
+                    ],
                 ],
-                names=schema.names,
+                names=[ID, *_DRAWN.names],
             )
 
+    drawn = ingest.engine.map_batches(frame, run, keep=(ID,), add=_DRAWN)
     # what tasks return is bounded by strata and tasks, so one window over it is cheap
     by_stratum = Window.partitionBy(_STRATUM)
     in_order = by_stratum.orderBy(F.col(_HASH).asc_nulls_last(), ID, _CLASS)
     return (
-        plain_strings(frame.mapInArrow(run, schema))
-        .withColumn("size", F.sum(_COUNT).over(by_stratum))
+        drawn.withColumn("size", F.sum(_COUNT).over(by_stratum))
         .withColumn("place", F.row_number().over(in_order))
         .where(F.col(_HASH).isNotNull() & (F.col("place") <= most))
         .select(_STRATUM, "size", _HASH, ID, _CLASS, _PROB)
@@ -112,26 +114,20 @@ def draw_cells(ingest: Ingest, flagged: DataFrame, *, seed: int, most: int) -> D
 
 
 def _cells(
+    ids: Any,
     codes: npt.NDArray[Any],
     hashes: npt.NDArray[np.int64],
-    ids: Any,
     cols: npt.NDArray[np.int64],
     probs: npt.NDArray[Any],
-    names: list[str],
 ) -> Any:
     return pa.RecordBatch.from_arrays(
         [
+            ids,
             pa.array(codes.astype(np.int32)),
             pa.array(np.zeros(len(codes), dtype=np.int64)),
             pa.array(hashes),
-            ids,
             pa.array(cols.astype(np.int32)),
             pa.array(probs.astype(np.float64)),
         ],
-        names=names,
+        names=[ID, *_DRAWN.names],
     )
-
-
-def stratum_names() -> list[str]:
-    """Names of the strata, by code."""
-    return [stratum.name for stratum in STRATA]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
-from spark_ml_audit import __version__
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.base import digest
-from spark_ml_audit.engines.session import session_for
-from spark_ml_audit.engines.transfer import local_frame
+from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.kernels.review_estimates import (
     DIRECTIONS,
@@ -24,10 +21,9 @@ from spark_ml_audit.kernels.review_estimates import (
 )
 from spark_ml_audit.kernels.review_sampling import STRATA
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.schemas import ESTIMATES
-from spark_ml_audit.lake.source import read_place
-from spark_ml_audit.outcomes.review import Estimate, ReviewEstimates, StratumJudged
-from spark_ml_audit.reviewing.audited import PastRun, find_run
+from spark_ml_audit.lake.runs import find_run
+from spark_ml_audit.lake.schemas import ESTIMATES, ESTIMATES_SCHEMA, SAMPLE
+from spark_ml_audit.outcomes.review import Estimate, ReviewOutcome, StratumJudged
 from spark_ml_audit.reviewing.decisions import (
     CONTRADICTORY,
     STANDING,
@@ -35,32 +31,18 @@ from spark_ml_audit.reviewing.decisions import (
     count_decisions,
     standing_decisions,
 )
-from spark_ml_audit.reviewing.tables import DECISIONS, SAMPLE, seconds, with_plain_id
-from spark_ml_audit.tracking import AuditTracker
+from spark_ml_audit.reviewing.tables import read_decisions, with_plain_id
+from spark_ml_audit.tracking.run import tracker_for
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from spark_ml_audit.config import ReviewConfig
+    from spark_ml_audit.outcomes.runs import FinishedRun
     from spark_ml_audit.progress import Progress
 
-_ESTIMATE_SCHEMA = T.StructType(
-    [
-        T.StructField("run_id", T.StringType()),
-        T.StructField("sample_id", T.StringType()),
-        T.StructField("estimated_at", T.TimestampType()),
-        T.StructField("quantity", T.StringType()),
-        T.StructField("direction", T.StringType()),
-        *[T.StructField(name, T.DoubleType()) for name in ("estimate", "low", "high", "confidence")],
-        T.StructField("model_estimate", T.DoubleType()),
-        T.StructField("num_judged", T.LongType()),
-    ]
-)
 
-
-def run_review(
-    config: ReviewConfig, progress: Progress, spark: SparkSession | None = None
-) -> ReviewEstimates:
+def run_review(config: ReviewConfig, progress: Progress, spark: SparkSession | None = None) -> ReviewOutcome:
     """Estimate precision and recall of an audit's flags, and the errors in the table.
 
     The estimates go to the table `review_estimates` and, as metrics, to the audit's MLflow run.
@@ -76,17 +58,20 @@ def run_review(
     """
     options = config.review
     with progress.stage("session"):
-        session = session_for(spark)
-    tables = OutputTables(session, config.output)
+        tables = OutputTables(choose_engine(spark), config.output)
     with progress.stage("run"):
         sample_id, run_id = _find_sample(tables, options.sample, options.run)
         run = find_run(tables, run_id, "review.run")
     with progress.stage("estimate"):
-        decisions = _decisions(session, tables, options.decisions)
+        decisions = read_decisions(
+            tables,
+            options.decisions,
+            "review.decisions",
+            "Import the judged sample with `spark-ml-audit decide`, or name the table of decisions.",
+        )
         judged, warnings = _judge(tables, run, sample_id, decisions)
         estimates = estimate(judged, run, options.confidence)
-    warnings += _gaps(judged)
-    found = ReviewEstimates(
+    found = ReviewOutcome(
         run_id=run.run_id,
         sample_id=sample_id,
         confidence=options.confidence,
@@ -95,22 +80,19 @@ def run_review(
         num_unsure=sum(item.num_unsure for item in judged),
         estimates=estimates,
         strata=judged,
-        warnings=tuple(warnings),
-        mlflow_run_id=None,
-        tables={ESTIMATES: tables.location(ESTIMATES)},
-        stages={},
+        warnings=(*warnings, *_gaps(judged)),
+        tables=tables.locations(ESTIMATES),
     )
     with progress.stage("write"):
-        _write(tables, session, found)
+        _write(tables, found)
     with progress.stage("tracking"):
         mlflow_run_id, problems = _track(config, run, found)
-    values = {name: getattr(found, name) for name in found.__dataclass_fields__}
-    values |= {
-        "mlflow_run_id": mlflow_run_id,
-        "warnings": (*found.warnings, *problems),
-        "stages": seconds(progress),
-    }
-    return ReviewEstimates(**values)
+    return replace(
+        found,
+        mlflow_run_id=mlflow_run_id,
+        warnings=(*found.warnings, *problems),
+        stages=progress.stages,
+    )
 
 
 def _find_sample(tables: OutputTables, sample_id: str | None, run_id: str | None) -> tuple[str, str]:
@@ -136,27 +118,14 @@ def _find_sample(tables: OutputTables, sample_id: str | None, run_id: str | None
     return row["sample_id"], row["run_id"]
 
 
-def _decisions(session: SparkSession, tables: OutputTables, place: str | None) -> DataFrame:
-    if place is not None:
-        return read_place(session, place, "review.decisions")
-    own = tables.existing(DECISIONS)
-    if own is None:
-        raise ConfigError(
-            f"there is no table of decisions at '{tables.location(DECISIONS)}'.",
-            key="review.decisions",
-            fix="Import the judged sample with `spark-ml-audit decide`, or name the table of decisions.",
-        )
-    return own
-
-
 def _judge(
-    tables: OutputTables, run: PastRun, sample_id: str, decisions: DataFrame
+    tables: OutputTables, run: FinishedRun, sample_id: str, decisions: DataFrame
 ) -> tuple[tuple[StratumJudged, ...], list[str]]:
     """What the verdicts say of every stratum of a sample; and sentences on decisions set aside."""
     id_name = run.id_name
     cells = with_plain_id(tables.read(SAMPLE).where(F.col("sample_id") == sample_id), id_name)
     checked = check_decisions(decisions, id_name, cells.schema[ID].dataType, "review.decisions")
-    standing = standing_decisions(checked, run.tags)
+    standing = standing_decisions(tables.engine, checked, run.tags)
     verdicts = standing.select(ID, "tag", "verdict", "state")
     is_sure = (F.col("state") == STANDING) & F.col("verdict").isin("present", "absent")
     is_unsure = ((F.col("state") == STANDING) & (F.col("verdict") == "unsure")) | (
@@ -200,7 +169,7 @@ def _gaps(judged: tuple[StratumJudged, ...]) -> list[str]:
     return found
 
 
-def estimate(judged: tuple[StratumJudged, ...], run: PastRun, confidence: float) -> tuple[Estimate, ...]:
+def estimate(judged: tuple[StratumJudged, ...], run: FinishedRun, confidence: float) -> tuple[Estimate, ...]:
     """All quantities with their intervals, and the audit's own estimate beside them.
 
     Args:
@@ -235,7 +204,7 @@ def estimate(judged: tuple[StratumJudged, ...], run: PastRun, confidence: float)
     return tuple(found)
 
 
-def _write(tables: OutputTables, session: SparkSession, found: ReviewEstimates) -> None:
+def _write(tables: OutputTables, found: ReviewOutcome) -> None:
     now = datetime.now(timezone.utc)
     rows: list[dict[str, Any]] = [
         {
@@ -244,28 +213,19 @@ def _write(tables: OutputTables, session: SparkSession, found: ReviewEstimates) 
             "estimated_at": now,
             "confidence": found.confidence,
             "num_judged": found.num_judged,
-            **{name: getattr(item, name) for name in item.__dataclass_fields__},
+            **item.to_dict(),
         }
         for item in found.estimates
     ]
     # the same verdicts give the same estimates, which are written once
-    content = digest({"sample": found.sample_id, "estimates": found.to_json()["estimates"]})
-    tables.append(
-        ESTIMATES, local_frame(session, rows, _ESTIMATE_SCHEMA), f"{found.sample_id}-{content[:16]}"
-    )
+    content = digest({"sample": found.sample_id, "estimates": found.to_dict()["estimates"]})
+    tables.append_records(ESTIMATES, rows, ESTIMATES_SCHEMA, f"{found.sample_id}-{content[:16]}")
 
 
-def _track(config: ReviewConfig, run: PastRun, found: ReviewEstimates) -> tuple[str | None, list[str]]:
+def _track(config: ReviewConfig, run: FinishedRun, found: ReviewOutcome) -> tuple[str | None, list[str]]:
     """Add the estimates to the audit's own MLflow run, if it has one."""
-    if run.row["mlflow_run_id"] is None:
+    if run.mlflow_run_id is None:
         return None, []
-    tracker = AuditTracker(
-        tracking_uri=config.tracking.uri,
-        experiment=config.tracking.experiment,
-        output_path=config.output.files or config.output.path,
-        run_id=run.run_id,
-        package_version=__version__,
-        params={},
-    )
-    done = tracker.add_metrics(run.row["mlflow_run_id"], found.metrics())
-    return (run.row["mlflow_run_id"] if done else None), list(tracker.problems)
+    tracker = tracker_for(config, run.run_id, "review")
+    done = tracker.add_metrics(run.mlflow_run_id, found.metrics())
+    return (run.mlflow_run_id if done else None), list(tracker.problems)

@@ -6,41 +6,34 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.encode import EXTRANEOUS
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.base import digest
+from spark_ml_audit.engines.base import from_records
+from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import column, field
-from spark_ml_audit.engines.session import session_for
-from spark_ml_audit.engines.transfer import local_frame
-from spark_ml_audit.frames.ingest import find_duplicates
+from spark_ml_audit.engines.transfer import arrow_type, spark_type
+from spark_ml_audit.frames.ingest import find_repeated_ids
 from spark_ml_audit.kernels.review_sampling import STRATA, allocate
 from spark_ml_audit.lake.output import OutputTables
+from spark_ml_audit.lake.runs import find_run
+from spark_ml_audit.lake.schemas import EXAMPLES, SAMPLE, SAMPLE_FIELDS, TAG_ISSUES
 from spark_ml_audit.outcomes.review import SampleOutcome, StratumDrawn
-from spark_ml_audit.reviewing.audited import PastRun, find_run, ingest_of, open_audited
+from spark_ml_audit.reviewing.audited import ingest_of, open_audited, source_of
 from spark_ml_audit.reviewing.draw import draw_cells, flagged_marks
 from spark_ml_audit.reviewing.spreadsheet import write_csv
-from spark_ml_audit.reviewing.tables import SAMPLE, seconds, with_own_id, with_plain_id
+from spark_ml_audit.reviewing.tables import with_own_id, with_plain_id
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from spark_ml_audit.config import SampleConfig
+    from spark_ml_audit.outcomes.runs import FinishedRun
     from spark_ml_audit.progress import Progress
-
-_CELL_FIELDS = [
-    T.StructField("position", T.IntegerType()),
-    T.StructField("tag", T.StringType()),
-    T.StructField("given", T.BooleanType()),
-    T.StructField("issue", T.StringType()),
-    T.StructField("pred_prob", T.DoubleType()),
-    T.StructField("stratum", T.StringType()),
-    T.StructField("stratum_size", T.LongType()),
-    T.StructField("num_drawn", T.LongType()),
-    T.StructField("inclusion_probability", T.DoubleType()),
-]
 
 
 def run_sample(config: SampleConfig, progress: Progress, spark: SparkSession | None = None) -> SampleOutcome:
@@ -56,20 +49,16 @@ def run_sample(config: SampleConfig, progress: Progress, spark: SparkSession | N
         InputError: A random sample needs the audited source, which cannot be read any more.
     """
     with progress.stage("session"):
-        session = session_for(spark)
-    tables = OutputTables(session, config.output)
+        tables = OutputTables(choose_engine(spark), config.output)
     with progress.stage("run"):
-        run = find_run(tables, config.sample.run, "sample.run", config.source)
+        run = find_run(tables, config.sample.run, "sample.run")
     options = config.sample.model_dump(mode="json", exclude={"run", "csv", "show"})
     sample_id = f"{run.run_id}-{config.sample.how}-{digest(options)[:8]}"
     done = _is_there(tables, sample_id)
     if not done:
         with progress.stage("draw"):
-            cells = (
-                _worst(run, tables, config)
-                if config.sample.how == "worst"
-                else _random(session, run, tables, config)
-            )
+            draw = _worst if config.sample.how == "worst" else _random
+            cells = draw(run, tables, config)
             stamped = cells.select(
                 F.lit(run.run_id).alias("run_id"),
                 F.lit(sample_id).alias("sample_id"),
@@ -84,7 +73,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: SparkSession | N
     csv = None
     if config.sample.csv is not None:
         with progress.stage("csv"):
-            csv = _to_csv(session, run, written, config)
+            csv = _to_csv(run, tables, written, config)
     order = {stratum.name: k for k, stratum in enumerate(STRATA)}
     return SampleOutcome(
         sample_id=sample_id,
@@ -96,9 +85,9 @@ def run_sample(config: SampleConfig, progress: Progress, spark: SparkSession | N
             StratumDrawn(row["stratum"], row["stratum_size"], row["count"])
             for row in sorted(strata, key=lambda row: order[row["stratum"]])
         ),
-        tables={SAMPLE: tables.location(SAMPLE)},
+        tables=tables.locations(SAMPLE),
         csv=csv,
-        stages=seconds(progress),
+        stages=progress.stages,
         already_finished=done,
     )
 
@@ -108,28 +97,29 @@ def _is_there(tables: OutputTables, sample_id: str) -> bool:
     return table is not None and not table.where(F.col("sample_id") == sample_id).isEmpty()
 
 
-def _worst(run: PastRun, tables: OutputTables, config: SampleConfig) -> DataFrame:
+def _worst(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> DataFrame:
     """The flagged cells of the rows with the lowest quality, surest first within a row."""
-    examples = with_plain_id(tables.read("examples", run.run_id), run.id_name)
-    issues = with_plain_id(tables.read("tag_issues", run.run_id), run.id_name)
+    examples = with_plain_id(tables.read(EXAMPLES, run.run_id), run.id_name)
+    issues = with_plain_id(tables.read(TAG_ISSUES, run.run_id), run.id_name)
     rows = examples.where(F.col("issue_rank") <= config.sample.size).select(ID, "issue_rank", "given_tags")
     given = F.col("issue") == EXTRANEOUS
     own = {"position": F.col("issue_rank").cast("int"), "given": given}
     values = [
-        own.get(item.name, F.col(item.name) if item.name in issues.columns else F.lit(None))
-        .cast(item.dataType)
-        .alias(item.name)
-        for item in _CELL_FIELDS
+        own.get(name, F.col(name) if name in issues.columns else F.lit(None))
+        .cast(spark_type(kind))
+        .alias(name)
+        for name, kind in SAMPLE_FIELDS
     ]
     joined = issues.join(F.broadcast(rows), ID)
     return joined.select(ID, *values, "given_tags", F.col("rank_in_row").alias("position_in_row"))
 
 
-def _random(session: SparkSession, run: PastRun, tables: OutputTables, config: SampleConfig) -> DataFrame:
+def _random(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> DataFrame:
     """A stratified random sample of all cells of the audited rows."""
     options = config.sample
-    ingest = find_duplicates(ingest_of(session, tables, run))
-    flagged = flagged_marks(tables.read("tag_issues", run.run_id), run.id_name, run.tags)
+    ingest = find_repeated_ids(ingest_of(tables, run, source_of(run, config.source)))
+    engine, issues = tables.engine, tables.read(TAG_ISSUES, run.run_id)
+    flagged = flagged_marks(engine, issues, run.id_name, run.tags)
     most = options.per_stratum or options.size
     found = draw_cells(ingest, flagged, seed=options.seed, most=most).collect()  # bounded by the config
     sizes = np.zeros(len(STRATA), dtype=np.int64)
@@ -146,14 +136,14 @@ def _random(session: SparkSession, run: PastRun, tables: OutputTables, config: S
     # in the order of the hashes: whoever judges them learns nothing from their order
     drawn.sort(key=lambda row: row["hash"])
     cells = [_cell(position, row, run, numbers) for position, row in enumerate(drawn, start=1)]
-    id_type = ingest.frame.schema[run.id_name].dataType
-    frame = local_frame(session, cells, T.StructType([T.StructField(ID, id_type), *_CELL_FIELDS]))
-    examples = with_plain_id(tables.read("examples", run.run_id), run.id_name)
+    id_type = arrow_type(ingest.frame.schema[run.id_name].dataType)
+    frame = from_records(engine, cells, pa.schema([(ID, id_type), *SAMPLE_FIELDS]))
+    examples = with_plain_id(tables.read(EXAMPLES, run.run_id), run.id_name)
     with_tags = examples.select(ID, "given_tags").join(F.broadcast(frame), ID)
     return with_tags.select(*frame.columns, "given_tags", F.lit(1).alias("position_in_row"))
 
 
-def _cell(position: int, row: Any, run: PastRun, numbers: Any) -> dict[str, Any]:
+def _cell(position: int, row: Any, run: FinishedRun, numbers: Any) -> dict[str, Any]:
     stratum, number = STRATA[row["stratum"]], int(numbers[row["stratum"]])
     return {
         ID: row[ID],
@@ -169,13 +159,13 @@ def _cell(position: int, row: Any, run: PastRun, numbers: Any) -> dict[str, Any]
     }
 
 
-def _to_csv(session: SparkSession, run: PastRun, written: DataFrame, config: SampleConfig) -> str:
+def _to_csv(run: FinishedRun, tables: OutputTables, written: DataFrame, config: SampleConfig) -> str:
     """A line per cell with empty verdict and note; a random sample does not tell what was flagged."""
     id_name, named = run.id_name, config.sample.show
     shown = [named] if isinstance(named, str) else list(named or ())
     cells = with_plain_id(written, id_name)
     if shown:
-        source = open_audited(session, run).frame
+        source = open_audited(tables.engine, run, source_of(run, config.source)).frame
         for name in shown:
             field(source, name, "sample.show")
         kept = [F.col(ID), *[column(name).cast("string").alias(f"show_{k}") for k, name in enumerate(shown)]]

@@ -1,4 +1,4 @@
-"""What the review commands share: tables beside the audit's, ids under the source's own name."""
+"""What the review commands share: tables anywhere, ids under the source's own name, tables of decisions."""
 
 from __future__ import annotations
 
@@ -9,35 +9,50 @@ from pyspark.sql import functions as F
 
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config import OutputConfig
-from spark_ml_audit.config.fields import is_path, split_identifier
+from spark_ml_audit.config.paths import absolute, is_path, split_identifier
 from spark_ml_audit.engines.columns import quote
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.places import absolute
+from spark_ml_audit.lake.schemas import DECISIONS
+from spark_ml_audit.lake.source import read_place
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
-    from spark_ml_audit.progress import Progress
-
-DECISIONS, REJECTED = "decisions", "decisions_rejected"
-SAMPLE = "review_sample"
-PLANS, CORRECTIONS, CORRECTION_RUNS, CORRECTED = (
-    "correction_plans",
-    "corrections",
-    "correction_runs",
-    "corrected",
-)
+    from spark_ml_audit.engines.base import Engine
 
 
-def tables_of(spark: SparkSession, place: str) -> tuple[OutputTables, str]:
+def tables_of(engine: Engine, place: str) -> tuple[OutputTables, str]:
     """A table anywhere as one of an output of its own, and its name there."""
     if is_path(place):
         folder, name = posixpath.split(absolute(place).rstrip("/"))
-        return OutputTables(spark, OutputConfig(path=folder)), name
+        return OutputTables(engine, OutputConfig(path=folder)), name
     *schema, name = split_identifier(place) or (place,)
     quoted = ".".join(quote(part) for part in schema) or "default"
-    return OutputTables(spark, OutputConfig.parse({"schema": quoted}, "output")), quote(name)
+    return OutputTables(engine, OutputConfig.parse({"schema": quoted}, "output")), quote(name)
+
+
+def read_decisions(tables: OutputTables, place: str | None, key: str, fix: str) -> DataFrame:
+    """The table of decisions: the one named, else that of the output.
+
+    Args:
+        tables: The output.
+        place: Path or name of another table; None for the output's own.
+        key: Config key of the place, for messages.
+        fix: What to do where there is none.
+
+    Raises:
+        ConfigError: The output has none.
+        InputError: The table named cannot be read.
+    """
+    if place is not None:
+        return read_place(tables.engine, place, key)
+    own = tables.existing(DECISIONS)
+    if own is None:
+        raise ConfigError(
+            f"there is no table of decisions at '{tables.location(DECISIONS)}'.", key=key, fix=fix
+        )
+    return own
 
 
 def with_own_id(frame: DataFrame, id_name: str) -> DataFrame:
@@ -60,8 +75,3 @@ def with_plain_id(frame: DataFrame, id_name: str) -> DataFrame:
     return frame.select(
         *[F.col(quote(name)).alias(ID if name == id_name else name) for name in frame.columns]
     )
-
-
-def seconds(progress: Progress) -> dict[str, float]:
-    """Stage -> seconds."""
-    return {name: round(value, 3) for name, value in progress.seconds.items()}

@@ -8,14 +8,13 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from spark_ml_audit.config.paths import local_path, scheme_of
 from spark_ml_audit.text import redact
 
 #: URI schemes of MLflow's database stores, which `mlflow-skinny` alone cannot open.
 _DATABASE_SCHEMES = frozenset({"sqlite", "postgresql", "mysql", "mssql"})
-#: Two characters at least before the colon, so that a Windows drive is a path.
-_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 #: Environment variables whose values are secrets wherever they turn up.
 _SECRET_VARIABLES = (
@@ -44,8 +43,7 @@ class Destination:
     @property
     def scheme(self) -> str:
         """URI scheme in lower case without a driver (`mysql+pymysql` is `mysql`); "" for a path."""
-        found = _SCHEME.match(self.uri)
-        return found.group(1).lower().split("+")[0] if found else ""
+        return scheme_of(self.uri).split("+")[0]
 
     @property
     def is_local(self) -> bool:
@@ -101,7 +99,9 @@ def resolve_tracking_uri(configured: str | None, output_path: str | None) -> tup
         return configured, None
     if own := _own_setting_of_mlflow():
         return own, None
-    folder = _local_folder(output_path) or Path.cwd()
+    folder = local_path(output_path) if output_path else None
+    # A "?" would start the query part of a database URI.
+    folder = Path.cwd() if folder is None or "?" in str(folder) else folder.absolute()
     return f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri()
 
 
@@ -132,15 +132,3 @@ def _own_setting_of_mlflow() -> str | None:
     if uri := os.environ.get("MLFLOW_TRACKING_URI"):
         return uri
     return "databricks" if "DATABRICKS_RUNTIME_VERSION" in os.environ else None
-
-
-def _local_folder(output_path: str | None) -> Path | None:
-    if not output_path:
-        return None
-    scheme = _SCHEME.match(output_path)
-    if scheme and scheme.group(1).lower() == "file":
-        output_path = unquote(urlsplit(output_path).path)
-    elif scheme:
-        return None
-    # A "?" would start the query part of a database URI.
-    return Path(output_path).absolute() if "?" not in output_path else None

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.outcomes.audit import AuditOutcome
 from spark_ml_audit.outcomes.predict import PredictOutcome
-from spark_ml_audit.tracking import RunDelivery, RunOpening, SourceRef
+from spark_ml_audit.tracking.payload import RunDelivery, RunOpening
+from spark_ml_audit.tracking.run import source_ref
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import AuditConfig, PredictConfig
     from spark_ml_audit.progress import Progress
-    from spark_ml_audit.tracking import AuditTracker
+    from spark_ml_audit.tracking.tracker import AuditTracker
 
 _Outcome = TypeVar("_Outcome", AuditOutcome, PredictOutcome)
 
@@ -25,16 +26,28 @@ _ABOUT_TRACKING = ("MLflow ", "tracking.uri: ")
 
 def resend(
     outcome: _Outcome,
-    row: dict[str, Any],
+    row: Mapping[str, Any],
     config: AuditConfig | PredictConfig,
     tracker: AuditTracker,
     progress: Progress,
     opening: Callable[[], RunOpening],
     delivery: Callable[[Sequence[str]], RunDelivery],
 ) -> _Outcome:
-    """Complete the MLflow run of a finished run, once; an outcome that tells what was delivered."""
-    source = config.source
-    tracker.source = SourceRef(source.name, source.path is not None, row["source_version"], source.format)
+    """Complete the MLflow run of a finished run.
+
+    Args:
+        outcome: The finished run, as its row tells.
+        row: That row.
+        config: The effective config.
+        tracker: Tracker of this run, nothing opened yet.
+        progress: Times the stages.
+        opening: Makes what the run is opened with, if it must be.
+        delivery: Makes the rest, with the sentences that still hold.
+
+    Returns:
+        The outcome with `delivered`, `mlflow_run_id` and `warnings` as they are now.
+    """
+    tracker.source = source_ref(config, row["source_version"])
     kept = [text for text in outcome.warnings if not text.startswith(_ABOUT_TRACKING)]
     with progress.stage("tracking"):
         delivered = tracker.resume(row["mlflow_run_id"])

@@ -1,4 +1,4 @@
-"""How a run begins: its id, its start, and a tracker that hears of it when the run fails."""
+"""How a command begins to be tracked: a tracker made from its config, told when the run fails."""
 
 from __future__ import annotations
 
@@ -6,58 +6,99 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from spark_ml_audit import __version__
+from spark_ml_audit._version import __version__
 from spark_ml_audit.errors import AuditError, ExitCode, reason_of
-from spark_ml_audit.outcomes.run_id import new_run_id
-from spark_ml_audit.tracking import AuditTracker, SourceRef
+from spark_ml_audit.outcomes.runs import new_run_id
+from spark_ml_audit.tracking.payload import SourceRef
+from spark_ml_audit.tracking.tracker import AuditTracker
 
 if TYPE_CHECKING:
-    from spark_ml_audit.config import AuditConfig, PredictConfig
+    from spark_ml_audit.config import AuditConfig, OutputConfig, PredictConfig, TrackingConfig
 
 
-@dataclass(frozen=True)
-class Begun:
-    """A run that has begun.
+class TrackedConfig(Protocol):
+    """A config with the sections that tracking needs."""
 
-    Attributes:
-        run_id: The one to retry, or a new one.
-        started: When.
-        tracker: Prefetched, its MLflow run not yet open.
-    """
+    @property
+    def output(self) -> OutputConfig:
+        """Where results go."""
 
-    run_id: str
-    started: datetime
-    tracker: AuditTracker
+    @property
+    def tracking(self) -> TrackingConfig:
+        """Where the MLflow run goes."""
+
+    def flat(self) -> dict[str, str]:
+        """Dotted keys and their values as texts."""
 
 
-@contextmanager
-def tracked_run(config: AuditConfig | PredictConfig, activity: str) -> Iterator[Begun]:
-    """Begin a run; what ends it by an error is recorded in tracking and goes on.
+def tracker_for(
+    config: TrackedConfig, run_id: str, activity: str, source: SourceRef | None = None
+) -> AuditTracker:
+    """A tracker for a command.
 
     Args:
         config: The effective config.
-        activity: Name of the command, as the tracker knows it.
+        run_id: Id of the run it is about.
+        activity: Name of the command.
+        source: What was read, if that is known yet.
     """
-    started = datetime.now(timezone.utc)
-    run_id = config.output.run_id or new_run_id(started)
-    tracker = AuditTracker(
+    return AuditTracker(
         tracking_uri=config.tracking.uri,
         experiment=config.tracking.experiment,
         output_path=config.output.files or config.output.path,
         run_id=run_id,
         package_version=__version__,
         params=config.flat(),
-        source=SourceRef(config.source.name, config.source.path is not None, format=config.source.format),
+        source=source,
         activity=activity,
     )
+
+
+@dataclass(frozen=True)
+class StartedRun:
+    """A run that has begun.
+
+    Attributes:
+        run_id: The one to retry, or a new one.
+        started_at: When, UTC.
+        tracker: Prefetched, its MLflow run not yet open.
+    """
+
+    run_id: str
+    started_at: datetime
+    tracker: AuditTracker
+
+
+@contextmanager
+def tracked_run(config: AuditConfig | PredictConfig, activity: str) -> Iterator[StartedRun]:
+    """Begin a run; what ends it by an error is recorded in tracking and goes on.
+
+    Args:
+        config: The effective config.
+        activity: Name of the command, as the tracker knows it.
+    """
+    started_at = datetime.now(timezone.utc)
+    run_id = config.output.run_id or new_run_id(started_at)
+    tracker = tracker_for(config, run_id, activity, source_ref(config))
     tracker.prefetch()
     try:
-        yield Begun(run_id, started, tracker)
+        yield StartedRun(run_id, started_at, tracker)
     except BaseException as error:
         # A mistyped column is no reason to make a tracking store that nobody has asked for.
         refused = isinstance(error, AuditError) and error.exit_code == ExitCode.USAGE
         if not (refused and tracker.destination.artifact_location is not None):
             tracker.fail(reason_of(error))
         raise
+
+
+def source_ref(config: AuditConfig | PredictConfig, version: str | None = None) -> SourceRef:
+    """The source of a run as tracking names it.
+
+    Args:
+        config: The effective config.
+        version: The version that was read, once it is pinned.
+    """
+    source = config.source
+    return SourceRef(source.name, source.path is not None, version, source.format)

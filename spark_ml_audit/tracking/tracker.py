@@ -19,7 +19,9 @@ from spark_ml_audit.tracking.bounded import (
     short_waits,
 )
 from spark_ml_audit.tracking.destination import Destination, missing_requirement, resolve_tracking_uri
+from spark_ml_audit.tracking.experiments import ensure_experiment, experiment_name
 from spark_ml_audit.tracking.local_store import ensure_store, prepare_template
+from spark_ml_audit.tracking.registry import ModelFolder, keep_model
 from spark_ml_audit.tracking.run_writer import RunWriter
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class AuditTracker:
         self.mlflow_run_id: str | None = None
         self.is_dead = False
         self._activity = activity
-        self._experiment = _experiment_name(experiment, self.destination)
+        self._experiment = experiment_name(experiment, self.destination)
         self._client: MlflowClient | None = None
         self._prefetch: threading.Thread | None = None
         self._known_tags: Mapping[str, str] = {}
@@ -169,11 +171,12 @@ class AuditTracker:
         """
         found: list[str] = []
         if self.mlflow_run_id is not None:
-            self._bounded(
-                "sending the model",
-                lambda patience: found.append(self._deliver_model(folder, digest, name, patience)),
-                budget_seconds or _MODEL_BUDGET,
-            )
+
+            def work(patience: Patience) -> None:
+                packed = ModelFolder(folder, digest, name, self.run_id)
+                found.append(keep_model(self._connect(), self._writer(patience), packed, patience))
+
+            self._bounded("sending the model", work, budget_seconds or _MODEL_BUDGET)
         return found[-1] if found else None
 
     def add_metrics(
@@ -296,7 +299,8 @@ class AuditTracker:
     def _start(self, tags: Mapping[str, str], patience: Patience) -> RunWriter:
         client = self._connect()
         patience.check()
-        experiment_id = self._experiment_id(client)
+        experiment_id, note = ensure_experiment(client, self._experiment, self.destination)
+        self.notes += [note] if note else []
         patience.check()
         run = client.create_run(experiment_id, run_name=f"{self._activity} {self.run_id}", tags=dict(tags))
         if patience.is_over:
@@ -358,37 +362,6 @@ class AuditTracker:
         writer.tags(pl.status_tags(status, delivery.warnings, not_recorded=self.problems))
         writer.finish("FINISHED")
 
-    def _deliver_model(self, folder: Path, digest: str, name: str | None, patience: Patience) -> str:
-        from mlflow.exceptions import MlflowException
-
-        client, run_id = self._connect(), self.mlflow_run_id
-        client.log_artifacts(run_id, str(folder), "model")
-        self._writer(patience).tags({pl.MODEL_DIGEST_TAG: digest})
-        if name is None:
-            return f"runs:/{run_id}/model"
-        patience.check()
-        try:
-            client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        patience.check()
-        own = f"{pl.TAG_PREFIX}run_id"
-        version = next(
-            (
-                known
-                for known in client.search_model_versions(f"name='{name}'")
-                if dict(known.tags).get(own) == self.run_id
-            ),
-            None,
-        ) or client.create_model_version(
-            name,
-            f"{client.get_run(run_id).info.artifact_uri}/model",
-            run_id,
-            tags={own: self.run_id, pl.MODEL_DIGEST_TAG: digest},
-        )
-        return f"models:/{name}/{version.version}"
-
     def _fail(self, reason: str, patience: Patience) -> None:
         tags = pl.status_tags("failed", failure=self.destination.redact(reason))
         if self.mlflow_run_id is None:
@@ -401,34 +374,6 @@ class AuditTracker:
             writer.tags(tags)
         writer.finish("FAILED")
 
-    def _experiment_id(self, client: MlflowClient) -> str:
-        from mlflow.exceptions import MlflowException
-
-        found = client.get_experiment_by_name(self._experiment)
-        if found is None:
-            try:
-                location = self.destination.artifact_location
-                return str(client.create_experiment(self._experiment, artifact_location=location))
-            except MlflowException:
-                # Another audit may have created it since.
-                found = client.get_experiment_by_name(self._experiment)
-                if found is None:
-                    raise
-        if found.lifecycle_stage == "deleted":
-            client.restore_experiment(found.experiment_id)
-            self.notes.append(
-                f"tracking.experiment: the deleted MLflow experiment {self._experiment!r} was restored for "
-                f"this run."
-            )
-        return str(found.experiment_id)
-
 
 def _is_complete(run: Any) -> bool:
     return run.info.status == "FINISHED" and pl.NOT_RECORDED_TAG not in run.data.tags
-
-
-def _experiment_name(name: str, destination: Destination) -> str:
-    # A Databricks workspace takes absolute paths only.
-    if destination.scheme == "databricks" or destination.uri == "databricks":
-        return name if name.startswith("/") else f"/Shared/{name}"
-    return name

@@ -24,7 +24,7 @@ from spark_ml_audit.frames.ingest import examine
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.source import OpenSource, open_source
 from spark_ml_audit.outcomes.records import Counts
-from spark_ml_audit.outcomes.run_id import new_run_id
+from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.report.make import make_report
 from spark_ml_audit.report.page import RunFacts

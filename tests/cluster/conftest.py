@@ -72,7 +72,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(built) as source, zipfile.ZipFile(marked, "w", zipfile.ZIP_DEFLATED) as target:
         for name in source.namelist():
             content = source.read(name)
-            if name == "spark_ml_audit/__init__.py":
+            if name == "spark_ml_audit/_version.py":
                 content = re.sub(
                     rb'__version__ = "[^"]+"', f'__version__ = "{SHIPPED_VERSION}"'.encode(), content
                 )
@@ -140,7 +140,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def submit(wheel: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start a script of `jobs/` through spark-submit, the package shipped as a wheel."""
-    from spark_ml_audit.engines.spark import _delta_jars
+    from spark_ml_audit.engines.session import _delta_jars
 
     def start(
         job: str,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
-from spark_ml_audit.outcomes.records import ClassRow, Counts
+from spark_ml_audit.outcomes.history import ChangeCounts, ClassChange, Comparison
+from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
+from spark_ml_audit.outcomes.runs import RunRef
 from spark_ml_audit.report.page import (
-    ClassChange,
     FlaggedTag,
-    GateLine,
     ReasonCount,
     ReportData,
     RunFacts,
     ScoreDistribution,
     SectionTable,
-    SinceLastRun,
     TagPair,
     WorstRow,
     display_histograms,
@@ -77,6 +78,31 @@ def class_row(tag: str, k: int, given: int, audited: int, missing: int, extraneo
         prob_true_absent_given_present=extraneous / max(given, 1),
         estimated_prevalence=(given + missing - extraneous) / audited,
     )
+
+
+def _since(classes: tuple[ClassRow, ...], audited: int) -> Comparison:
+    """The run before had half as many flags."""
+    refs = [
+        RunRef(
+            run_id, started, "lake/photo_tags", version, "0.1.0", audited, audited, 0, issues, 0, 0, health
+        )
+        for run_id, started, version, issues, health in (
+            ("20260131t180000z-0a1b2c3d", "2026-01-31T18:00:00+00:00", "7", 310, 1 - 310 / audited),
+            ("20260130t180000z-0a1b2c3d", "2026-01-30T18:01:12+00:00", "6", 338, 0.83),
+        )
+    ]
+    changes = [
+        ClassChange(
+            row.tag,
+            row.class_index,
+            ChangeCounts(1, 2, 3),
+            replace(row, num_missing=5, num_extraneous=7, label_noise=0.02, inverse_label_noise=0.0),
+            row,
+        )
+        for row in classes[:8]
+    ]
+    rows, cells = ChangeCounts(12, 40, 298), ChangeCounts(15, 44, 505)
+    return Comparison(*refs, rows, cells, tuple(changes), len(classes))
 
 
 def sample_report(
@@ -141,9 +167,9 @@ def sample_report(
         ),
         counts=Counts(audited + 30, audited, 10, 20, 310, 400, 120, 1 - 310 / audited),
         gates=(
-            GateLine("max_issue_fraction", False, 310 / audited, 0.1),
-            GateLine("max_quarantined_fraction", False, 0.009852, 0.0, "warn", f"Most of it {evil}"),
-            GateLine("min_rows", True, audited + 30, 0),
+            GateResult("max_issue_fraction", False, 310 / audited, 0.1),
+            GateResult("max_quarantined_fraction", False, 0.009852, 0.0, "warn", f"Most of it {evil}"),
+            GateResult("min_rows", True, audited + 30, 0),
         ),
         warnings=("20 of 2,030 rows are in quarantine.", *([f"Tag '{evil}'"] if hostile else [])),
         classes=classes,
@@ -156,15 +182,7 @@ def sample_report(
             ReasonCount("labels_malformed", 15, f"the list holds null {evil}"),
             ReasonCount("probs_nan", 5, "1 of 12 probabilities is NaN"),
         ),
-        since=SinceLastRun(
-            run_id="20260130t180000z-0a1b2c3d",
-            started_at="2026-01-30T18:01:12+00:00",
-            source_version="6",
-            health=0.83,
-            rows={"new": 12, "fixed": 40, "open": 298},
-            cells={"new": 15, "fixed": 44, "open": 505},
-            classes=tuple(ClassChange(name, 0.02, 0.01, 5, 6, 7, 8) for name in names[:8]),
-        ),
+        since_last_run=_since(classes, audited),
         sections=(
             SectionTable(
                 "ambiguous",

@@ -49,7 +49,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         require_java(os.environ)
     except SetupError as error:
         pytest.skip(f"Spark cannot start: {error}")
-    from spark_ml_audit.engines.spark import local_session_builder
+    from spark_ml_audit.engines.session import local_session_builder
 
     os.environ.setdefault("SPARK_ML_AUDIT_DRIVER_MEMORY", "2g")
     # tasks import the package too, whether it is installed or not

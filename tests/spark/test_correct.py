@@ -10,9 +10,9 @@ import pytest
 from pyspark.sql import functions as F
 
 from spark_ml_audit import correct, undo
+from spark_ml_audit.engines.choose import engine_of
 from spark_ml_audit.errors import AuditError, ConfigError, InputError
 from spark_ml_audit.reviewing.label_changes import (
-    AFTER,
     APPLIED,
     BEFORE,
     CHANGE_TYPE,
@@ -22,7 +22,7 @@ from spark_ml_audit.reviewing.label_changes import (
     label_columns,
     plan_rows,
 )
-from spark_ml_audit.reviewing.merge import merge_labels
+from spark_ml_audit.reviewing.merge import merge_plan
 from tests.spark.conftest import Lake
 
 pytestmark = pytest.mark.spark
@@ -100,12 +100,12 @@ def test_labels_keep_their_format_and_come_back_exactly(house: Lake, mixed: str,
     assert contents(restored) == [tuple(row[k] for k in (0, *places)) for row in original[:3]]
     if name not in ("names", "columns"):  # a MERGE costs seconds; delimited texts meet it below
         return
-    merge_labels(house.spark, mixed, labels, plan)
+    engine = engine_of(source)
+    written = plan.withColumn("status", F.lit(PLANNED))
+    merged = merge_plan(engine, mixed, labels, written)
+    assert {row["status"] for row in merged.collect()} == {APPLIED}
     assert contents(house.table(mixed)) == copy
-    assert {
-        row["status"] for row in compare_rows(plan, house.table(mixed), labels, AFTER, APPLIED).collect()
-    } == {APPLIED}
-    merge_labels(house.spark, mixed, labels, plan, undo=True)
+    merge_plan(engine, mixed, labels, written, undo=True)
     assert contents(house.table(mixed)) == original
 
 
@@ -268,8 +268,8 @@ def test_merge_is_recorded_repeated_without_effect_and_undone(house, audited, de
 
 
 def test_a_correction_killed_after_the_merge_is_completed_by_its_retry(house, audited, decided, monkeypatch):
-    from spark_ml_audit.outcomes.run_id import new_run_id
-    from spark_ml_audit.reviewing import correcting
+    from spark_ml_audit.outcomes.runs import new_run_id
+    from spark_ml_audit.reviewing import correction_record
 
     correction_id = new_run_id()
     options = {"decisions": False, "accept_above": 0.85, "mode": "merge"}
@@ -277,7 +277,7 @@ def test_a_correction_killed_after_the_merge_is_completed_by_its_retry(house, au
     def die(*arguments: Any, **named: Any) -> None:
         raise AuditError("killed")
 
-    monkeypatch.setattr(correcting, "change_rows", die)
+    monkeypatch.setattr(correction_record, "change_rows", die)
     with pytest.raises(AuditError, match="killed"):
         correct(house.path("out"), correction_id=correction_id, spark=house.spark, **options)
     monkeypatch.undo()

@@ -13,7 +13,7 @@ import pytest
 
 from spark_ml_audit.auditing.audit import run_audit
 from spark_ml_audit.config import load_config
-from spark_ml_audit.outcomes.run_id import new_run_id
+from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.progress import Progress
 from tests.datasets import make_dataset
 from tests.spark.conftest import DATA_TABLES, Lake, override
@@ -80,7 +80,7 @@ def test_an_overwrite_during_the_audit_changes_nothing(lake: Lake) -> None:
     config = load_config(None, [override(key, value) for key, value in settings.items()])
     outcome = run_audit(config, Hook("tag_issues", overwrite))
     assert outcome.source_version == "0"
-    assert lake.contents(outcome.to_json()) == expected
+    assert lake.contents(outcome.to_dict()) == expected
     assert lake.run("check", source__path=path).json["source_version"] == "1"
 
 
@@ -180,7 +180,7 @@ def test_two_audits_into_the_same_new_output_both_land(lake: Lake) -> None:
         thread.join()
     for position in (0, 1):
         assert not isinstance(outcomes[position], Exception), outcomes[position]
-        result = outcomes[position].to_json()
+        result = outcomes[position].to_dict()
         alone = lake.audit(source__path=sources[position])
         assert lake.contents(result) == lake.contents(alone)
     assert lake.table(lake.path("shared/runs")).count() == 2

@@ -142,7 +142,7 @@ def test_odd_column_names_are_columns_and_nothing_else(lake: Lake) -> None:
 
 
 def test_texts_in_sql_are_literals_and_read_no_settings(spark: Any) -> None:
-    from spark_ml_audit.lake.output import _literal
+    from spark_ml_audit.lake.delta_spark import _literal
 
     # Spark puts a setting in the place of ${name}, also within quotes
     texts = [*HOSTILE, "${spark.app.name}", "$", "\\u0024{spark.app.name}", "'", "\\", "\\'", "it''s", "%_"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_ml_audit.outcomes.run_id import new_run_id
+from spark_ml_audit.outcomes.runs import new_run_id
 from tests.datasets import make_dataset
 from tests.spark.conftest import Lake, only_with_all
 

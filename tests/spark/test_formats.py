@@ -10,9 +10,10 @@ import pytest
 
 from spark_ml_audit.config.audit import MethodConfig
 from spark_ml_audit.config.source import ColumnsConfig
+from spark_ml_audit.engines.choose import engine_of
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.fit import compute
-from spark_ml_audit.frames.ingest import examine
+from spark_ml_audit.frames.fit import fit_audit
+from spark_ml_audit.frames.ingest import inspect_source
 from spark_ml_audit.progress import Progress
 from tests.datasets import Dataset, make_dataset
 from tests.oracle import oracle_audit
@@ -93,14 +94,14 @@ def test_every_pair_of_formats_gives_the_same_audit(wide: Any, labels_format: st
         pred_probs=PROBS[probs_format],
         classes=NAMES,
     )
-    ingest = examine(wide, columns)
+    ingest = inspect_source(engine_of(wide), wide, columns)
     assert ingest.layout.labels_format == labels_format
     notes = "\n".join(ingest.notes)
     assert f"labels_format: {labels_format}" in notes
     assert f"pred_probs_format: {probs_format} (float64)" in notes
-    found = compute(ingest, MethodConfig(), Progress(quiet=True), check_ids=False)
+    found = fit_audit(ingest, MethodConfig(), Progress(quiet=True), check_ids=False)
     data = dataset()
-    assert found.num_audited == found.num_rows == len(data.labels)
+    assert found.rows.num_audited == found.rows.num_rows == len(data.labels)
     truth = oracle_audit(data.labels, data.pred_probs)
     assert [row.tag for row in found.classes] == NAMES
     for row, expected in zip(found.classes, truth.classes, strict=True):
@@ -110,11 +111,13 @@ def test_every_pair_of_formats_gives_the_same_audit(wide: Any, labels_format: st
 @pytest.mark.parametrize("labels_format", ["names", "indices", "multi_hot", "delimited"])
 def test_a_labels_format_may_be_given_and_must_fit(wide: Any, labels_format: str) -> None:
     columns = {"id": "id", "pred_probs": "p_array", "classes": NAMES, "labels_format": labels_format}
-    ingest = examine(wide, ColumnsConfig.from_arguments(**columns, labels=LABELS[labels_format]))
+    ingest = inspect_source(
+        engine_of(wide), wide, ColumnsConfig.from_arguments(**columns, labels=LABELS[labels_format])
+    )
     assert ingest.layout.labels_format == labels_format
     other = "by_name" if labels_format != "names" else "by_text"
     with pytest.raises(InputError, match="labels_format") as refused:
-        examine(wide, ColumnsConfig.from_arguments(**columns, labels=other))
+        inspect_source(engine_of(wide), wide, ColumnsConfig.from_arguments(**columns, labels=other))
     assert f"'{labels_format}' was given" in refused.value.message
     assert refused.value.fix
 
@@ -122,9 +125,17 @@ def test_a_labels_format_may_be_given_and_must_fit(wide: Any, labels_format: str
 def test_a_probability_format_may_be_given_and_must_fit(wide: Any) -> None:
     columns = {"id": "id", "labels": "by_name", "classes": NAMES}
     for given, name in (("array", "p_array"), ("vector", "p_vector"), ("map", "p_map")):
-        examine(wide, ColumnsConfig.from_arguments(**columns, pred_probs=name, pred_probs_format=given))
+        inspect_source(
+            engine_of(wide),
+            wide,
+            ColumnsConfig.from_arguments(**columns, pred_probs=name, pred_probs_format=given),
+        )
     with pytest.raises(InputError, match=r"source\.pred_probs_format") as refused:
-        examine(wide, ColumnsConfig.from_arguments(**columns, pred_probs="p_map", pred_probs_format="array"))
+        inspect_source(
+            engine_of(wide),
+            wide,
+            ColumnsConfig.from_arguments(**columns, pred_probs="p_map", pred_probs_format="array"),
+        )
     assert "'map'" in refused.value.fix
 
 
@@ -152,9 +163,9 @@ def test_integer_lists_are_indices_or_vectors(lake: Lake, lists: list[Any], expe
     frame = lake.frame(rows, PLAIN)
     if expected is None:
         with pytest.raises(InputError, match="'indices' or 'multi_hot'"):
-            examine(frame, columns)
+            inspect_source(engine_of(frame), frame, columns)
     else:
-        assert examine(frame, columns).layout.labels_format == expected
+        assert inspect_source(engine_of(frame), frame, columns).layout.labels_format == expected
 
 
 @pytest.mark.parametrize("lists", [[[0, 1], [1, 0]], [[0, 1], [1, 1]]])
@@ -164,7 +175,7 @@ def test_with_two_classes_lists_of_zeros_and_ones_are_not_taken_for_vectors(lake
         id="id", labels="labels", pred_probs="pred_probs", classes=["a", "b"]
     )
     with pytest.raises(InputError, match="'indices' or 'multi_hot'") as undecided:
-        examine(frame, columns)
+        inspect_source(engine_of(frame), frame, columns)
     assert undecided.value.key == "source.labels_format"
 
 
@@ -252,7 +263,11 @@ def test_a_class_list_that_cannot_be_exits_2(lake: Lake, classes: str, said: str
         "pred_probs", F.col("pred_probs").alias("pred_probs", metadata={"classes": classes})
     )
     with pytest.raises(InputError, match=said) as refused:
-        examine(frame, ColumnsConfig.from_arguments(id="id", labels="labels", pred_probs="pred_probs"))
+        inspect_source(
+            engine_of(frame),
+            frame,
+            ColumnsConfig.from_arguments(id="id", labels="labels", pred_probs="pred_probs"),
+        )
     assert refused.value.key == "source.classes"
     assert refused.value.fix
 

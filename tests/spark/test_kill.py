@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from spark_ml_audit.outcomes.run_id import new_run_id
+from spark_ml_audit.outcomes.runs import new_run_id
 from tests.datasets import make_dataset
 from tests.spark.conftest import ALL_TESTS, Lake
 

@@ -242,9 +242,10 @@ def test_one_sided_and_rare_tags_are_predicted_and_reported(lake: Lake) -> None:
 
 def test_a_sample_for_training_keeps_the_positives_of_rare_tags(lake: Lake) -> None:
     from spark_ml_audit.config import LabelsConfig
+    from spark_ml_audit.engines.choose import engine_of
     from spark_ml_audit.frames.features import find_features
     from spark_ml_audit.predicting.folds import FoldPlan, count_labels, plan_sample
-    from spark_ml_audit.predicting.labels import examine_labels
+    from spark_ml_audit.predicting.labels import inspect_labels
     from spark_ml_audit.predicting.training import TrainingSet, training_rows
 
     rows = [
@@ -255,7 +256,7 @@ def test_a_sample_for_training_keeps_the_positives_of_rare_tags(lake: Lake) -> N
     plan = FoldPlan(5, 0, "id")
     counts, chosen = [], []
     for partitions in (1, 4):
-        ingest = examine_labels(frame.repartition(partitions), LabelsConfig())
+        ingest = inspect_labels(engine_of(frame), frame.repartition(partitions), LabelsConfig())
         features = find_features(ingest.frame, {"text": ("title",)}, "id", {"id", "labels"}, [])
         counts.append(count_labels(ingest, plan))
         sample = plan_sample(4000, counts[-1].present.sum(axis=0), 400)
@@ -314,7 +315,7 @@ def test_python_predicts_a_dataframe_that_audit_takes_as_it_is(lake: Lake) -> No
 def test_check_and_predict_into_a_schema_and_models_too_large(
     lake: Lake, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spark_ml_audit.engine import training
+    from spark_ml_audit.predicting import training
 
     settings: dict[str, object] = {"source.path": source, "model.folds": 2, "model.kind": "prior"}
     checked = lake.run("check", {**settings, "source.pred_probs": None, "output.path": lake.path("never")})

@@ -137,7 +137,8 @@ def test_random_sample_is_stratified_and_the_same_every_time(house, audited, dra
 
 def test_draw_does_not_depend_on_partitions(house, audited):
     from spark_ml_audit.config import SourceConfig
-    from spark_ml_audit.frames.ingest import examine
+    from spark_ml_audit.engines.choose import engine_of
+    from spark_ml_audit.frames.ingest import inspect_source
     from spark_ml_audit.reviewing.draw import draw_cells, flagged_marks
 
     columns = SourceConfig(path=audited["source"])
@@ -145,7 +146,9 @@ def test_draw_does_not_depend_on_partitions(house, audited):
     found = []
     for parts in (1, 5):
         frame = house.table(audited["source"]).where("id != 'twice'").repartition(parts)
-        cells = draw_cells(examine(frame, columns), flagged_marks(issues, "id", TAGS), seed=3, most=9)
+        engine = engine_of(frame)
+        ingest = inspect_source(engine, frame, columns)
+        cells = draw_cells(ingest, flagged_marks(engine, issues, "id", TAGS), seed=3, most=9)
         found.append(sorted(map(tuple, cells.collect())))
     assert found[0] == found[1]
     assert max(row[0] for row in found[0]) > 5
@@ -192,7 +195,7 @@ def test_review_estimates_and_puts_them_beside_the_audits_own(
         assert errors.model_estimate == sum(row[joint] for row in classes)
     metrics = MlflowClient(tracking_uri=tracking_uri).get_run(audited["mlflow_run_id"]).data.metrics
     assert metrics["review/recall_missing"] == pytest.approx(values["recall", "missing"].estimate)
-    json.dumps(found.to_json(), allow_nan=False)
+    json.dumps(found.to_dict(), allow_nan=False)
     written = house.table(house.path("out/review_estimates")).collect()
     assert {(row["quantity"], row["direction"]) for row in written} == set(values)
 
@@ -232,7 +235,7 @@ def test_the_next_audit_leaves_confirmed_cells_alone(house, audited, imported, t
 
 
 def test_what_is_not_there_is_named(house, audited, drawn, tmp_path):
-    with pytest.raises(ConfigError, match="names no finished audit"):
+    with pytest.raises(ConfigError, match="runs' does not exist"):
         sample(str(tmp_path), spark=house.spark)
     with pytest.raises(ConfigError, match=r"review\.sample: .*holds no random sample 'x'"):
         review(house.path("out"), sample="x", spark=house.spark)

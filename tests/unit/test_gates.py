@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from spark_ml_audit.auditing.gates import check_classes, evaluate, sentences
 from spark_ml_audit.config import GateConfig
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.outcomes.base import status_of
-from spark_ml_audit.outcomes.history import Earlier
+from spark_ml_audit.outcomes.outcome import status_of
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
+from spark_ml_audit.outcomes.runs import FinishedRun, RunRef
 
 
 def counts(rows: int = 100, audited: int = 90, quarantined: int = 0, issues: int = 0) -> Counts:
@@ -86,6 +86,13 @@ def row(tag: str, extraneous: float | None, missing: float | None) -> ClassRow:
 CLASSES = (row("a", 0.01, 0.02), row("b", 0.05, 0.0), row("c", 0.0, 0.04))
 
 
+def run(
+    run_id: str, *, audited: int = 100, issues: int = 0, classes: tuple[ClassRow, ...] = ()
+) -> FinishedRun:
+    ref = RunRef(run_id, "2026-01-01T00:00:00+00:00", "s", "0", "0", audited, audited, 0, issues, 0, 0, None)
+    return FinishedRun(ref, {}, classes=classes)
+
+
 def judged(limits: dict[str, Any], **found: Any) -> dict[str, GateResult]:
     settings: dict[str, Any] = {"classes": CLASSES, **found}
     return {gate.name: gate for gate in evaluate(counts(), GateConfig.parse(limits, "gate"), **settings)}
@@ -123,12 +130,12 @@ def test_class_noise_of_no_rows_passes() -> None:
 
 
 def test_increases_are_against_the_earlier_run() -> None:
-    earlier = Earlier("before", 0.05, {"a": row("a", 0.01, 0.0), "gone": row("gone", 0.0, 0.0)})
+    previous = run("before", issues=5, classes=(row("a", 0.01, 0.0), row("gone", 0.0, 0.0)))
     limits = {"max_issue_increase": 0.1, "max_class_noise_increase": {"limit": 0.01, "severity": "warn"}}
     found = {
         gate.name: gate
         for gate in evaluate(
-            counts(issues=18), GateConfig.parse(limits, "gate"), classes=CLASSES, earlier=earlier
+            counts(issues=18), GateConfig.parse(limits, "gate"), classes=CLASSES, previous=previous
         )
     }
     assert not found["max_issue_increase"].passed  # 0.2 - 0.05
@@ -140,14 +147,14 @@ def test_increases_are_against_the_earlier_run() -> None:
     exact = evaluate(
         counts(audited=100, issues=80),
         GateConfig.parse({"max_issue_increase": 0.1}, "gate"),
-        earlier=Earlier("b", 0.7),
+        previous=run("b", issues=70),
     )
     assert all(gate.passed for gate in exact)
 
 
-@pytest.mark.parametrize("earlier", [None, Earlier("before", None, {})])
-def test_without_anything_before_nothing_increased(earlier: Earlier | None) -> None:
-    found = judged({"max_issue_increase": 0.0, "max_class_noise_increase": 0.0}, earlier=earlier)
+@pytest.mark.parametrize("previous", [None, run("before", audited=0)])
+def test_without_anything_before_nothing_increased(previous: FinishedRun | None) -> None:
+    found = judged({"max_issue_increase": 0.0, "max_class_noise_increase": 0.0}, previous=previous)
     assert all(found[name].passed and found[name].value is None for name in LAST_RUN_GATES)
 
 

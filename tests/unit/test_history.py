@@ -147,7 +147,10 @@ def comparison() -> Comparison:
 
 def test_comparison_as_text_and_json() -> None:
     outcome = CompareOutcome(
-        comparison(), "not_delivered", {"comparison": "out/comparison"}, None, {}, ("Look.",)
+        comparison=comparison(),
+        delivered=False,
+        tables={"comparison": "out/comparison"},
+        warnings=("Look.",),
     )
     text = render_compare(outcome)
     for part in (
@@ -162,19 +165,19 @@ def test_comparison_as_text_and_json() -> None:
     ):
         assert part in text
     assert "\x1b" not in text
-    data = json.loads(json.dumps(outcome.to_json(), allow_nan=False))
+    data = json.loads(json.dumps(outcome.to_dict(), allow_nan=False))
     assert (data["run_id"], data["against_run_id"]) == (ref(1).run_id, ref(0).run_id)
     assert data["classes"][0]["label_noise_before"] == 0.02
     assert (outcome.exit_code, data["delivered"]) == (4, False)
 
 
 def test_trend_as_text_and_json() -> None:
-    outcome = TrendOutcome(trend(3, 2), "ok", "out/reports/trend.html", None, {"read": 1.0}, ())
+    outcome = TrendOutcome(trend=trend(3, 2), report="out/reports/trend.html", stages={"read": 1.0})
     text = render_trend(outcome)
     assert "3 of 6 runs, 2 of 130 classes" in text
     assert "out/reports/trend.html" in text
     assert "\x1b" not in text
-    data = json.loads(json.dumps(outcome.to_json(), allow_nan=False))
+    data = json.loads(json.dumps(outcome.to_dict(), allow_nan=False))
     assert data["report"] == "out/reports/trend.html"
     assert [run["health"] for run in data["runs"]] == [0.9, None, 0.9]
     assert data["classes"][0]["inverse_label_noise"] == [None, 0.02, 0.02]

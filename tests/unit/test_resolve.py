@@ -227,45 +227,6 @@ def test_a_pass_counts_what_it_was_asked(num_classes: int, dtype: str) -> None:
     assert not found
 
 
-@given(
-    data=datasets,
-    filter_by=st.sampled_from(RANK_FILTERS),
-    frac_noise=st.sampled_from([0.3, 1.0]),
-    min_examples=st.sampled_from([0, 1, 5]),
-    octave_bits=st.sampled_from([0, 1, 3, 8]),
-)
-@settings(max_examples=120, deadline=None)
-def test_bounds_from_the_profile_alone_enclose_the_exact_cutoffs(
-    data: Dataset, filter_by: str, frac_noise: float, min_examples: int, octave_bits: int
-) -> None:
-    spec = ProfileSpec(data.pred_probs.shape[1], data.pred_probs.dtype.name, octave_bits)
-    profile = ClassProfile(spec)
-    profile.add_batch(data.pred_probs, *np.nonzero(data.given))
-    options = PruneOptions(filter_by, frac_noise=frac_noise, min_examples_per_class=min_examples)
-    bounds = Resolver(profile, options).bounds()
-    expected = oracle_audit(
-        data.labels,
-        data.pred_probs,
-        filter_by=filter_by,
-        frac_noise=frac_noise,
-        min_examples_per_class=min_examples,
-    )
-    for exact, low, high in (
-        (expected.cutoff_missing, bounds.missing_low, bounds.missing_high),
-        (expected.cutoff_extraneous, bounds.extraneous_low, bounds.extraneous_high),
-    ):
-        flags = ~np.isnan(exact)
-        assert (low[flags] <= exact[flags]).all()
-        assert (exact[flags] <= high[flags]).all()
-
-
-def test_bounds_are_as_narrow_as_the_bins_on_smooth_data() -> None:
-    data = smooth_dataset(60_000, "float32")
-    bounds = Resolver(profile_of(data), PruneOptions()).bounds()
-    assert (bounds.missing_high / bounds.missing_low < 1.02).all()
-    assert (bounds.extraneous_high / bounds.extraneous_low < 1.02).all()
-
-
 @pytest.mark.parametrize("filter_by", CELL_FILTERS)
 def test_no_rows_flag_nothing(filter_by: str) -> None:
     data = from_arrays("empty", np.zeros((0, 3), dtype=bool), np.zeros((0, 3), dtype=np.float32))

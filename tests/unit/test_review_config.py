@@ -21,7 +21,7 @@ from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.outcomes.review import (
     CorrectOutcome,
     Estimate,
-    ReviewEstimates,
+    ReviewOutcome,
     SampleOutcome,
     StratumDrawn,
     StratumJudged,
@@ -86,7 +86,7 @@ def test_spreadsheets_show_formulas_and_run_none(tmp_path):
 
 
 def test_estimates_print_and_serialise_what_is_not_known():
-    found = ReviewEstimates(
+    found = ReviewOutcome(
         run_id="r",
         sample_id="s",
         confidence=0.95,
@@ -109,7 +109,7 @@ def test_estimates_print_and_serialise_what_is_not_known():
     assert "1,234 1,000 to 2,000" in " ".join(text.split())
     assert "unknown" in text
     assert "\x1b" not in text
-    told = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    told = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert (told["status"], told["estimates"][1]["estimate"]) == ("ok", None)
     assert found.metrics() == {
         "review/precision_missing": 0.5,
@@ -123,24 +123,32 @@ def test_estimates_print_and_serialise_what_is_not_known():
 
 
 def test_samples_and_corrections_say_what_was_done():
-    sample = SampleOutcome("s", "r", "random", 5, 4, (StratumDrawn("given", 10, 5),), {"a": "b"}, "x.csv", {})
+    sample = SampleOutcome(
+        sample_id="s",
+        run_id="r",
+        how="random",
+        num_cells=5,
+        num_rows=4,
+        strata=(StratumDrawn("given", 10, 5),),
+        csv="x.csv",
+        tables={"a": "b"},
+    )
     assert "5 cells to judge in 4 rows" in render_sample(sample)
     done = CorrectOutcome(
-        "c",
-        "r",
-        "merge",
-        None,
-        "/t",
-        "4",
-        3,
-        2,
-        1,
-        7,
-        0,
-        {},
-        {"corrections": "/o"},
-        ("7 rows were left.",),
-        {},
+        correction_id="c",
+        run_id="r",
+        mode="merge",
+        undoes=None,
+        target="/t",
+        target_version="4",
+        num_rows_changed=3,
+        num_tags_added=2,
+        num_tags_removed=1,
+        num_stale=7,
+        num_gone=0,
+        set_aside={},
+        tables={"corrections": "/o"},
+        warnings=("7 rows were left.",),
     )
     text = render_correct(done)
     assert "3 rows changed (merge)" in text

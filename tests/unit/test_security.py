@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from spark_ml_audit.cli import main
 from spark_ml_audit.config import AuditConfig, PredictConfig, TagConfig, load_as, load_config, parse_as
 from spark_ml_audit.config.base import Section
+from spark_ml_audit.config.paths import split_identifier
 from spark_ml_audit.config.schema import COMMAND_CONFIGS
-from spark_ml_audit.engines.columns import quote, quote_table, split_table
+from spark_ml_audit.engines.columns import quote
 from spark_ml_audit.errors import ConfigError, InputError
-from spark_ml_audit.outcomes.run_id import new_run_id
+from spark_ml_audit.lake.places import Place
+from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.tracking import SourceRef
 from spark_ml_audit.tracking.payload import clean_params, clean_tags, dataset_fields, identity_tags
 
@@ -27,8 +29,8 @@ SECRET = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=12, max_size=2
 @given(st.lists(IDENTIFIER, min_size=1, max_size=3))
 def test_a_quoted_name_is_read_back_as_its_parts_and_nothing_else(parts: list[str]) -> None:
     name = ".".join(quote(part) for part in parts)
-    assert split_table(name) == parts
-    assert quote_table(name) == name
+    assert split_identifier(name) == tuple(parts)
+    assert Place(name, is_path=False).table_name == name
     # within the quotes every backtick is doubled: none ends the name early
     assert all("`" not in quote(part)[1:-1].replace("``", "") for part in parts)
 
@@ -40,7 +42,7 @@ def test_a_table_name_holds_no_statement(name: str) -> None:
     with pytest.raises(ConfigError):
         load_config(None, [f"source.table={json.dumps(name)}", "output.path=o"])
     try:
-        quoted = quote_table(name)
+        quoted = Place(name, is_path=False).table_name
     except InputError:
         return
     assert quoted == "`" + name.replace("`", "``") + "`"

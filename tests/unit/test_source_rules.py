@@ -18,7 +18,7 @@ FORBIDDEN_ATTRIBUTES = {
 FORBIDDEN_NAMES = {"SparkContext", "SparkConf", "RDD", "StorageLevel"}
 SESSION_SQL = re.compile(r"\s*(SET(?! TBLPROPERTIES)|RESET|CACHE|UNCACHE|ADD JAR)\s")
 # Builds the one session that is ours to set up, on a plain machine.
-BUILDS_SESSIONS = {"engines/session.py", "engines/spark.py"}
+BUILDS_SESSIONS = {"engines/session.py"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "build_debtags" not in path.parts)
 
 
@@ -90,9 +90,9 @@ def test_sql_text_is_built_only_where_identifiers_are_quoted():
         for path in MODULES
         if re.search(r"\.sql\(|\bexpr\(", path.read_text())
     }
-    assert using_sql <= {"lake/delta_spark.py", "lake/output.py", "lake/source.py", "reviewing/merge.py"}
+    assert using_sql <= {"lake/delta_spark.py"}
 
 
 def test_files_stay_small_enough_to_read_at_a_sitting():
-    long = {path.name: count for path in MODULES if (count := len(path.read_text().splitlines())) > 450}
+    long = {path.name: count for path in MODULES if (count := len(path.read_text().splitlines())) > 400}
     assert not long

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from spark_ml_audit.cli.render import render_check, render_outcome, render_predict, render_tag
 from spark_ml_audit.errors import ExitCode
-from spark_ml_audit.outcomes.audit import AuditOutcome, CheckReport
+from spark_ml_audit.outcomes.audit import AuditOutcome, CheckOutcome
 from spark_ml_audit.outcomes.predict import PredictOutcome, TagOutcome
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.text import for_terminal
@@ -57,7 +57,6 @@ def class_row(tag: str) -> ClassRow:
 
 OUTCOME = AuditOutcome(
     run_id="20260131t180000z-0a1b2c3d",
-    status="gate_failed",
     delivered=True,
     counts=COUNTS,
     tables={"examples": "out/examples", "runs": "out/runs"},
@@ -102,7 +101,7 @@ def test_summary_tells_what_a_reader_needs() -> None:
 def test_summary_of_an_empty_source_and_a_repeated_run() -> None:
     nothing = Counts(0, 0, 0, 0, 0, 0, 0, health=None)
     outcome = dataclasses.replace(
-        OUTCOME, counts=nothing, worst_classes=(), mlflow_run_id=None, status="not_delivered", report=None
+        OUTCOME, counts=nothing, worst_classes=(), mlflow_run_id=None, gates=(), delivered=False, report=None
     )
     text = render_outcome(dataclasses.replace(outcome, already_finished=True))
     assert "no row was audited" in text
@@ -113,7 +112,7 @@ def test_summary_of_an_empty_source_and_a_repeated_run() -> None:
 
 
 def test_json_has_the_contract_s_keys() -> None:
-    data = json.loads(json.dumps(OUTCOME.to_json(), allow_nan=False))
+    data = json.loads(json.dumps(OUTCOME.to_dict(), allow_nan=False))
     contract = {
         "run_id",
         "status",
@@ -139,18 +138,31 @@ def test_json_takes_numpy_numbers() -> None:
         num_rows=np.int64(5),  # type: ignore[arg-type]
         health=np.float64("nan"),
     )
-    data = dataclasses.replace(OUTCOME, counts=counts).to_json()
+    data = dataclasses.replace(OUTCOME, counts=counts).to_dict()
     assert json.loads(json.dumps(data, allow_nan=False))["health"] is None
     assert type(data["num_rows"]) is int
 
 
-@pytest.mark.parametrize(("status", "code"), [("ok", 0), ("gate_failed", 3), ("not_delivered", 4)])
-def test_exit_code_follows_the_status(status: str, code: int) -> None:
-    assert dataclasses.replace(OUTCOME, status=status).exit_code == ExitCode(code)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("passed", "delivered", "status", "code"),
+    [
+        (True, True, "ok", 0),
+        (False, True, "gate_failed", 3),
+        (False, False, "gate_failed", 3),
+        (True, False, "not_delivered", 4),
+    ],
+)
+def test_the_exit_code_follows_from_gates_and_delivery(
+    passed: bool, delivered: bool, status: str, code: int
+) -> None:
+    gates = (GateResult("min_rows", passed, 1, 1),)
+    outcome = dataclasses.replace(OUTCOME, gates=gates, delivered=delivered)
+    assert (outcome.status, outcome.exit_code) == (status, ExitCode(code))
+    assert (outcome.to_dict()["status"], outcome.to_dict()["delivered"]) == (status, delivered)
 
 
 def test_check_report_lists_columns_classes_and_tables() -> None:
-    report = CheckReport(
+    report = CheckOutcome(
         source="main.db.tags",
         source_version=None,
         schema=(("id", "string"), ("labels", "array<string>")),
@@ -167,8 +179,7 @@ def test_check_report_lists_columns_classes_and_tables() -> None:
     assert "12: tag0, tag1" in text
     assert "and 2 more" in text
     assert "array of float" in text
-    assert report.to_json()["num_classes"] == 12
-    assert "not counted" in render_check(dataclasses.replace(report, num_rows=None))
+    assert report.to_dict()["num_classes"] == 12
 
 
 def test_tags_cannot_move_the_cursor_or_the_columns() -> None:
@@ -191,7 +202,6 @@ def test_cleaned_text_is_one_printable_line(text: str, width: int) -> None:
 
 PREDICTED = PredictOutcome(
     run_id="20260131t180000z-0a1b2c3d",
-    status="not_delivered",
     delivered=False,
     num_rows=17027,
     num_predicted=17020,
@@ -212,7 +222,6 @@ PREDICTED = PredictOutcome(
 )
 TAGGED = TagOutcome(
     run_id="20260131t180000z-0a1b2c3d",
-    status="ok",
     delivered=True,
     num_rows=1000,
     num_tagged=990,
@@ -238,7 +247,7 @@ def test_summary_of_predictions_tells_rows_model_and_quality() -> None:
         "Model:  joint, 5 folds, 17,000 rows trained on, 21 classes",
         "Quality out of fold",
         "macro auc                0.8336",
-        "macro average precision  -",
+        "macro average precision  –",
         "- 1 class was given to no row.",
         "predictions  out/predictions",
         "model        models:/film_tags/3",
@@ -267,9 +276,9 @@ def test_summary_of_tags_tells_rows_tags_and_model() -> None:
 
 @pytest.mark.parametrize("outcome", [PREDICTED, TAGGED], ids=["predict", "tag"])
 def test_json_of_other_commands_has_the_contract_s_keys(outcome: PredictOutcome | TagOutcome) -> None:
-    data = json.loads(json.dumps(outcome.to_json(), allow_nan=False))
+    data = json.loads(json.dumps(outcome.to_dict(), allow_nan=False))
     fields = {field.name for field in dataclasses.fields(outcome)}
-    assert set(data) == fields | {"report", "gates"}
+    assert set(data) == fields | {"status"}
     assert (data["report"], data["gates"]) == (None, [])
     assert outcome.exit_code == (ExitCode.OK if outcome.status == "ok" else ExitCode.NOT_DELIVERED)
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from spark_ml_audit.outcomes.records import ClassRow, Counts
+from spark_ml_audit.outcomes.history import Comparison
+from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.report.page.histograms import ClassHistograms
 
 
@@ -41,18 +42,6 @@ class RunFacts:
     tables: Mapping[str, str] = field(default_factory=dict)
     id_name: str = "id"
     mlflow_run_id: str | None = None
-
-
-@dataclass(frozen=True)
-class GateLine:
-    """One quality gate as the report shows it; severity is fail or warn, detail a sentence or nothing."""
-
-    name: str
-    passed: bool
-    value: float | int | None
-    limit: float | int | None
-    severity: str = "fail"
-    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,44 +115,6 @@ class ReasonCount:
 
 
 @dataclass(frozen=True)
-class ClassChange:
-    """A class in two runs; None where a run does not have the class."""
-
-    tag: str
-    noise_before: float | None
-    noise_now: float | None
-    missing_before: int | None = None
-    missing_now: int | None = None
-    extraneous_before: int | None = None
-    extraneous_now: int | None = None
-
-
-@dataclass(frozen=True)
-class SinceLastRun:
-    """What changed since an earlier run of the same table.
-
-    Attributes:
-        run_id: The earlier run.
-        started_at: When it began, ISO time, UTC.
-        source_version: The version it read.
-        health: Its health.
-        rows: Rows by state: new, fixed, open.
-        cells: Flagged cells by state: new, fixed, open.
-        classes: The classes that changed most, most first.
-        notes: Further sentences.
-    """
-
-    run_id: str
-    started_at: str
-    source_version: str | None
-    health: float | None
-    rows: Mapping[str, int]
-    cells: Mapping[str, int]
-    classes: tuple[ClassChange, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class SectionTable:
     """A further section: a titled table that searches and sorts like the others.
 
@@ -198,13 +149,13 @@ class ReportData:
         shown_columns: Names of the columns shown beside a row's id.
         pairs: Tags missing where others were given, most frequent first.
         quarantine: Rejected rows by reason, most first.
-        since: Changes since an earlier run, if there is one.
+        since_last_run: Changes since the run before, if there is one.
         sections: Further tables.
     """
 
     run: RunFacts
     counts: Counts
-    gates: tuple[GateLine, ...] = ()
+    gates: tuple[GateResult, ...] = ()
     warnings: tuple[str, ...] = ()
     classes: tuple[ClassRow, ...] = ()
     histograms: ClassHistograms | None = None
@@ -213,5 +164,5 @@ class ReportData:
     shown_columns: tuple[str, ...] = ()
     pairs: tuple[TagPair, ...] = ()
     quarantine: tuple[ReasonCount, ...] = ()
-    since: SinceLastRun | None = None
+    since_last_run: Comparison | None = None
     sections: tuple[SectionTable, ...] = ()

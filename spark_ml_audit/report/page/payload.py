@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spark_ml_audit.outcomes.history import ClassChange, Comparison
 from spark_ml_audit.outcomes.records import ClassRow
 from spark_ml_audit.report.page.advice import pair_lift
-from spark_ml_audit.report.page.data import ReportData, SectionTable, SinceLastRun, WorstRow
+from spark_ml_audit.report.page.data import ReportData, SectionTable, WorstRow
 from spark_ml_audit.text import for_page
 
 MAX_CLASSES = 10_000
@@ -72,8 +73,8 @@ def payload_of(data: ReportData) -> dict[str, Any]:
         content["bins"] = data.histograms.num_bins
         content["absent"] = [_sparse(data.histograms.absent[k]) for k in kept]
         content["present"] = [_sparse(data.histograms.present[k]) for k in kept]
-    if data.since is not None:
-        content["changes"] = _changes(data.since)
+    if data.since_last_run is not None:
+        content["changes"] = _changes(data.since_last_run)
     return content
 
 
@@ -168,16 +169,16 @@ def _cell(value: Any) -> Any:
     return for_page(value, _MAX_CELL)
 
 
-def _changes(since: SinceLastRun) -> list[list[Any]]:
+def _changes(since: Comparison) -> list[list[Any]]:
+    def both(change: ClassChange, name: str) -> list[Any]:
+        return [None if row is None else compact(getattr(row, name)) for row in (change.before, change.now)]
+
     return [
         [
             for_page(change.tag, _TAG_WIDTH),
-            compact(change.noise_before),
-            compact(change.noise_now),
-            change.missing_before,
-            change.missing_now,
-            change.extraneous_before,
-            change.extraneous_now,
+            *both(change, "noise"),
+            *both(change, "num_missing"),
+            *both(change, "num_extraneous"),
         ]
         for change in since.classes
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +9,13 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.encode import embedding_vectors
 from spark_ml_audit.arrow.layout import ID, UNLABELLED
+from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.frames.features import feature_column
 from spark_ml_audit.frames.ingest import Ingest
-from spark_ml_audit.frames.issues import id_field
 from spark_ml_audit.kernels.lsh import MAX_GRAMS, Banding, digest, grams_of, normalise, text_keys, vector_keys
 from spark_ml_audit.models.text import MAX_CHARACTERS, as_text
 
@@ -48,27 +46,23 @@ class DuplicateFinder:
         return not self.width
 
 
-def content_rows(
+def content_hashes(
     finder: DuplicateFinder, *, tags: bool = False, keys: bool = False, body: bool = False
 ) -> DataFrame:
     """Audited and unlabelled rows that have content: id, content hash, and what else is asked for."""
     ingest, width, is_text = finder.ingest, finder.width, finder.is_text
     layout = ingest.layout
-    carry = F.struct(
-        *[feature_column(ingest.frame, name).alias(f"c{i}") for i, name in enumerate(finder.columns)]
-    )
-    frame = ingest.task_frame(with_id=True, carry=carry)
+    features = [feature_column(ingest.frame, name).alias(f"c{i}") for i, name in enumerate(finder.columns)]
     banding = Banding.for_texts(finder.threshold) if is_text else Banding.for_vectors(finder.threshold)
-    fields = [id_field(frame), T.StructField(CONTENT, T.LongType())]
-    if tags:
-        fields.append(T.StructField("given", T.ArrayType(T.IntegerType())))
-    if keys:
-        fields.append(T.StructField(KEYS, T.ArrayType(T.LongType())))
-    if body:
-        fields.append(T.StructField(BODY, T.ArrayType(T.LongType() if is_text else T.FloatType())))
-    schema = T.StructType(fields)
+    body_type = pa.int64() if is_text else pa.float32()
+    asked = [
+        *([("given", pa.list_(pa.int32()))] if tags else []),
+        *([(KEYS, pa.list_(pa.int64()))] if keys else []),
+        *([(BODY, pa.list_(body_type))] if body else []),
+    ]
+    added = pa.schema([(CONTENT, pa.int64()), *asked])
 
-    def run(batches: Iterator[Any]) -> Iterator[Any]:
+    def run(batches: Batches) -> Batches:
         for decoded in decode_batches(batches, layout):
             good = np.flatnonzero(decoded.status <= UNLABELLED)
             carried = decoded.source.column("carried").take(pa.array(good))
@@ -78,10 +72,11 @@ def content_rows(
             if tags:
                 columns.append(_given_lists(decoded).take(pa.array(good[used])))
             columns += [_list_array(key_lists, pa.int64())] if keys else []
-            columns += [_list_array(bodies, pa.int64() if is_text else pa.float32())] if body else []
-            yield pa.RecordBatch.from_arrays(columns, names=schema.names)
+            columns += [_list_array(bodies, body_type)] if body else []
+            yield pa.RecordBatch.from_arrays(columns, names=[ID, *added.names])
 
-    return frame.mapInArrow(run, schema)
+    frame = ingest.task_frame(with_id=True, carry=F.struct(*features))
+    return ingest.engine.map_batches(frame, run, keep=(ID,), add=added)
 
 
 def _read_texts(carried: Any, width: int, banding: Banding, *, keys: bool, body: bool) -> Any:

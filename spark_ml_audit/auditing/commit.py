@@ -1,0 +1,158 @@
+"""A written audit judged and made visible: gates, the MLflow run, and the row in `runs`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from spark_ml_audit._version import __version__
+from spark_ml_audit.auditing import gates
+from spark_ml_audit.errors import AuditError
+from spark_ml_audit.kernels.model_quality import model_quality
+from spark_ml_audit.lake.runs import previous_run, run_of_row
+from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, PREDICTIONS, TABLES
+from spark_ml_audit.text import redact
+from spark_ml_audit.tracking import RunOpening
+
+if TYPE_CHECKING:
+    from spark_ml_audit.auditing.context import AuditContext
+    from spark_ml_audit.auditing.fitting import FittedSource
+    from spark_ml_audit.auditing.write import Written
+    from spark_ml_audit.lake.source import OpenSource
+    from spark_ml_audit.outcomes.records import Counts, GateResult
+    from spark_ml_audit.outcomes.runs import FinishedRun
+
+# Runs shorter than this finish before anybody could take them for dead.
+_LONG_RUN = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What gates say of an audit.
+
+    Attributes:
+        gates: Their results.
+        quality: Headline figures of the probabilities.
+        previous: The run before of the same source; None for the first.
+        warnings: Sentences of the run so far, those of broken gates included.
+    """
+
+    gates: tuple[GateResult, ...]
+    quality: Mapping[str, float | None]
+    previous: FinishedRun | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Committed:
+    """An audit that is visible.
+
+    Attributes:
+        run: The run, as its row in `runs` says.
+        tables: Name -> path or table of all that it wrote.
+        warnings: Sentences of the run so far.
+    """
+
+    run: FinishedRun
+    tables: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+def judge(context: AuditContext, fitted: FittedSource, written: Written) -> Judged:
+    """Judge what was written by the gates."""
+    fit, previous = fitted.fit, None
+    if not fitted.is_new_output:
+        previous = previous_run(context.tables, context.run.run_id, context.source.name)
+    quality = model_quality(fit.profile).headline()
+    results = gates.evaluate(
+        written.counts, context.config.gate, classes=fit.classes, quality=quality, previous=previous
+    )
+    warnings = [*written.warnings, *fitted.warnings, *gates.sentences(results)]
+    if fitted.predicted is not None:
+        warnings += fitted.predicted.audit_warnings
+    return Judged(results, quality, previous, tuple(warnings))
+
+
+def commit_run(context: AuditContext, fitted: FittedSource, written: Written, judged: Judged) -> Committed:
+    """Open the MLflow run, and append the row of `runs` that makes the run visible.
+
+    Raises:
+        AuditError: Another run took this one for dead and removed its rows.
+    """
+    tables, tracker, progress = context.tables, context.run.tracker, context.progress
+    locations = tables.locations(
+        *TABLES,
+        *([DUPLICATES] if written.counts.num_duplicate_groups is not None else []),
+        *([PREDICTIONS] if fitted.predicted is not None else []),
+    )
+    metrics = {f"model/{name}": value for name, value in judged.quality.items()}
+    metrics |= {} if fitted.predicted is None else fitted.predicted.metrics
+    with progress.stage("tracking"):
+        stages = dict(progress.seconds)
+        tracker.open(RunOpening(written.counts, judged.gates, stages, locations, judged.warnings, metrics))
+    for note in tracker.notes:
+        progress.note(note)
+    warnings = [*judged.warnings, *tracker.problems]
+    with progress.stage("runs"):
+        _check_rows_are_there(context, written.counts)
+        row = run_row(
+            run_id=context.run.run_id,
+            started_at=context.run.started_at,
+            source=context.source,
+            config=context.config.to_json(),
+            counts=written.counts,
+            gates=judged.gates,
+            mlflow_run_id=tracker.mlflow_run_id,
+            stages=progress.stages,
+            warnings=warnings,
+        )
+        warnings += tables.append_run(row)
+    return Committed(run_of_row(row, fitted.fit.classes), locations, tuple(warnings))
+
+
+def _check_rows_are_there(context: AuditContext, counts: Counts) -> None:
+    took, orphan_after = _age(context), context.config.output.orphan_after
+    if took <= min(orphan_after, _LONG_RUN) or not counts.num_audited:
+        return
+    if context.tables.read(EXAMPLES, context.run.run_id).isEmpty():
+        raise AuditError(
+            "another run removed this one's rows as leftovers of a killed run.",
+            key="output.orphan_after",
+            fix="Set orphan_after above the longest time a run takes, in every job of this output.",
+        )
+
+
+def _age(context: AuditContext) -> timedelta:
+    return datetime.now(timezone.utc) - context.run.started_at
+
+
+def run_row(
+    *,
+    run_id: str,
+    started_at: datetime,
+    source: OpenSource,
+    config: str,
+    counts: Counts,
+    gates: Sequence[GateResult],
+    mlflow_run_id: str | None,
+    stages: Mapping[str, float],
+    warnings: Sequence[str],
+) -> dict[str, Any]:
+    """The row of `runs` that makes a run visible."""
+    return {
+        "run_id": run_id,
+        "started_at": started_at,
+        "finished_at": datetime.now(timezone.utc),
+        "source": redact(source.name),
+        "source_version": source.version,
+        "config": config,
+        "package_version": __version__,
+        **counts.to_dict(),
+        "gates": json.dumps([gate.to_dict() for gate in gates]),
+        "mlflow_run_id": mlflow_run_id,
+        "stages": json.dumps(dict(stages)),
+        "warnings": json.dumps(list(warnings)),
+    }

@@ -1,0 +1,126 @@
+"""From an opened source to a fit: with the probabilities it has or predicted ones, decisions applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from spark_ml_audit.arrow.layout import StatusCounts
+from spark_ml_audit.auditing import gates
+from spark_ml_audit.config import ModelConfig
+from spark_ml_audit.frames.fit import AuditFit, fit_audit
+from spark_ml_audit.frames.ingest import Ingest, inspect_source
+from spark_ml_audit.lake.schemas import FIRST_TABLE
+from spark_ml_audit.lake.source import newest_version
+from spark_ml_audit.predicting.commit import Predicted, commit_predictions
+from spark_ml_audit.predicting.plan import plan_prediction
+from spark_ml_audit.report.queries import check_shown
+from spark_ml_audit.reviewing.decisions import apply_decisions, check_decisions, standing_decisions
+
+if TYPE_CHECKING:
+    from spark_ml_audit.auditing.context import AuditContext
+
+
+@dataclass(frozen=True)
+class FittedSource:
+    """A source whose cut-offs are known; no table of the audit is written yet.
+
+    Attributes:
+        fit: The audit.
+        metadata: What the first commit of the run records, for a retry to compare with.
+        is_new_output: Whether the output had no tables.
+        predicted: The predictions made for it; None where it has probabilities.
+        warnings: Sentences.
+    """
+
+    fit: AuditFit
+    metadata: Mapping[str, str | None]
+    is_new_output: bool
+    predicted: Predicted | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def inspect_given(context: AuditContext) -> Ingest | None:
+    """Understand a source that has probabilities; None for one that has none.
+
+    Raises:
+        ConfigError: The config does not fit the source.
+        InputError: The source cannot be audited as it is.
+    """
+    config, source = context.config, context.source
+    check_shown(source.frame, config.source.shown_columns)
+    if config.model is not None:
+        return None
+    ingest = inspect_source(source.engine, source.frame, config.source, source.properties)
+    for note in ingest.notes:
+        context.progress.note(note)
+    gates.check_classes(config.gate, ingest.layout.classes)
+    return ingest
+
+
+def fit_source(context: AuditContext, ingest: Ingest | None) -> FittedSource:
+    """Fit the audit of a source.
+
+    Args:
+        context: The audit.
+        ingest: From `inspect_given`.
+
+    Raises:
+        ConfigError: The config does not fit the source or the output.
+        InputError: The source cannot be audited as it is.
+    """
+    if ingest is None:
+        fitted = _fit_predicted(context)
+    else:
+        is_new = _is_new(context)
+        fit = fit_audit(ingest, context.config.audit, context.progress, detect=context.config.detect)
+        fitted = FittedSource(fit, context.metadata, is_new)
+    return fitted if context.config.source.decisions is None else _decided(context, fitted)
+
+
+def _is_new(context: AuditContext) -> bool:
+    """Whether the output has no tables yet; refuses one that belongs to another id column."""
+    id_name = context.config.source.id
+    return not context.tables.check_id(id_name, context.source.frame.schema[id_name].dataType)
+
+
+def _fit_predicted(context: AuditContext) -> FittedSource:
+    """Predict the probabilities that the source lacks, in this run, and audit what was written."""
+    config, progress = context.config, context.progress
+    plan = plan_prediction(
+        context.source,
+        config.source,
+        config.model or ModelConfig(),
+        progress,
+        context.run.tracker.destination,
+        check_classes=lambda classes: gates.check_classes(config.gate, classes),
+    )
+    _is_new(context)
+    context.tables.create_schema()
+    predicted = commit_predictions(plan, context.tables, context.run.run_id, context.metadata, progress)
+    fit = fit_audit(predicted.ingest, config.audit, progress, check_ids=False, detect=config.detect)
+    # rejected rows never reach the predictions, and count all the same
+    rows = StatusCounts({**fit.rows.by_code, **plan.counts.rows.rejected})
+    fit = replace(fit, rows=rows, rejected_from=plan.ingest)
+    # the output is not new any more: it has the predictions
+    return FittedSource(fit, context.metadata, False, predicted)
+
+
+def _decided(context: AuditContext, fitted: FittedSource) -> FittedSource:
+    """Leave out what reviewers have confirmed; a retry applies the decisions of its first try."""
+    key, engine, ingest = "source.decisions", context.tables.engine, fitted.fit.ingest
+    first = context.tables.commit_of(FIRST_TABLE, context.run.run_id)
+    known = first.metadata.get("decisions_version") if first is not None else None
+    with context.progress.stage("decisions"):
+        opened = newest_version(engine, context.config.source.decisions or "", key, known)
+        id_type = ingest.frame.schema[ingest.layout.id].dataType
+        decisions = check_decisions(opened.frame, ingest.layout.id, id_type, key)
+        standing = standing_decisions(engine, decisions, ingest.layout.classes)
+        fit, counts = apply_decisions(fitted.fit, standing)
+    return replace(
+        fitted,
+        fit=fit,
+        metadata={**fitted.metadata, "decisions_version": opened.version},
+        warnings=(*fitted.warnings, *counts.warnings()),
+    )

@@ -1,0 +1,161 @@
+"""What follows once a run is committed, and may fail without losing it: comparison, report, tracking."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from spark_ml_audit._version import __version__
+from spark_ml_audit.auditing.delivery import WORST_CLASSES, delivery_of, worst_classes
+from spark_ml_audit.errors import reason_of
+from spark_ml_audit.history.since_last_run import add_since, since_last_run
+from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, EXAMPLES, QUARANTINE, TAG_ISSUES
+from spark_ml_audit.outcomes.audit import AuditOutcome
+from spark_ml_audit.outcomes.outcome import status_of
+from spark_ml_audit.report.make import Report, make_report
+from spark_ml_audit.report.page import RunFacts
+from spark_ml_audit.report.queries import ReportFrames
+from spark_ml_audit.text import redact
+
+if TYPE_CHECKING:
+    from spark_ml_audit.auditing.commit import Committed, Judged
+    from spark_ml_audit.auditing.context import AuditContext
+    from spark_ml_audit.auditing.fitting import FittedSource
+    from spark_ml_audit.auditing.write import Written
+    from spark_ml_audit.outcomes.history import Comparison
+
+
+def tell(
+    context: AuditContext, fitted: FittedSource, written: Written, judged: Judged, committed: Committed
+) -> AuditOutcome:
+    """Tell people of a committed run, and tidy up; what fails becomes a sentence of the outcome."""
+    tracker, progress = context.run.tracker, context.progress
+    since, problems = _compare(context, judged, committed)
+    warnings = [*committed.warnings, *problems]
+    with progress.stage("report"):
+        report = _report(context, fitted, written, committed, since, warnings)
+    for note in report.notes:
+        progress.note(note)
+    warnings += report.problems
+    with progress.stage("artifacts"):
+        delivered = _deliver(context, fitted, committed, since, report, warnings)
+    with progress.stage("housekeeping"):
+        warnings += _tidy(context, fitted)
+    warnings += [problem for problem in tracker.problems if problem not in warnings]
+    return AuditOutcome(
+        run_id=context.run.run_id,
+        delivered=delivered,
+        counts=written.counts,
+        tables=committed.tables,
+        report=report.path,
+        mlflow_run_id=tracker.mlflow_run_id,
+        gates=judged.gates,
+        stages=progress.stages,
+        warnings=tuple(warnings),
+        source=context.source.name,
+        source_version=context.source.version,
+        worst_classes=worst_classes(fitted.fit.classes, WORST_CLASSES),
+        since_last_run=since,
+    )
+
+
+def _compare(
+    context: AuditContext, judged: Judged, committed: Committed
+) -> tuple[Comparison | None, list[str]]:
+    if judged.previous is None:
+        return None, []
+    with context.progress.stage("comparison"):
+        try:
+            return since_last_run(context.tables, committed.run, judged.previous), []
+        except Exception as error:  # noqa: BLE001 - the run is committed; `compare` can still be run
+            return None, [f"The run could not be compared with the one before: {reason_of(error)}."]
+
+
+def _report(
+    context: AuditContext,
+    fitted: FittedSource,
+    written: Written,
+    committed: Committed,
+    since: Comparison | None,
+    warnings: list[str],
+) -> Report:
+    config, tables, source = context.config, context.tables, context.config.source
+    run_id, gates = context.run.run_id, committed.run.gates
+    frames = ReportFrames(
+        examples=tables.read(EXAMPLES, run_id),
+        tag_issues=tables.read(TAG_ISSUES, run_id),
+        quarantine=tables.read(QUARANTINE, run_id),
+        source=context.source.frame,
+        id=source.id,
+        show=source.shown_columns,
+        duplicates=tables.read(DUPLICATES, run_id) if written.counts.num_duplicate_groups else None,
+        estimates=tables.existing(ESTIMATES),
+    )
+    facts = RunFacts(
+        run_id=run_id,
+        status=status_of(gates, delivered=not context.run.tracker.problems),
+        source=redact(context.source.name),
+        source_version=context.source.version,
+        package_version=__version__,
+        started_at=context.run.started_at.isoformat(timespec="seconds"),
+        finished_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        config=config.to_mapping(),
+        stages=dict(context.progress.seconds),
+        tables=tables.locations(),
+        id_name=source.id,
+        mlflow_run_id=context.run.tracker.mlflow_run_id,
+    )
+    return make_report(
+        fitted.fit,
+        frames,
+        facts,
+        written.counts,
+        config=config.report,
+        output=config.output,
+        gates=gates,
+        warnings=warnings,
+        since_last_run=since,
+    )
+
+
+def _deliver(
+    context: AuditContext,
+    fitted: FittedSource,
+    committed: Committed,
+    since: Comparison | None,
+    report: Report,
+    warnings: list[str],
+) -> bool:
+    """Send to tracking what is known at the end; whether all of the run was delivered."""
+    tracker, predicted = context.run.tracker, fitted.predicted
+    if tracker.mlflow_run_id is None or tracker.is_dead:
+        return False
+    delivery = delivery_of(
+        fitted.fit.classes,
+        context.tables.read(EXAMPLES, context.run.run_id).drop("run_id"),
+        status=status_of(committed.run.gates, delivered=not report.problems),
+        stages=dict(context.progress.seconds),
+        warnings=warnings,
+        config=context.config.to_json(),
+        gates=committed.run.gates,
+    )
+    delivery = add_since(delivery, since)
+    quality = {} if predicted is None else {"model_quality": predicted.class_table}
+    delivery = replace(
+        delivery,
+        tables={**delivery.tables, **quality},
+        artifacts={**delivery.artifacts, **report.artifacts},
+    )
+    return tracker.deliver(delivery) and not report.problems
+
+
+def _tidy(context: AuditContext, fitted: FittedSource) -> list[str]:
+    """Remove what killed runs left in this output."""
+    if fitted.is_new_output:
+        return []
+    try:
+        context.tables.remove_orphans(datetime.now(timezone.utc), context.config.output.orphan_after)
+    except Exception as error:  # noqa: BLE001 - the run is committed; leftovers wait for the next one
+        return [f"Leftovers of killed runs could not be removed: {reason_of(error)}."]
+    return []

@@ -1,0 +1,67 @@
+"""What all outcomes of commands share: a status, its exit code, what was written and what to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from spark_ml_audit.errors import ExitCode
+from spark_ml_audit.outcomes.base import Record
+from spark_ml_audit.outcomes.records import GateResult
+
+Status = Literal["ok", "gate_failed", "not_delivered"]
+
+_EXIT_CODES: dict[Status, ExitCode] = {
+    "ok": ExitCode.OK,
+    "gate_failed": ExitCode.GATE_FAILED,
+    "not_delivered": ExitCode.NOT_DELIVERED,
+}
+
+
+def status_of(gates: tuple[GateResult, ...], *, delivered: bool) -> Status:
+    """Return the status of a finished run; a failed gate outweighs a failed delivery.
+
+    >>> status_of((), delivered=False)
+    'not_delivered'
+    """
+    if any(not gate.passed and gate.severity == "fail" for gate in gates):
+        return "gate_failed"
+    return "ok" if delivered else "not_delivered"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome(Record):
+    """Base of what commands return; what ``--json`` prints is its `to_dict`.
+
+    Attributes:
+        delivered: Whether tracking and report arrived too.
+        gates: Quality gates, passed and failed.
+        tables: Name -> path or table.
+        report: Path of an HTML file; None without one.
+        mlflow_run_id: Id of the MLflow run; None without one, or when tracking was down.
+        stages: Stage -> seconds.
+        warnings: Sentences.
+        already_finished: Whether an earlier invocation did all of it and nothing was done now.
+    """
+
+    delivered: bool = True
+    gates: tuple[GateResult, ...] = ()
+    tables: Mapping[str, str] = field(default_factory=dict)
+    report: str | None = None
+    mlflow_run_id: str | None = None
+    stages: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    already_finished: bool = False
+
+    derived: ClassVar[tuple[str, ...]] = ("status",)
+
+    @property
+    def status(self) -> Status:
+        """What the exit status follows from."""
+        return status_of(self.gates, delivered=self.delivered)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Exit status of the command: 0, 3 or 4."""
+        return _EXIT_CODES[self.status]

@@ -1,0 +1,116 @@
+"""Runs: their ids, what names one, and what a finished one recorded."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import Any
+
+from spark_ml_audit.outcomes.base import Record
+from spark_ml_audit.outcomes.records import ClassRow, GateResult
+
+_RUN_TIME = "%Y%m%dt%H%M%Sz"
+
+
+def new_run_id(now: datetime | None = None) -> str:
+    """A run id: UTC start and 8 random hex digits.
+
+    >>> new_run_id(datetime(2026, 1, 31, 18, tzinfo=timezone.utc))[:17]
+    '20260131t180000z-'
+    """
+    return (now or datetime.now(timezone.utc)).strftime(_RUN_TIME) + "-" + secrets.token_hex(4)
+
+
+def run_started(run_id: str) -> datetime:
+    """The UTC time in a run id.
+
+    >>> run_started("20260131t180000z-0a1b2c3d").isoformat()
+    '2026-01-31T18:00:00+00:00'
+    """
+    return datetime.strptime(run_id.split("-", maxsplit=1)[0], _RUN_TIME).replace(tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True)
+class RunRef(Record):
+    """One finished run, as comparisons and trends name it.
+
+    Attributes:
+        run_id: Its id.
+        started_at: UTC, ISO 8601.
+        source: Path or table that was read.
+        source_version: Its pinned version.
+        package_version: Version of this package.
+        num_rows: Rows of the source.
+        num_audited: Rows audited.
+        num_quarantined: Rows rejected.
+        num_label_issues: Audited rows with an issue.
+        num_missing_tags: Cells flagged missing.
+        num_extraneous_tags: Cells flagged extraneous.
+        health: Share of audited rows without an issue; None when nothing was audited.
+    """
+
+    run_id: str
+    started_at: str
+    source: str
+    source_version: str | None
+    package_version: str | None
+    num_rows: int
+    num_audited: int
+    num_quarantined: int
+    num_label_issues: int
+    num_missing_tags: int
+    num_extraneous_tags: int
+    health: float | None
+
+    @property
+    def issue_fraction(self) -> float | None:
+        """Share of audited rows with an issue; None when nothing was audited."""
+        return self.num_label_issues / self.num_audited if self.num_audited else None
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished audit, as its output recorded it.
+
+    Attributes:
+        ref: What names the run and what it counted.
+        config: Its effective config.
+        gates: Its gates.
+        mlflow_run_id: Id of its MLflow run; None when tracking was down.
+        classes: Its class table, in class order; empty where runs are only listed.
+    """
+
+    ref: RunRef
+    config: Mapping[str, Any]
+    gates: tuple[GateResult, ...] = ()
+    mlflow_run_id: str | None = None
+    classes: tuple[ClassRow, ...] = ()
+
+    @property
+    def run_id(self) -> str:
+        """Its id."""
+        return self.ref.run_id
+
+    @property
+    def id_name(self) -> str:
+        """Column that names a row."""
+        name: str = self.config["source"]["id"]
+        return name
+
+    @property
+    def reads_path(self) -> bool:
+        """Whether its source is a path, not a table."""
+        return (self.config.get("source") or {}).get("path") is not None
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Class names in class order."""
+        return tuple(row.tag for row in self.classes)
+
+    @cached_property
+    def classes_by_tag(self) -> Mapping[str, ClassRow]:
+        """Tag -> its row of the class table."""
+        return {row.tag: row for row in self.classes}

@@ -1,0 +1,81 @@
+"""`undo`: a correction taken back, its rows given their old labels byte for byte."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.engines.columns import column
+from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.lake.schemas import CORRECTION_RUNS, CORRECTIONS
+from spark_ml_audit.lake.source import newest_version
+from spark_ml_audit.reviewing.correction_record import Correction, labels_of, planned_rows, write_record
+from spark_ml_audit.reviewing.label_changes import APPLIED, STATUS
+from spark_ml_audit.reviewing.merge import merge_plan
+
+if TYPE_CHECKING:
+    from spark_ml_audit.lake.output import OutputTables
+    from spark_ml_audit.outcomes.review import CorrectOutcome
+
+
+def undo_correction(correction: Correction, undone: str) -> CorrectOutcome:
+    """Give the rows that a correction changed their labels back.
+
+    Args:
+        correction: The correction that this is.
+        undone: correction_id of the one to take back.
+
+    Raises:
+        ConfigError: There is no such correction, or a later copy took its place.
+        InputError: The corrected table cannot be written.
+    """
+    tables, progress = correction.tables, correction.progress
+    with progress.stage("run"):
+        row = _to_undo(tables, undone)
+        target = row["target"]
+        now = newest_version(tables.engine, target, "correct.undo")
+        labels = labels_of(json.loads(row["labels"]), now.frame)
+        applied = tables.read(CORRECTIONS).where(
+            (F.col("correction_id") == undone) & (F.col(STATUS) == APPLIED)
+        )
+        ids = applied.select(column(labels.id).alias(ID)).distinct()
+        plan = planned_rows(tables, undone, labels).join(ids, ID, "left_semi")
+    with progress.stage("merge"):
+        final = merge_plan(tables.engine, target, labels, plan, undo=True)
+    return write_record(
+        correction,
+        final,
+        labels,
+        run_id=row["run_id"],
+        source_version=row["source_version"],
+        mode=row["mode"],
+        target=target,
+        target_version=now.version,
+        set_aside={},
+        undoes=undone,
+    )
+
+
+def _to_undo(tables: OutputTables, undone: str) -> dict[str, Any]:
+    runs = tables.existing(CORRECTION_RUNS)
+    rows = [] if runs is None else runs.where(F.col("correction_id") == undone).limit(1).collect()
+    if runs is None or not rows or rows[0]["undoes"] is not None:
+        raise ConfigError(
+            f"'{tables.location(CORRECTION_RUNS)}' names no correction {undone}.",
+            key="correct.undo",
+            fix="Give the correction_id that `correct` reported, and the output it was given.",
+        )
+    row: dict[str, Any] = rows[0].asDict()
+    if row["mode"] == "copy":
+        later = runs.where(F.col("undoes").isNull() & (F.col("target") == row["target"]))
+        newest = later.orderBy(F.desc("corrected_at")).select("correction_id").limit(1).collect()[0][0]
+        if newest != undone:
+            raise ConfigError(
+                f"the copy '{row['target']}' was written anew by correction {newest}.",
+                key="correct.undo",
+                fix="Take that one back, or write a new copy.",
+            )
+    return row
