@@ -19,38 +19,14 @@
 
 # COMMAND ----------
 
-import os
-
 from pyspark.sql import functions as F
 
 from spark_ml_audit import audit, predict
 from spark_ml_audit.demo.dataset import demo_classes, demo_file
-from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.demo.notebook import open_workplace
 
-
-def parameter(name, default):
-    """A widget on Databricks, an environment variable elsewhere."""
-    if "dbutils" in globals():
-        dbutils.widgets.text(name, default)
-        return dbutils.widgets.get(name)
-    return os.environ.get(f"NOTEBOOK_{name.upper()}", default)
-
-
-def save(frame, name):
-    """Write a Delta table; its name or path."""
-    where = f"{schema}.{name}" if schema else f"{folder}/{name}"
-    writer = frame.write.format("delta").mode("overwrite").option("overwriteSchema", True)
-    if schema:
-        writer.saveAsTable(where)
-    else:
-        writer.save(where)
-    return where
-
-
-spark = session_for()  # the notebook's own session; on a plain machine a local one
-schema = parameter("schema", "")
-folder = os.path.abspath(parameter("folder", "first-audit"))
-rows = int(parameter("rows", "3000"))
+place = open_workplace("first-audit", rows=3000, dbutils=globals().get("dbutils"))
+spark, rows = place.spark, place.rows
 
 # COMMAND ----------
 
@@ -66,7 +42,7 @@ known = set(demo_classes())
 table["labels"] = [[tag for tag in tags if tag in known] for tags in table["labels"]]
 table["evidence_labels"] = [list(tags) for tags in table["evidence_labels"]]
 schema_of_table = "id string, text string, labels array<string>, evidence_labels array<string>"
-packages = save(
+packages = place.save(
     spark.createDataFrame(table[["id", "text", "labels", "evidence_labels"]], schema_of_table), "packages"
 )
 print(packages)
@@ -82,7 +58,7 @@ print(packages)
 # COMMAND ----------
 
 predicted = predict(packages, features={"text": ["text"]}, folds=3)
-predictions = save(predicted.predictions, "predictions")
+predictions = place.save(predicted.predictions, "predictions")
 print(
     {
         name: value
@@ -137,7 +113,7 @@ by_tag.select(*columns).show(10, truncate=False)
 
 # COMMAND ----------
 
-evidence = spark.read.table(packages) if schema else spark.read.format("delta").load(packages)
+evidence = place.read(packages)
 provable = [
     row["tag"] for row in evidence.select(F.explode("evidence_labels").alias("tag")).distinct().collect()
 ]
@@ -160,5 +136,5 @@ print(
 
 # COMMAND ----------
 
-tables = result.write(**({"schema": schema} if schema else {"path": f"{folder}/audit"}))
+tables = result.write(**place.output)
 print(tables)

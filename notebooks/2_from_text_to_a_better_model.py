@@ -25,32 +25,10 @@ import pyarrow.parquet as pq
 
 from spark_ml_audit import audit, correct, decide, predict, sample
 from spark_ml_audit.demo.dataset import demo_file
-from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.demo.notebook import open_workplace
 
-
-def parameter(name, default):
-    """A widget on Databricks, an environment variable elsewhere."""
-    if "dbutils" in globals():
-        dbutils.widgets.text(name, default)
-        return dbutils.widgets.get(name)
-    return os.environ.get(f"NOTEBOOK_{name.upper()}", default)
-
-
-def save(frame, name):
-    """Write a Delta table; its name or path."""
-    where = f"{schema}.{name}" if schema else f"{folder}/{name}"
-    writer = frame.write.format("delta").mode("overwrite").option("overwriteSchema", True)
-    if schema:
-        writer.saveAsTable(where)
-    else:
-        writer.save(where)
-    return where
-
-
-spark = session_for()  # the notebook's own session; on a plain machine a local one
-schema = parameter("schema", "")
-folder = os.path.abspath(parameter("folder", "better-model"))
-rows = int(parameter("rows", "3000"))
+place = open_workplace("better-model", rows=3000, dbutils=globals().get("dbutils"))
+spark, rows = place.spark, place.rows
 
 # COMMAND ----------
 
@@ -70,7 +48,7 @@ rng = np.random.default_rng(0)
 table["original"] = [[tag for tag in tags if tag in classes] for tags in table["labels"]]
 table["labels"] = [[tag for tag in tags if rng.random() > 0.25] for tags in table["original"]]
 columns = "id string, text string, labels array<string>, original array<string>"
-packages = save(spark.createDataFrame(table[["id", "text", "labels", "original"]], columns), "packages")
+packages = place.save(spark.createDataFrame(table[["id", "text", "labels", "original"]], columns), "packages")
 given, kept = table["original"].map(len).sum(), table["labels"].map(len).sum()
 print(f"{given - kept} of {given} tags were removed")
 
@@ -85,15 +63,15 @@ print(f"{given - kept} of {given} tags were removed")
 def learn(source, name):
     """A table of out-of-fold predictions by models trained on the tags in `source`."""
     found = predict(source, features={"text": ["text"]}, classes=classes, folds=3)
-    return save(found.predictions, name)
+    return place.save(found.predictions, name)
 
 
 def read(where):
     """A table by path or name."""
-    return spark.read.table(where) if schema else spark.read.format("delta").load(where)
+    return place.read(where)
 
 
-output = {"schema": schema} if schema else {"path": f"{folder}/audit"}
+output = place.output
 predictions = learn(packages, "predictions")
 result = audit(predictions)
 result.write(**output)
@@ -159,6 +137,6 @@ def quality(predictions):
     return average_precision_score(present[:, used], probs[:, used], average="macro")
 
 
-retrained = learn(save(fixed.drop("pred_probs", "fold"), "corrected_packages"), "new_predictions")
+retrained = learn(place.save(fixed.drop("pred_probs", "fold"), "corrected_packages"), "new_predictions")
 before, after = quality(read(predictions)), quality(read(retrained))
 print(f"mean average precision: {before:.3f} trained on the tags as given, {after:.3f} on the corrected ones")

@@ -24,32 +24,10 @@ import numpy as np
 
 from spark_ml_audit import compare
 from spark_ml_audit.cli import main
-from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.demo.notebook import open_workplace
 
-
-def parameter(name, default):
-    """A widget on Databricks, an environment variable elsewhere."""
-    if "dbutils" in globals():
-        dbutils.widgets.text(name, default)
-        return dbutils.widgets.get(name)
-    return os.environ.get(f"NOTEBOOK_{name.upper()}", default)
-
-
-def save(frame, name):
-    """Write a Delta table; its name or path."""
-    where = f"{schema}.{name}" if schema else f"{folder}/{name}"
-    writer = frame.write.format("delta").mode("overwrite").option("overwriteSchema", True)
-    if schema:
-        writer.saveAsTable(where)
-    else:
-        writer.save(where)
-    return where
-
-
-spark = session_for()  # the notebook's own session; on a plain machine a local one
-schema = parameter("schema", "")
-folder = os.path.abspath(parameter("folder", "monitored"))
-rows = int(parameter("rows", "2000"))
+place = open_workplace("monitored", rows=2000, dbutils=globals().get("dbutils"))
+spark, rows = place.spark, place.rows
 
 # COMMAND ----------
 
@@ -74,7 +52,7 @@ def tickets(given):
     return spark.createDataFrame(found, "id string, labels array<string>, pred_probs array<double>")
 
 
-source = save(tickets(given), "tickets")
+source = place.save(tickets(given), "tickets")
 
 # COMMAND ----------
 
@@ -86,7 +64,7 @@ source = save(tickets(given), "tickets")
 
 # COMMAND ----------
 
-output = {"output.schema": schema} if schema else {"output.path": f"{folder}/audit"}
+output = {f"output.{name}": value for name, value in place.output.items()}
 
 
 def run(command, **more):
@@ -97,7 +75,7 @@ def run(command, **more):
 
 
 settings = {
-    ("source.table" if schema else "source.path"): source,
+    ("source.table" if place.schema else "source.path"): source,
     "source.classes": f"[{', '.join(tags)}]",
     "gate.max_issue_fraction": 0.2,
     "gate.max_class_noise_increase": "{limit: 0.02, kind: missing}",
@@ -118,7 +96,7 @@ assert status in (0, 4)
 
 lost = given.copy()
 lost[: rows // 2, tags.index("login")] = False
-save(tickets(lost), "tickets")
+place.save(tickets(lost), "tickets")
 status = run("audit", **settings)
 print("exit status", status)
 assert status == 3
@@ -132,7 +110,7 @@ assert status == 3
 
 # COMMAND ----------
 
-difference = compare(**({"schema": schema} if schema else {"path": f"{folder}/audit"}))
+difference = compare(**place.output)
 difference.cells.groupBy("tag", "issue", "change", "reason").count().orderBy("tag", "change").show(
     20, truncate=False
 )
@@ -146,7 +124,7 @@ difference.cells.groupBy("tag", "issue", "change", "reason").count().orderBy("ta
 
 # COMMAND ----------
 
-name = source if schema else f"delta.`{source}`"
+name = source if place.schema else f"delta.`{source}`"
 spark.sql(f"RESTORE TABLE {name} TO VERSION AS OF 0")
 status = run("audit", **settings)
 print("exit status", status)
@@ -161,7 +139,7 @@ assert status in (0, 4)
 
 # COMMAND ----------
 
-page = {} if not schema else {"trend.file": os.path.join(folder, "trend.html")}
-os.makedirs(folder, exist_ok=True)
+page = {} if not place.schema else {"trend.file": os.path.join(place.folder, "trend.html")}
+os.makedirs(place.folder, exist_ok=True)
 status = run("trend", **page)
 assert status == 0

@@ -19,38 +19,14 @@
 
 # COMMAND ----------
 
-import os
-
 import numpy as np
 from pyspark.sql import functions as F
 
 from spark_ml_audit import audit, predict
-from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.demo.notebook import open_workplace
 
-
-def parameter(name, default):
-    """A widget on Databricks, an environment variable elsewhere."""
-    if "dbutils" in globals():
-        dbutils.widgets.text(name, default)
-        return dbutils.widgets.get(name)
-    return os.environ.get(f"NOTEBOOK_{name.upper()}", default)
-
-
-def save(frame, name):
-    """Write a Delta table; its name or path."""
-    where = f"{schema}.{name}" if schema else f"{folder}/{name}"
-    writer = frame.write.format("delta").mode("overwrite").option("overwriteSchema", True)
-    if schema:
-        writer.saveAsTable(where)
-    else:
-        writer.save(where)
-    return where
-
-
-spark = session_for()  # the notebook's own session; on a plain machine a local one
-schema = parameter("schema", "")
-folder = os.path.abspath(parameter("folder", "embeddings"))
-rows = int(parameter("rows", "1797"))
+place = open_workplace("embeddings", rows=1797, dbutils=globals().get("dbutils"))
+spark, rows = place.spark, place.rows
 
 # COMMAND ----------
 
@@ -77,7 +53,7 @@ truth = np.array([[digit in members for members in tags.values()] for digit in d
 flipped = np.random.default_rng(0).random(truth.shape) < 0.03
 given = truth ^ flipped
 names = list(tags)
-images = save(
+images = place.save(
     spark.createDataFrame(
         [(i, vectors[i].tolist(), [names[k] for k in np.flatnonzero(given[i])]) for i in range(len(given))],
         "id bigint, vector array<double>, labels array<string>",
@@ -94,7 +70,7 @@ print(f"{flipped.sum()} of {flipped.size} tags were flipped")
 # COMMAND ----------
 
 predicted = predict(images, features={"embedding": ["vector"]}, classes=names, folds=4)
-where = save(predicted.predictions, "predictions")
+where = place.save(predicted.predictions, "predictions")
 result = audit(where, classes=names, detect={"outliers": {"features": {"embedding": ["vector"]}}})
 print(result.summary)
 

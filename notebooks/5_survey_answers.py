@@ -20,38 +20,14 @@
 
 # COMMAND ----------
 
-import os
-
 import numpy as np
 from pyspark.sql import functions as F
 
 from spark_ml_audit import audit, predict
-from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.demo.notebook import open_workplace
 
-
-def parameter(name, default):
-    """A widget on Databricks, an environment variable elsewhere."""
-    if "dbutils" in globals():
-        dbutils.widgets.text(name, default)
-        return dbutils.widgets.get(name)
-    return os.environ.get(f"NOTEBOOK_{name.upper()}", default)
-
-
-def save(frame, name):
-    """Write a Delta table; its name or path."""
-    where = f"{schema}.{name}" if schema else f"{folder}/{name}"
-    writer = frame.write.format("delta").mode("overwrite").option("overwriteSchema", True)
-    if schema:
-        writer.saveAsTable(where)
-    else:
-        writer.save(where)
-    return where
-
-
-spark = session_for()  # the notebook's own session; on a plain machine a local one
-schema = parameter("schema", "")
-folder = os.path.abspath(parameter("folder", "survey"))
-rows = int(parameter("rows", "3000"))
+place = open_workplace("survey", rows=3000, dbutils=globals().get("dbutils"))
+spark, rows = place.spark, place.rows
 
 # COMMAND ----------
 
@@ -83,7 +59,7 @@ corrupted = rng.random(truth.shape) < 0.02
 answers = pd.DataFrame((truth ^ corrupted).astype("int32"), columns=questions)
 answers.insert(0, "respondent", [f"r{i:05}" for i in range(rows)])
 answers["age"], answers["region"] = age, region
-survey = save(spark.createDataFrame(answers), "survey")
+survey = place.save(spark.createDataFrame(answers), "survey")
 print(f"{corrupted.sum()} of {corrupted.size} answers were corrupted")
 
 # COMMAND ----------
@@ -97,7 +73,7 @@ print(f"{corrupted.sum()} of {corrupted.size} answers were corrupted")
 
 features = {"numeric": ["age"], "categorical": ["region"]}
 predicted = predict(survey, id="respondent", labels=questions, features=features, kind="tabular", folds=3)
-where = save(predicted.predictions, "predictions")
+where = place.save(predicted.predictions, "predictions")
 result = audit(where, id="respondent", labels=questions, pred_probs="pred_probs", classes=questions)
 print(result.summary)
 

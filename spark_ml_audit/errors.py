@@ -27,6 +27,13 @@ class AuditError(Exception):
         key: Dotted config key, column or option the error is about; None where there is none.
         message: What was found, in one sentence.
         fix: What to do about it, in one sentence.
+
+    Example:
+        >>> error = ConfigError("found 2.", key="audit.alpha", fix="Set it to a number from 0 to 1.")
+        >>> print(error)
+        audit.alpha: found 2. Set it to a number from 0 to 1.
+        >>> int(error.exit_code)
+        2
     """
 
     exit_code: ExitCode = ExitCode.FAILURE
@@ -70,7 +77,12 @@ _FROM_WORKER = "An exception was thrown from the Python worker"
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of an error without JVM trace, SQL context or class names; no full stop at the end."""
+    r"""The first line of an error without JVM trace, SQL context or class names; no full stop at the end.
+
+    >>> text = "org.apache.spark.SparkException: Job aborted. SQLSTATE: XXKDA\n\tat org.apache.spark.Job"
+    >>> reason_of(RuntimeError(text))
+    'Job aborted'
+    """
     text = str(error) or type(error).__name__
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line = lines[0] if lines else type(error).__name__

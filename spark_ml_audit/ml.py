@@ -82,6 +82,13 @@ class LabelAuditor(
     Params: labelsCol, predProbsCol, classes, labelsFormat, predProbsFormat, handleInvalid (error, keep,
     skip), and filterBy, fracNoise, minExamplesPerClass, score, adjustPredProbs, aggregate, alpha,
     temperature with the meaning and defaults of the config's `audit` section.
+
+    Example:
+        >>> from spark_ml_audit.ml import LabelAuditor
+        >>> auditor = LabelAuditor(classes=["billing", "delivery", "login"])  # doctest: +SKIP
+        >>> model = auditor.fit(df)  # doctest: +SKIP
+        >>> model.transform(df).where("is_label_issue").count() > 0  # doctest: +SKIP
+        True
     """
 
     classes = Param(Params._dummy(), "classes", "tag names in probability order", TypeConverters.toListString)

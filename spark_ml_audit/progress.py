@@ -19,6 +19,15 @@ class Progress:
     Attributes:
         seconds: Stage -> seconds, in the order of their first start; a repeated stage adds up.
         quiet: Whether nothing is printed; seconds are kept all the same.
+
+    Example:
+        >>> import io
+        >>> log = io.StringIO()
+        >>> progress = Progress(log)
+        >>> with progress.stage("profile"):
+        ...     progress.note("The table has 3 small files.")
+        >>> [line.partition(" ")[2] for line in log.getvalue().splitlines()][:2]  # after the time
+        ['profile started', 'The table has 3 small files.']
     """
 
     def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
@@ -34,7 +43,15 @@ class Progress:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage and show it; stages may nest."""
+        """Time a stage and show it; stages may nest.
+
+        >>> progress = Progress(quiet=True)
+        >>> for name in ("read", "write", "read"):
+        ...     with progress.stage(name):
+        ...         pass
+        >>> list(progress.seconds)
+        ['read', 'write']
+        """
         self.seconds.setdefault(name, 0.0)
         self._interrupt_line()
         self._running.append(name)

@@ -81,11 +81,15 @@ def harmless(text: str, keep: str = "") -> str:
 
 
 def for_page(text: object, limit: int | None = None) -> str:
-    """A text as a page may show it.
+    r"""A text as a page may show it.
 
     Args:
         text: Anything; its `str` is taken.
-        limit: Longest result in characters; a longer one ends in an ellipsis.
+        limit: Most characters of the text, before any is written out; a longer one ends in an ellipsis.
+
+    Example:
+        >>> print(for_page("Right\u202eto left"), for_page("A long description", limit=7))
+        Right\u202eto left A long…
     """
     plain = str(text)
     if limit is not None and len(plain) > limit:
@@ -94,7 +98,11 @@ def for_page(text: object, limit: int | None = None) -> str:
 
 
 def for_terminal(text: str, width: int | None = None) -> str:
-    """A text as a terminal may show it, cut to `width` columns if given."""
+    """A text as a terminal may show it, cut to `width` columns if given.
+
+    >>> for_terminal("documentary", width=8), for_terminal("日本語の本", width=6)
+    ('documen…', '日本…')
+    """
     shown = harmless(text)
     if width is None or columns_wide(shown) <= width:
         return shown
@@ -107,7 +115,11 @@ def for_terminal(text: str, width: int | None = None) -> str:
 
 
 def columns_wide(text: str) -> int:
-    """Count the terminal columns of a text: wide characters take two, combining ones none."""
+    r"""Count the terminal columns of a text: wide characters take two, combining ones none.
+
+    >>> columns_wide("book"), columns_wide("日本"), columns_wide("e\u0301")
+    (4, 4, 1)
+    """
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         for char in text
@@ -115,12 +127,20 @@ def columns_wide(text: str) -> int:
 
 
 def printable(text: str) -> str:
-    """Return `text` without NUL and lone surrogates, which databases and UTF-8 refuse."""
+    r"""Return `text` without NUL and with ? for lone surrogates: databases and UTF-8 refuse both.
+
+    >>> printable("dra\x00ma"), printable("dra\ud800ma")
+    ('drama', 'dra?ma')
+    """
     return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def one_line(text: str, max_chars: int = 300) -> str:
-    """Return `text` on one line without control characters, cut to `max_chars`."""
+    r"""Return `text` on one line without control characters, cut to `max_chars`.
+
+    >>> one_line("first\n\tsecond"), one_line("A long description", max_chars=7)
+    ('first second', 'A long…')
+    """
     flat = " ".join("".join(c if c.isprintable() else " " for c in printable(text)).split())
     return flat if len(flat) <= max_chars else flat[: max_chars - 1] + "…"
 

@@ -46,7 +46,14 @@ class DecodedBatch:
 
     @property
     def confirmed(self) -> IntArray | None:
-        """Marked cells whose bit is what was given, as audited row * K + class, ascending; None: no marks."""
+        """Marked cells whose bit is what was given, as audited row * K + class, ascending; None: no marks.
+
+        >>> layout = InputLayout("id", ("tags",), "names", ",", ("p",), "array", "float64", ("red", "green"))
+        >>> columns = {"fault": [0], "labels_0": [["green"]], "probs_0": [[0.1, 0.8]], "marks": [[1, 3]]}
+        >>> decoded = decode(pa.RecordBatch.from_pydict(columns), layout)  # both tags are marked as present
+        >>> decoded.confirmed.tolist()  # red was not given
+        [1]
+        """
         if self.marks is None:
             return None
         width = self.pred_probs.shape[1]
@@ -62,7 +69,12 @@ def decode_batches(batches: Iterable[Any], layout: InputLayout) -> Iterator[Deco
 
 
 def bounded_slices(batches: Iterable[Any], num_classes: int) -> Iterator[Any]:
-    """Cut record batches so that no piece has more than some millions of cells of rows by classes."""
+    """Cut record batches so that no piece has more than some millions of cells of rows by classes.
+
+    >>> batch = pa.RecordBatch.from_pydict({"id": list(range(5))})
+    >>> [piece.num_rows for piece in bounded_slices([batch], num_classes=2_000_000)]
+    [2, 2, 1]
+    """
     step = max(1, _SLICE_CELLS // max(1, num_classes))
     for batch in batches:
         for start in range(0, batch.num_rows, step):
@@ -70,7 +82,16 @@ def bounded_slices(batches: Iterable[Any], num_classes: int) -> Iterator[Any]:
 
 
 def decode(batch: Any, layout: InputLayout) -> DecodedBatch:
-    """Decode one record batch (see `DecodedBatch`)."""
+    """Decode one record batch (see `DecodedBatch`).
+
+    >>> layout = InputLayout("id", ("tags",), "names", ",", ("p",), "array", "float64", ("red", "green"))
+    >>> columns = {"fault": [0, 0], "labels_0": [["green"], ["blue"]], "probs_0": [[0.1, 0.8], [0.5, 0.5]]}
+    >>> decoded = decode(pa.RecordBatch.from_pydict(columns), layout)
+    >>> decoded.status.tolist(), REASONS["label_unknown"]
+    ([0, 5], 5)
+    >>> decoded.pred_probs.tolist(), decoded.rows.tolist(), decoded.cols.tolist()
+    ([[0.1, 0.8]], [0], [1])
+    """
     num_rows = batch.num_rows
     faults = _Faults(num_rows, np.asarray(batch.column(FAULT).to_numpy(zero_copy_only=False)))
     columns = [batch.column(name) for name in layout.label_columns]

@@ -23,7 +23,14 @@ from spark_ml_audit.models.design import BoolArray, Float32Array
 
 
 def embedding_vectors(lists: Any, width: int) -> tuple[Float32Array, BoolArray]:
-    """Dense vectors of an Arrow list array, and which are of this width and finite throughout."""
+    """Dense vectors of an Arrow list array, and which are of this width and finite throughout.
+
+    >>> vectors, usable = embedding_vectors(pa.array([[0.5, 1.0], [0.5], None]), width=2)
+    >>> usable.tolist()
+    [True, False, False]
+    >>> vectors.tolist()
+    [[0.5, 1.0], [0.0, 0.0], [0.0, 0.0]]
+    """
     if isinstance(lists, pa.ChunkedArray):
         lists = lists.combine_chunks()
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
@@ -77,7 +84,12 @@ ISSUE_CELL_SCHEMA = pa.schema(
 
 
 def tag_lists(pairs: tuple[IntArray, IntArray], num_rows: int, classes: Any) -> Any:
-    """Arrow list<string> array of num_rows tag lists from (row, class) pairs sorted by row."""
+    """Arrow list<string> array of num_rows tag lists from (row, class) pairs sorted by row.
+
+    >>> rows, cols = np.array([0, 0, 2]), np.array([0, 1, 1])
+    >>> tag_lists((rows, cols), num_rows=3, classes=pa.array(["red", "green"])).to_pylist()
+    [['red', 'green'], [], ['green']]
+    """
     rows, cols = pairs
     offsets = np.zeros(num_rows + 1, dtype=np.int32)
     np.cumsum(np.bincount(rows, minlength=num_rows), out=offsets[1:])
@@ -162,7 +174,16 @@ class RowScorer(Protocol):
 
 
 def outlier_arrays(scorer: RowScorer | None, carried: Any, num_rows: int) -> list[Any]:
-    """Arrow arrays of `OUTLIER_SCHEMA`, null where a row was not compared."""
+    """Arrow arrays of `OUTLIER_SCHEMA`, null where a row was not compared.
+
+    >>> class Nearest:
+    ...     def scores(self, carried):
+    ...         return np.array([0.9, np.nan]), np.array([True, False])
+    >>> [column.to_pylist() for column in outlier_arrays(Nearest(), None, num_rows=2)]
+    [[0.9, None], [True, None]]
+    >>> [column.to_pylist() for column in outlier_arrays(None, None, num_rows=2)]
+    [[None, None], [None, None]]
+    """
     if scorer is None:
         return [pa.nulls(num_rows, field.type) for field in OUTLIER_SCHEMA]
     scores, outlier = scorer.scores(carried)

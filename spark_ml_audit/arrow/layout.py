@@ -83,6 +83,12 @@ class InputLayout:
         pred_probs_format: array, columns or map (a vector is read as an array); none before prediction.
         dtype: "float32" or "float64": the column's own.
         classes: Tag names in probability order.
+
+    Example:
+        >>> labels, classes = ("is_red", "is_green"), ("red", "green")
+        >>> layout = InputLayout("id", labels, "columns", ",", ("p",), "array", "float32", classes)
+        >>> layout.label_columns, layout.prob_columns
+        (('labels_0', 'labels_1'), ('probs_0',))
     """
 
     id: str

@@ -31,6 +31,13 @@ class TagLists:
         missing: Surest error first within a row.
         extraneous: Surest error first within a row.
         ambiguous: In class order within a row.
+
+    Example:
+        >>> row, none = np.array([0]), (np.zeros(0, dtype=int), np.zeros(0, dtype=int))
+        >>> given = (np.array([0, 0]), np.array([0, 1]))  # one row with the classes 0 and 1
+        >>> tags = TagLists(1, given, missing=(row, np.array([2])), extraneous=(row, row), ambiguous=none)
+        >>> tags.suggested(num_classes=3)[1].tolist()
+        [1, 2]
     """
 
     num_rows: int
@@ -45,7 +52,14 @@ class TagLists:
 
 
 def pack_tags(tags: TagLists) -> Any:
-    """Arrow binary array of n packed rows."""
+    """Arrow binary array of n packed rows.
+
+    >>> none = (np.zeros(0, dtype=int), np.zeros(0, dtype=int))
+    >>> given, missing = (np.array([0, 0]), np.array([4, 7])), (np.array([0]), np.array([9]))
+    >>> packed = pack_tags(TagLists(1, given, missing, extraneous=none, ambiguous=none))
+    >>> np.frombuffer(packed[0].as_py(), dtype="<u4").tolist()  # two given, one missing; then which
+    [2, 1, 0, 0, 4, 7, 9]
+    """
     parts = (tags.given, tags.missing, tags.extraneous, tags.ambiguous)
     counts = np.stack([np.bincount(rows, minlength=tags.num_rows) for rows, _ in parts])
     ends = np.cumsum(_HEADER + counts.sum(axis=0))
@@ -63,7 +77,13 @@ def pack_tags(tags: TagLists) -> Any:
 
 
 def unpack_tags(packed: Any) -> TagLists:
-    """Inverse of `pack_tags`; takes slices of Arrow arrays too."""
+    """Inverse of `pack_tags`; takes slices of Arrow arrays too.
+
+    >>> row = np.array([2, 1, 0, 0, 4, 7, 9], dtype="<u4")
+    >>> tags = unpack_tags(pa.array([row.tobytes()]))
+    >>> tags.given[1].tolist(), tags.missing[1].tolist()
+    ([4, 7], [9])
+    """
     num_rows = len(packed)
     if not num_rows:
         none = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))

@@ -12,7 +12,16 @@ _MAX_SHOWN = 200
 
 
 def explain_row(batch: Any, i: int, reason: str, layout: InputLayout) -> str:
-    """One sentence on row i of a record batch of the passes' frame, which was rejected for `reason`."""
+    """One sentence on row i of a record batch of the passes' frame, which was rejected for `reason`.
+
+    >>> import pyarrow as pa
+    >>> layout = InputLayout("id", ("tags",), "names", ",", ("p",), "array", "float64", ("red", "green"))
+    >>> batch = pa.RecordBatch.from_pydict({"labels_0": [["blue"]], "probs_0": [[0.1, 1.5]]})
+    >>> explain_row(batch, 0, "label_unknown", layout)
+    "'blue' is not among the 2 classes"
+    >>> explain_row(batch, 0, "probs_range", layout)
+    "the probability of 'green' is 1.5"
+    """
     if reason == "id_null":
         return f"'{layout.id}' is null"
     if reason == "id_duplicate":

@@ -18,7 +18,14 @@ _MAX_HELD_RECORDS = 1 << 20
 
 
 def partial_sums(parts: Iterable[Records]) -> Iterator[Any]:
-    """Record batches of `RECORD_SCHEMA`: what a task's records add up to, in bounded pieces."""
+    """Record batches of `RECORD_SCHEMA`: what a task's records add up to, in bounded pieces.
+
+    >>> from spark_ml_audit.kernels.records import make_records
+    >>> parts = [make_records([0, 1], [5, 5], [1, 1]), make_records([0], [5], [3])]
+    >>> for batch in partial_sums(parts):
+    ...     print(batch.column("class_index").to_pylist(), batch.column("a").to_pylist())
+    [0, 1] [4, 1]
+    """
     held: list[Records] = []
     size = 0
     for records in parts:
@@ -41,5 +48,11 @@ def _to_batch(records: Records) -> Any:
 
 
 def to_records(table: Any) -> Records:
-    """Records from an Arrow table of `RECORD_SCHEMA`."""
+    """Records from an Arrow table of `RECORD_SCHEMA`.
+
+    >>> columns = {"class_index": [0], "slot": [5], "a": [4], "b": [2]}
+    >>> records = to_records(pa.table(columns, schema=RECORD_SCHEMA))
+    >>> records["a"].tolist()
+    [4]
+    """
     return {name: table.column(name).to_numpy() for name in RECORD_SCHEMA.names}

@@ -96,6 +96,14 @@ def audit(
     Raises:
         ConfigError: An option is unknown or does not fit.
         InputError: The data cannot be audited as they are.
+
+    Example:
+        >>> from spark_ml_audit import audit
+        >>> result = audit(df, classes=["billing", "delivery", "login"])  # doctest: +SKIP
+        >>> result.summary.num_audited  # doctest: +SKIP
+        120
+        >>> result.examples.where("issue_rank <= 3").count()  # doctest: +SKIP
+        3
     """
     columns = {
         "id": id,
@@ -143,6 +151,12 @@ class AuditResult:
     Attributes:
         run_id: Id that the rows of all frames carry.
         started_at: When the audit was asked for, UTC.
+
+    Example:
+        >>> from spark_ml_audit import audit
+        >>> result = audit("data/tags")  # doctest: +SKIP
+        >>> sorted(result.write(path="audits/frames"))  # doctest: +SKIP
+        ['classes', 'examples', 'quarantine', 'runs', 'tag_issues']
     """
 
     def __init__(

@@ -84,12 +84,22 @@ class MethodConfig(Section):
 
         Raises:
             ConfigError: Its key is ``audit.<name>``.
+
+        Example:
+            >>> import numpy as np
+            >>> method = MethodConfig.from_arguments(num_to_add_per_class=np.array([2, 0]))
+            >>> method.num_to_add_per_class
+            (2, 0)
         """
         return cls.parse(plain_arguments(options), "audit")
 
     @property
     def prune_options(self) -> PruneOptions:
-        """The kernels' options; example-level filters start from plain confident learning."""
+        """The kernels' options; example-level filters start from plain confident learning.
+
+        >>> MethodConfig(filter_by="low_self_confidence").prune_options.filter_by
+        'confident_learning'
+        """
         from spark_ml_audit.kernels.cutoffs import EXAMPLE_FILTERS
         from spark_ml_audit.kernels.resolve import PruneOptions
 
@@ -162,7 +172,11 @@ class AuditSource(FeaturesSource, SourceConfig):
 
     @property
     def needs_predictions(self) -> bool:
-        """Whether the source has no probabilities."""
+        """Whether the source has no probabilities.
+
+        >>> AuditSource.parse({"path": "data/films", "pred_probs": None}).needs_predictions
+        True
+        """
         return self.pred_probs == ()
 
     @model_validator(mode="after")
@@ -208,6 +222,13 @@ class AuditConfig(Section):
         """Return the SHA-256 (hex) of what decides the result: source, method, gates, model, detect.
 
         Keys left at their defaults do not count, so a release that adds a key changes no fingerprint.
+
+        >>> values = {"source": {"path": "data/films"}, "output": {"path": "audits"}}
+        >>> first = AuditConfig.parse(values).fingerprint()
+        >>> AuditConfig.parse({**values, "output": {"path": "elsewhere"}}).fingerprint() == first
+        True
+        >>> AuditConfig.parse({**values, "audit": {"alpha": 0.9}}).fingerprint() == first
+        False
         """
         return fingerprint_of(self, {"source", "audit", "gate", "model", "detect"})
 

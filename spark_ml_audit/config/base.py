@@ -35,6 +35,15 @@ class Section(BaseModel):
 
         Raises:
             ConfigError: With the dotted key, the value found and the fix.
+
+        Example:
+            >>> from spark_ml_audit.config import ReportConfig
+            >>> from spark_ml_audit.errors import ConfigError
+            >>> try:
+            ...     ReportConfig.parse({"max_rows": -1}, "report")
+            ... except ConfigError as error:
+            ...     print(f"{error.key}: {error.message}")
+            report.max_rows: found -1, which is not a whole number from 0 to 1000.
         """
         try:
             return cls.model_validate(values)
@@ -42,7 +51,14 @@ class Section(BaseModel):
             raise explain(error, cls, prefix) from None
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the keys and values, defaults included, as plain JSON-able data with secrets redacted."""
+        """Return the keys and values, defaults included, as plain JSON-able data with secrets redacted.
+
+        >>> class Server(Section):
+        ...     uri: str
+        ...     token: str | None = None
+        >>> Server.parse({"uri": "https://ann:s3cret@host", "token": "abc"}).to_mapping()
+        {'uri': 'https://ann:***@host', 'token': '***'}
+        """
         dumped = self.model_dump(mode="json", by_alias=True)
         return {key: redact_value(key, value) for key, value in dumped.items()}
 
@@ -54,17 +70,34 @@ class Section(BaseModel):
         """Return dotted keys with their values as texts (secrets redacted, at most 500 characters each).
 
         Lists are JSON; a value too long is cut and ends with its length and a digest of the whole.
+
+        >>> class Gate(Section):
+        ...     limit: float = 0.1
+        >>> class Config(Section):
+        ...     gate: Gate = Gate()
+        ...     classes: tuple[str, ...] = ("drama", "comedy")
+        >>> Config().flat()
+        {'gate.limit': '0.1', 'classes': '["drama", "comedy"]'}
         """
         return {key: _cut(_as_text(value)) for key, value in _leaves("", self.to_mapping())}
 
 
 def plain_arguments(values: Mapping[str, object]) -> dict[str, object]:
-    """Turn NumPy scalars and arrays among Python arguments into plain numbers and lists."""
+    """Turn NumPy scalars and arrays among Python arguments into plain numbers and lists.
+
+    >>> import numpy as np
+    >>> plain_arguments({"alpha": np.float64(0.9), "classes": np.array(["drama", "comedy"]), "id": "film"})
+    {'alpha': 0.9, 'classes': ['drama', 'comedy'], 'id': 'film'}
+    """
     return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
 
 
 def digest(values: Mapping[str, object]) -> str:
-    """Return the SHA-256 of a JSON-able mapping, whatever the order of its keys."""
+    """Return the SHA-256 of a JSON-able mapping, whatever the order of its keys.
+
+    >>> digest({"id": "film", "alpha": 0.8}) == digest({"alpha": 0.8, "id": "film"})
+    True
+    """
     text = json.dumps(values, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

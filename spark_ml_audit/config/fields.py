@@ -27,6 +27,12 @@ def also(*accepted: dict[str, object]) -> Callable[[dict[str, Any]], None]:
 
     Args:
         *accepted: JSON Schemas of such values.
+
+    Example:
+        >>> schema = {"type": "integer"}
+        >>> also({"type": "null"})(schema)
+        >>> schema
+        {'anyOf': [{'type': 'integer'}, {'type': 'null'}]}
     """
 
     def extend(schema: dict[str, Any]) -> None:
@@ -43,12 +49,26 @@ def problem(message: str, fix: str, at: str = "") -> PydanticCustomError:
         message: What was found, a sentence.
         fix: What to do, a sentence.
         at: Dotted path below the value under validation, for checks across several keys.
+
+    Example:
+        >>> found = problem("found 3, an odd number.", "Give an even number.")
+        >>> found.message(), found.context["fix"]
+        ('found 3, an odd number.', 'Give an even number.')
     """
     return PydanticCustomError(PROBLEM, "{message}", {"message": message, "fix": fix, "at": at})
 
 
 def check_text(value: object) -> object:
-    """Refuse texts that no file system, catalog or server can hold; leave other types to the caller."""
+    r"""Refuse texts that no file system, catalog or server can hold; leave other types to the caller.
+
+    >>> check_text("data/films"), check_text(12)
+    ('data/films', 12)
+    >>> try:
+    ...     check_text("data\tfilms")
+    ... except PydanticCustomError as error:
+    ...     print(error.message())
+    found 'data\tfilms', which holds the control character '\t'.
+    """
     if isinstance(value, str):
         if not value.strip():
             raise problem(f"found {show(value)}, an empty text.", "Write its value, or leave the key out.")
@@ -93,7 +113,11 @@ def _columns(value: object) -> str | tuple[str, ...]:
 
 
 def repeated(names: list[str] | tuple[str, ...]) -> str | None:
-    """Return the first name that occurs more than once, or None."""
+    """Return the first name that occurs more than once, or None.
+
+    >>> repeated(["drama", "comedy", "drama"]), repeated(["drama", "comedy"])
+    ('drama', None)
+    """
     counts = Counter(names)
     return next((name for name in names if counts[name] > 1), None)
 
@@ -151,7 +175,11 @@ def _duration(value: object) -> timedelta:
 
 
 def show_duration(value: timedelta) -> str:
-    """Write a duration as config files do, in the largest unit that divides it (24h, 30m, 7d)."""
+    """Write a duration as config files do, in the largest of d, h, m and s that divides it; one day is 24h.
+
+    >>> [show_duration(timedelta(minutes=minutes)) for minutes in (90, 24 * 60, 7 * 24 * 60)]
+    ['90m', '24h', '7d']
+    """
     seconds = int(value.total_seconds())
     unit = next((unit for unit in "dhm" if seconds and seconds % _UNITS[unit] == 0), "s")
     if unit == "d" and seconds == _UNITS["d"]:
@@ -191,7 +219,16 @@ def _identifier(most_parts: int, example: str) -> AfterValidator:
 
 
 def check_place(value: str) -> str:
-    """Refuse texts that are neither a path nor a table name."""
+    """Refuse texts that are neither a path nor a table name.
+
+    >>> check_place("./decisions"), check_place("main.quality.decisions")
+    ('./decisions', 'main.quality.decisions')
+    >>> try:
+    ...     check_place("my decisions")
+    ... except PydanticCustomError as error:
+    ...     print(error.message())
+    found 'my decisions', neither a path nor a table name.
+    """
     if not is_path(value):
         parts = split_identifier(value)
         if parts is None or len(parts) > 3:

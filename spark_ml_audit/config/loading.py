@@ -44,6 +44,11 @@ def load_config(
 
     Raises:
         ConfigError: With the dotted key, the value found and the fix.
+
+    Example:
+        >>> config = load_config(None, ["source.path=data/films", "output.path=audits", "audit.alpha=0.9"])
+        >>> config.source.path, config.audit.alpha, config.audit.filter_by
+        ('data/films', 0.9, 'prune_by_noise_rate')
     """
     return load_as(AuditConfig, path, overrides, base=base)
 
@@ -55,7 +60,14 @@ def load_as(
     *,
     base: Mapping[str, object] | None = None,
 ) -> _Config:
-    """Read the config of any command; see `load_config`."""
+    """Read the config of any command; see `load_config`.
+
+    >>> from spark_ml_audit.config import CompareConfig
+    >>> base = {"output": {"path": "audits"}, "tracking": {"experiment": "films"}}
+    >>> config = load_as(CompareConfig, None, ["tracking.experiment=books"], base=base)
+    >>> config.output.path, config.tracking.experiment
+    ('audits', 'books')
+    """
     values: dict[str, object] = copy.deepcopy(dict(base)) if base else {}
     if path is not None:
         _merge(values, _read_file(path))
@@ -65,12 +77,28 @@ def load_as(
 
 
 def parse_config(values: Mapping[str, object]) -> AuditConfig:
-    """Check a config given as a mapping of sections; see `load_config`."""
+    """Check a config given as a mapping of sections; see `load_config`.
+
+    >>> values = {"source": {"path": "data/films"}, "output": {"path": "audits"}}
+    >>> try:
+    ...     parse_config({**values, "audit": {"frac_noise": 2}})
+    ... except ConfigError as error:
+    ...     print(f"{error.key}: {error.message}")
+    audit.frac_noise: found 2, which is not a number from 0 to 1.
+    """
     return parse_as(AuditConfig, values)
 
 
 def parse_as(config: type[_Config], values: Mapping[str, object]) -> _Config:
-    """Check the config of any command, given as a mapping of sections."""
+    """Check the config of any command, given as a mapping of sections.
+
+    >>> from spark_ml_audit.config import CompareConfig
+    >>> try:
+    ...     parse_as(CompareConfig, {})
+    ... except ConfigError as error:
+    ...     print(f"{error.key}: {error.message}")
+    output.path: no output is given.
+    """
     if not isinstance(values, Mapping):
         raise _not_a_mapping("the config", values)
     sections = dict(values)

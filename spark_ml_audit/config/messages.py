@@ -18,6 +18,14 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str) -> Conf
     """Choose the error to report and word it.
 
     An unknown key comes first: a misspelt key is often the cause of what else is wrong.
+
+    >>> class Method(BaseModel, extra="forbid"):
+    ...     alpha: float = 0.8
+    >>> try:
+    ...     Method.model_validate({"alhpa": 0.9})
+    ... except ValidationError as error:
+    ...     print(explain(error, Method, "audit"))
+    audit.alhpa: unknown key. Did you mean alpha? Keys of audit: alpha.
     """
     details = error.errors(include_url=False)
     detail = next((item for item in details if item["type"] in _UNKNOWN), details[0])

@@ -34,6 +34,9 @@ def absolute(path: str) -> str:
     """Complete a relative path from the working directory; addresses and absolute paths stay as they are.
 
     Delta's SQL takes absolute paths only, and a JVM may have another working directory.
+
+    >>> absolute("abfss://tags@lake/audits"), absolute("/data/tags"), os.path.isabs(absolute("tags"))
+    ('abfss://tags@lake/audits', '/data/tags', True)
     """
     return path if scheme_of(path) or os.path.isabs(path) else os.path.abspath(path)
 

@@ -137,6 +137,11 @@ class LabelsConfig(Section):
 
         Raises:
             ConfigError: Its key is ``source.<name>``.
+
+        Example:
+            >>> import numpy as np
+            >>> LabelsConfig.from_arguments(id="film", classes=np.array(["drama", "comedy"])).classes
+            ('drama', 'comedy')
         """
         return cls.parse(plain_arguments(options), "source")
 
@@ -148,6 +153,11 @@ class LabelsConfig(Section):
 
         Raises:
             ConfigError: Another key names that column already.
+
+        Example:
+            >>> columns = LabelsConfig(id="film", labels="genres").columns(pred_probs="scores")
+            >>> columns.id, columns.labels, columns.pred_probs
+            ('film', 'genres', 'scores')
         """
         own = {name: getattr(self, name) for name in LabelsConfig.model_fields}
         return ColumnsConfig.from_arguments(**own, pred_probs=pred_probs)
@@ -203,7 +213,11 @@ class LabelsConfig(Section):
             )
 
     def listed_widths(self) -> dict[str, int]:
-        """Return key -> number of entries, for the keys that list one entry per class."""
+        """Return key -> number of entries, for the keys that list one entry per class.
+
+        >>> ColumnsConfig(pred_probs=("p_drama", "p_comedy"), classes=("drama", "comedy")).listed_widths()
+        {'classes': 2, 'pred_probs': 2}
+        """
         return {
             key: len(value)
             for key in ("classes", *self._column_keys())

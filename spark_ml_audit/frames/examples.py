@@ -7,6 +7,7 @@ narrow shuffle ranks a table, and no place sorts it whole.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -21,9 +22,9 @@ from spark_ml_audit.arrow.encode import (
     outlier_arrays,
     tag_lists,
 )
-from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.arrow.layout import ID, InputLayout
 from spark_ml_audit.arrow.packed_tags import TagLists, pack_tags, unpack_tags
-from spark_ml_audit.engines.base import Batches
+from spark_ml_audit.engines.base import Batches, BatchMap
 from spark_ml_audit.frames.ranking import RankPlan
 from spark_ml_audit.kernels.ambiguity import find_ambiguous
 from spark_ml_audit.kernels.profile import IntArray
@@ -70,8 +71,23 @@ def examples_frame(
         ranks: Of the issues.
         outliers: Scores outliers; None: their columns are null.
     """
-    engine, layout = ingest.engine, ingest.layout
+    engine = ingest.engine
     carry = None if outliers is None else outliers.carried(ingest)
+    score = _score_batches(ingest.layout, rules, ranks, outliers)
+    number = _number_batches(ingest.layout.classes)
+    is_issue = F.col("is_label_issue")
+    scored = engine.map_batches(ingest.task_frame(with_id=True, carry=carry), score, keep=(ID,), add=_SCORED)
+    ordered = scored.repartition(_RANGE).sortWithinPartitions(
+        _RANGE, F.when(is_issue, F.col("label_quality_score")), F.when(is_issue, F.col(ID))
+    )
+    numbered = engine.map_batches(ordered, number, keep=(ID,), add=_NUMBERED)
+    return numbered.withColumnRenamed(ID, ingest.layout.id)
+
+
+def _score_batches(
+    layout: InputLayout, rules: AuditRules, ranks: RankPlan, outliers: CarriedScorer | None
+) -> BatchMap:
+    """Scores and flags of every row, and into which range of ranks it falls."""
 
     def score(batches: Batches) -> Batches:
         for decoded in decode_batches(batches, layout):
@@ -93,8 +109,14 @@ def examples_frame(
                 names=[ID, *_SCORED.names],
             )
 
+    return score
+
+
+def _number_batches(class_names: Sequence[str]) -> BatchMap:
+    """Ranks of the rows of a range, which come in their order, and tags by name."""
+
     def number(batches: Batches) -> Batches:
-        classes = pa.array(layout.classes, pa.string())
+        classes = pa.array(class_names, pa.string())
         numbering = _Numbering()
         for batch in batches:
             lists = unpack_tags(batch.column(_TAGS))
@@ -112,13 +134,7 @@ def examples_frame(
             ]
             yield pa.RecordBatch.from_arrays(columns, names=[ID, *_NUMBERED.names])
 
-    is_issue = F.col("is_label_issue")
-    scored = engine.map_batches(ingest.task_frame(with_id=True, carry=carry), score, keep=(ID,), add=_SCORED)
-    ordered = scored.repartition(_RANGE).sortWithinPartitions(
-        _RANGE, F.when(is_issue, F.col("label_quality_score")), F.when(is_issue, F.col(ID))
-    )
-    numbered = engine.map_batches(ordered, number, keep=(ID,), add=_NUMBERED)
-    return numbered.withColumnRenamed(ID, layout.id)
+    return number
 
 
 class _Numbering:

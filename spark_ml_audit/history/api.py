@@ -72,6 +72,12 @@ def compare(
 
     Raises:
         ConfigError: No such runs, or runs of different sources.
+
+    Example:
+        >>> from spark_ml_audit import compare
+        >>> found = compare("audits/tags")  # doctest: +SKIP
+        >>> found.summary.rows.newly_flagged, found.summary.rows.fixed  # doctest: +SKIP
+        (0, 0)
     """
     place = OutputConfig.parse({"path": path, "schema": schema, "prefix": prefix}, "output")
     return ComparisonResult(OutputTables(choose_engine(spark), place), run, against)
@@ -91,6 +97,12 @@ class ComparisonResult:
 
     Raises:
         ConfigError: No such runs, or runs of different sources.
+
+    Example:
+        >>> from spark_ml_audit import compare
+        >>> found = compare("audits/tags")  # doctest: +SKIP
+        >>> found.cells.where("change = 'newly_flagged'").count()  # doctest: +SKIP
+        0
     """
 
     def __init__(self, tables: OutputTables, run: str | None, against: str | None) -> None:

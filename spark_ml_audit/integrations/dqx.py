@@ -54,6 +54,12 @@ def no_label_issue(
 
     Raises:
         ConfigError: Not one id column; later, when the function is called: no such audit.
+
+    Example:
+        >>> condition, apply = no_label_issue(["id"], "audits/tags")  # doctest: +SKIP
+        >>> checked = apply(df, spark, {}).select("id", condition)  # doctest: +SKIP
+        >>> checked.where("has_label_issue IS NOT NULL").count() > 0  # doctest: +SKIP
+        True
     """
     if len(columns) != 1:
         raise ConfigError(

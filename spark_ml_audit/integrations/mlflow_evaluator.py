@@ -83,28 +83,30 @@ class LabelTrustEvaluator(ModelEvaluator):  # type: ignore[misc] # mlflow is not
                 key="predictions",
                 fix="Let the model return one row of probabilities for each row of the data.",
             )
-        whole = audit_arrays(
-            given,
-            probs,
-            method.prune_options,
-            method.scoring,
-        )
+        whole = audit_arrays(given, probs, method.prune_options, method.scoring)
         prefix = str(config.get("metric_prefix") or "")
         metrics = {f"{prefix}{name}": value for name, value in trust_metrics(whole).items()}
         tables = {
             f"{prefix}label_trust_classes": class_table(whole, classes),
             f"{prefix}label_trust_rows": row_table(whole, classes, int(config.get("max_rows", _MAX_ROWS))),
         }
-        client = mlflow.MlflowClient()
-        for name, value in metrics.items():
-            client.log_metric(run_id, name, value)
-        artifacts = {}
-        for name, table in tables.items():
-            file = f"{_FOLDER}/{name}.csv"
-            client.log_text(run_id, table.to_csv(index=False), file)
-            uri = f"{client.get_run(run_id).info.artifact_uri.rstrip('/')}/{file}"
-            artifacts[name] = CsvEvaluationArtifact(uri=uri, content=table)
-        return EvaluationResult(metrics=metrics, artifacts=artifacts, run_id=run_id)
+        return _logged(run_id, metrics, tables)
+
+
+def _logged(
+    run_id: str, metrics: Mapping[str, float], tables: Mapping[str, pd.DataFrame]
+) -> EvaluationResult:
+    """Metrics and tables as MLflow keeps them with a run, and as it hands them back."""
+    client = mlflow.MlflowClient()
+    for name, value in metrics.items():
+        client.log_metric(run_id, name, value)
+    artifacts = {}
+    for name, table in tables.items():
+        file = f"{_FOLDER}/{name}.csv"
+        client.log_text(run_id, table.to_csv(index=False), file)
+        uri = f"{client.get_run(run_id).info.artifact_uri.rstrip('/')}/{file}"
+        artifacts[name] = CsvEvaluationArtifact(uri=uri, content=table)
+    return EvaluationResult(metrics=dict(metrics), artifacts=artifacts, run_id=run_id)
 
 
 def trust_metrics(whole: WholeAudit) -> dict[str, float]:

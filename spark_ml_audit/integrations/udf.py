@@ -39,6 +39,12 @@ def label_quality_of(labels: pd.Series, pred_probs: pd.Series) -> pd.Series:
 
     Returns:
         float64 scores, 0 worst to 1; missing where either is null or the row is faulty.
+
+    Example:
+        >>> labels = pd.Series([[0], [1], [2]])  # there is no class 2
+        >>> pred_probs = pd.Series([[0.9, 0.2], [0.9, 0.2], [0.9, 0.2]])
+        >>> label_quality_of(labels, pred_probs).round(2).tolist()
+        [0.82, 0.12, nan]
     """
     rows: list[Any] = []
     cols: list[Any] = []
@@ -84,6 +90,15 @@ class _EmaLabelQuality:
     and gives a double: the exponential moving average (alpha 0.8) of the row's self-confidence. Null, or a
     row the audit would set aside, gives null. Use it as a function of columns, or register it:
     ``spark.udf.register("ema_label_quality", ema_label_quality)``.
+
+    Example:
+        >>> from spark_ml_audit import ema_label_quality
+        >>> rows = spark.createDataFrame(
+        ...     [([0], [0.9, 0.2]), ([1], [0.9, 0.2])], "tags array<int>, p array<double>"
+        ... )  # doctest: +SKIP
+        >>> scored = rows.select(ema_label_quality("tags", "p").alias("score"))  # doctest: +SKIP
+        >>> [round(row["score"], 2) for row in scored.collect()]  # doctest: +SKIP
+        [0.82, 0.12]
     """
 
     __name__ = "ema_label_quality"

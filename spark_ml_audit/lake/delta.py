@@ -54,11 +54,7 @@ class DeltaTable(Protocol):
     # ---- its history -------------------------------------------------------------------------------
 
     def newest_version(self, at: str | None = None) -> str | None:
-        """The newest version, or the newest one at a time; None where it had none yet.
-
-        Raises:
-            ValueError: The text is no time.
-        """
+        """The newest version, or the newest one at an ISO time; None where it had none yet."""
 
     def commits(self, mentioning: str) -> tuple[Commit, ...]:
         """Transactions whose metadata hold a text, newest first."""

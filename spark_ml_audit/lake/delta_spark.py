@@ -29,6 +29,7 @@ _TABLE_PROPERTIES = {
 _MISSING = ("NOT_FOUND", "PATH_DOES_NOT_EXIST", "DELTA_MISSING")
 # Operations that write no rows of their own, and our own merges, which record nothing.
 _HOUSEKEEPING = ("SET TBLPROPERTIES", "OPTIMIZE", "VACUUM START", "VACUUM END", "MERGE")
+_CREATION = "CREATE TABLE AS SELECT"
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,7 @@ class SparkDeltaTable:
         """The newest version, or the newest one at a time."""
         history = self._history(only_newest=at is None)
         if at is not None:
-            try:
-                history = history.where(F.col("timestamp") <= F.lit(at).cast("timestamp"))
-                history.schema  # noqa: B018 - as above
-            except Exception as error:
-                raise ValueError(str(error)) from error
+            history = history.where(F.col("timestamp") <= F.lit(at).cast("timestamp"))
         newest = history.agg(F.max("version").alias("version")).collect()[0]["version"]
         return None if newest is None else str(newest)
 
@@ -104,7 +101,9 @@ class SparkDeltaTable:
         """Whether rows of any version were written without metadata that hold a text."""
         if self.existing() is None:
             return False
-        wrote = ~F.col("operation").isin(*_HOUSEKEEPING)
+        num_rows = F.coalesce(F.col("operationMetrics")["numOutputRows"], F.lit("?"))
+        created_empty = (F.col("operation") == _CREATION) & (num_rows == "0")
+        wrote = ~F.col("operation").isin(*_HOUSEKEEPING) & ~created_empty
         foreign = ~F.coalesce(F.col("userMetadata").contains(marker), F.lit(False))
         return not self._history().where(wrote & foreign).isEmpty()
 
@@ -112,11 +111,22 @@ class SparkDeltaTable:
 
     def append(self, frame: DataFrame, transaction: str, metadata: Mapping[str, Any]) -> None:
         """Append rows in one transaction; columns that the table lacks are added."""
+        self._create_named(frame)
         self._commit(frame.write.mode("append").option("mergeSchema", True), transaction, metadata)
 
     def overwrite(self, frame: DataFrame, transaction: str, metadata: Mapping[str, Any]) -> None:
         """Replace all rows, and the schema with them, in one transaction."""
+        self._create_named(frame)
         self._commit(frame.write.mode("overwrite").option("overwriteSchema", True), transaction, metadata)
+
+    def _create_named(self, frame: DataFrame) -> None:
+        """Create a table of the catalog without rows: a commit that creates one loses its metadata."""
+        if self.place.is_path or self.existing() is not None:
+            return
+        writer = frame.limit(0).write.format("delta").mode("ignore").options(**_TABLE_PROPERTIES)
+        for attempt in _retries():
+            with attempt:
+                writer.saveAsTable(self.place.table_name)
 
     def _commit(self, writer: DataFrameWriter, transaction: str, metadata: Mapping[str, Any]) -> None:
         """Write in one transaction; Delta skips one it knows, a lost race is retried."""

@@ -40,12 +40,24 @@ class Place:
 
     @classmethod
     def of_source(cls, config: PlaceConfig) -> Place:
-        """The place of the `source` section."""
+        """The place of the `source` section.
+
+        >>> from spark_ml_audit.config import PlaceConfig
+        >>> Place.of_source(PlaceConfig(path="films")), Place.of_source(PlaceConfig(table="films"))
+        (Place(text='films', is_path=True), Place(text='films', is_path=False))
+        """
         return cls(config.path, True) if config.path is not None else cls(config.table or "", False)
 
     @classmethod
     def of_output(cls, config: OutputConfig, table: str) -> Place:
-        """The place of a table of the `output` section."""
+        """The place of a table of the `output` section.
+
+        >>> from spark_ml_audit.config import OutputConfig
+        >>> Place.of_output(OutputConfig(path="s3://lake/audits"), "examples").text
+        's3://lake/audits/examples'
+        >>> Place.of_output(OutputConfig(schema="main.audits", prefix="films_"), "examples").text
+        'main.audits.films_examples'
+        """
         if config.path is not None:
             return cls(f"{absolute(config.path).rstrip('/')}/{table}", True)
         return cls(f"{config.schema_name}.{config.prefix}{table}", False)
@@ -61,6 +73,10 @@ class Place:
 
         Raises:
             InputError: It has an empty part or an unbalanced backtick.
+
+        Example:
+            >>> Place.of("main.`my.schema`.tags").table_name
+            '`main`.`my.schema`.`tags`'
         """
         parts = split_identifier(self.text)
         if parts is None:
@@ -72,7 +88,11 @@ class Place:
 
     @property
     def sql(self) -> str:
-        """The place as SQL names a Delta table."""
+        """The place as SQL names a Delta table.
+
+        >>> Place.of("s3://lake/tags").sql, Place.of("films.tags").sql
+        ('delta.`s3://lake/tags`', '`films`.`tags`')
+        """
         return f"delta.{quote(self.address)}" if self.is_path else self.table_name
 
     @property

@@ -175,7 +175,13 @@ def id_of_tag_issues(columns: Sequence[str]) -> str | None:
 
 
 def class_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[ClassRow, ...]:
-    """Rows of the `classes` table as records, in class order."""
+    """Rows of the `classes` table as records, in class order.
+
+    >>> row = dict.fromkeys(CLASS_COLUMNS, 0)
+    >>> found = [{**row, "tag": "comedy", "class_index": 1}, {**row, "tag": "drama", "class_index": 0}]
+    >>> [row.tag for row in class_rows(found)]
+    ['drama', 'comedy']
+    """
     found = [ClassRow.from_mapping(row) for row in rows]
     return tuple(sorted(found, key=lambda row: row.class_index))
 

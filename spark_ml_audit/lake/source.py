@@ -128,14 +128,7 @@ def _resolve_version(table: DeltaTable, config: PlaceConfig) -> str:
     wanted = config.version
     if isinstance(wanted, int):
         return str(wanted)
-    try:
-        newest = table.newest_version(wanted)
-    except ValueError as error:
-        raise InputError(
-            f"'{wanted}' is no timestamp: {reason_of(error)}.",
-            key="source.version",
-            fix="Write a version number, or a time such as '2026-01-31 18:00:00'.",
-        ) from error
+    newest = table.newest_version(wanted)
     if newest is None:
         raise InputError(
             f"'{config.name}' had no version at {wanted}.",

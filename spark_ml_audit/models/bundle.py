@@ -115,19 +115,10 @@ class TagModel:
             ConfigError: `kind` names nothing usable (key `model.kind`), or there is no feature column
                 (key `source.features`).
             InputError: The frame lacks a feature column.
+            ValueError: There is not one key for each row.
         """
-        check_kind(kind, seed)
-        if kind != "prior":
-            if not spec.columns:
-                raise ConfigError(
-                    "the table has no text or feature column to learn from.",
-                    key="source.features",
-                    fix="Name the columns, as in {text: [title, body]}, or set model.kind to prior.",
-                )
-            require_columns(frame, spec.columns)
+        _check_training(frame, spec, kind, seed, order_keys, group_keys)
         n = len(frame)
-        if len(order_keys) != n or (group_keys is not None and len(group_keys) != n):
-            raise ValueError(f"order_keys and group_keys must have one key for each of the {n} rows.")
         order = np.argsort(order_keys, kind="stable")
         place = np.empty(n, dtype=np.int64)
         place[order] = np.arange(n)
@@ -144,14 +135,9 @@ class TagModel:
             keys = order_keys if group_keys is None else group_keys
             inner_fold = inner_folds(keys[order], seed)
             with threadpool_limits(limits=1):
+                sorted_rows, tags = frame.iloc[order], given[:, learned]
                 learner, said = fit_learner(
-                    frame.iloc[order],
-                    given[:, learned],
-                    spec,
-                    resolved,
-                    seed,
-                    inner_fold,
-                    max_weight_bytes=max_weight_bytes,
+                    sorted_rows, tags, spec, resolved, seed, inner_fold, max_weight_bytes=max_weight_bytes
                 )
             notes += said
         return TagModel(
@@ -225,6 +211,28 @@ class TagModel:
                 fix="Name a model that `predict --fit-final` has stored.",
             )
         return model
+
+
+def _check_training(
+    frame: pd.DataFrame,
+    spec: FeatureSpec,
+    kind: str,
+    seed: int,
+    order_keys: IntArray,
+    group_keys: IntArray | None,
+) -> None:
+    check_kind(kind, seed)
+    if kind != "prior":
+        if not spec.columns:
+            raise ConfigError(
+                "the table has no text or feature column to learn from.",
+                key="source.features",
+                fix="Name the columns, as in {text: [title, body]}, or set model.kind to prior.",
+            )
+        require_columns(frame, spec.columns)
+    n = len(frame)
+    if len(order_keys) != n or (group_keys is not None and len(group_keys) != n):
+        raise ValueError(f"order_keys and group_keys must have one key for each of the {n} rows.")
 
 
 def inner_folds(keys: IntArray, seed: int) -> IntArray:

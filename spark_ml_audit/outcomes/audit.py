@@ -21,6 +21,14 @@ class AuditOutcome(Outcome):
         source_version: Its pinned version.
         worst_classes: The most affected classes, worst first.
         since_last_run: What changed since the previous run of the same source, if there is one.
+
+    Example:
+        >>> run_id = "20260131t180000z-0a1b2c3d"
+        >>> counts = Counts(100, 90, 4, 6, 9, 7, 2, health=0.9)
+        >>> outcome = AuditOutcome(run_id=run_id, counts=counts, source="data/films", source_version="7")
+        >>> found = outcome.to_dict()  # the counts stand among the fields
+        >>> found["num_label_issues"], found["health"], found["status"]
+        (9, 0.9, 'ok')
     """
 
     run_id: str
@@ -67,6 +75,14 @@ class CheckOutcome(Outcome):
         return len(self.classes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as strict JSON, columns as mappings of name and type."""
+        """Return the fields as strict JSON, columns as mappings of name and type.
+
+        >>> formats = {"labels_format": "names", "pred_probs_format": "array", "dtype": "float"}
+        >>> source = {"source": "data/films", "source_version": "7", "schema": (("film", "string"),)}
+        >>> outcome = CheckOutcome(**source, **formats, num_rows=100, classes=("drama", "comedy"))
+        >>> found = outcome.to_dict()
+        >>> found["schema"], found["num_classes"]
+        ([{'name': 'film', 'type': 'string'}], 2)
+        """
         columns = [{"name": name, "type": kind} for name, kind in self.schema]
         return {**super().to_dict(), "schema": columns}

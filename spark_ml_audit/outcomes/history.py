@@ -62,6 +62,13 @@ class ClassChange(Record):
         cells: Flagged cells of the class by what became of them.
         before: Figures (`CLASS_FIGURES`) of the older run.
         now: Figures of the newer run.
+
+    Example:
+        >>> from spark_ml_audit.outcomes.records import CLASS_COLUMNS
+        >>> now = ClassRow.from_mapping(dict.fromkeys(CLASS_COLUMNS, 0) | {"tag": "comedy", "num_missing": 5})
+        >>> row = ClassChange("comedy", 0, ChangeCounts(newly_flagged=5), before=None, now=now).to_row()
+        >>> row["newly_flagged"], row["num_missing"], row["num_missing_before"]
+        (5, 5, None)
     """
 
     tag: str
@@ -138,7 +145,17 @@ class Comparison(Record):
         return None if before is None or now is None else now - before
 
     def metrics(self, prefix: str) -> dict[str, float | None]:
-        """Return the counts for tracking, under `prefix`."""
+        """Return the counts for tracking, under `prefix`.
+
+        >>> from dataclasses import replace
+        >>> time, run = "2026-01-31T18:00:00+00:00", "20260131t180000z-0a1b2c3d"
+        >>> now = RunRef(run, time, "data/films", "8", "0.2.0", 8, 8, 0, 2, 2, 0, health=0.75)
+        >>> before = replace(now, source_version="7", num_label_issues=4, health=0.5)
+        >>> rows = ChangeCounts(newly_flagged=1, fixed=3, still_open=1)
+        >>> metrics = Comparison(now, before, rows, cells=rows, classes=(), num_classes=2).metrics("compare")
+        >>> metrics["compare/health_change"], metrics["compare/rows_fixed"]
+        (0.25, 3)
+        """
         found: dict[str, float | None] = {"health_change": self.health_change}
         for what, counts in (("rows", self.rows), ("cells", self.cells)):
             found |= {f"{what}_{name}": value for name, value in counts.to_dict().items()}
@@ -198,6 +215,10 @@ class TrendClass(Record):
         label_noise: Share of audited rows flagged extraneous, per run.
         inverse_label_noise: Share flagged missing, per run.
         num_given: Rows given the tag, per run.
+
+    Example:
+        >>> TrendClass("comedy", (0.25, None), (0.5, None), num_given=(50, None)).noise
+        (0.75, None)
     """
 
     tag: str

@@ -43,6 +43,11 @@ class Outcome(Record):
         stages: Stage -> seconds.
         warnings: Sentences.
         already_finished: Whether an earlier invocation did all of it and nothing was done now.
+
+    Example:
+        >>> outcome = Outcome(gates=(GateResult("min_rows", passed=False, value=90, limit=100),))
+        >>> outcome.status, int(outcome.exit_code)
+        ('gate_failed', 3)
     """
 
     delivered: bool = True

@@ -42,7 +42,14 @@ class Counts(Record):
 
     @classmethod
     def from_mapping(cls, row: Mapping[str, Any]) -> Counts:
-        """Build from a row of the `runs` table; counts that an older version did not write are None."""
+        """Build from a row of the `runs` table; counts that an older version did not write are None.
+
+        >>> sizes = {"num_rows": 100, "num_audited": 90, "num_unlabelled": 4, "num_quarantined": 6}
+        >>> flags = {"num_label_issues": 9, "num_missing_tags": 7, "num_extraneous_tags": 2, "health": 0.9}
+        >>> counts = Counts.from_mapping({"run_id": "20260131t180000z-0a1b2c3d", **sizes, **flags})
+        >>> counts.health, counts.num_outliers
+        (0.9, None)
+        """
         return cls(**{item.name: row.get(item.name) for item in dataclasses.fields(cls)})  # type: ignore[arg-type]
 
 
@@ -130,7 +137,13 @@ class ClassRow(Record):
 
     @classmethod
     def from_mapping(cls, row: Mapping[str, Any]) -> ClassRow:
-        """Build from a row of the `classes` table; columns it does not know are left out."""
+        """Build from a row of the `classes` table; columns it does not know are left out.
+
+        >>> row = {"run_id": "20260131t180000z-0a1b2c3d", **dict.fromkeys(CLASS_COLUMNS, 0), "tag": "comedy"}
+        >>> found = ClassRow.from_mapping(row).to_dict()
+        >>> found["tag"], "run_id" in found
+        ('comedy', False)
+        """
         return cls(**{name: row[name] for name in CLASS_COLUMNS if name in row})
 
 

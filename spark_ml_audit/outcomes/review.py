@@ -120,7 +120,20 @@ class ReviewOutcome(Outcome):
     strata: tuple[StratumJudged, ...]
 
     def metrics(self) -> dict[str, float]:
-        """The quantities as metrics: review/precision_missing, and _low and _high beside it."""
+        """The quantities as metrics: review/precision_missing, and _low and _high beside it.
+
+        >>> run_id = "20260131t180000z-0a1b2c3d"
+        >>> ids = {"run_id": run_id, "sample_id": f"{run_id}-random-4e5f6a7b"}
+        >>> sizes = {"num_drawn": 50, "num_judged": 48, "num_unsure": 2}
+        >>> precision = Estimate("precision", "missing", 0.75, low=0.5, high=0.875, model_estimate=None)
+        >>> outcome = ReviewOutcome(**ids, **sizes, confidence=0.95, estimates=(precision,), strata=())
+        >>> for name, value in outcome.metrics().items():
+        ...     print(name, value)
+        review/precision_missing 0.75
+        review/precision_missing_low 0.5
+        review/precision_missing_high 0.875
+        review/num_judged 48.0
+        """
         found = {}
         for item in self.estimates:
             name = f"review/{item.quantity}_{item.direction}"

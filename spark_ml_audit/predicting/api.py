@@ -73,6 +73,13 @@ def predict(
     Raises:
         ConfigError: An option is unknown or does not fit.
         InputError: The data cannot be used as they are.
+
+    Example:
+        >>> from spark_ml_audit import audit, predict
+        >>> found = predict("data/films", features={"text": ["text"]}, folds=3)  # doctest: +SKIP
+        >>> found.quality["macro_auc"] > 0.9  # doctest: +SKIP
+        True
+        >>> result = audit(found.predictions)  # doctest: +SKIP
     """
     place = place_of(data) if isinstance(data, (str, os.PathLike)) else {"table": IN_MEMORY}
     source = PredictSource.from_arguments(
@@ -105,6 +112,14 @@ class PredictResult:
 
     Attributes:
         run_id: Id under which `write` commits them.
+
+    Example:
+        >>> from spark_ml_audit import predict
+        >>> found = predict("data/films", features={"text": ["text"]}, kind="linear")  # doctest: +SKIP
+        >>> found.classes  # doctest: +SKIP
+        ('billing', 'delivery', 'login')
+        >>> found.write(path="predictions/films")["predictions"]  # doctest: +SKIP
+        '...predictions/films/predictions'
     """
 
     def __init__(

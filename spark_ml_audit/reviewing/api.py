@@ -56,6 +56,12 @@ def sample(
     Raises:
         ConfigError: An option is unknown or does not fit, or there is no such run.
         InputError: The audited source cannot be read any more.
+
+    Example:
+        >>> from spark_ml_audit import sample
+        >>> drawn = sample("audits/tags", how="random", size=60, csv="to_judge.csv")  # doctest: +SKIP
+        >>> drawn.num_cells  # doctest: +SKIP
+        60
     """
     config = parse_as(SampleConfig, _sections("sample", options, path, schema, source=source))
     return run_sample(config, progress or Progress(quiet=True), spark)
@@ -83,6 +89,12 @@ def decide(
     Raises:
         ConfigError: An option is unknown or does not fit, or there is no such run.
         InputError: The file cannot be read or lacks a column.
+
+    Example:
+        >>> from spark_ml_audit import decide
+        >>> told = decide("review.csv", "audits/tags", who="ann")  # doctest: +SKIP
+        >>> told.rejected  # reason -> rows  # doctest: +SKIP
+        {}
     """
     config = parse_as(DecideConfig, _sections("decide", {"file": file, **options}, path, schema))
     return run_decide(config, progress or Progress(quiet=True), spark)
@@ -110,6 +122,12 @@ def review(
     Raises:
         ConfigError: An option is unknown or does not fit, or there is no random sample or decision.
         InputError: The decisions cannot be used.
+
+    Example:
+        >>> from spark_ml_audit import review
+        >>> found = review("audits/tags", confidence=0.9)  # doctest: +SKIP
+        >>> [(item.quantity, item.direction) for item in found.estimates][:1]  # doctest: +SKIP
+        [('precision', 'missing')]
     """
     tracking = {"uri": tracking_uri}
     config = parse_as(ReviewConfig, _sections("review", options, path, schema, tracking=tracking))
@@ -140,6 +158,12 @@ def correct(
     Raises:
         ConfigError: An option is unknown or does not fit, or there is no such run.
         InputError: The source or the decisions cannot be used.
+
+    Example:
+        >>> from spark_ml_audit import correct
+        >>> done = correct("audits/tags", mode="merge")  # doctest: +SKIP
+        >>> done.num_rows_changed > 0, done.num_stale  # doctest: +SKIP
+        (True, 0)
     """
     values = _sections("correct", options, path, schema, source=source, run_id=correction_id)
     return run_correct(parse_as(CorrectConfig, values), progress or Progress(quiet=True), spark)
@@ -165,6 +189,13 @@ def undo(
     Raises:
         ConfigError: There is no such correction.
         InputError: The corrected table cannot be written.
+
+    Example:
+        >>> from spark_ml_audit import correct, undo
+        >>> done = correct("audits/tags", mode="merge")  # doctest: +SKIP
+        >>> back = undo(done.correction_id, "audits/tags")  # doctest: +SKIP
+        >>> back.num_rows_changed == done.num_rows_changed  # doctest: +SKIP
+        True
     """
     values = _sections("correct", {"undo": correction_id}, path, schema)
     return run_correct(parse_as(CorrectConfig, values), progress or Progress(quiet=True), spark)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,34 +62,14 @@ def run_decide(config: DecideConfig, progress: Progress, spark: SparkSession | N
         rows = _read(config, run, tables)
         import_id = _import_id(rows)
     done = _has_import(place, name, import_id) or _has_import(tables, REJECTED, import_id)
-    now = F.lit(datetime.now(timezone.utc))
     judged = _classify(rows, run, tables).where(F.col(_REASON) != "blank")
     if not done:
         with progress.stage("decisions"):
             place.create_schema()
-            bad = judged.where(F.col(_REASON) != "")
-            tables.append(
-                REJECTED,
-                bad.select(
-                    F.lit(import_id).alias(_IMPORT),
-                    F.lit(run.run_id).alias("run_id"),
-                    _REASON,
-                    F.to_json(F.struct(*[column(name) for name in rows.columns])).alias("row"),
-                ),
-                import_id,
-            )
+            tables.append(REJECTED, _rejected_frame(judged, rows.columns, run, import_id), import_id)
             # after the rejected ones: decisions are there once, or the import is made again in full
-            good = judged.where(F.col(_REASON) == "").select(
-                F.col("__id").alias(ID),
-                F.col(TAG),
-                F.col("__verdict").alias(VERDICT),
-                F.coalesce(F.col(WHO), F.lit(options.who)).alias(WHO),
-                F.coalesce(F.col("__when"), now).alias(WHEN),
-                F.col(NOTE),
-                F.coalesce(F.col(_SAMPLE), F.lit(options.sample)).alias(_SAMPLE),
-                F.lit(import_id).alias(_IMPORT),
-            )
-            place.append(name, with_own_id(good, run.id_name), import_id, with_run_id=False)
+            good = with_own_id(_decisions_frame(judged, config, import_id), run.id_name)
+            place.append(name, good, import_id, with_run_id=False)
     with progress.stage("count"):
         counts = {
             row[_REASON]: row["count"]
@@ -104,6 +85,29 @@ def run_decide(config: DecideConfig, progress: Progress, spark: SparkSession | N
         tables={DECISIONS: place.location(name), **tables.locations(REJECTED)},
         stages=progress.stages,
         already_finished=done,
+    )
+
+
+def _rejected_frame(judged: DataFrame, columns: Sequence[str], run: FinishedRun, import_id: str) -> DataFrame:
+    return judged.where(F.col(_REASON) != "").select(
+        F.lit(import_id).alias(_IMPORT),
+        F.lit(run.run_id).alias("run_id"),
+        _REASON,
+        F.to_json(F.struct(*[column(name) for name in columns])).alias("row"),
+    )
+
+
+def _decisions_frame(judged: DataFrame, config: DecideConfig, import_id: str) -> DataFrame:
+    now = F.lit(datetime.now(timezone.utc))
+    return judged.where(F.col(_REASON) == "").select(
+        F.col("__id").alias(ID),
+        F.col(TAG),
+        F.col("__verdict").alias(VERDICT),
+        F.coalesce(F.col(WHO), F.lit(config.decide.who)).alias(WHO),
+        F.coalesce(F.col("__when"), now).alias(WHEN),
+        F.col(NOTE),
+        F.coalesce(F.col(_SAMPLE), F.lit(config.decide.sample)).alias(_SAMPLE),
+        F.lit(import_id).alias(_IMPORT),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -78,28 +78,21 @@ def draw_cells(ingest: Ingest, flagged: DataFrame, *, seed: int, most: int) -> D
             found = draw.select(codes, hashes)
             if len(found):
                 rows, cols = np.divmod(found, num_classes)
-                yield _cells(
-                    ids.take(pa.array(decoded.audited[rows])),
-                    codes.ravel()[found],
-                    hashes.ravel()[found],
-                    cols,
-                    decoded.pred_probs[rows, cols],
-                )
+                cells: dict[str, npt.NDArray[Any]] = {
+                    _STRATUM: codes.ravel()[found].astype(np.int32),
+                    _COUNT: np.zeros(len(found), dtype=np.int64),
+                    _HASH: hashes.ravel()[found],
+                    _CLASS: cols.astype(np.int32),
+                    _PROB: decoded.pred_probs[rows, cols].astype(np.float64),
+                }
+                yield _batch(ids.take(pa.array(decoded.audited[rows])), cells)
         seen = np.flatnonzero(draw.counts)
         if len(seen):
-            counted = {_STRATUM: seen.astype(np.int32), _COUNT: draw.counts[seen]}
-            yield pa.RecordBatch.from_arrays(
-                [
-                    pa.nulls(len(seen), id_arrow),
-                    *[
-                        pa.array(counted[field.name])
-                        if field.name in counted
-                        else pa.nulls(len(seen), field.type)
-                        for field in _DRAWN
-                    ],
-                ],
-                names=[ID, *_DRAWN.names],
-            )
+            counted: dict[str, npt.NDArray[Any]] = {
+                _STRATUM: seen.astype(np.int32),
+                _COUNT: draw.counts[seen],
+            }
+            yield _batch(pa.nulls(len(seen), id_arrow), counted)
 
     drawn = ingest.engine.map_batches(frame, run, keep=(ID,), add=_DRAWN)
     # what tasks return is bounded by strata and tasks, so one window over it is cheap
@@ -113,21 +106,10 @@ def draw_cells(ingest: Ingest, flagged: DataFrame, *, seed: int, most: int) -> D
     )
 
 
-def _cells(
-    ids: Any,
-    codes: npt.NDArray[Any],
-    hashes: npt.NDArray[np.int64],
-    cols: npt.NDArray[np.int64],
-    probs: npt.NDArray[Any],
-) -> Any:
-    return pa.RecordBatch.from_arrays(
-        [
-            ids,
-            pa.array(codes.astype(np.int32)),
-            pa.array(np.zeros(len(codes), dtype=np.int64)),
-            pa.array(hashes),
-            pa.array(cols.astype(np.int32)),
-            pa.array(probs.astype(np.float64)),
-        ],
-        names=[ID, *_DRAWN.names],
-    )
+def _batch(ids: Any, values: Mapping[str, npt.NDArray[Any]]) -> Any:
+    """Rows of what was drawn; columns without values are null."""
+    columns = [
+        pa.array(values[field.name], field.type) if field.name in values else pa.nulls(len(ids), field.type)
+        for field in _DRAWN
+    ]
+    return pa.RecordBatch.from_arrays([ids, *columns], names=[ID, *_DRAWN.names])

@@ -35,6 +35,13 @@ class Destination:
     Attributes:
         uri: MLflow tracking URI, credentials included; never print it, print `shown`.
         artifact_location: URI for the artifacts of a new experiment; None leaves that to MLflow.
+
+    Example:
+        >>> store = Destination("postgresql+psycopg2://ann:s3cret@db.example.com/mlflow")
+        >>> store.scheme, store.is_local
+        ('postgresql', False)
+        >>> store.shown
+        'postgresql+psycopg2://***@db.example.com/mlflow'
     """
 
     uri: str
@@ -64,7 +71,11 @@ class Destination:
         return self.redact(self.uri)
 
     def redact(self, text: str) -> str:
-        """Return `text` without this store's credentials and without anything else that looks secret."""
+        """Return `text` without this store's credentials and without anything else that looks secret.
+
+        >>> Destination("https://ann:s3cret@host").redact("401 for user ann:s3cret; Bearer 0123456789abcdef")
+        '401 for user ***; Bearer ***'
+        """
         for secret in sorted(self._secrets(), key=len, reverse=True):
             text = text.replace(secret, "***")
         return _BEARER.sub(r"\1 ***", redact(text))
@@ -94,6 +105,10 @@ def resolve_tracking_uri(configured: str | None, output_path: str | None) -> tup
 
     Returns:
         The tracking URI, and the artifact location of a store chosen here (None: MLflow's default).
+
+    Example:
+        >>> resolve_tracking_uri("https://mlflow.example.com", output_path="audits")
+        ('https://mlflow.example.com', None)
     """
     if configured:
         return configured, None

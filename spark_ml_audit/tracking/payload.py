@@ -132,7 +132,11 @@ class RunDelivery:
 
 
 def opening_metrics(opening: RunOpening) -> dict[str, float]:
-    """Metrics of the counts, their rates, the gates and the stages so far; a missing value is left out."""
+    """Metrics of the counts, rates, gates, stages so far and further figures; a missing value is left out.
+
+    >>> opening_metrics(RunOpening(stages={"profile": 1.25}, metrics={"macro_auc": 0.83, "min_lift": None}))
+    {'macro_auc': 0.83, 'seconds/profile': 1.25}
+    """
     found: dict[str, Any] = {}
     counts = opening.counts
     if counts is not None:
@@ -148,7 +152,13 @@ def opening_metrics(opening: RunOpening) -> dict[str, float]:
 
 
 def delivery_metrics(delivery: RunDelivery) -> dict[str, float]:
-    """Metrics of the stages and of the chosen classes: `class_<index>/<column>`."""
+    """Metrics of the stages, further figures, and of the chosen classes: `class_<index>/<column>`.
+
+    >>> from spark_ml_audit.outcomes.records import CLASS_COLUMNS, ClassRow
+    >>> row = ClassRow.from_mapping({**dict.fromkeys(CLASS_COLUMNS), "class_index": 3, "num_missing": 17})
+    >>> delivery_metrics(RunDelivery("ok", stages={"apply": 2.5}, classes=[row]))
+    {'seconds/apply': 2.5, 'class_3/num_missing': 17.0}
+    """
     found = _stage_metrics(delivery.stages) | dict(delivery.metrics)
     for row in delivery.classes:
         found |= {f"class_{row.class_index}/{name}": getattr(row, name) for name in _CLASS_FIELDS}
@@ -156,7 +166,11 @@ def delivery_metrics(delivery: RunDelivery) -> dict[str, float]:
 
 
 def clean_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Keep the finite numbers, as floats, under keys that every server takes."""
+    """Keep the finite numbers, as floats, under keys that every server takes.
+
+    >>> clean_metrics({"health": 0.9, "lift:macro": 3, "num_outliers": None, "macro_auc": float("nan")})
+    {'health': 0.9, 'lift_macro': 3.0}
+    """
     return {
         clean_key(name): float(value)
         for name, value in metrics.items()
@@ -165,12 +179,20 @@ def clean_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def clean_params(params: Mapping[str, Any]) -> dict[str, str]:
-    """Shorten values to what every server takes; the whole config is an artifact of the run."""
+    """Shorten values to what every server takes; the whole config is an artifact of the run.
+
+    >>> clean_params({"audit.alpha": 0.8, "tracking.uri": "https://ann:s3cret@host"})
+    {'audit.alpha': '0.8', 'tracking.uri': 'https://ann:***@host'}
+    """
     return {clean_key(name): shorten(redact(str(value)), _MAX_PARAM_BYTES) for name, value in params.items()}
 
 
 def clean_tags(tags: Mapping[str, Any]) -> dict[str, str]:
-    """Shorten values to what every server takes and leave out tags without a value."""
+    """Shorten values to what every server takes and leave out tags without a value.
+
+    >>> clean_tags({"spark_ml_audit.source_version": 7, "spark_ml_audit.failure": "", "mlflow.user": None})
+    {'spark_ml_audit.source_version': '7'}
+    """
     return {
         clean_key(name): shorten(redact(str(value)), _MAX_TAG_BYTES)
         for name, value in tags.items()
@@ -181,7 +203,13 @@ def clean_tags(tags: Mapping[str, Any]) -> dict[str, str]:
 def identity_tags(
     run_id: str, package_version: str, source: SourceRef | None, activity: str = "audit"
 ) -> dict[str, str]:
-    """Tags that say which audit of what this is, and MLflow's own tags of who ran it and how."""
+    """Tags that say which audit of what this is, and MLflow's own tags of who ran it and how.
+
+    >>> source = SourceRef("data/films", is_path=True, version="7")
+    >>> tags = identity_tags("20260131t180000z-0a1b2c3d", "0.2.0", source)
+    >>> tags["spark_ml_audit.activity"], tags["spark_ml_audit.source"], tags["spark_ml_audit.source_version"]
+    ('audit', 'data/films', '7')
+    """
     try:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):
@@ -205,7 +233,11 @@ def identity_tags(
 def status_tags(
     status: str, warnings: Sequence[str] = (), *, not_recorded: Sequence[str] = (), failure: str = ""
 ) -> dict[str, str]:
-    """Tags that say how the audit stands: its status, its warnings, what MLflow lacks, why it failed."""
+    """Tags that say how the audit stands: its status, its warnings, what MLflow lacks, why it failed.
+
+    >>> status_tags("not_delivered", not_recorded=["The report is missing."])
+    {'spark_ml_audit.status': 'not_delivered', 'spark_ml_audit.not_recorded': 'The report is missing.'}
+    """
     return clean_tags(
         {
             f"{TAG_PREFIX}status": status,
@@ -217,7 +249,12 @@ def status_tags(
 
 
 def gate_tags(gates: Sequence[GateResult]) -> dict[str, str]:
-    """Tags that name the broken gates by severity, so that runs can be searched by them."""
+    """Tags that name the broken gates by severity, so that runs can be searched by them.
+
+    >>> from spark_ml_audit.outcomes.records import GateResult
+    >>> gate_tags([GateResult("min_rows", False, 90, 100), GateResult("min_lift", False, 1.5, 2, "warn")])
+    {'spark_ml_audit.gates_failed': 'min_rows', 'spark_ml_audit.gates_warned': 'min_lift'}
+    """
     return clean_tags(
         {
             f"{TAG_PREFIX}gates_{word}": ", ".join(
@@ -229,12 +266,20 @@ def gate_tags(gates: Sequence[GateResult]) -> dict[str, str]:
 
 
 def more_tags(tags: Mapping[str, str | None]) -> dict[str, str]:
-    """Further tags under the prefix of this package."""
+    """Further tags under the prefix of this package.
+
+    >>> more_tags({"against_run_id": "20260131t180000z-0a1b2c3d", "against_source_version": None})
+    {'spark_ml_audit.against_run_id': '20260131t180000z-0a1b2c3d'}
+    """
     return clean_tags({f"{TAG_PREFIX}{name}": value for name, value in tags.items()})
 
 
 def table_tags(tables: Mapping[str, str]) -> dict[str, str]:
-    """Tags `spark_ml_audit.table.<name>` that name the Delta outputs."""
+    """Tags `spark_ml_audit.table.<name>` that name the Delta outputs.
+
+    >>> table_tags({"examples": "audits/examples"})
+    {'spark_ml_audit.table.examples': 'audits/examples'}
+    """
     return clean_tags({f"{TAG_PREFIX}table.{name}": where for name, where in tables.items()})
 
 
@@ -242,6 +287,10 @@ def dataset_fields(source: SourceRef) -> dict[str, str]:
     """Name, digest, source type and source of the dataset input, in the form MLflow itself stores.
 
     MLflow's own dataset classes are avoided: they scan the data, or ask a catalog over the network.
+
+    >>> fields = dataset_fields(SourceRef("s3://lake/films", is_path=True, version="7"))
+    >>> fields["name"], fields["source_type"], fields["source"]
+    ('films', 'delta_table', '{"path": "s3://lake/films", "delta_table_version": 7}')
     """
     version = int(source.version) if source.version and source.version.isdecimal() else source.version
     if source.format == "delta":
@@ -265,7 +314,13 @@ def dataset_fields(source: SourceRef) -> dict[str, str]:
 
 
 def plain_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Copy a table with cells that JSON can hold: bytes as hex, arrays as lists, text valid and bounded."""
+    r"""Copy a table with cells that JSON can hold: bytes as hex, arrays as lists, text valid and bounded.
+
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"film": [b"\xff"], "scores": [[0.5, float("nan")]]})
+    >>> plain_table(table).to_dict("records")
+    [{'film': 'ff', 'scores': [0.5, None]}]
+    """
     plain = table.reset_index(drop=True).copy()
     plain.columns = [printable(str(name)) for name in plain.columns]
     for position in range(plain.shape[1]):
@@ -276,12 +331,20 @@ def plain_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def clean_key(name: str) -> str:
-    """Replace what servers refuse in a key and cut it to their length."""
+    """Replace what servers refuse in a key and cut it to their length.
+
+    >>> clean_key("class_3/lift:macro")
+    'class_3/lift_macro'
+    """
     return _NOT_IN_KEY.sub("_", name)[:_MAX_KEY] or "_"
 
 
 def shorten(text: str, max_bytes: int) -> str:
-    """Cut `text` to `max_bytes` of UTF-8, ending in an ellipsis where something was cut."""
+    """Cut `text` to `max_bytes` of UTF-8, ending in an ellipsis where something was cut.
+
+    >>> shorten("naïve Bayes", max_bytes=9)
+    'naïve…'
+    """
     raw = printable(text).encode("utf-8")
     if len(raw) <= max_bytes:
         return raw.decode("utf-8")

@@ -18,9 +18,11 @@ from pyspark.sql import functions as F
 
 from spark_ml_audit.auditing.write import write_tables
 from spark_ml_audit.config import AuditConfig, load_config
+from spark_ml_audit.detection.plan import plan_detection
+from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.session import session_for
-from spark_ml_audit.frames.fit import Computation, compute
-from spark_ml_audit.frames.ingest import examine
+from spark_ml_audit.frames.fit import AuditFit, fit_audit
+from spark_ml_audit.frames.ingest import inspect_source
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.source import OpenSource, open_source
 from spark_ml_audit.outcomes.records import Counts
@@ -48,12 +50,14 @@ def audit_once(spark: SparkSession, source: Path, output: Path, num_classes: int
     now = datetime.now(timezone.utc)
     run_id = new_run_id(now)
     with progress.stage("source"):
-        tables = OutputTables(spark, config.output)
-        opened = open_source(spark, config.source)
-        ingest = examine(opened.frame, config.source, opened.properties)
-    computation = compute(ingest, config.audit, progress)
+        engine = choose_engine(spark)
+        tables = OutputTables(engine, config.output)
+        opened = open_source(engine, config.source)
+        ingest = inspect_source(engine, opened.frame, config.source, opened.properties)
+    fit = fit_audit(ingest, config.audit, progress)
     metadata = {"fingerprint": config.fingerprint(), "source_version": opened.version}
-    counts = write_tables(computation, tables, run_id, metadata, progress)
+    detection = plan_detection(fit, config.detect, config.source.group, progress)
+    counts = write_tables(fit, tables, run_id, metadata, progress, detection).counts
     with progress.stage("runs"):
         row = {"run_id": run_id, "started_at": now, "source": opened.name, **counts.to_dict()}
         tables.append_run({**row, "config": config.to_json()})
@@ -61,26 +65,28 @@ def audit_once(spark: SparkSession, source: Path, output: Path, num_classes: int
     return {
         "seconds": seconds,
         "cpu": cpu,
-        "stages": dict(progress.seconds),
+        "stages": dict(progress.stages),
         "counts": counts.to_dict(),
-        "report": _report(tables, opened, computation, counts, config, run_id),
+        "report": _report(tables, opened, fit, counts, config, run_id),
     }
 
 
 def _report(
     tables: OutputTables,
     opened: OpenSource,
-    computation: Computation,
+    fit: AuditFit,
     counts: Counts,
     config: AuditConfig,
     run_id: str,
 ) -> dict[str, Any]:
     started, used = time.monotonic(), _CPU.look()
-    rows = [tables.read(name, run_id) for name in ("examples", "tag_issues", "quarantine")]
-    frames = ReportFrames(*rows, opened.frame, config.source.id, ("labels",))
+    examples, tag_issues, rejected = (
+        tables.read(name, run_id) for name in ("examples", "tag_issues", "quarantine")
+    )
+    frames = ReportFrames(examples, tag_issues, rejected, opened.frame, config.source.id, ("labels",))
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     facts = RunFacts(run_id, "ok", opened.name, opened.version, "", now, now, config.to_mapping())
-    made = make_report(computation, frames, facts, counts, config=config.report, output=config.output)
+    made = make_report(fit, frames, facts, counts, config=config.report, output=config.output)
     assert made.html is not None, made.problems
     assert not made.problems
     seconds, cpu = time.monotonic() - started, _CPU.look() - used

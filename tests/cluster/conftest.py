@@ -16,9 +16,7 @@ from pathlib import Path
 import pyspark
 import pytest
 
-from tests.spark.conftest import PROJECT, lake, own_folder, spark, tracking_uri
-
-__all__ = ["lake", "own_folder", "spark", "tracking_uri"]
+from tests.paths import PROJECT
 
 SPARK_HOME = Path(pyspark.__file__).parent
 # What differs from the installed package, to see that it is the one shipped that runs.

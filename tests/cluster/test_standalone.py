@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster.conftest import SHIPPED_VERSION, end
 from tests.datasets import make_dataset
-from tests.spark.conftest import Lake, only_with_all
+from tests.lake import Lake
 
 pytestmark = [pytest.mark.spark, pytest.mark.faults]
 
@@ -60,7 +60,7 @@ def an_executor_below(process: subprocess.Popen[str]) -> psutil.Process:
     return found[0]
 
 
-@only_with_all
+@pytest.mark.long
 def test_an_executor_killed_in_every_pass_changes_nothing(lake: Lake, submit: Submit) -> None:
     stages = ["ids", "profile", "resolve", "tag_issues", "examples"]
     source = lake.write(lake.dataset_frame(make_dataset(5, "forest")).repartition(4))

@@ -16,7 +16,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
+from tests.paths import PROJECT
+
 VENVS = PROJECT / ".venv-matrix"
 # Spark -> what goes with it. Older pyspark knows neither pandas 3 nor the newest pyarrow.
 VERSIONS = {
@@ -25,7 +26,7 @@ VERSIONS = {
     "4.1.1": ("pyspark[connect]==4.1.1", "delta-spark==4.4.0"),
 }
 TESTS = ("deltalake>=1", "hypothesis", "psutil", "pytest>=8", "pytest-timeout>=2.3", "selenium>=4.20")
-LONG = tuple(f"tests/spark/test_{name}.py" for name in ("connect", "notebooks", "oracle_cli"))
+LONG = tuple(f"tests/engine/test_{name}.py" for name in ("connect", "notebooks", "oracle_cli"))
 ALWAYS = ("mlflow>=3.1,<4", "matplotlib", *TESTS)
 
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.long:
         results.append(("long tests", *pytest(Path(sys.executable), "spark and not faults", *LONG)))
     for number in range(1, options.repeat + 1):
-        found = pytest(Path(sys.executable), "faults", "tests/spark", "tests/tracking", "tests/cluster")
+        found = pytest(Path(sys.executable), "faults", "tests/engine", "tests/tracking", "tests/cluster")
         results.append((f"failure tests, round {number} of {options.repeat}", *found))
     print()
     for name, code, seconds, summary in results:
@@ -57,7 +58,7 @@ def run_version(version: str) -> tuple[int, float, str]:
     """Exit status, seconds and last line of the marked tests on one version of Spark."""
     python = VENVS / version / "bin" / "python"
     make_environment(version, python)
-    return pytest(python, "matrix", "tests/spark")
+    return pytest(python, "matrix", "tests/engine")
 
 
 def make_environment(version: str, python: Path) -> None:
@@ -95,6 +96,7 @@ def pytest(python: Path, marker: str, *folders: str) -> tuple[int, float, str]:
         str(python),
         "-m",
         "pytest",
+        "--long",
         "-m",
         marker,
         "-q",
@@ -111,7 +113,7 @@ def pytest(python: Path, marker: str, *folders: str) -> tuple[int, float, str]:
     with subprocess.Popen(
         command,
         cwd=PROJECT,
-        env=environment | {"PYTHONPATH": str(PROJECT), "SPARK_ML_AUDIT_TEST_ALL": "1"},
+        env=environment | {"PYTHONPATH": str(PROJECT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

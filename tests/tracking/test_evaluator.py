@@ -17,6 +17,7 @@ from mlflow.models.evaluation.evaluator_registry import _model_evaluation_regist
 from spark_ml_audit.errors import AuditError
 from spark_ml_audit.integrations.mlflow_evaluator import MODEL_TYPE, LabelTrustEvaluator
 from tests.oracle import oracle_audit
+from tests.paths import PROJECT
 
 CLASSES = ["sea", "wood", "fire", '"x", y']
 ROWS = 400
@@ -33,7 +34,7 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module", autouse=True)
 def registered() -> None:
     """As by the entry point, also where an older installation does not know it yet."""
-    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    text = (PROJECT / "pyproject.toml").read_text()
     found = re.search(r'\[project.entry-points."mlflow.model_evaluator"\]\n(\w+) = "(.+):(\w+)"\n', text)
     assert found is not None
     name, module, attribute = found.groups()

@@ -20,8 +20,8 @@ import pytest
 
 from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening
 from spark_ml_audit.tracking.bounded import DeadlinePassedError, run_bounded, short_waits
-
-from .conftest import Door, free_port
+from tests.mlflow_server import Door, free_port
+from tests.paths import PROJECT
 
 MakeTracker = Callable[..., AuditTracker]
 
@@ -237,7 +237,7 @@ def test_bounded_work_is_abandoned_at_its_deadline() -> None:
 
 def _run_python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "PYTEST"))}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    environment["PYTHONPATH"] = str(PROJECT)
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
         cwd=cwd,

@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -19,8 +18,8 @@ import yaml
 
 from spark_ml_audit.cli.program import build_parser
 from spark_ml_audit.config import CorrectConfig, PredictConfig, TrendConfig, load_as, load_config
+from tests.paths import PROJECT
 
-PROJECT = Path(__file__).parents[2]
 BUNDLE = yaml.safe_load((PROJECT / "databricks.yml").read_text(encoding="utf-8"))
 JOBS: dict[str, dict[str, Any]] = BUNDLE["resources"]["jobs"]
 TASKS = [(name, task) for name, job in JOBS.items() for task in job["tasks"]]

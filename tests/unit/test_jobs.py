@@ -2,62 +2,46 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
 
 from spark_ml_audit.cli.commands import COMMANDS
 from spark_ml_audit.cli.program import build_parser
+from tests.command_line import Done, captured
+from tests.paths import PROJECT
 
-PROJECT = Path(__file__).parents[2]
 JOBS = sorted((PROJECT / "jobs").glob("*.py"))
-KNOWN = {command.name for command in COMMANDS}
 
 
-def run(job: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(job), *arguments],
-        env=os.environ | {"PYTHONPATH": str(PROJECT)} | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def run(monkeypatch: pytest.MonkeyPatch, job: Path, *arguments: str) -> Done:
+    """Execute the file as spark-submit and Databricks do."""
+    monkeypatch.setattr("sys.argv", [str(job), *arguments])
+    return captured(lambda: len(runpy.run_path(str(job), run_name="__main__")) * 0)
 
 
 def test_every_scheduled_task_has_one() -> None:
     assert {job.stem for job in JOBS} >= {"predict", "audit", "correct", "tag", "compare"}
+    assert {job.stem for job in JOBS} <= {command.name for command in COMMANDS}
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.stem)
-def test_help_is_that_of_the_command(job: Path) -> None:
-    if job.stem not in KNOWN:
-        pytest.skip(f"the command {job.stem} is not there yet")
-    done = run(job, "--help")
+def test_help_is_that_of_the_command(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run(monkeypatch, job, "--help")
     assert done.returncode == 0, done.stderr
     assert f"usage: {build_parser().prog} {job.stem}" in done.stdout
 
 
-def test_a_failure_is_the_status_and_success_raises_nothing() -> None:
-    (job,) = [job for job in JOBS if job.stem == "audit"]
-    refused = run(job, "--set", "source.pth=x")
+@pytest.mark.parametrize("platform", ["", "16.4"])
+def test_a_failure_is_the_status_and_success_raises_nothing(
+    monkeypatch: pytest.MonkeyPatch, platform: str
+) -> None:
+    # Databricks executes the file and takes any SystemExit for a failure
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", platform)
+    job = PROJECT / "jobs" / "audit.py"
+    refused = run(monkeypatch, job, "--set", "source.pth=x")
     assert refused.returncode == 2
     assert "Did you mean path?" in refused.stderr
-    # Databricks executes the file and takes any SystemExit for a failure
-    code = (
-        "import sys; sys.argv = ['audit.py', '--help']; "
-        f"exec(compile(open({str(job)!r}).read(), 'audit.py', 'exec'), {{'__name__': '__main__'}}); "
-        "print('came to its end')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(PROJECT), "DATABRICKS_RUNTIME_VERSION": "16.4"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "came to its end" in done.stdout, done.stderr
+    monkeypatch.setattr("sys.argv", [str(job), "--help"])
+    runpy.run_path(str(job), run_name="__main__")  # came to its end

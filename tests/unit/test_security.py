@@ -20,8 +20,8 @@ from spark_ml_audit.lake.places import Place
 from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.tracking import SourceRef
 from spark_ml_audit.tracking.payload import clean_params, clean_tags, dataset_fields, identity_tags
+from tests.unit.config.refusals import PLACES, check_worded
 
-PLACES = ("source.path=data/tags", "output.path=audits/tags")
 IDENTIFIER = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
 SECRET = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=12, max_size=20).map(lambda s: f"5eCr{s}")
 
@@ -159,13 +159,6 @@ def test_no_secret_is_in_an_error(
     said = capsys.readouterr()
     assert "5eCretPass" not in said.out + said.err
     assert said.err
-
-
-def check_worded(error: ConfigError) -> None:
-    assert error.message
-    assert error.fix
-    assert "\n" not in str(error)
-    assert len(str(error)) < 1500
 
 
 KEYS = st.sampled_from(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "spark_ml_audit"
+from tests.paths import PACKAGE, PROJECT
+
 # Serverless compute and Spark Connect refuse these, whatever object they are asked of.
 FORBIDDEN_ATTRIBUTES = {
     "rdd", "foreachRDD", "mapPartitions", "_jvm", "_jdf", "_jsc", "_jsparkSession", "_sc", "sparkContext",
@@ -93,6 +94,44 @@ def test_sql_text_is_built_only_where_identifiers_are_quoted():
     assert using_sql <= {"lake/delta_spark.py"}
 
 
-def test_files_stay_small_enough_to_read_at_a_sitting():
-    long = {path.name: count for path in MODULES if (count := len(path.read_text().splitlines())) > 400}
-    assert not long
+def lines_without_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function from `def` to its end, its docstring not counted."""
+    first = node.body[0]
+    has_docstring = ast.get_docstring(node) is not None
+    docstring = (first.end_lineno or 0) - first.lineno + 1 if has_docstring else 0
+    return (node.end_lineno or 0) - node.lineno + 1 - docstring
+
+
+MAX_FILE, MAX_FUNCTION = 400, 50
+TESTS = sorted((PROJECT / "tests").rglob("*.py"))
+
+
+def test_files_are_to_be_read_at_a_sitting():
+    counts = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (*MODULES, *TESTS)}
+    assert {str(path.relative_to(PROJECT)): n for path, n in counts.items() if n > MAX_FILE} == {}
+
+
+def test_functions_fit_on_a_screen():
+    long = {
+        f"{path.relative_to(PACKAGE)}:{node.name}": size
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and (size := lines_without_docstring(node)) > MAX_FUNCTION
+    }
+    assert long == {}
+
+
+def test_no_two_classes_bear_one_name():
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(path.relative_to(PACKAGE).as_posix())
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_unit_tests_mirror_the_packages():
+    """A folder of tests/unit is a folder of the package: who looks for the tests of one finds them."""
+    root = PROJECT / "tests" / "unit"
+    folders = {path.parent.relative_to(root).as_posix() for path in root.rglob("test_*.py")}
+    assert {name for name in folders if not (PACKAGE / name).is_dir()} == set()

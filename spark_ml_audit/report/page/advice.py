@@ -28,7 +28,14 @@ class Advice:
 
 
 def headline(data: ReportData) -> str:
-    """The result in one sentence."""
+    """The result in one sentence.
+
+    >>> from spark_ml_audit.outcomes.records import Counts
+    >>> from spark_ml_audit.report.page.data import RunFacts
+    >>> run = RunFacts("20260131t180000z-0a1b2c3d", "ok", "data/films", "7", "0.2.0", "18:00", "18:05")
+    >>> headline(ReportData(run, Counts(1000, 1000, 0, 0, 40, 30, 15, health=0.96)))
+    '40 of 1,000 audited rows (4.00%) seem to carry a wrong set of tags: 30 tags missing, 15 too many.'
+    """
     counts = data.counts
     if not counts.num_audited:
         return "No row could be audited." if counts.num_rows else "The source has no rows."
@@ -43,7 +50,15 @@ def headline(data: ReportData) -> str:
 
 
 def next_steps(data: ReportData) -> list[Advice]:
-    """What to do next, most urgent first."""
+    """What to do next, most urgent first.
+
+    >>> from spark_ml_audit.outcomes.records import Counts
+    >>> from spark_ml_audit.report.page.data import RunFacts
+    >>> run = RunFacts("20260131t180000z-0a1b2c3d", "ok", "data/films", "7", "0.2.0", "18:00", "18:05")
+    >>> data = ReportData(run, Counts(1000, 990, 4, 6, 40, 30, 15, health=0.96))
+    >>> [step.title for step in next_steps(data)]
+    ['Repair the rows in quarantine', 'Review the worst rows first', 'Annotate the rest']
+    """
     found = [*_gates(data), *_quarantine(data), *_review(data), *_concentration(data), *_noisy(data)]
     found += [*_pairs(data), *_weak(data), *_rare(data), *_unlabelled(data)]
     if not found:

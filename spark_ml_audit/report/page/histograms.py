@@ -34,7 +34,11 @@ class ClassHistograms:
 
 
 def num_display_bins(num_classes: int) -> int:
-    """A power of two from 16 to 64: the more classes, the fewer bins."""
+    """A power of two from 16 to 64: the more classes, the fewer bins.
+
+    >>> num_display_bins(20), num_display_bins(5000)
+    (64, 16)
+    """
     bins = _MOST_BINS
     while bins > _FEWEST_BINS and 2 * bins * num_classes > _MAX_NUMBERS:
         bins //= 2
@@ -50,6 +54,14 @@ def display_histograms(profile: ClassProfile, num_bins: int | None = None) -> Cl
     Args:
         profile: Of the audited rows.
         num_bins: A power of two; by the number of classes if None.
+
+    Example:
+        >>> from spark_ml_audit.kernels.profile import ProfileSpec
+        >>> profile = ClassProfile(ProfileSpec.for_classes(1, np.float64))
+        >>> profile.add_batch(np.array([[0.1], [0.6], [0.9]]), rows=np.array([2]), cols=np.array([0]))
+        >>> found = display_histograms(profile, num_bins=4)
+        >>> found.absent.tolist(), found.present.tolist()
+        ([[1, 0, 1, 0]], [[0, 0, 0, 1]])
     """
     spec = profile.spec
     bins = min(num_bins or num_display_bins(spec.num_classes), 2 << spec.octave_bits)

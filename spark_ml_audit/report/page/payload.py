@@ -55,6 +55,16 @@ def payload_of(data: ReportData) -> dict[str, Any]:
     Returns:
         Columns and rows under short names that `report.js` reads; tables are bounded, texts are shown
         texts (see `text.for_page`), numbers have six digits.
+
+    Example:
+        >>> from spark_ml_audit.outcomes.records import Counts
+        >>> from spark_ml_audit.report.page.data import RunFacts
+        >>> run = RunFacts("20260131t180000z-0a1b2c3d", "ok", "data/films", "7", "0.2.0", "18:00", "18:05")
+        >>> counts = Counts(90, 90, 0, 0, 1, 1, 0, health=89 / 90)
+        >>> columns = (("tag", "text"), ("share", "share"))
+        >>> table = SectionTable("rare", "Rare tags", (), columns, rows=(("noir", 1 / 90),))
+        >>> payload_of(ReportData(run, counts, sections=(table,)))["sections"]
+        [{'key': 'rare', 'columns': [['tag', 'text'], ['share', 'share']], 'rows': [['noir', 0.0111111]]}]
     """
     classes = _page_classes(data.classes)
     content: dict[str, Any] = {
@@ -185,7 +195,11 @@ def _changes(since: Comparison) -> list[list[Any]]:
 
 
 def compact(value: Any) -> Any:
-    """A number with at most six digits; None for what JSON has no number for."""
+    """A number with at most six digits; None for what JSON has no number for.
+
+    >>> compact(0.123456789), compact(17), compact(float("nan"))
+    (0.123457, 17, None)
+    """
     if not isinstance(value, float):
         return value
     return float(f"{value:.6g}") if math.isfinite(value) else None

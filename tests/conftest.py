@@ -1,0 +1,132 @@
+"""Options of the test command, and the fixtures that more than one folder of tests needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.lake import Lake
+
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Engine
+
+ENGINES = ("spark", "connect")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engine",
+        choices=ENGINES,
+        default="spark",
+        help="what runs the tests of tests/engine: classic Spark or Spark Connect (default: %(default)s)",
+    )
+    parser.addoption(
+        "--long", action="store_true", help="also run the tests marked `long`, which take minutes each"
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"engine: {config.getoption('--engine')}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--long"):
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: part of `make test-matrix`"))
+
+
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A working folder of the test's own, and no setting of MLflow or Databricks from outside.
+
+    A sqlite store that is given by its address keeps artifacts in the working directory: MLflow's convention.
+    """
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", "DATABRICKS_RUNTIME_VERSION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def engine_kind(pytestconfig: pytest.Config) -> str:
+    """Which engine was asked for."""
+    return str(pytestconfig.getoption("--engine"))
+
+
+@pytest.fixture(scope="session")
+def spark(engine_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One local session for all tests, classic or of Spark Connect."""
+    from spark_ml_audit.engines.java import require_java
+    from spark_ml_audit.errors import SetupError
+
+    try:
+        require_java(os.environ)
+    except SetupError as error:
+        pytest.skip(f"Spark cannot start: {error}")
+    from spark_ml_audit.engines.session import local_session_builder
+    from tests.paths import PROJECT
+
+    os.environ.setdefault("SPARK_ML_AUDIT_DRIVER_MEMORY", "2g")
+    # tasks import the package too, whether it is installed or not
+    known = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT), *([known] if known else [])])
+    connect = engine_kind == "connect"
+    # over Spark Connect only a few of the tests run: compiling their code well does not pay
+    builder = local_session_builder("spark-ml-audit-tests", connect=connect, small=connect)
+    for key, value in {
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        # a quarter of what a tiny audit costs; the tests that start the command line run with the defaults
+        "spark.sql.adaptive.enabled": "false",
+        "spark.databricks.delta.stats.collect": "false",
+        "spark.databricks.delta.writeChecksumFile.enabled": "false",
+        "spark.databricks.delta.snapshotPartitions": "1",
+    }.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    assert ("connect" in type(session).__module__) == connect
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def engine(spark: Any) -> Engine:
+    """The engine that was asked for."""
+    from spark_ml_audit.engines.choose import choose_engine
+
+    return choose_engine(spark)
+
+
+@pytest.fixture(scope="session")
+def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One sqlite store for all audits: making a store costs seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db"
+
+
+@pytest.fixture
+def lake(spark: Any, tmp_path: Path, tracking_uri: str) -> Lake:
+    """A lake of the test's own."""
+    return Lake(spark, tmp_path, tracking_uri)
+
+
+@pytest.fixture
+def make_lake(spark: Any, tmp_path: Path, tracking_uri: str) -> Callable[[str], Lake]:
+    """More lakes of the test's own, by name."""
+
+    def make(name: str) -> Lake:
+        (tmp_path / name).mkdir()
+        return Lake(spark, tmp_path / name, tracking_uri)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def house(spark: Any, tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Lake:
+    """A lake that the tests of a module share."""
+    return Lake(spark, tmp_path_factory.mktemp("house"), tracking_uri)

@@ -1,0 +1,39 @@
+"""An audited lake for the tests that only look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.datasets import Dataset, make_dataset
+from tests.lake import Lake
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A source and its audit with default options; tests look and leave them as they are.
+
+    Attributes:
+        lake: Where they are.
+        data: What the source holds.
+        source: Path of the source.
+        result: What the audit printed.
+    """
+
+    lake: Lake
+    data: Dataset
+    source: str
+    result: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def audited(spark: Any, tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Audited:
+    """One audit for all tests that only read one."""
+    lake = Lake(spark, tmp_path_factory.mktemp("audited"), tracking_uri)
+    data = make_dataset(3, "plain", "float32")
+    source = lake.write(lake.dataset_frame(data))
+    return Audited(
+        lake, data, source, lake.audit(source__path=source, tracking__experiment="audits of tests")
+    )

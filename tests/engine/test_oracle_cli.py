@@ -1,0 +1,258 @@
+"""The command line end to end against the slow truth of tests/oracle.py, table by table, column by column."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.datasets import KINDS, Dataset, make_dataset
+from tests.engine.conftest import Audited
+from tests.lake import Lake, tag_names
+from tests.oracle import FILTERS, OracleResult, oracle_audit
+
+pytestmark = pytest.mark.spark
+
+CONTRACT_TYPES = {
+    "examples": {
+        "run_id": "string",
+        "id": "string",
+        "label_quality_score": "double",
+        "is_label_issue": "boolean",
+        "given_tags": "array<string>",
+        "suggested_tags": "array<string>",
+        "missing_tags": "array<string>",
+        "extraneous_tags": "array<string>",
+        "issue_rank": "bigint",
+    },
+    "tag_issues": {
+        "run_id": "string",
+        "id": "string",
+        "tag": "string",
+        "issue": "string",
+        "pred_prob": "double",
+        "cell_score": "double",
+    },
+    "classes": {
+        "run_id": "string",
+        "tag": "string",
+        "class_index": "int",
+        "num_given": "bigint",
+        "threshold_present": "double",
+        "threshold_absent": "double",
+        **{f"joint_{i}{j}": "bigint" for i in (0, 1) for j in (0, 1)},
+        "cutoff_missing": "double",
+        "cutoff_extraneous": "double",
+        "num_missing": "bigint",
+        "num_extraneous": "bigint",
+        "label_noise": "double",
+        "inverse_label_noise": "double",
+        "label_quality": "double",
+    },
+    "quarantine": {
+        "run_id": "string",
+        "id": "string",
+        "reason": "string",
+        "detail": "string",
+        "row": "string",
+    },
+    "runs": {
+        "run_id": "string",
+        "started_at": "timestamp",
+        "finished_at": "timestamp",
+        "source": "string",
+        "source_version": "string",
+        "config": "string",
+        "package_version": "string",
+        "num_rows": "bigint",
+        "num_audited": "bigint",
+        "num_unlabelled": "bigint",
+        "num_quarantined": "bigint",
+        "num_label_issues": "bigint",
+        "num_missing_tags": "bigint",
+        "num_extraneous_tags": "bigint",
+        "health": "double",
+        "gates": "string",
+        "mlflow_run_id": "string",
+    },
+}
+COUNTS = (
+    "num_rows", "num_audited", "num_unlabelled", "num_quarantined", "num_label_issues", "num_missing_tags",
+    "num_extraneous_tags", "health",
+)  # fmt: skip
+
+
+# End to end these stand for all kinds, which tests/unit/kernels compares kernel by kernel.
+SOONEST = {"saturated", "rare", "one_sided", "single_class"}
+
+
+def tolerance(dataset: Dataset) -> float:
+    return 1e-6 if dataset.pred_probs.dtype == np.float32 else 1e-12
+
+
+def expected_ranks(truth: OracleResult, scores: list[float]) -> list[int | None]:
+    """Rank by (score, id); row numbers order like the ids."""
+    issues = sorted(np.flatnonzero(truth.is_label_issue), key=lambda i: (scores[i], i))
+    ranks: list[int | None] = [None] * len(scores)
+    for rank, i in enumerate(issues, start=1):
+        ranks[i] = rank
+    return ranks
+
+
+def check_examples(rows: list[dict[str, Any]], truth: OracleResult, names: list[str], within: float) -> None:
+    rows = sorted(rows, key=lambda row: row["id"])
+    assert [row["id"] for row in rows] == [f"r{i:04}" for i in range(len(truth.given))]
+    scores = [row["label_quality_score"] for row in rows]
+    np.testing.assert_allclose(scores, truth.label_quality_score, rtol=0, atol=within)
+    assert [row["is_label_issue"] for row in rows] == truth.is_label_issue.tolist()
+    for i, row in enumerate(rows):
+        assert row["given_tags"] == [names[k] for k in np.flatnonzero(truth.given[i])]
+        assert row["suggested_tags"] == [names[k] for k in truth.suggested_tags(i)]
+        assert row["missing_tags"] == [names[k] for k in truth.missing_tags(i)]
+        assert row["extraneous_tags"] == [names[k] for k in truth.extraneous_tags(i)]
+    assert [row["issue_rank"] for row in rows] == expected_ranks(truth, scores)
+
+
+def check_tag_issues(
+    rows: list[dict[str, Any]], truth: OracleResult, dataset: Dataset, names: list[str], within: float
+) -> None:
+    found = {(row["id"], row["tag"], row["issue"]): row for row in rows}
+    assert len(found) == len(rows)
+    flagged = {
+        (f"r{i:04}", names[k], issue): (i, k)
+        for issue, flags in (("missing", truth.missing), ("extraneous", truth.extraneous))
+        for i, k in zip(*np.nonzero(flags), strict=True)
+    }
+    assert found.keys() == flagged.keys()
+    for key, (i, k) in flagged.items():
+        assert found[key]["pred_prob"] == float(dataset.pred_probs[i, k])
+        assert found[key]["cell_score"] == pytest.approx(truth.cell_scores[i, k], rel=0, abs=within)
+
+
+def check_classes(rows: list[dict[str, Any]], truth: OracleResult, names: list[str], within: float) -> None:
+    rows = sorted(rows, key=lambda row: row["class_index"])
+    assert [row["tag"] for row in rows] == names
+    assert len(rows) == len(truth.classes)
+    for row, expected in zip(rows, truth.classes, strict=True):
+        assert row.keys() >= {"tag", *expected}
+        for name, value in expected.items():
+            if isinstance(value, float):
+                close = within if name.startswith(("threshold", "cutoff")) else 1e-12
+                assert row[name] == pytest.approx(value, rel=0, abs=close), (name, row, expected)
+            else:
+                assert row[name] == value, (name, row, expected)
+
+
+def check_against_oracle(
+    lake: Lake, dataset: Dataset, *, source: dict[str, object], **options: Any
+) -> dict[str, Any]:
+    result = lake.audit({**source, **{f"audit.{name}": value for name, value in options.items()}})
+    truth = oracle_audit(dataset.labels, dataset.pred_probs, **options)
+    names, within = tag_names(dataset.pred_probs.shape[1]), tolerance(dataset)
+    tables = lake.contents(result)
+    check_classes(tables["classes"], truth, names, within)
+    check_tag_issues(tables["tag_issues"], truth, dataset, names, within)
+    check_examples(tables["examples"], truth, names, within)
+    assert tables["quarantine"] == []
+    (run,) = lake.rows(result, "runs")
+    expected = {
+        "num_rows": len(dataset.labels),
+        "num_audited": len(dataset.labels),
+        "num_unlabelled": 0,
+        "num_quarantined": 0,
+        "num_label_issues": int(truth.is_label_issue.sum()),
+        "num_missing_tags": int(truth.missing.sum()),
+        "num_extraneous_tags": int(truth.extraneous.sum()),
+        "health": truth.health,
+    }
+    assert {name: run[name] for name in COUNTS} == expected
+    assert {name: result[name] for name in COUNTS} == expected
+    return result
+
+
+def written(lake: Lake, dataset: Dataset, fmt: str = "delta") -> dict[str, object]:
+    return {"source.path": lake.write(lake.dataset_frame(dataset), fmt=fmt), "source.format": fmt}
+
+
+@pytest.mark.parametrize(
+    ("seed", "kind"),
+    [
+        # one of Parquet, one of Delta stand for all on the older versions
+        pytest.param(
+            seed,
+            kind,
+            marks=pytest.mark.matrix if seed in {0, 1} else () if kind in SOONEST else pytest.mark.long,
+        )
+        for seed, kind in enumerate(KINDS)
+    ],
+)
+def test_an_audit_with_default_options_equals_the_oracle(lake: Lake, seed: int, kind: str) -> None:
+    dtype = ("float32", "float64")[seed % 2]
+    dataset = make_dataset(seed + 100, kind, dtype)
+    # Parquet that Spark wrote keeps column metadata, too
+    source = written(lake, dataset, "delta" if seed % 3 else "parquet")
+    check_against_oracle(lake, dataset, source=source)
+
+
+@pytest.mark.parametrize("filter_by", FILTERS)
+def test_every_filter_equals_the_oracle(lake: Lake, filter_by: str) -> None:
+    kind, dtype = [("forest", "float64"), ("plain", "float32")][FILTERS.index(filter_by) % 2]
+    dataset = make_dataset(211, kind, dtype)
+    options = {} if filter_by in FILTERS[3:] else {"frac_noise": 0.7, "min_examples_per_class": 3}
+    check_against_oracle(lake, dataset, source=written(lake, dataset), filter_by=filter_by, **options)
+
+
+SCORINGS: list[dict[str, object]] = [
+    {"score": "normalized_margin", "aggregate": "softmin", "temperature": 0.3},
+    {"score": "confidence_weighted_entropy", "alpha": None},
+    {"adjust_pred_probs": True, "aggregate": "mean"},
+    {"aggregate": "min", "filter_by": "low_self_confidence"},
+    {"alpha": 0.0, "num_to_remove_per_class": [2, 0, 5, 1], "num_to_add_per_class": [0, 3, 1, 200]},
+]
+
+
+@pytest.mark.parametrize("options", SCORINGS, ids="-".join)
+def test_every_score_and_aggregate_equals_the_oracle(lake: Lake, options: dict[str, Any]) -> None:
+    dataset = make_dataset(6, "saturated", ("float32", "float64")[SCORINGS.index(options) % 2])
+    assert dataset.pred_probs.shape[1] == 4
+    check_against_oracle(lake, dataset, source=written(lake, dataset), **options)
+
+
+@pytest.mark.matrix
+def test_the_tables_have_the_columns_and_types_of_the_contract(audited: Audited) -> None:
+    lake, result = audited.lake, audited.result
+    for name, expected in CONTRACT_TYPES.items():
+        found = dict(lake.table(result["tables"][name]).dtypes)
+        assert {column: found.get(column) for column in expected} == expected
+        assert next(iter(found)) == "run_id"
+        assert result["tables"][name].endswith(f"/{name}")
+    (run,) = lake.rows(result, "runs")
+    assert run["started_at"] < run["finished_at"]
+    assert run["source_version"] == "0" == result["source_version"]
+    assert json.loads(run["config"])["audit"]["filter_by"] == "prune_by_noise_rate"
+    assert run["mlflow_run_id"] == result["mlflow_run_id"]
+    assert [gate["name"] for gate in json.loads(run["gates"])] == [gate["name"] for gate in result["gates"]]
+    started = result["run_id"].split("-")[0]
+    assert run["started_at"].strftime("%Y%m%dt%H%M%Sz") == started
+    for stage in ("profile", "resolve", "examples", "runs"):
+        assert result["stages"][stage] >= 0
+
+
+def test_issues_of_equal_score_rank_by_id(lake: Lake) -> None:
+    # four rows of each kind; kinds differ in score, rows of a kind only in their id
+    labels = [[0], [1], [0, 1], []] * 4
+    probs = np.array([[0.1, 0.9], [0.9, 0.1], [0.2, 0.1], [0.9, 0.8]] * 4)
+    dataset = Dataset("ties", labels, probs)
+    result = check_against_oracle(
+        lake, dataset, source=written(lake, dataset), filter_by="predicted_neq_given"
+    )
+    ranked = [row for row in lake.rows(result, "examples") if row["issue_rank"]]
+    ranked.sort(key=lambda row: row["issue_rank"])
+    assert [row["issue_rank"] for row in ranked] == list(range(1, len(ranked) + 1))
+    order = [(row["label_quality_score"], row["id"]) for row in ranked]
+    assert order == sorted(order)
+    assert len({score for score, _ in order}) < len(order)
+    assert not any(math.isnan(score) for score, _ in order)

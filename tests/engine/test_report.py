@@ -1,0 +1,168 @@
+"""The report of real audits: file, MLflow artifacts, shown columns, and what happens when it fails."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spark_ml_audit.report.page import ReportData
+from tests.browser import browser_session, has_browser
+from tests.datasets import make_dataset
+from tests.engine.conftest import Audited
+from tests.lake import Lake, tag_names
+
+pytestmark = pytest.mark.spark
+
+EVIL = "<script>window.pwned=1</script>"
+
+
+def look_at(report: Path) -> None:
+    """Open the report of a real audit, hostile tag and texts and all, where there is a browser."""
+    if not has_browser():
+        return
+    with browser_session() as browser:
+        browser.open(report)
+        assert browser.complaints() == []
+        assert [url for url in browser.requests() if not url.startswith(("file:", "data:"))] == []
+        assert browser.run("return window.pwned") is None
+        assert any(EVIL in text for text in browser.texts("#classes td, #classes th"))
+
+
+def payload_of(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="payload">(.*?)</script>', page, re.DOTALL)
+    assert found
+    return dict(json.loads(found[1]))
+
+
+@pytest.mark.matrix
+def test_a_report_shows_what_the_tables_hold(lake: Lake, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+    from pyspark.sql import functions as F
+
+    data = make_dataset(3, "plain", "float32")
+    names = tag_names(data.pred_probs.shape[1])
+    names[0] = EVIL
+    frame = lake.dataset_frame(data, names)
+    frame = (
+        frame.withColumn("text.of", F.concat(F.lit(EVIL), F.col("id"), F.lit("x" * 3000)))
+        .withColumn("words", F.array("id", F.lit(None).cast("string")))
+        .withColumn("nested", F.struct(F.lit(1).alias("a")))
+        .withColumn("raw", F.lit(b"\x00\xff"))
+    )
+    bad = frame.limit(1).withColumn("id", F.lit("bad")).withColumn("labels", F.array(F.lit("no such tag")))
+    source = lake.write(frame.unionByName(bad))
+    settings = {
+        "source.path": source,
+        "source.show": ["text.of", "words", "nested", "raw"],
+        "output.path": lake.path("audit"),
+        "report.enabled": True,
+        "report.max_rows": 5,
+    }
+    result = lake.audit(settings, expect=3)
+    assert result["report"] == f"{lake.path('audit')}/reports/{result['run_id']}.html"
+    page = Path(result["report"]).read_text(encoding="utf-8")
+    assert EVIL not in page
+    assert result["run_id"] in page
+    assert "label_unknown" in page
+    found = payload_of(page)
+
+    classes = sorted(lake.rows(result, "classes"), key=lambda row: row["class_index"])
+    assert found["classes"]["tag"] == names
+    assert found["classes"]["given"] == [row["num_given"] for row in classes]
+    assert found["classes"]["extraneous"] == [row["num_extraneous"] for row in classes]
+    assert [sum(counts[1:]) for counts in found["present"]] == [row["num_given"] for row in classes]
+
+    examples = lake.rows(result, "examples")
+    issues = sorted((row for row in examples if row["issue_rank"]), key=lambda row: row["issue_rank"])
+    cells = {(row["id"], row["tag"]): row for row in lake.rows(result, "tag_issues")}
+    assert [row[1] for row in found["rows"]["list"]] == [row["id"] for row in issues[:5]]
+    for sent, row in zip(found["rows"]["list"], issues, strict=False):
+        text, words, nested, raw = sent[3]
+        assert text == f"{EVIL}{row['id']}".ljust(999, "x") + "…"
+        assert (words, nested, raw) == (f"{row['id']}, null", '{"a":1}', "00FF")
+        assert {tag for tag, extraneous, _ in sent[6] if extraneous} == set(row["extraneous_tags"])
+        assert {tag for tag, extraneous, _ in sent[6] if not extraneous} == set(row["missing_tags"])
+        assert set(sent[4]) == set(row["given_tags"]) - set(row["extraneous_tags"])
+        for tag, _, prob in sent[6]:
+            assert prob == pytest.approx(cells[row["id"], tag]["pred_prob"], rel=1e-5)
+    assert sum(found["scores"]["with"]) == result["num_label_issues"]
+    assert sum(found["scores"]["without"]) == result["num_audited"] - result["num_label_issues"]
+
+    pairs: dict[tuple[str, str], list[int]] = {}
+    for row in examples:
+        for missing in row["missing_tags"]:
+            for given in row["given_tags"]:
+                count = pairs.setdefault((missing, given), [0, 0])
+                count[0] += 1
+                count[1] += given in row["extraneous_tags"]
+    assert {(a, b): [rows, swapped] for a, b, rows, swapped, _ in found["pairs"]} == pairs
+
+    client = MlflowClient(tracking_uri=lake.tracking_uri)
+    kept = {file.path for file in client.list_artifacts(result["mlflow_run_id"])}
+    assert "report.html" in kept
+    assert (
+        Path(client.download_artifacts(result["mlflow_run_id"], "report.html", str(tmp_path))).read_text(
+            encoding="utf-8"
+        )
+        == page
+    )
+    plots = {file.path for file in client.list_artifacts(result["mlflow_run_id"], "plots")}
+    assert plots == {"plots/scores.png", "plots/flags_by_tag.png", "plots/noise_by_tag.png"}
+
+    # the retry of a finished run names the report that is there, whatever it would show
+    again = lake.audit(settings | {"source.show": [], "output.run_id": result["run_id"]}, expect=3)
+    assert again["already_finished"]
+    assert again["report"] == result["report"]
+
+    look_at(Path(result["report"]))
+
+    # a report that cannot be written loses nothing
+    reports = Path(result["report"]).parent
+    Path(result["report"]).unlink()
+    reports.rmdir()
+    reports.write_text("in the way")
+    failed = lake.audit(settings | {"gate.max_quarantined_fraction": 1.0}, expect=4)
+    assert failed["status"] == "not_delivered"
+    assert failed["report"] is None
+    assert any("The report could not be written" in warning for warning in failed["warnings"])
+    assert lake.contents(failed) == lake.contents(result)
+    run = client.get_run(failed["mlflow_run_id"])
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["spark_ml_audit.status"] == "not_delivered"
+
+
+def test_a_column_to_show_that_is_missing_is_refused(lake: Lake) -> None:
+    data = make_dataset(3, "plain", "float32")
+    source = lake.write(lake.dataset_frame(data).selectExpr("*", "id as title"))
+    for command in ("audit", "check"):
+        error = lake.refuse({"source.path": source, "source.show": ["titel"]}, command=command)
+        assert error["key"] == "source.show"
+        assert "'titel'" in error["message"]
+        assert "Did you mean 'title'?" in error["fix"]
+
+
+def test_a_report_that_breaks_is_told_of_and_costs_nothing_else(
+    lake: Lake, audited: Audited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(data: ReportData) -> str:
+        raise RuntimeError("no template")
+
+    monkeypatch.setattr("spark_ml_audit.report.make.render_report", broken)
+    result = lake.audit({"source.path": audited.source, "report.enabled": True}, expect=4)
+    assert not result["delivered"]
+    assert "The report could not be made: no template." in result["warnings"]
+    assert lake.rows(result, "runs")
+
+
+def test_without_a_folder_the_report_goes_to_mlflow_alone(lake: Lake, audited: Audited) -> None:
+    from mlflow import MlflowClient
+
+    settings = {"source.path": audited.source, "output.schema": "report_alone", "report.enabled": True}
+    result = lake.audit(settings)
+    assert result["report"] is None
+    client = MlflowClient(tracking_uri=lake.tracking_uri)
+    assert "report.html" in {file.path for file in client.list_artifacts(result["mlflow_run_id"])}

@@ -1,0 +1,242 @@
+"""Sample, decide, review and the next audit: one audit of a table whose truth is known, many assertions."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spark_ml_audit import correct, decide, review, sample
+from spark_ml_audit.errors import ConfigError
+from tests.lake import Lake
+
+pytestmark = pytest.mark.spark
+
+TAGS = ["=b", "plain", "c,d", "+x", "'q"]
+ROWS = 300
+
+
+@pytest.fixture(scope="module")
+def truth() -> np.ndarray:
+    return np.random.default_rng(0).random((ROWS, len(TAGS))) < [0.5, 0.3, 0.2, 0.4, 0.2]
+
+
+@pytest.fixture(scope="module")
+def given(truth: np.ndarray) -> np.ndarray:
+    return truth ^ (np.random.default_rng(1).random(truth.shape) < 0.06)
+
+
+@pytest.fixture(scope="module")
+def audited(house: Lake, truth: np.ndarray, given: np.ndarray) -> dict[str, Any]:
+    rng = np.random.default_rng(2)
+    probs = np.clip(np.where(truth, 0.8, 0.2) + rng.normal(size=truth.shape) * 0.15, 0.001, 0.999)
+    rows: list[tuple[Any, ...]] = [
+        (f"-{i:03}", [TAGS[k] for k in np.flatnonzero(given[i])], probs[i].tolist(), f"@text {i}")
+        for i in range(ROWS)
+    ]
+    rows += [("unlabelled", None, [0.5] * 5, ""), ("twice", [], [0.5] * 5, ""), ("twice", [], [0.5] * 5, "")]
+    schema = "id string, labels array<string>, pred_probs array<double>, text string"
+    house.settings = {"output.path": house.path("out")}
+    source = house.write(house.frame(rows, schema, TAGS))
+    return {"source": source, **house.audit(source__path=source, gate__max_quarantined_fraction=1.0)}
+
+
+def read_csv(path: str) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def plain(value: str) -> str:
+    return value[1:] if value[:1] == "'" and value[1:2] in tuple("=+-@'") else value
+
+
+def answer(rows: list[dict[str, str]], truth: np.ndarray) -> list[dict[str, str]]:
+    return [
+        {
+            **row,
+            "verdict": "present"
+            if truth[int(plain(row["id"])[1:]), TAGS.index(plain(row["tag"]))]
+            else "Absent ",
+        }
+        for row in rows
+    ]
+
+
+def write_csv(path: str, rows: list[dict[str, str]]) -> str:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def drawn(house: Lake, audited: dict[str, Any]) -> Any:
+    return sample(
+        house.path("out"),
+        how="random",
+        size=150,
+        csv=house.path("random.csv"),
+        show=["text"],
+        spark=house.spark,
+    )
+
+
+@pytest.fixture(scope="module")
+def imported(house: Lake, drawn: Any, truth: np.ndarray) -> Any:
+    rows = answer(read_csv(drawn.csv), truth)
+    faulty = [
+        {**rows[0], "id": "nobody"},
+        {**rows[0], "tag": "no such tag"},
+        {**rows[0], "verdict": "perhaps"},
+        {**rows[0], "verdict": ""},
+    ]
+    path = write_csv(house.path("judged.csv"), [*rows, *faulty])
+    return decide(path, house.path("out"), who="ann", spark=house.spark)
+
+
+def test_worst_sample_lists_the_flagged_cells_of_the_worst_rows(house, audited):
+    outcome = house.run("sample", sample__size=7, sample__csv=house.path("worst.csv"), sample__show=["text"])
+    assert outcome.exit_code == 0, outcome.stderr
+    worst = {row["id"] for row in house.rows(audited, "examples") if (row["issue_rank"] or 99) <= 7}
+    cells = {(row["id"], row["tag"]) for row in house.rows(audited, "tag_issues") if row["id"] in worst}
+    rows = read_csv(house.path("worst.csv"))
+    assert {(plain(row["id"]), plain(row["tag"])) for row in rows} == cells
+    assert (outcome.json["num_rows"], outcome.json["num_cells"]) == (7, len(cells))
+    # nothing that a spreadsheet would run as a formula
+    assert all(value[:1] not in tuple("=+-@\t") for row in rows for value in row.values())
+    assert {row["text"][:6] for row in rows} == {"'@text"}
+    assert {row["issue"] for row in rows} <= {"missing", "extraneous"}
+
+
+def test_random_sample_is_stratified_and_the_same_every_time(house, audited, drawn):
+    assert drawn.num_cells == 150
+    sizes = {item.name: item.size for item in drawn.strata}
+    assert sizes["flagged missing"] == audited["num_missing_tags"]
+    assert sizes["flagged extraneous"] == audited["num_extraneous_tags"]
+    assert sum(sizes.values()) == ROWS * len(TAGS)  # neither unlabelled nor quarantined rows
+    cells = house.table(house.path("out/review_sample")).where(f"sample_id = '{drawn.sample_id}'")
+    for row in cells.collect():
+        assert row["inclusion_probability"] == pytest.approx(row["num_drawn"] / sizes[row["stratum"]])
+        assert (row["issue"] is not None) == row["stratum"].startswith("flagged")
+    # what was flagged is not told to whoever judges
+    assert "issue" not in read_csv(drawn.csv)[0]
+    again = sample(house.path("out"), how="random", size=150, spark=house.spark)
+    assert again.already_finished
+    assert again.sample_id == drawn.sample_id
+
+
+def test_draw_does_not_depend_on_partitions(house, audited):
+    from spark_ml_audit.config import SourceConfig
+    from spark_ml_audit.engines.choose import engine_of
+    from spark_ml_audit.frames.ingest import inspect_source
+    from spark_ml_audit.reviewing.draw import draw_cells, flagged_marks
+
+    columns = SourceConfig(path=audited["source"])
+    issues = house.table(audited["tables"]["tag_issues"], audited["run_id"])
+    found = []
+    for parts in (1, 5):
+        frame = house.table(audited["source"]).where("id != 'twice'").repartition(parts)
+        engine = engine_of(frame)
+        ingest = inspect_source(engine, frame, columns)
+        cells = draw_cells(ingest, flagged_marks(engine, issues, "id", TAGS), seed=3, most=9)
+        found.append(sorted(map(tuple, cells.collect())))
+    assert found[0] == found[1]
+    assert max(row[0] for row in found[0]) > 5
+
+
+def test_decisions_are_imported_once_and_faulty_ones_set_aside(house, drawn, imported):
+    assert imported.num_imported == 150
+    assert imported.rejected == {"id_unknown": 1, "tag_unknown": 1, "verdict_unknown": 1}
+    assert imported.num_blank == 1
+    rejected = house.table(house.path("out/decisions_rejected")).collect()
+    assert {json.loads(row["row"])["id"] for row in rejected if row["reason"] == "id_unknown"} == {"nobody"}
+    again = decide(house.path("judged.csv"), house.path("out"), who="ann", spark=house.spark)
+    assert again.already_finished
+    decisions = house.table(house.path("out/decisions")).collect()
+    assert len(decisions) == 150
+    assert {row["who"] for row in decisions} == {"ann"}
+    assert {row["sample_id"] for row in decisions} == {drawn.sample_id}
+    assert {row["tag"] for row in decisions} == set(TAGS)
+
+
+@pytest.mark.matrix
+def test_review_estimates_and_puts_them_beside_the_audits_own(
+    house, audited, imported, truth, given, tracking_uri
+):
+    from mlflow import MlflowClient
+
+    found = review(house.path("out"), tracking_uri=tracking_uri, spark=house.spark)
+    assert (found.num_drawn, found.num_judged, found.num_unsure) == (150, 150, 0)
+    values = {(item.quantity, item.direction): item for item in found.estimates}
+    actual = {"missing": (~given & truth).sum(), "extraneous": (given & ~truth).sum()}
+    issues = house.rows(audited, "tag_issues")
+    classes = house.rows(audited, "classes")
+    for direction, number in actual.items():
+        flagged = [
+            (int(row["id"][1:]), TAGS.index(row["tag"])) for row in issues if row["issue"] == direction
+        ]
+        right = sum(truth[cell] != given[cell] for cell in flagged)
+        precision, recall = values["precision", direction], values["recall", direction]
+        assert precision.low <= right / len(flagged) <= precision.high
+        assert recall.low <= right / number <= recall.high
+        errors = values["num_errors", direction]
+        assert errors.low <= number <= errors.high
+        joint = "joint_01" if direction == "missing" else "joint_10"
+        assert errors.model_estimate == sum(row[joint] for row in classes)
+    metrics = MlflowClient(tracking_uri=tracking_uri).get_run(audited["mlflow_run_id"]).data.metrics
+    assert metrics["review/recall_missing"] == pytest.approx(values["recall", "missing"].estimate)
+    json.dumps(found.to_dict(), allow_nan=False)
+    written = house.table(house.path("out/review_estimates")).collect()
+    assert {(row["quantity"], row["direction"]) for row in written} == set(values)
+
+
+@pytest.mark.matrix
+def test_the_next_audit_leaves_confirmed_cells_alone(house, audited, imported, truth, given):
+    source = audited["source"]
+    found = house.audit(
+        source__path=source,
+        source__decisions=house.path("out/decisions"),
+        gate__max_quarantined_fraction=1.0,
+    )
+    before, after = house.rows(audited, "tag_issues"), house.rows(found, "tag_issues")
+    decided = {(row["id"], row["tag"]) for row in house.table(house.path("out/decisions")).collect()}
+    confirmed = {
+        (row_id, tag)
+        for row_id, tag in decided
+        if truth[int(row_id[1:]), TAGS.index(tag)] == given[int(row_id[1:]), TAGS.index(tag)]
+    }
+    gone = {(row["id"], row["tag"]) for row in before} & confirmed
+    assert gone
+    assert {(row["id"], row["tag"]) for row in after} == {(row["id"], row["tag"]) for row in before} - gone
+    examples = house.rows(found, "examples")
+    flagged = {(row["id"], tag) for row in examples for tag in row["missing_tags"] + row["extraneous_tags"]}
+    assert flagged == {(row["id"], row["tag"]) for row in after}
+    assert sum(row["is_label_issue"] for row in examples) == found["num_label_issues"]
+    assert sorted(row["issue_rank"] for row in examples if row["issue_rank"]) == list(
+        range(1, found["num_label_issues"] + 1)
+    )
+    classes = house.rows(found, "classes")
+    assert found["num_missing_tags"] == sum(row["num_missing"] for row in classes)
+    assert found["num_missing_tags"] + found["num_extraneous_tags"] == len(after)
+    for old, new in zip(house.rows(audited, "classes"), classes, strict=True):
+        assert old["cutoff_missing"] == new["cutoff_missing"]
+        assert old["threshold_present"] == new["threshold_present"]
+        assert new["label_noise"] == new["num_extraneous"] / ROWS
+
+
+def test_what_is_not_there_is_named(house, audited, drawn, tmp_path):
+    with pytest.raises(ConfigError, match="runs' does not exist"):
+        sample(str(tmp_path), spark=house.spark)
+    with pytest.raises(ConfigError, match=r"review\.sample: .*holds no random sample 'x'"):
+        review(house.path("out"), sample="x", spark=house.spark)
+    with pytest.raises(ConfigError, match=r"correct\.undo: .*names no correction"):
+        correct(house.path("out"), undo="20260131t180000z-0a1b2c3d", spark=house.spark)
+    assert (
+        "cannot read"
+        in house.refuse(command="decide", decide__file=str(Path(tmp_path, "none.csv")))["message"]
+    )
