@@ -20,7 +20,7 @@ from spark_ml_audit.config.fields import (
     Columns,
     Count,
     Fraction,
-    Place,
+    PlaceText,
     also,
     problem,
 )
@@ -163,7 +163,7 @@ class AuditSource(FeaturesSource, SourceConfig):
         Field(json_schema_extra=also({"type": "null"})),
     ] = "pred_probs"
     show: FeatureColumns = ()
-    decisions: Place | None = None
+    decisions: PlaceText | None = None
 
     @property
     def shown_columns(self) -> tuple[str, ...]:

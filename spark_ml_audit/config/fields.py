@@ -240,7 +240,7 @@ def check_place(value: str) -> str:
 
 
 Text = Annotated[str, BeforeValidator(check_text)]
-Place = Annotated[
+PlaceText = Annotated[
     Annotated[Text, AfterValidator(check_place)],
     Field(description="a folder with a slash in it, or a table name such as catalog.schema.table"),
 ]

@@ -53,8 +53,12 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str) -> Conf
             key=key,
             fix=f"{near}Choose one of: {', '.join(choices)}.",
         )
-    wanted = field.description if field is not None and field.description else "another value"
+    wanted = _wanted(field) or "another value"
     fix = f"Set {key} to {wanted}."
+    if detail["type"] == "missing":  # the input of this error is the section around it
+        return ConfigError(
+            "it is not given.", key=key, fix=fix if _wanted(field) else f"Write {key} with its keys."
+        )
     if detail["type"] == "string_type" and isinstance(value, int | float):
         fix += " A text that reads as a number or boolean goes in quotes."
     if isinstance(value, str) and detail["type"] in ("float_type", "int_type", "bool_type"):
@@ -118,6 +122,15 @@ def _section(field: FieldInfo | None) -> type[BaseModel] | None:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind
     return None
+
+
+def _wanted(field: FieldInfo | None) -> str:
+    """What a field should hold, in words; also where they stand at one of the kinds it may be."""
+    if field is None:
+        return ""
+    metadata = [item for kind in get_args(field.annotation) for item in getattr(kind, "__metadata__", ())]
+    said = [field.description, *(item.description for item in metadata if isinstance(item, FieldInfo))]
+    return next((text for text in said if text), "")
 
 
 def _choices(field: FieldInfo | None) -> list[str]:

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from spark_ml_audit.config.audit import AuditSource
 from spark_ml_audit.config.base import Section
-from spark_ml_audit.config.fields import Columns, Fraction, Place, Text, check_place, problem
+from spark_ml_audit.config.fields import Columns, Fraction, PlaceText, Text, check_place, problem
 from spark_ml_audit.config.output import OutputConfig, RunId, TrackingConfig
 from spark_ml_audit.text import show
 
@@ -86,7 +86,7 @@ class DecideSection(Section):
     run: _AuditRun = None
     who: Annotated[Text | None, Field(description="a name, or null")] = None
     sample: Annotated[Text | None, Field(description="a sample_id, or null")] = None
-    to: Place | None = None
+    to: PlaceText | None = None
 
 
 class DecideConfig(Section):
@@ -115,7 +115,7 @@ class ReviewSection(Section):
 
     sample: Annotated[Text | None, Field(description="a sample_id, or null")] = None
     run: _AuditRun = None
-    decisions: Place | None = None
+    decisions: PlaceText | None = None
     confidence: Annotated[float, Field(gt=0.5, lt=1, description="a number between 0.5 and 1")] = 0.95
 
 
@@ -166,7 +166,7 @@ class CorrectSection(Section):
         Annotated[Fraction, Field(gt=0.5)] | None, Field(description="a number above 0.5, at most 1, or null")
     ] = None
     mode: Literal["copy", "merge"] = "copy"
-    to: Place | None = None
+    to: PlaceText | None = None
     undo: Annotated[RunId | None, Field(description="a correction_id, or null")] = None
 
     @model_validator(mode="after")

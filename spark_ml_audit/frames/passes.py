@@ -14,7 +14,8 @@ import numpy as np
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.layout import StatusCounts
 from spark_ml_audit.engines.base import Batches
-from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
+from spark_ml_audit.kernels.histogram import ProfileSpec
+from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.kernels.records import Records, make_records
 from spark_ml_audit.kernels.resolve import PruneOptions, Resolution, Resolver
 from spark_ml_audit.kernels.resolve_counts import count_batch

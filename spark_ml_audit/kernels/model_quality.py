@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_ml_audit.kernels.float_keys import from_keys
-from spark_ml_audit.kernels.profile import ClassProfile, IntArray, ProfileSpec
+from spark_ml_audit.kernels.histogram import ProfileSpec
+from spark_ml_audit.kernels.profile import ClassProfile, IntArray
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -25,7 +25,8 @@ from spark_ml_audit.kernels.cutoffs import (
     last_values_below,
 )
 from spark_ml_audit.kernels.float_keys import KeyArray, from_keys
-from spark_ml_audit.kernels.profile import ClassProfile, IntArray, ProfileSpec, Thresholds
+from spark_ml_audit.kernels.histogram import ProfileSpec
+from spark_ml_audit.kernels.profile import ClassProfile, IntArray, Thresholds
 from spark_ml_audit.kernels.pruning import RANK_FILTERS, flag_counts
 from spark_ml_audit.kernels.records import Records
 from spark_ml_audit.kernels.resolve_counts import ABSENT, PRESENT, ResolveRequest

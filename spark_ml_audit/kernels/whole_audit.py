@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_ml_audit.kernels.float_keys import FloatArray
-from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
+from spark_ml_audit.kernels.histogram import ProfileSpec
+from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.kernels.records import sum_records
 from spark_ml_audit.kernels.resolve import PruneOptions, Resolution, Resolver
 from spark_ml_audit.kernels.resolve_counts import count_batch

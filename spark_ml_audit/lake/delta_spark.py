@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from spark_ml_audit.engines.columns import quote
+from spark_ml_audit.lake.commit_retries import attempts
 from spark_ml_audit.lake.delta import Commit, TableDetail
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ class SparkDeltaTable:
         if self.place.is_path or self.existing() is not None:
             return
         writer = frame.limit(0).write.format("delta").mode("ignore").options(**_TABLE_PROPERTIES)
-        for attempt in _retries():
+        for attempt in attempts():
             with attempt:
                 writer.saveAsTable(self.place.table_name)
 
@@ -137,7 +136,7 @@ class SparkDeltaTable:
             .option("userMetadata", json.dumps(dict(metadata)))
             .options(**_TABLE_PROPERTIES)
         )
-        for attempt in _retries():
+        for attempt in attempts():
             with attempt:
                 if self.place.is_path:
                     writer.save(self.place.address)
@@ -175,7 +174,7 @@ class SparkDeltaTable:
         return self.engine.session.sql(statement)
 
     def _retried(self, statement: str) -> None:
-        for attempt in _retries():
+        for attempt in attempts():
             with attempt:
                 self._sql(statement)
 
@@ -200,29 +199,6 @@ def create_view(engine: SparkEngine, view: Place, select: str, columns: Sequence
     engine.session.sql(f"CREATE VIEW IF NOT EXISTS {view.table_name} AS {select}")
     if set(columns) - set(engine.scan_table(view.table_name).columns):
         engine.session.sql(f"CREATE OR REPLACE VIEW {view.table_name} AS {select}")
-
-
-def is_conflict(error: BaseException) -> bool:
-    """Whether a Delta commit lost a race and may be tried again."""
-    text = f"{type(error).__name__} {error}"
-    return bool(
-        re.search(
-            r"Concurrent\w*Exception|ProtocolChangedException|MetadataChangedException|DELTA_CONCURRENT"
-            r"|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED|DELTA_TRUNCATED_TRANSACTION_LOG"
-            r"|FileAlreadyExistsException|DELTA_VERSIONS_NOT_CONTIGUOUS|TABLE_OR_VIEW_ALREADY_EXISTS",
-            text,
-        )
-    )
-
-
-def _retries() -> Retrying:
-    """Attempts of a commit: a lost race is tried again, with growing random waits."""
-    return Retrying(
-        retry=retry_if_exception(is_conflict),
-        stop=stop_after_attempt(8),
-        wait=wait_random_exponential(multiplier=0.3, max=10),
-        reraise=True,
-    )
 
 
 def _literal(text: str) -> str:

@@ -18,6 +18,7 @@ from spark_ml_audit.engines.columns import column, unit_hash
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.frames.passes import profile_rows
 from spark_ml_audit.kernels.cell_scores import self_confidence
+from spark_ml_audit.kernels.histogram import ProfileSpec
 from spark_ml_audit.kernels.label_quality import ema
 from spark_ml_audit.kernels.model_quality import (
     ModelQuality,
@@ -26,7 +27,7 @@ from spark_ml_audit.kernels.model_quality import (
     most_tags_first,
     weakness,
 )
-from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
+from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.kernels.records import Records
 
 _RANKED_ROWS = 20_000

@@ -30,7 +30,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
-from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
+from spark_ml_audit.kernels.histogram import ProfileSpec
+from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.kernels.resolve import PruneOptions, Resolver
 from spark_ml_audit.kernels.resolve_counts import count_batch
 from spark_ml_audit.kernels.rules import AppliedBatch, AuditRules, Scoring, apply_rules

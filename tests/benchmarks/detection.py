@@ -23,7 +23,8 @@ from sklearn.metrics import average_precision_score
 from sklearn.neighbors import NearestNeighbors
 
 from spark_ml_audit.kernels.ambiguity import AmbiguityOptions, DoubtBands, find_ambiguous
-from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
+from spark_ml_audit.kernels.histogram import ProfileSpec
+from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.models.neighbours import NeighbourIndex
 from spark_ml_audit.models.vectors import unit_vectors
 from tests.benchmarks.memory import run_measured

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from spark_ml_audit.kernels.float_keys import from_keys
+from spark_ml_audit.kernels.histogram import ProfileSpec
 from spark_ml_audit.kernels.model_quality import (
     ALWAYS,
     NEVER,
@@ -20,7 +21,7 @@ from spark_ml_audit.kernels.model_quality import (
     most_tags_first,
     weakness,
 )
-from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
+from spark_ml_audit.kernels.profile import ClassProfile
 from tests.datasets import KINDS, make_dataset
 
 CLASSES = ("news", "sport", "film", "music", "food", "art")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from spark_ml_audit.kernels import profile as profile_module
 from spark_ml_audit.kernels.float_keys import one_key, to_keys
-from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec, split_fixed_point
+from spark_ml_audit.kernels.histogram import ProfileSpec
+from spark_ml_audit.kernels.profile import ClassProfile, split_fixed_point
 from tests.datasets import KINDS, Dataset, make_dataset
 
 DTYPES = ("float32", "float64")

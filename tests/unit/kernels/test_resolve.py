@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from spark_ml_audit.kernels import resolve as resolve_module
 from spark_ml_audit.kernels.cutoffs import flagged_cells
-from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
+from spark_ml_audit.kernels.histogram import ProfileSpec
+from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.kernels.pruning import RANK_FILTERS
 from spark_ml_audit.kernels.resolve import PruneOptions, Resolution, Resolver
 from spark_ml_audit.kernels.resolve_counts import Records, ResolveRequest, count_batch, sum_records

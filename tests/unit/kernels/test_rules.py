@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_ml_audit.kernels.float_keys import from_keys, one_key, to_keys
-from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
+from spark_ml_audit.kernels.histogram import ProfileSpec
+from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.kernels.resolve import PruneOptions, Resolver
 from spark_ml_audit.kernels.resolve_counts import count_batch, sum_records
 from spark_ml_audit.kernels.rules import (

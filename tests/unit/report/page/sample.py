@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
+from spark_ml_audit.kernels.histogram import ProfileSpec
+from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.outcomes.history import ChangeCounts, ClassChange, Comparison
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.outcomes.runs import RunRef

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spark_ml_audit.kernels.profile import ClassProfile, ProfileSpec
+from spark_ml_audit.kernels.histogram import ProfileSpec
+from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.report.page import display_histograms
 from spark_ml_audit.report.page.histograms import num_display_bins
 

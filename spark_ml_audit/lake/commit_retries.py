@@ -1,0 +1,30 @@
+"""How a Delta commit that lost a race is tried again."""
+
+from __future__ import annotations
+
+import re
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether a Delta commit lost a race and may be tried again."""
+    text = f"{type(error).__name__} {error}"
+    return bool(
+        re.search(
+            r"Concurrent\w*Exception|ProtocolChangedException|MetadataChangedException|DELTA_CONCURRENT"
+            r"|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED|DELTA_TRUNCATED_TRANSACTION_LOG"
+            r"|FileAlreadyExistsException|DELTA_VERSIONS_NOT_CONTIGUOUS|TABLE_OR_VIEW_ALREADY_EXISTS",
+            text,
+        )
+    )
+
+
+def attempts() -> Retrying:
+    """Attempts of a commit: a lost race is tried again, with growing random waits."""
+    return Retrying(
+        retry=retry_if_exception(is_conflict),
+        stop=stop_after_attempt(8),
+        wait=wait_random_exponential(multiplier=0.3, max=10),
+        reraise=True,
+    )
