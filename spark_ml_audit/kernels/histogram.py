@@ -28,6 +28,7 @@ class ProfileSpec:
         octave_bits: Each factor of two in p is cut into ``2**octave_bits`` bins.
 
     Example:
+        >>> from spark_ml_audit.kernels.float_keys import to_keys
         >>> spec = ProfileSpec.for_classes(3, np.float32)
         >>> spec.octave_bits, spec.num_bins
         (8, 4098)
