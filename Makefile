@@ -27,7 +27,7 @@ demo: setup ## Audit the shipped real data, start to end
 	$(BIN)/spark-ml-audit demo --output $(DEMO_OUTPUT)
 
 test: setup check ## Lint, types, import rules and all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-matrix: setup ## Older versions of Spark, the long tests, the failure tests ten times over (hours)
 	$(BIN)/python -m tests.matrix --repeat $(REPEAT)

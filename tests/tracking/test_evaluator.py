@@ -56,7 +56,6 @@ def frame(given: np.ndarray, probs: np.ndarray) -> pd.DataFrame:
 def evaluated(data: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, str]:
     folder = tmp_path_factory.mktemp("evaluation")
     uri = f"sqlite:///{folder}/mlflow.db"
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(uri)
     try:
         mlflow.create_experiment("label trust", artifact_location=(folder / "artifacts").as_uri())
@@ -70,7 +69,7 @@ def evaluated(data: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any,
             evaluator_config={"classes": CLASSES, "max_rows": 7, "metric_prefix": "test_"},
         )
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(None)  # what get_tracking_uri gave would stand as if it had been set
     return result, uri
 
 
