@@ -141,7 +141,19 @@ def run_row(
     stages: Mapping[str, float],
     warnings: Sequence[str],
 ) -> dict[str, Any]:
-    """The row of `runs` that makes a run visible."""
+    """The row of `runs` that makes a run visible.
+
+    Args:
+        run_id: Of the run.
+        started_at: When it was, UTC.
+        source: What was audited.
+        config: The effective config as JSON, without secrets.
+        counts: Of the run.
+        gates: Results of the quality gates.
+        mlflow_run_id: Of its MLflow run; None without one.
+        stages: Stage -> seconds, up to now.
+        warnings: Sentences.
+    """
     return {
         "run_id": run_id,
         "started_at": started_at,

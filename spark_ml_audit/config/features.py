@@ -123,7 +123,11 @@ class FeaturesSource(Section):
         return {kind: list(names) for kind, names in value.by_kind.items() if names}
 
     def check_features(self, labels: LabelsConfig) -> None:
-        """Refuse features and groups that would give the tags away, and names that `predict` writes."""
+        """Refuse features and groups that would give the tags away, and names that `predict` writes.
+
+        Raises:
+            PydanticCustomError: They do; its context has message, fix and key (see `fields.problem`).
+        """
         tags = {name.lower() for name in as_tuple(labels.labels)}
         named = [("group", self.group)] if self.group is not None else []
         for kind, names in self.features.by_kind.items() if self.features is not None else ():

@@ -1,4 +1,4 @@
-"""The sections `output` and `tracking`, and the whole config of the commands that read a source."""
+"""The sections `output`, `tracking` and `report`: where results go."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _check_prefix(value: str) -> str:
 
 
 def _check_files(value: str) -> str:
-    if scheme_of(value):
+    if scheme_of(value) and value[len(scheme_of(value)) + 1 :].startswith("/"):
         raise problem(
             f"found {show(value)}, an address and not a local path.",
             "Give a path that plain programs can write to, such as reports or /Volumes/main/default/audits.",

@@ -1,4 +1,4 @@
-"""Paths, addresses and dotted table names as texts: which of them a text is, and where it leads."""
+"""Names as texts: paths, addresses, dotted names of tables, names of columns; what each is and may be."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def absolute(path: str) -> str:
 def local_path(path: str) -> Path | None:
     """The place of a path for programs other than Spark; None where they cannot reach it.
 
-    On Databricks a path without a scheme is one of the file system DBFS, but for Volumes and workspace files.
+    On Databricks a path without a scheme is one of the file system DBFS, but for Volumes and workspace files;
+    elsewhere that file system is out of reach.
 
     >>> local_path("s3://bucket/audits") is None
     True
@@ -53,7 +54,7 @@ def local_path(path: str) -> Path | None:
     if scheme == "file":
         return Path(unquote(urlsplit(path).path))
     on_databricks = "DATABRICKS_RUNTIME_VERSION" in os.environ
-    if scheme == "dbfs":
+    if scheme == "dbfs" and on_databricks:
         path = "/" + path[len("dbfs:") :].lstrip("/")
     elif scheme:
         return None

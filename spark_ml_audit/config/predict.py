@@ -1,4 +1,4 @@
-"""The sections of `predict` and `tag`: features, model, stream; and an audit's source that may need them."""
+"""The config of `predict`: its source and its model."""
 
 from __future__ import annotations
 

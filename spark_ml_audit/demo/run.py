@@ -40,6 +40,9 @@ def run_demo(
 
     Returns:
         The outcome of the audit, and lines to print below its summary.
+
+    Raises:
+        ConfigError: `output` is a file, or a setting does not fit (see `run_audit` for what else).
     """
     folder = Path(output)
     if folder.exists() and not folder.is_dir():

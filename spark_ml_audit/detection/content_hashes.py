@@ -49,7 +49,14 @@ class DuplicateFinder:
 def content_hashes(
     finder: DuplicateFinder, *, tags: bool = False, keys: bool = False, body: bool = False
 ) -> DataFrame:
-    """Audited and unlabelled rows that have content: id, content hash, and what else is asked for."""
+    """Audited and unlabelled rows that have content: id, content hash, and what else is asked for.
+
+    Args:
+        finder: What is compared, and how.
+        tags: Whether to add `given`: class indices of the given tags.
+        keys: Whether to add keys: rows that share one may be alike.
+        body: Whether to add what similarity is computed from: hashed 5-grams, or the vector.
+    """
     ingest, width, is_text = finder.ingest, finder.width, finder.is_text
     layout = ingest.layout
     features = [feature_column(ingest.frame, name).alias(f"c{i}") for i, name in enumerate(finder.columns)]

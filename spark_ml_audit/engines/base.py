@@ -1,7 +1,8 @@
 """What an engine can do. Code above asks for this and for no engine by name.
 
 A frame is lazy and belongs to the engine that made it. Functions that engines run on batches are pure: what
-they give for a row depends on that row alone, never on the order of rows or on how they are split.
+they give must not depend on the order of rows or on how rows are split, and for most it depends on each row
+alone. The one exception is `frames.examples`, which numbers rows that Spark has sorted within partitions.
 """
 
 from __future__ import annotations
@@ -27,10 +28,6 @@ BatchReduction: TypeAlias = Callable[[Batches], Iterator[Records]]
 class Engine(Protocol):
     """Runs the audit's frames."""
 
-    @property
-    def kind(self) -> str:
-        """Its name in configs and results."""
-
     # ---- frames in and out -------------------------------------------------------------------------
 
     def scan_files(
@@ -40,9 +37,16 @@ class Engine(Protocol):
         version: str | int | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> DataFrame:
-        """The rows below an absolute path; of one version if the format has versions."""
+        """The rows below an absolute path.
 
-    def scan_table(self, name: str, version: str | int | None = None) -> DataFrame:
+        Args:
+            path: Absolute path or address.
+            file_format: delta, parquet or csv.
+            version: Version to read, of a format that has versions.
+            options: Of the reader, such as `header` for csv.
+        """
+
+    def scan_table(self, name: str) -> DataFrame:
         """The rows of a table or view of the catalog, its name quoted."""
 
     def from_arrow(self, table: pa.Table) -> DataFrame:

@@ -8,17 +8,21 @@ from pyspark.sql import types as T
 from spark_ml_audit.engines.columns import column, quote
 
 
-def plain_strings(frame: DataFrame) -> DataFrame:
+def plain_strings(frame: DataFrame, schema: T.StructType | None = None) -> DataFrame:
     """The frame with its strings typed ``string`` by name.
 
     A Spark Connect client sends the schema of a map with the default collation spelled out, and Delta then
     writes ``string collate UTF8_BINARY``: the same to Spark, an unknown type to other readers. A cast by
     name takes the word away. Frames of a classic session are returned as they are.
+
+    Args:
+        frame: Any frame.
+        schema: Its schema where that is known: asking costs a request that carries all of its plan.
     """
     if ".connect." not in type(frame).__module__:
         return frame
     columns = []
-    for field in frame.schema.fields:
+    for field in (schema or frame.schema).fields:
         name = ddl_of(field.dataType) if _has_string(field.dataType) else None
         one = column(field.name)
         columns.append(one if name is None else one.cast(name).alias(field.name, metadata=field.metadata))

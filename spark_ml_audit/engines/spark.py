@@ -34,11 +34,6 @@ class SparkEngine:
 
     session: SparkSession
 
-    @property
-    def kind(self) -> str:
-        """Its name in configs and results."""
-        return "spark"
-
     def scan_files(
         self,
         path: str,
@@ -50,11 +45,9 @@ class SparkEngine:
         reader = self.session.read.format(file_format).options(**(options or {}))
         return (reader if version is None else reader.option("versionAsOf", version)).load(path)
 
-    def scan_table(self, name: str, version: str | int | None = None) -> DataFrame:
+    def scan_table(self, name: str) -> DataFrame:
         """The rows of a table or view of the catalog, its name quoted."""
-        if version is None:
-            return self.session.table(name)
-        return self.session.read.format("delta").option("versionAsOf", version).table(name)
+        return self.session.table(name)
 
     def from_arrow(self, table: pa.Table) -> DataFrame:
         """A small Arrow table as a frame."""
@@ -67,9 +60,10 @@ class SparkEngine:
     def map_batches(
         self, frame: DataFrame, function: BatchMap, *, keep: Sequence[str], add: pa.Schema
     ) -> DataFrame:
-        """Put every row through a function, as one stateless map."""
+        """Put every row through a function, called once per task."""
         kept = [T.StructField(name, frame.schema[name].dataType) for name in keep]
-        return self.plain(frame.mapInArrow(function, T.StructType([*kept, *spark_fields(add)])))
+        schema = T.StructType([*kept, *spark_fields(add)])
+        return plain_strings(frame.mapInArrow(function, schema), schema)
 
     def reduce_batches(self, frame: DataFrame, function: BatchReduction) -> Records:
         """Reduce every task's rows to records and add them up."""

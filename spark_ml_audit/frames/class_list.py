@@ -30,7 +30,19 @@ def find_classes(
     properties: Mapping[str, str],
     notes: list[str],
 ) -> list[str]:
-    """The class list, from the first place that has one (see the contract of `source.classes`)."""
+    """The class list, from the first place that has one (see the contract of `source.classes`).
+
+    Args:
+        frame: The source.
+        columns: What the config says.
+        probs: Columns of the probabilities.
+        probs_format: As `formats.probs_format_of` found it.
+        properties: Table properties of the source.
+        notes: Takes a sentence on where the list was found.
+
+    Raises:
+        InputError: There is none, it cannot be read, or it names a class twice (key `source.classes`).
+    """
     metadata = frame.schema[probs[0]].metadata or {}
     if columns.classes is not None:
         classes, origin = list(columns.classes), "source.classes"
@@ -63,7 +75,11 @@ def find_classes(
 
 
 def check_distinct(classes: list[str], origin: str) -> None:
-    """Refuse a class list that names a class twice."""
+    """Refuse a class list that names a class twice.
+
+    Raises:
+        InputError: It does (key `source.classes`); `origin` says where the list comes from.
+    """
     repeated = (
         sorted({name for name in classes if classes.count(name) > 1})
         if len(set(classes)) < len(classes)
@@ -78,7 +94,11 @@ def check_distinct(classes: list[str], origin: str) -> None:
 
 
 def parse_classes(value: Any, origin: str) -> list[str]:
-    """A class list as metadata and properties hold it: JSON."""
+    """A class list as metadata and properties hold it: JSON.
+
+    Raises:
+        InputError: It is no list of strings (key `source.classes`); `origin` says where it comes from.
+    """
     try:
         classes = json.loads(value) if isinstance(value, str) else value
     except ValueError:
@@ -100,7 +120,11 @@ def check_width(
     classes: list[str],
     columns: ColumnsConfig,
 ) -> None:
-    """Refuse a class list of another length than the probabilities."""
+    """Refuse a class list of another length than the probabilities.
+
+    Raises:
+        InputError: It has another length, or is empty (key `source.classes`).
+    """
     if not classes:
         raise InputError("the class list is empty.", key="source.classes", fix="Name at least one tag.")
     width: int | None = None

@@ -32,7 +32,19 @@ def vector_to_array_column(name: str) -> Column:
 def probs_format_of(
     frame: DataFrame, columns: ColumnsConfig, notes: list[str]
 ) -> tuple[tuple[str, ...], str, str]:
-    """Columns, format and dtype of the probabilities."""
+    """Columns, format and dtype of the probabilities.
+
+    Args:
+        frame: The source.
+        columns: What the config says.
+        notes: Takes a sentence on what was found.
+
+    Returns:
+        Names of the columns; array, map or columns; float32 or float64.
+
+    Raises:
+        InputError: A column is missing, holds no probabilities, or not in the format given.
+    """
     key, wanted = "source.pred_probs", columns.pred_probs_format
     if not isinstance(columns.pred_probs, str):
         names = tuple(columns.pred_probs)

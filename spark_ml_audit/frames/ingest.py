@@ -159,7 +159,11 @@ def inspect_source(
 
 
 def check_id(frame: DataFrame, name: str) -> None:
-    """Refuse an id column that is missing or of a type that cannot name a row."""
+    """Refuse an id column that is missing or of a type that cannot name a row.
+
+    Raises:
+        InputError: It is (key `source.id`).
+    """
     id_type = field(frame, name, "source.id").dataType
     if not isinstance(id_type, _ID_TYPES):
         raise InputError(

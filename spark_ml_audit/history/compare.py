@@ -1,4 +1,4 @@
-"""`compare`: two runs of one source set side by side, and what an audit says of the run before it."""
+"""`compare`: two runs of one source set side by side."""
 
 from __future__ import annotations
 

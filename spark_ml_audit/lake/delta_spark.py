@@ -29,6 +29,10 @@ _MISSING = ("NOT_FOUND", "PATH_DOES_NOT_EXIST", "DELTA_MISSING")
 # Operations that write no rows of their own, and our own merges, which record nothing.
 _HOUSEKEEPING = ("SET TBLPROPERTIES", "OPTIMIZE", "VACUUM START", "VACUUM END", "MERGE")
 _CREATION = "CREATE TABLE AS SELECT"
+# Property of a table that was created here, without rows.
+_CREATED = "spark_ml_audit.created"
+# Spark 3.5.9 with Delta 3.3.2 says so when a table of the catalog is to be replaced by its name.
+_CANNOT_REPLACE = "does not support truncate in batch mode"
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,10 @@ class SparkDeltaTable:
         """Its rows, at one version if given."""
         if self.place.is_path:
             return self.engine.scan_files(self.place.address, "delta", version)
-        return self.engine.scan_table(self.place.table_name, version)
+        if version is None:
+            return self.engine.scan_table(self.place.table_name)
+        # not by an option of the reader, which cannot name columns that are gone by now on Spark 3.5
+        return self._sql(f"SELECT * FROM {self.place.table_name} VERSION AS OF {int(version)}")
 
     def detail(self) -> TableDetail:
         """What it says of itself, whatever its format."""
@@ -87,7 +94,8 @@ class SparkDeltaTable:
         found = self._history().where(F.col("userMetadata").contains(mentioning))
         rows = found.select("version", "userMetadata").collect()
         ordered = sorted(rows, key=lambda row: -row["version"])
-        return tuple(Commit(row["version"], json.loads(row["userMetadata"])) for row in ordered)
+        recorded = ((row["version"], _mapping_of(row["userMetadata"])) for row in ordered)
+        return tuple(Commit(version, metadata) for version, metadata in recorded if metadata is not None)
 
     def has_deleted(self, mentioning: str) -> bool:
         """Whether rows were deleted by a condition that holds a text."""
@@ -100,9 +108,8 @@ class SparkDeltaTable:
         """Whether rows of any version were written without metadata that hold a text."""
         if self.existing() is None:
             return False
-        num_rows = F.coalesce(F.col("operationMetrics")["numOutputRows"], F.lit("?"))
-        created_empty = (F.col("operation") == _CREATION) & (num_rows == "0")
-        wrote = ~F.col("operation").isin(*_HOUSEKEEPING) & ~created_empty
+        ours = () if _CREATED not in self.detail().properties else (_CREATION, "CREATE TABLE")
+        wrote = ~F.col("operation").isin(*_HOUSEKEEPING, *ours)
         foreign = ~F.coalesce(F.col("userMetadata").contains(marker), F.lit(False))
         return not self._history().where(wrote & foreign).isEmpty()
 
@@ -116,19 +123,44 @@ class SparkDeltaTable:
     def overwrite(self, frame: DataFrame, transaction: str, metadata: Mapping[str, Any]) -> None:
         """Replace all rows, and the schema with them, in one transaction."""
         self._create_named(frame)
-        self._commit(frame.write.mode("overwrite").option("overwriteSchema", True), transaction, metadata)
+        writer = frame.write.mode("overwrite").option("overwriteSchema", True)
+        try:
+            self._commit(writer, transaction, metadata)
+        except Exception as error:
+            if self.place.is_path or _CANNOT_REPLACE not in str(error):
+                raise
+            where = self._sql(f"DESCRIBE DETAIL {self.place.sql}").collect()[0]["location"]
+            self._commit(writer, transaction, metadata, path=where)
 
     def _create_named(self, frame: DataFrame) -> None:
         """Create a table of the catalog without rows: a commit that creates one loses its metadata."""
         if self.place.is_path or self.existing() is not None:
             return
-        writer = frame.limit(0).write.format("delta").mode("ignore").options(**_TABLE_PROPERTIES)
         for attempt in attempts():
             with attempt:
-                writer.saveAsTable(self.place.table_name)
+                writer = frame.limit(0).writeTo(self.place.table_name).using("delta")
+                for key, value in {**_TABLE_PROPERTIES, _CREATED: "true"}.items():
+                    writer = writer.tableProperty(key, value)
+                if self.existing() is None:  # as long as nobody was faster
+                    writer.create()
 
-    def _commit(self, writer: DataFrameWriter, transaction: str, metadata: Mapping[str, Any]) -> None:
-        """Write in one transaction; Delta skips one it knows, a lost race is retried."""
+    def _commit(
+        self,
+        writer: DataFrameWriter,
+        transaction: str,
+        metadata: Mapping[str, Any],
+        path: str | None = None,
+    ) -> None:
+        """Write in one transaction; Delta skips one it knows, a lost race is retried.
+
+        Args:
+            writer: Writes what is to be written, in its mode.
+            transaction: Name of the transaction.
+            metadata: Recorded with it.
+            path: Where to; the table's place by default.
+        """
+        if path is None and self.place.is_path:
+            path = self.place.address
         writer = (
             writer.format("delta")
             .option("txnAppId", transaction)
@@ -138,8 +170,8 @@ class SparkDeltaTable:
         )
         for attempt in attempts():
             with attempt:
-                if self.place.is_path:
-                    writer.save(self.place.address)
+                if path is not None:
+                    writer.save(path)
                 else:
                     writer.saveAsTable(self.place.table_name)
 
@@ -197,8 +229,17 @@ def create_view(engine: SparkEngine, view: Place, select: str, columns: Sequence
         columns: Columns it must have.
     """
     engine.session.sql(f"CREATE VIEW IF NOT EXISTS {view.table_name} AS {select}")
-    if set(columns) - set(engine.scan_table(view.table_name).columns):
+    if columns and set(columns) - set(engine.scan_table(view.table_name).columns):
         engine.session.sql(f"CREATE OR REPLACE VIEW {view.table_name} AS {select}")
+
+
+def _mapping_of(text: str) -> dict[str, Any] | None:
+    """What a commit of ours recorded; None for the words of others."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _literal(text: str) -> str:

@@ -108,8 +108,12 @@ class OutputTables:
         return rows[0].asDict() if rows else None
 
     def commit_of(self, name: str, run_id: str) -> Commit | None:
-        """The newest transaction of a run on a table; None where it wrote nothing there."""
-        commits = self.table(name).commits(run_id)
+        """The newest transaction of a run on a table; None where it wrote nothing there.
+
+        Raises:
+            ConfigError: The table is there and cannot be read.
+        """
+        commits = () if self.existing(name) is None else self.table(name).commits(run_id)
         return next((commit for commit in commits if commit.metadata.get("run_id") == run_id), None)
 
     # ---- checks before a run -----------------------------------------------------------------------
@@ -166,7 +170,9 @@ class OutputTables:
         if first.metadata["fingerprint"] != fingerprint:
             raise ConfigError(f"run {run_id} was begun with another config.", key=key, fix=fix)
         # its transaction ids are used up then
-        if any(self.table(name).has_deleted(run_id) for name in DATA_TABLES):
+        if any(
+            self.existing(name) is not None and self.table(name).has_deleted(run_id) for name in DATA_TABLES
+        ):
             raise ConfigError(
                 f"what run {run_id} had written was removed as the leftovers of a killed run.",
                 key=key,
@@ -210,7 +216,15 @@ class OutputTables:
         run_id: str,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """Append records of the driver, as `append`; missing keys become nulls."""
+        """Append records of the driver, as `append`; missing keys become nulls.
+
+        Args:
+            name: Name of the table.
+            rows: Column -> value.
+            schema: The table's columns, run_id among them or not.
+            run_id: As for `append`.
+            metadata: As for `append`.
+        """
         self.append(name, from_records(self.engine, rows, schema), run_id, metadata)
 
     def overwrite(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.config.paths import absolute, is_path, local_path, scheme_of, split_identifier
+from spark_ml_audit.config.paths import absolute, is_path, scheme_of, split_identifier
 from spark_ml_audit.engines.columns import quote
 from spark_ml_audit.errors import InputError
 
@@ -94,11 +93,6 @@ class Place:
         ('delta.`s3://lake/tags`', '`films`.`tags`')
         """
         return f"delta.{quote(self.address)}" if self.is_path else self.table_name
-
-    @property
-    def local(self) -> Path | None:
-        """The place for plain programs; None for a table, and for a path that they cannot reach."""
-        return local_path(self.text) if self.is_path else None
 
     @property
     def is_small(self) -> bool:

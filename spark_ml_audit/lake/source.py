@@ -178,6 +178,11 @@ def _files_digest(frame: DataFrame) -> str | None:
 def read_place(engine: Engine, place: str, key: str) -> DataFrame:
     """The rows of a Delta table given by path or name.
 
+    Args:
+        engine: What reads it.
+        place: Path or name.
+        key: Key of the config that names it, for messages.
+
     Raises:
         InputError: It cannot be read.
     """
@@ -195,6 +200,12 @@ def read_place(engine: Engine, place: str, key: str) -> DataFrame:
 
 def newest_version(engine: Engine, place: str, key: str, version: str | None = None) -> OpenSource:
     """A Delta table given by path or name, pinned at its newest version or the one given.
+
+    Args:
+        engine: What reads it.
+        place: Path or name.
+        key: Key of the config that names it, for messages.
+        version: The version to pin; the newest by default.
 
     Raises:
         InputError: It cannot be read.

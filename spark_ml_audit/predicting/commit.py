@@ -43,7 +43,13 @@ class Models:
 
 
 def make_models(plan: PredictionPlan, progress: Progress) -> Models:
-    """Train the fold models, or hand on the given one."""
+    """Train the fold models, or hand on the given one.
+
+    Raises:
+        ConfigError: The kind of model cannot learn from these columns.
+        InputError: A model fails on the table's rows.
+        ValueError: The plan has neither training rows nor a model.
+    """
     if plan.training is None:
         if plan.given is None:
             raise ValueError("a plan has either training rows or a given model")
@@ -118,6 +124,11 @@ def commit_predictions(
         run_id: Of the run.
         metadata: Recorded in the history of the table, for a retry to compare with.
         progress: Shows and times the stages.
+
+    Raises:
+        ConfigError: The kind of model cannot learn from these columns, or the table cannot be read.
+        InputError: A model fails on the table's rows.
+        RuntimeError: The commit was removed from the table's history meanwhile.
     """
     if tables.commit_of(PREDICTIONS, run_id) is None:
         models = make_models(plan, progress)
@@ -143,7 +154,16 @@ def write_models_predictions(
     metadata: Mapping[str, str | None],
     progress: Progress,
 ) -> None:
-    """Replace the table `predictions` in one transaction; a repeat by the same run changes nothing."""
+    """Replace the table `predictions` in one transaction; a repeat by the same run changes nothing.
+
+    Args:
+        plan: What is predicted.
+        models: By which models.
+        tables: The output.
+        run_id: Of the run.
+        metadata: Recorded in the table's history, with what made the models.
+        progress: Shows and times the stage.
+    """
     about = {"kind": models.kind, "num_trained": models.num_trained, "warnings": list(models.warnings)}
     properties = {CLASSES_PROPERTY: json.dumps(list(plan.ingest.layout.classes), ensure_ascii=False)}
     with progress.stage("predict"):

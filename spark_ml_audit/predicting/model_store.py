@@ -147,6 +147,3 @@ def _python_model() -> Any:
 def scorer_of_artifact(folder: str) -> TagScorer:
     """The scorer in a downloaded artifact; for the served model, whose loading was consented to."""
     return read_scorer(Path(folder))
-
-
-# ---- loading ---------------------------------------------------------------------------------------

@@ -87,7 +87,11 @@ def complete_prediction(
 def quality_of_run(
     config: AuditConfig | PredictConfig, tables: OutputTables, run_id: str
 ) -> tuple[OutOfFold, pd.DataFrame]:
-    """Quality of the predictions of a run, out of fold: all, and per class."""
+    """Quality of the predictions of a run, out of fold: all, and per class.
+
+    Raises:
+        RuntimeError: The commit of the predictions is not in the table's history any more.
+    """
     commit = tables.commit_of(PREDICTIONS, run_id)
     if commit is None:
         raise RuntimeError(f"the predictions of run {run_id} are not in the history of their table")

@@ -1,4 +1,4 @@
-"""Models trained as Spark tasks: one per fold on the rows of the others, or one on the whole table."""
+"""Models trained as tasks beside each other: one per fold on the rows of the others, or one on all rows."""
 
 from __future__ import annotations
 

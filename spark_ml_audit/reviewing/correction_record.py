@@ -190,7 +190,14 @@ def _counts(cells: DataFrame) -> dict[str, int]:
 def outcome_of(
     row: Mapping[str, Any], tables: OutputTables, progress: Progress, *, already_finished: bool = False
 ) -> CorrectOutcome:
-    """The outcome of a correction, from its row of `correction_runs`."""
+    """The outcome of a correction, from its row of `correction_runs`.
+
+    Args:
+        row: The row.
+        tables: The output that it is in.
+        progress: Knows the stages.
+        already_finished: Whether an earlier invocation did it.
+    """
     return CorrectOutcome(
         **{name: row[name] for name in ("correction_id", "run_id", "mode", "undoes", "target")},
         target_version=row["target_version"],

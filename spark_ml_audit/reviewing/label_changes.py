@@ -77,6 +77,13 @@ def label_columns(
 ) -> LabelColumns:
     """Describe the label columns of a source.
 
+    Args:
+        frame: The source.
+        id_name: Its id column.
+        names: One column, or one per class.
+        labels_format: names, indices, multi_hot, delimited or columns.
+        delimiter: What stands between tags in a delimited text.
+
     Raises:
         InputError: A column is missing, or of a type that cannot be written back exactly.
     """
@@ -160,6 +167,11 @@ def _change(
 
 def plan_rows(source: DataFrame, labels: LabelColumns, changes: DataFrame) -> DataFrame:
     """Changed rows with their labels before and after, by the version that was audited.
+
+    Args:
+        source: The audited version of the source.
+        labels: Its label columns.
+        changes: Columns id and changes (array of `CHANGE_TYPE`), one row per row to change.
 
     Returns:
         Columns id, before, after (JSON), changes.
@@ -256,7 +268,13 @@ def compare_rows(
 
 
 def corrected_rows(target: DataFrame, labels: LabelColumns, plan: DataFrame) -> DataFrame:
-    """A table with the planned rows' labels replaced; everything else as it is."""
+    """A table with the planned rows' labels replaced; everything else as it is.
+
+    Args:
+        target: The source as it is now.
+        labels: Its label columns.
+        plan: From `compare_rows`: rows to be replaced have the status `planned`.
+    """
     planned = plan.where(F.col(STATUS) == PLANNED).select(
         F.col(ID).alias("__changed_id"),
         *[value.alias(f"__{labels.key(k)}") for k, value in enumerate(labels.unpacked(AFTER))],

@@ -40,7 +40,7 @@ def keep_model(client: MlflowClient, writer: RunWriter, model: ModelFolder, pati
     Returns:
         Address of the model, its version pinned.
     """
-    mlflow_run_id = writer.run_id
+    mlflow_run_id = writer.mlflow_run_id
     client.log_artifacts(mlflow_run_id, str(model.folder), "model")
     writer.tags({MODEL_DIGEST_TAG: model.digest})
     if model.name is None:

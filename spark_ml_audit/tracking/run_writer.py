@@ -33,13 +33,13 @@ class RunWriter:
 
     Args:
         client: Client of the store.
-        run_id: MLflow's id of the run.
+        mlflow_run_id: MLflow's id of the run.
         patience: Whether the audit still waits; asked before every request.
         report: Called with what was being done and the error, when the server refuses a request.
         known_tags: Tags of a run that an earlier process opened; empty for a new one.
 
     Attributes:
-        run_id: MLflow's id of the run.
+        mlflow_run_id: MLflow's id of the run.
 
     Every method raises `DeadlinePassedError` when the audit no longer waits, and the client's own error
     when the server cannot be reached.
@@ -48,13 +48,13 @@ class RunWriter:
     def __init__(
         self,
         client: MlflowClient,
-        run_id: str,
+        mlflow_run_id: str,
         patience: Patience,
         report: Callable[[str, BaseException], None],
         known_tags: Mapping[str, str] | None = None,
     ) -> None:
         self._client = client
-        self.run_id = run_id
+        self.mlflow_run_id = mlflow_run_id
         self._patience = patience
         self._report = report
         self._known_tags = known_tags or {}
@@ -65,7 +65,7 @@ class RunWriter:
 
         entities = [Param(name, value) for name, value in pl.clean_params(params).items()]
         for batch in _batches(entities, _PARAMS_PER_REQUEST):
-            self._attempt("recording the config", self._client.log_batch, self.run_id, params=batch)
+            self._attempt("recording the config", self._client.log_batch, self.mlflow_run_id, params=batch)
 
     def metrics(self, metrics: Mapping[str, float]) -> None:
         """Record metrics."""
@@ -74,7 +74,7 @@ class RunWriter:
         now = int(time.time() * 1000)
         entities = [Metric(name, value, now, 0) for name, value in metrics.items()]
         for batch in _batches(entities, _METRICS_PER_REQUEST):
-            self._attempt("recording the metrics", self._client.log_batch, self.run_id, metrics=batch)
+            self._attempt("recording the metrics", self._client.log_batch, self.mlflow_run_id, metrics=batch)
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Set tags of the run."""
@@ -82,12 +82,12 @@ class RunWriter:
 
         entities = [RunTag(name, value) for name, value in tags.items()]
         for batch in _batches(entities, _TAGS_PER_REQUEST):
-            self._attempt("recording the tags", self._client.log_batch, self.run_id, tags=batch)
+            self._attempt("recording the tags", self._client.log_batch, self.mlflow_run_id, tags=batch)
 
     def remove_tag(self, name: str) -> None:
         """Remove a tag that an earlier process set; one that is not there is no error."""
         if name in self._known_tags:
-            self._attempt(f"removing the tag {name}", self._client.delete_tag, self.run_id, name)
+            self._attempt(f"removing the tag {name}", self._client.delete_tag, self.mlflow_run_id, name)
 
     def source(self, source: pl.SourceRef | None) -> None:
         """Record the audited table and its version as a dataset input."""
@@ -104,7 +104,7 @@ class RunWriter:
 
     def finish(self, status: str) -> None:
         """End the run as `FINISHED` or `FAILED`."""
-        self._attempt("ending the run", self._client.set_terminated, self.run_id, status=status)
+        self._attempt("ending the run", self._client.set_terminated, self.mlflow_run_id, status=status)
 
     def _attempt(self, doing: str, call: Callable[..., object], *args: Any, **kwargs: Any) -> None:
         self._patience.check()
@@ -123,24 +123,24 @@ class RunWriter:
         dataset = Dataset(**pl.dataset_fields(source))
         inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "audit")])]
         try:
-            self._client.log_inputs(self.run_id, inputs)
+            self._client.log_inputs(self.mlflow_run_id, inputs)
         except MlflowException as error:
             if is_unreachable(error):
                 raise
             # Two audits of one source that insert the same dataset at once: the second try finds it.
-            self._client.log_inputs(self.run_id, inputs)
+            self._client.log_inputs(self.mlflow_run_id, inputs)
 
     def _log_table(self, path: str, table: pd.DataFrame) -> None:
         plain = pl.plain_table(table)
         if not self._known_tags:
-            self._client.log_table(self.run_id, plain, path)
+            self._client.log_table(self.mlflow_run_id, plain, path)
             return
         # log_table would add the rows to those that an earlier process sent; the rest is as there
         self._log_artifact(path, plain.to_json(orient="split", index=False, date_format="iso"))
-        listed = json.loads(self._client.get_run(self.run_id).data.tags.get(_LOGGED_TABLES_TAG, "[]"))
+        listed = json.loads(self._client.get_run(self.mlflow_run_id).data.tags.get(_LOGGED_TABLES_TAG, "[]"))
         entry = {"path": path, "type": "table"}
         if entry not in listed:
-            self._client.set_tag(self.run_id, _LOGGED_TABLES_TAG, json.dumps([*listed, entry]))
+            self._client.set_tag(self.mlflow_run_id, _LOGGED_TABLES_TAG, json.dumps([*listed, entry]))
 
     def _log_artifact(self, path: str, content: pl.Artifact) -> None:
         folder, name = posixpath.split(path)
@@ -154,7 +154,7 @@ class RunWriter:
                 file.write_text(printable(content), encoding="utf-8")
             else:
                 file.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")
-            self._client.log_artifact(self.run_id, str(file), folder or None)
+            self._client.log_artifact(self.mlflow_run_id, str(file), folder or None)
 
 
 def _batches(items: list[T], size: int) -> list[list[T]]:

@@ -127,6 +127,26 @@ def test_what_others_wrote_is_seen(engine: Engine, here: DeltaTable) -> None:
     assert rows_of(engine, here.read()) == [("r1", "a"), ("r9", "z")]
 
 
+def test_an_empty_table_of_others_is_not_ours(engine: Engine, table: DeltaTable) -> None:
+    rows = frame(engine, ["a"]).limit(0).write.format("delta")
+    if table.place.is_path:
+        rows.save(table.place.text)
+    else:
+        rows.saveAsTable(table.place.table_name)
+    assert table.has_foreign_commits("correction_id")
+    table.append(frame(engine, ["a"]), "first", {"correction_id": "c"})
+    assert table.has_foreign_commits("correction_id")
+
+
+def test_words_of_others_in_the_history_are_passed_over(engine: Engine, here: DeltaTable) -> None:
+    here.append(frame(engine, ["a"]), "first", {"run_id": "r1"})
+    for words in ("vacuumed after r1", '["r1"]'):
+        properties = deltalake.CommitProperties(custom_metadata={"userMetadata": words})
+        table = pa.table({"run_id": ["r9"], "id": ["z"]})
+        deltalake.write_deltalake(here.place.text, table, mode="append", commit_properties=properties)
+    assert [commit.version for commit in here.commits("r1")] == [0]
+
+
 def test_writers_at_once_all_land(engine: Engine, here: DeltaTable) -> None:
     here.append(frame(engine, ["a"], "r0"), "r0", {})
     failed: list[Exception] = []

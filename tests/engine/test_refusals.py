@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,6 +73,27 @@ def test_one_output_belongs_to_one_id_name_and_type(lake: Lake, source: str) -> 
     assert "bigint" in error["message"]
     assert lake.versions(first) == before
     assert [row["run_id"] for row in lake.table(f"{out}/runs").collect()] == [first["run_id"]]
+
+
+def test_an_output_table_that_cannot_be_read_is_named(lake: Lake, source: str) -> None:
+    out = lake.path("out")
+    log = Path(out, "classes", "_delta_log")
+    log.mkdir(parents=True)
+    protocol = {
+        "minReaderVersion": 3,
+        "minWriterVersion": 7,
+        "readerFeatures": ["later"],
+        "writerFeatures": ["later"],
+    }
+    schema = {"type": "struct", "fields": []}
+    table = {"id": "x", "format": {"provider": "parquet", "options": {}}, "schemaString": json.dumps(schema)}
+    table |= {"partitionColumns": [], "configuration": {}, "createdTime": 0}
+    actions = [{"protocol": protocol}, {"metaData": table}]
+    (log / f"{0:020}.json").write_text("\n".join(map(json.dumps, actions)))
+    settings = {"source.path": source, "output.path": out, "output.run_id": "20260101t000000z-0a1b2c3d"}
+    error = lake.refuse(settings)
+    assert error["key"] == "output.path"
+    assert f"'{out}/classes' cannot be read" in error["message"]
 
 
 @pytest.mark.parametrize("name", ["run_id", "tag", "issue_rank", "Row", "rank_in_row", "a b", "a;b"])
