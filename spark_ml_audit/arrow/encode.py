@@ -10,15 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_ml_audit.arrow.decode import DecodedBatch
-from spark_ml_audit.arrow.layout import ID
-from spark_ml_audit.kernels.ambiguity import AmbiguousBatch
+from spark_ml_audit.kernels.ambiguity import find_ambiguous
+from spark_ml_audit.kernels.float_keys import FloatArray
 from spark_ml_audit.kernels.profile import IntArray
-from spark_ml_audit.kernels.rules import (
-    AppliedBatch,
-    AuditRules,
-    apply_rules,
-    issue_rows,
-)
+from spark_ml_audit.kernels.rules import AppliedBatch, AuditRules, apply_rules
 from spark_ml_audit.models.design import BoolArray, Float32Array
 
 
@@ -52,6 +47,22 @@ MISSING, EXTRANEOUS = "missing", "extraneous"
 
 TAG_LIST = pa.list_(pa.field("element", pa.string(), nullable=False))
 
+FLAGGED_CELLS = pa.list_(
+    pa.field(
+        "element",
+        pa.struct(
+            [
+                ("tag", pa.string()),
+                ("issue", pa.string()),
+                ("pred_prob", pa.float64()),
+                ("cell_score", pa.float64()),
+            ]
+        ),
+        nullable=False,
+    )
+)
+"""The flagged cells of a row, the surest error first."""
+
 EXAMPLE_SCHEMA = pa.schema(
     [
         ("label_quality_score", pa.float64()),
@@ -60,6 +71,7 @@ EXAMPLE_SCHEMA = pa.schema(
         ("suggested_tags", TAG_LIST),
         ("missing_tags", TAG_LIST),
         ("extraneous_tags", TAG_LIST),
+        ("flagged_cells", FLAGGED_CELLS),
         ("ambiguity_score", pa.float64()),
         ("is_ambiguous", pa.bool_()),
         ("ambiguous_tags", TAG_LIST),
@@ -70,18 +82,6 @@ EXAMPLE_SCHEMA = pa.schema(
 OUTLIER_SCHEMA = pa.schema([("outlier_score", pa.float64()), ("is_outlier", pa.bool_())])
 """Columns that are null unless outliers are looked for."""
 
-ISSUE_CELL_SCHEMA = pa.schema(
-    [
-        ("tag", pa.string()),
-        ("issue", pa.string()),
-        ("pred_prob", pa.float64()),
-        ("cell_score", pa.float64()),
-        ("label_quality_score", pa.float64()),
-        ("rank_in_row", pa.int32()),
-    ]
-)
-"""Columns of a flagged cell after the id."""
-
 
 def tag_lists(pairs: tuple[IntArray, IntArray], num_rows: int, classes: Any) -> Any:
     """Arrow list<string> array of num_rows tag lists from (row, class) pairs sorted by row.
@@ -91,63 +91,53 @@ def tag_lists(pairs: tuple[IntArray, IntArray], num_rows: int, classes: Any) -> 
     [['red', 'green'], [], ['green']]
     """
     rows, cols = pairs
+    return pa.ListArray.from_arrays(_offsets(rows, num_rows), classes.take(pa.array(cols)))
+
+
+def _offsets(rows: IntArray, num_rows: int) -> Any:
+    """Where the list of each row begins, from the ascending rows of all entries."""
     offsets = np.zeros(num_rows + 1, dtype=np.int32)
     np.cumsum(np.bincount(rows, minlength=num_rows), out=offsets[1:])
-    return pa.ListArray.from_arrays(pa.array(offsets), classes.take(pa.array(cols)))
+    return pa.array(offsets)
 
 
-def only_issues(
-    decoded: DecodedBatch, rules: AuditRules
-) -> tuple[IntArray, Any, IntArray, IntArray, IntArray | None]:
-    """Positions, probabilities, given tags and confirmed cells of the audited rows that have an issue."""
-    confirmed = decoded.confirmed
-    issue = issue_rows(decoded.pred_probs, decoded.rows, decoded.cols, rules, confirmed)
-    kept, position = issue[decoded.rows], np.cumsum(issue) - 1
-    if confirmed is not None:
-        rows, cols = np.divmod(confirmed, decoded.pred_probs.shape[1])
-        confirmed = (position[rows] * decoded.pred_probs.shape[1] + cols)[issue[rows]]
-    rows = position[decoded.rows[kept]]
-    return np.flatnonzero(issue), decoded.pred_probs[issue], rows, decoded.cols[kept], confirmed
+def flagged_cells(pred_probs: FloatArray, applied: AppliedBatch, classes: Any) -> Any:
+    """Arrow array of `FLAGGED_CELLS`, one list per row: cells of both kinds by score, then class order.
 
-
-def issue_cells(decoded: DecodedBatch, rules: AuditRules, classes: Any) -> Any:
-    """The flagged cells of a batch as a record batch, those of a row from its surest error on."""
-    issues, probs, given_rows, given_cols, confirmed = only_issues(decoded, rules)
-    applied = apply_rules(probs, given_rows, given_cols, rules, confirmed)
+    Args:
+        pred_probs: Shape (n, K).
+        applied: What the rules say of these rows.
+        classes: Arrow array of the K tag names.
+    """
     rows = np.concatenate([applied.missing[0], applied.extraneous[0]])
     cols = np.concatenate([applied.missing[1], applied.extraneous[1]])
     scores = np.concatenate([applied.missing_scores, applied.extraneous_scores])
-    extraneous = np.repeat([False, True], [len(applied.missing[0]), len(applied.extraneous[0])])
+    extraneous = np.repeat([0, 1], [len(applied.missing[0]), len(applied.extraneous[0])])
     order = np.lexsort((cols, scores, rows))
-    rows, cols, scores, extraneous = rows[order], cols[order], scores[order], extraneous[order]
-    starts = np.searchsorted(rows, rows, side="left")
-    ids = decoded.source.column(ID).take(pa.array(decoded.audited[issues[rows]]))
-    names = pa.array([MISSING, EXTRANEOUS]).take(pa.array(extraneous.astype(np.int8)))
-    return pa.RecordBatch.from_arrays(
-        [
-            ids,
-            classes.take(pa.array(cols)),
-            names,
-            pa.array(probs[rows, cols].astype(np.float64)),
-            pa.array(scores),
-            pa.array(applied.label_quality[rows]),
-            pa.array((np.arange(len(rows)) - starts + 1).astype(np.int32)),
-        ],
-        names=[ID, *ISSUE_CELL_SCHEMA.names],
-    )
+    rows, cols = rows[order], cols[order]
+    fields = FLAGGED_CELLS.value_type
+    values = [
+        classes.take(pa.array(cols)),
+        pa.array([MISSING, EXTRANEOUS]).take(pa.array(extraneous[order])),
+        pa.array(pred_probs[rows, cols].astype(np.float64)),
+        pa.array(scores[order]),
+    ]
+    cells = pa.StructArray.from_arrays(values, fields=list(fields))
+    return pa.ListArray.from_arrays(_offsets(rows, len(pred_probs)), cells)
 
 
-def example_arrays(
-    decoded: DecodedBatch, applied: AppliedBatch, doubted: AmbiguousBatch, classes: Any
-) -> list[Any]:
+def example_arrays(decoded: DecodedBatch, rules: AuditRules, classes: Any) -> list[Any]:
     """Arrow arrays of `EXAMPLE_SCHEMA`, one entry per audited row."""
-    size = len(decoded.audited)
+    size, probs = len(decoded.audited), decoded.pred_probs
+    applied = apply_rules(probs, decoded.rows, decoded.cols, rules, decoded.confirmed)
+    doubted = find_ambiguous(probs, rules.doubt_bands)
     given = (decoded.rows, decoded.cols)
     lists = (given, applied.suggested, applied.missing, applied.extraneous)
     return [
         pa.array(applied.label_quality),
         pa.array(applied.is_issue),
         *[tag_lists(pairs, size, classes) for pairs in lists],
+        flagged_cells(probs, applied, classes),
         pa.array(doubted.score),
         pa.array(doubted.is_ambiguous),
         tag_lists(doubted.cells, size, classes),

@@ -13,14 +13,9 @@ from pyspark.sql import functions as F
 
 from spark_ml_audit._version import __version__
 from spark_ml_audit.auditing.commit import run_row
-from spark_ml_audit.auditing.delivery import delivery_of, warnings_of
-from spark_ml_audit.auditing.write import (
-    Findings,
-    count_findings,
-    count_groups,
-    counts_of,
-    write_tables,
-)
+from spark_ml_audit.auditing.delivery import WORST_ROWS, delivery_of, warnings_of
+from spark_ml_audit.auditing.read_back import ExampleCounts, count_examples
+from spark_ml_audit.auditing.write import count_groups, counts_of, write_tables
 from spark_ml_audit.config.audit import MethodConfig
 from spark_ml_audit.config.base import digest, plain_arguments
 from spark_ml_audit.config.detect import DetectConfig
@@ -35,15 +30,15 @@ from spark_ml_audit.errors import DeliveryError
 from spark_ml_audit.frames.examples import examples_frame
 from spark_ml_audit.frames.fit import AuditFit, fit_audit
 from spark_ml_audit.frames.ingest import inspect_source
-from spark_ml_audit.frames.issues import issue_scores_frame, tag_issues_frame
+from spark_ml_audit.frames.issues import issues_frame, tag_issues_frame
 from spark_ml_audit.frames.quarantine import quarantine_frame
-from spark_ml_audit.frames.ranking import RankPlan, plan_ranks
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import DUPLICATES, FIRST_TABLE, TABLES, class_table_frame
 from spark_ml_audit.lake.source import OpenSource, open_source, place_of, read_place
 from spark_ml_audit.outcomes.records import Counts
 from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.progress import Progress
+from spark_ml_audit.report.queries import worst_issues
 from spark_ml_audit.reviewing.decisions import apply_decisions, check_decisions, standing_decisions
 from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
 
@@ -91,7 +86,7 @@ def audit(
         **method: Options of the config's `audit` section, such as filter_by, alpha or frac_noise.
 
     Returns:
-        The result: `examples`, `tag_issues`, `classes`, `quarantine`, `summary`, `write`, `log`.
+        The result: `issues`, `examples`, `tag_issues`, `classes`, `quarantine`, `summary`, `write`, `log`.
 
     Raises:
         ConfigError: An option is unknown or does not fit.
@@ -102,7 +97,7 @@ def audit(
         >>> result = audit(df, classes=["billing", "delivery", "login"])  # doctest: +SKIP
         >>> result.summary.num_audited  # doctest: +SKIP
         120
-        >>> result.examples.where("issue_rank <= 3").count()  # doctest: +SKIP
+        >>> result.issues.where("issue_rank <= 3").count()  # doctest: +SKIP
         3
     """
     columns = {
@@ -156,7 +151,7 @@ class AuditResult:
         >>> from spark_ml_audit import audit
         >>> result = audit("data/tags")  # doctest: +SKIP
         >>> sorted(result.write(path="audits/frames"))  # doctest: +SKIP
-        ['classes', 'examples', 'quarantine', 'runs', 'tag_issues']
+        ['classes', 'examples', 'issues', 'quarantine', 'runs', 'tag_issues']
     """
 
     def __init__(
@@ -185,16 +180,16 @@ class AuditResult:
         )
 
     @cached_property
-    def _ranks(self) -> RankPlan:
+    def examples(self) -> DataFrame:
+        """One row per audited row: score, issue, tags given, suggested, missing, extraneous, in no order."""
         fit = self._fit
-        return plan_ranks(issue_scores_frame(fit.ingest, fit.rules), fit.rows.num_audited)
+        return self._with_run_id(examples_frame(fit.ingest, fit.rules, self._detection.outliers))
 
     @cached_property
-    def examples(self) -> DataFrame:
-        """One row per audited row: score, issue, tags given, suggested, missing, extraneous, rank."""
-        fit = self._fit
-        finder = self._detection.outliers
-        return self._with_run_id(examples_frame(fit.ingest, fit.rules, self._ranks, finder))
+    def issues(self) -> DataFrame:
+        """One row per row with an issue, worst first by `issue_rank`."""
+        engine, id_name = self._source.engine, self._fit.ingest.layout.id
+        return self._with_run_id(issues_frame(engine, self.examples, id_name, self._counts.issues))
 
     @cached_property
     def duplicates(self) -> DataFrame | None:
@@ -208,8 +203,8 @@ class AuditResult:
         return None if finder is None else find_duplicates_frame(finder)
 
     @cached_property
-    def _findings(self) -> Findings:
-        return count_findings(self.examples)
+    def _counts(self) -> ExampleCounts:
+        return count_examples(self._source.engine, self.examples)
 
     @cached_property
     def _detection(self) -> Detection:
@@ -218,7 +213,7 @@ class AuditResult:
     @cached_property
     def tag_issues(self) -> DataFrame:
         """One row per flagged cell."""
-        return self._with_run_id(tag_issues_frame(self._fit.ingest, self._fit.rules))
+        return self._with_run_id(tag_issues_frame(self.issues, self._fit.ingest.layout.id))
 
     @cached_property
     def classes(self) -> DataFrame:
@@ -234,7 +229,7 @@ class AuditResult:
     def summary(self) -> Counts:
         """Counts and health."""
         num_groups = None if self.duplicates is None else count_groups(self.duplicates)
-        return counts_of(self._fit, self._ranks, self._findings, self._detection, num_groups)
+        return counts_of(self._fit, self._counts, self._detection, num_groups)
 
     @property
     def warnings(self) -> list[str]:
@@ -243,7 +238,7 @@ class AuditResult:
         return [
             *warnings_of(self._fit, self.summary),
             *self._detection.warnings,
-            *self._detection.uncompared(self._findings.num_uncompared),
+            *self._detection.uncompared(self._counts.num_uncompared),
             *(() if duplicates is None else duplicates.warnings),
         ]
 
@@ -259,7 +254,7 @@ class AuditResult:
         prefix: str = "",
         run_id: str | None = None,
     ) -> dict[str, str]:
-        """Commit this audit as a run of an output: the five Delta tables.
+        """Commit this audit as a run of an output: its Delta tables.
 
         Args:
             path: Folder of the output; or
@@ -341,7 +336,7 @@ class AuditResult:
         delivered = tracker.deliver(
             delivery_of(
                 self._fit.classes,
-                self.examples.drop("run_id"),
+                worst_issues(self._source.engine, self.issues, WORST_ROWS),
                 status="ok",
                 stages=stages,
                 warnings=warnings,

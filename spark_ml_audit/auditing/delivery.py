@@ -6,28 +6,28 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from pyspark.sql import functions as F
 
-from spark_ml_audit.engines.choose import engine_of
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.tracking import RunDelivery
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    import pyarrow as pa
 
     from spark_ml_audit.frames.fit import AuditFit
 
 WORST_CLASSES = 10
 """Classes that an outcome lists."""
 
-_WORST_ROWS = 1000
+WORST_ROWS = 1000
+"""Rows that tracking gets."""
+
 _TRACKED_CLASSES = 20
-_TAG_LISTS = ("given_tags", "suggested_tags", "missing_tags", "extraneous_tags", "ambiguous_tags")
+_TAG_LISTS = ("given_tags", "suggested_tags", "missing_tags", "extraneous_tags")
 
 
 def delivery_of(
     classes: tuple[ClassRow, ...],
-    examples: DataFrame,
+    issues: pa.Table,
     *,
     status: str,
     stages: Mapping[str, float],
@@ -39,15 +39,14 @@ def delivery_of(
 
     Args:
         classes: The class table of the run.
-        examples: Its `examples` without run_id.
+        issues: Its worst rows, from `issues`, worst first.
         status: Status of the run.
         stages: Seconds per stage.
         warnings: Sentences of the run.
         config: The effective config as JSON.
         gates: Quality gates of the run.
     """
-    ranked = examples.where(F.col("issue_rank") <= _WORST_ROWS).orderBy("issue_rank")
-    worst = engine_of(examples).collect(ranked).to_pandas()
+    worst = issues.slice(0, WORST_ROWS).drop_columns(["flagged_cells"]).to_pandas()
     for name in _TAG_LISTS:
         worst[name] = [", ".join(tags) for tags in worst[name]]
     tables = {

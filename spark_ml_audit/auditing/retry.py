@@ -14,15 +14,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit.auditing.delivery import WORST_CLASSES, delivery_of, worst_classes
+from spark_ml_audit.auditing.delivery import WORST_CLASSES, WORST_ROWS, delivery_of, worst_classes
 from spark_ml_audit.lake.files import existing_page, page_file
 from spark_ml_audit.lake.runs import classes_of
-from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, TABLES
+from spark_ml_audit.lake.schemas import DUPLICATES, ISSUES, TABLES
 from spark_ml_audit.outcomes.audit import AuditOutcome
 from spark_ml_audit.outcomes.outcome import status_of
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.predicting.commit import prediction_metrics
 from spark_ml_audit.predicting.retry import quality_of_run
+from spark_ml_audit.report.queries import worst_issues
 from spark_ml_audit.tracking import RunDelivery, RunOpening
 from spark_ml_audit.tracking.resend import resend
 
@@ -104,7 +105,7 @@ def complete_audit(
     def delivery(warnings: Sequence[str]) -> RunDelivery:
         found = delivery_of(
             classes,
-            tables.read(EXAMPLES, run_id).drop("run_id"),
+            worst_issues(tables.engine, tables.read(ISSUES, run_id), WORST_ROWS),
             status=status_of(outcome.gates, delivered=True),
             stages=outcome.stages,
             warnings=warnings,

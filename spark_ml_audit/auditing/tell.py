@@ -7,10 +7,10 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from spark_ml_audit._version import __version__
-from spark_ml_audit.auditing.delivery import WORST_CLASSES, delivery_of, worst_classes
+from spark_ml_audit.auditing.delivery import WORST_CLASSES, WORST_ROWS, delivery_of, worst_classes
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.history.since_last_run import add_since, since_last_run
-from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, EXAMPLES, QUARANTINE, TAG_ISSUES
+from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, EXAMPLES, ISSUES, QUARANTINE
 from spark_ml_audit.outcomes.audit import AuditOutcome
 from spark_ml_audit.outcomes.outcome import status_of
 from spark_ml_audit.report.make import Report, make_report
@@ -33,13 +33,14 @@ def tell(
     tracker, progress = context.run.tracker, context.progress
     since, problems = _compare(context, judged, committed)
     warnings = [*committed.warnings, *problems]
+    frames = _frames(context, written)
     with progress.stage("report"):
-        report = _report(context, fitted, written, committed, since, warnings)
+        report = _report(context, fitted, written, committed, frames, since, warnings)
     for note in report.notes:
         progress.note(note)
     warnings += report.problems
     with progress.stage("artifacts"):
-        delivered = _deliver(context, fitted, committed, since, report, warnings)
+        delivered = _deliver(context, fitted, committed, frames, since, report, warnings)
     with progress.stage("housekeeping"):
         warnings += _tidy(context, fitted)
     warnings += [problem for problem in tracker.problems if problem not in warnings]
@@ -72,29 +73,36 @@ def _compare(
             return None, [f"The run could not be compared with the one before: {reason_of(error)}."]
 
 
+def _frames(context: AuditContext, written: Written) -> ReportFrames:
+    config, tables, run_id = context.config, context.tables, context.run.run_id
+    return ReportFrames(
+        engine=tables.engine,
+        examples=tables.read(EXAMPLES, run_id),
+        issues=tables.read(ISSUES, run_id),
+        quarantine=tables.read(QUARANTINE, run_id),
+        source=context.source.frame,
+        id=config.source.id,
+        show=config.source.shown_columns,
+        duplicates=tables.read(DUPLICATES, run_id) if written.counts.num_duplicate_groups else None,
+        estimates=tables.existing(ESTIMATES),
+        most_worst=max(config.report.max_rows, WORST_ROWS),
+    )
+
+
 def _report(
     context: AuditContext,
     fitted: FittedSource,
     written: Written,
     committed: Committed,
+    frames: ReportFrames,
     since: Comparison | None,
     warnings: list[str],
 ) -> Report:
     config, tables, source = context.config, context.tables, context.config.source
-    run_id, gates = context.run.run_id, committed.run.gates
-    frames = ReportFrames(
-        examples=tables.read(EXAMPLES, run_id),
-        tag_issues=tables.read(TAG_ISSUES, run_id),
-        quarantine=tables.read(QUARANTINE, run_id),
-        source=context.source.frame,
-        id=source.id,
-        show=source.shown_columns,
-        duplicates=tables.read(DUPLICATES, run_id) if written.counts.num_duplicate_groups else None,
-        estimates=tables.existing(ESTIMATES),
-    )
+    run_id, gates, tracker = context.run.run_id, committed.run.gates, context.run.tracker
     facts = RunFacts(
         run_id=run_id,
-        status=status_of(gates, delivered=not context.run.tracker.problems),
+        status=status_of(gates, delivered=not tracker.problems),
         source=redact(context.source.name),
         source_version=context.source.version,
         package_version=__version__,
@@ -104,18 +112,20 @@ def _report(
         stages=dict(context.progress.seconds),
         tables=tables.locations(),
         id_name=source.id,
-        mlflow_run_id=context.run.tracker.mlflow_run_id,
+        mlflow_run_id=tracker.mlflow_run_id,
     )
     return make_report(
         fitted.fit,
         frames,
         facts,
         written.counts,
+        written.scores,
         config=config.report,
         output=config.output,
         gates=gates,
         warnings=warnings,
         since_last_run=since,
+        with_plots=tracker.mlflow_run_id is not None and not tracker.is_dead,
     )
 
 
@@ -123,6 +133,7 @@ def _deliver(
     context: AuditContext,
     fitted: FittedSource,
     committed: Committed,
+    frames: ReportFrames,
     since: Comparison | None,
     report: Report,
     warnings: list[str],
@@ -133,7 +144,7 @@ def _deliver(
         return False
     delivery = delivery_of(
         fitted.fit.classes,
-        context.tables.read(EXAMPLES, context.run.run_id).drop("run_id"),
+        frames.worst,
         status=status_of(committed.run.gates, delivered=not report.problems),
         stages=dict(context.progress.seconds),
         warnings=warnings,

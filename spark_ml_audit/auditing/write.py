@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.auditing.delivery import warnings_of
+from spark_ml_audit.auditing.read_back import ExampleCounts, check_examples, check_issues, count_examples
 from spark_ml_audit.detection.duplicates import find_duplicates_frame
-from spark_ml_audit.engines.columns import column
 from spark_ml_audit.frames.examples import examples_frame
-from spark_ml_audit.frames.issues import issue_scores_frame, tag_issues_frame
+from spark_ml_audit.frames.issues import issues_frame, tag_issues_frame
 from spark_ml_audit.frames.quarantine import quarantine_frame
-from spark_ml_audit.frames.ranking import RankPlan, plan_ranks
-from spark_ml_audit.lake.schemas import CLASSES, DUPLICATES, EXAMPLES, QUARANTINE, TAG_ISSUES
+from spark_ml_audit.lake.schemas import CLASSES, DUPLICATES, EXAMPLES, ISSUES, QUARANTINE, TAG_ISSUES
 from spark_ml_audit.outcomes.records import Counts
+from spark_ml_audit.report.page import ScoreDistribution
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -34,10 +33,12 @@ class Written:
 
     Attributes:
         counts: Counts of the run.
+        scores: Its rows by score.
         warnings: Sentences, those of the fit and of detection included.
     """
 
     counts: Counts
+    scores: ScoreDistribution
     warnings: tuple[str, ...]
 
 
@@ -59,60 +60,45 @@ def write_tables(
         progress: Shows and times one stage per table.
         detection: What else is looked for.
     """
+    engine, id_name = fit.ingest.engine, fit.ingest.layout.id
     with progress.stage(CLASSES):
         tables.append_classes(fit.classes, run_id, metadata)
-    with progress.stage(TAG_ISSUES):
-        tables.append(TAG_ISSUES, tag_issues_frame(fit.ingest, fit.rules), run_id)
     with progress.stage(EXAMPLES):
-        ranks = _ranks_from_written(fit, tables, run_id)
-        examples = examples_frame(fit.ingest, fit.rules, ranks, detection.outliers)
-        tables.append(EXAMPLES, examples, run_id)
+        tables.append(EXAMPLES, examples_frame(fit.ingest, fit.rules, detection.outliers), run_id)
+    examples = tables.read(EXAMPLES, run_id)
+    with progress.stage("counts"):
+        found = count_examples(engine, examples)
+        check_examples(found, fit)
+    with progress.stage(ISSUES):
+        ranked = issues_frame(engine, examples, id_name, found.issues)
+        _append_if_any(tables, ISSUES, ranked, run_id, found.num_issues)
+    issues = tables.read(ISSUES, run_id)
+    with progress.stage(TAG_ISSUES):
+        # a row flagged by its score alone has no flagged cell
+        _append_if_any(tables, TAG_ISSUES, tag_issues_frame(issues, id_name), run_id, found.num_issues)
+    with progress.stage("proof"):
+        check_issues(issues, tables.read(TAG_ISSUES, run_id), found, fit)
     with progress.stage(QUARANTINE):
         rejected = quarantine_frame(fit.rejected_from or fit.ingest)
-        if fit.rows.num_quarantined:
-            tables.append(QUARANTINE, rejected, run_id)
-        elif tables.existing(QUARANTINE) is None:
-            # the table shall exist, but no row need be read again for it
-            tables.append(QUARANTINE, rejected.limit(0), run_id)
-    findings = count_findings(tables.read(EXAMPLES, run_id))
-    num_groups, warnings = None, detection.warnings + detection.uncompared(findings.num_uncompared)
+        _append_if_any(tables, QUARANTINE, rejected, run_id, fit.rows.num_quarantined)
+    num_groups, warnings = None, detection.warnings + detection.uncompared(found.num_uncompared)
     if detection.duplicates is not None:
         with progress.stage(DUPLICATES):
-            found = find_duplicates_frame(detection.duplicates)
-            tables.append(DUPLICATES, found.frame, run_id)
+            duplicates = find_duplicates_frame(detection.duplicates)
+            tables.append(DUPLICATES, duplicates.frame, run_id)
             num_groups = count_groups(tables.read(DUPLICATES, run_id))
-            warnings += found.warnings
-    counts = counts_of(fit, ranks, findings, detection, num_groups)
-    return Written(counts, (*warnings_of(fit, counts), *dict.fromkeys(warnings)))
+            warnings += duplicates.warnings
+    counts = counts_of(fit, found, detection, num_groups)
+    return Written(counts, found.scores, (*warnings_of(fit, counts), *dict.fromkeys(warnings)))
 
 
-def _ranks_from_written(fit: AuditFit, tables: OutputTables, run_id: str) -> RankPlan:
-    if fit.rules.cutoffs.score_at_most is not None:
-        # a row flagged by its score alone has no flagged cell
-        return plan_ranks(issue_scores_frame(fit.ingest, fit.rules), fit.rows.num_audited)
-    written = tables.read(TAG_ISSUES, run_id).where(F.col("rank_in_row") == 1)
-    id_name = fit.ingest.layout.id
-    issues = written.select(column(id_name).alias(ID), "label_quality_score")
-    return plan_ranks(issues, fit.rows.num_audited)
-
-
-@dataclass(frozen=True)
-class Findings:
-    """Rows of a run's `examples` that are ambiguous, outliers, or not compared with others."""
-
-    num_ambiguous: int
-    num_outliers: int
-    num_uncompared: int
-
-
-def count_findings(examples: DataFrame) -> Findings:
-    """Count what the rows of a run's `examples` were found to be."""
-    found = examples.agg(
-        F.count(F.when(F.col("is_ambiguous"), 1)),
-        F.count(F.when(F.col("is_outlier"), 1)),
-        F.count(F.when(F.col("outlier_score").isNull(), 1)),
-    ).collect()[0]
-    return Findings(*(int(count) for count in found))
+def _append_if_any(tables: OutputTables, name: str, frame: DataFrame, run_id: str, num_rows: int) -> None:
+    """Append rows; where there are none, only see to it that the table exists."""
+    if num_rows:
+        tables.append(name, frame, run_id)
+    elif not tables.exists(name):
+        # no row need be read again for it
+        tables.append(name, frame.limit(0), run_id)
 
 
 def count_groups(duplicates: DataFrame) -> int:
@@ -120,15 +106,12 @@ def count_groups(duplicates: DataFrame) -> int:
     return duplicates.where(F.size("differing_tags") > 0).select("group_id").distinct().count()
 
 
-def counts_of(
-    fit: AuditFit, ranks: RankPlan, findings: Findings, detection: Detection, num_groups: int | None
-) -> Counts:
+def counts_of(fit: AuditFit, examples: ExampleCounts, detection: Detection, num_groups: int | None) -> Counts:
     """The counts of a run.
 
     Args:
         fit: The audit.
-        ranks: Of its issues.
-        findings: From `count_findings`.
+        examples: Of its rows.
         detection: What was looked for.
         num_groups: From `count_groups`; None where no near-duplicates were looked for.
     """
@@ -138,11 +121,11 @@ def counts_of(
         num_audited=audited,
         num_unlabelled=fit.rows.num_unlabelled,
         num_quarantined=fit.rows.num_quarantined,
-        num_label_issues=ranks.num_issues,
+        num_label_issues=examples.num_issues,
         num_missing_tags=sum(row.num_missing for row in fit.classes),
         num_extraneous_tags=sum(row.num_extraneous for row in fit.classes),
-        health=1 - ranks.num_issues / audited if audited else None,
-        num_ambiguous=findings.num_ambiguous,
-        num_outliers=None if detection.outliers is None else findings.num_outliers,
+        health=1 - examples.num_issues / audited if audited else None,
+        num_ambiguous=examples.num_ambiguous,
+        num_outliers=None if detection.outliers is None else examples.num_outliers,
         num_duplicate_groups=num_groups,
     )

@@ -26,6 +26,7 @@ RESERVED_COLUMNS = frozenset(
         "run_id", "label_quality_score", "is_label_issue", "given_tags", "suggested_tags", "missing_tags",
         "extraneous_tags", "issue_rank", "tag", "issue", "pred_prob", "cell_score", "rank_in_row", "reason",
         "detail", "row", "ambiguity_score", "is_ambiguous", "ambiguous_tags", "outlier_score", "is_outlier",
+        "flagged_cells",
     }
 )  # fmt: skip
 """Names of the output columns that stand beside the id column, in lower case."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from spark_ml_audit.kernels.records import Records
@@ -75,6 +77,19 @@ class Engine(Protocol):
         Args:
             frame: What the function gets, in batches.
             function: Gives records: columns class_index, slot, a, b.
+        """
+
+    def ranked(
+        self, frame: DataFrame, by: tuple[str, str], rank: str, histogram: npt.NDArray[np.int64]
+    ) -> DataFrame:
+        """Number rows 1..n in an order and lay them out in it: files written of them follow each other.
+
+        Args:
+            frame: The rows.
+            by: A column of doubles in [0, 1] and one that tells rows of the same value apart; ascending.
+            rank: Column to add.
+            histogram: Rows by the first column, in equal bins over [0, 1] (see `bin_of`): exact, so that no
+                place need sort or count them all.
         """
 
     def run_groups(

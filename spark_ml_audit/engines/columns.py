@@ -38,6 +38,12 @@ def unit_hash(*values: Column) -> Column:
     return F.shiftrightunsigned(F.xxhash64(*values), 11).cast("double") / F.lit(float(1 << 53))
 
 
+def bin_of(values: Column, num_bins: int) -> Column:
+    """Bin of each value, of equal bins over [0, 1]; what rounding put outside is in the nearest."""
+    place = F.floor(values * num_bins)
+    return F.greatest(F.least(place, F.lit(num_bins - 1)), F.lit(0)).cast("int")
+
+
 def field(frame: DataFrame, name: str, key: str) -> StructField:
     """The schema field of a source column.
 

@@ -27,6 +27,9 @@ _LOCAL_CONF = {
     "spark.driver.bindAddress": "127.0.0.1",
     # the defaults of 50 and 200 cost seconds on every commit of a small table
     "spark.databricks.delta.snapshotPartitions": "2",
+    # an audit has more steps than the default of 100 holds: the next one would compile them all anew, and run
+    # them slowly until the JVM has made machine code of them once more
+    "spark.sql.codegen.cache.maxEntries": "1000",
     # a class count of thousands makes rows of many kilobytes; bounds what one batch holds
     "spark.sql.execution.arrow.maxBytesPerBatch": str(32 << 20),
     "spark.python.worker.reuse": "true",

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
@@ -15,6 +17,7 @@ from pyspark.sql import types as T
 from spark_ml_audit.arrow.records import RECORD_SCHEMA, partial_sums, to_records
 from spark_ml_audit.engines.base import Batches, BatchMap, BatchReduction
 from spark_ml_audit.engines.plain_strings import plain_strings
+from spark_ml_audit.engines.ranking import ranked_frame
 from spark_ml_audit.engines.transfer import from_arrow, spark_fields, to_arrow
 from spark_ml_audit.kernels.records import Records
 
@@ -77,6 +80,12 @@ class SparkEngine:
             .agg(F.sum("a").alias("a"), F.sum("b").alias("b"))
         )
         return to_records(self.collect(summed))
+
+    def ranked(
+        self, frame: DataFrame, by: tuple[str, str], rank: str, histogram: npt.NDArray[np.int64]
+    ) -> DataFrame:
+        """Number rows in an order; one shuffle by ranges of it."""
+        return ranked_frame(frame, by, rank, histogram, self._spread_keys)
 
     def run_groups(
         self,

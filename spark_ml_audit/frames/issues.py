@@ -1,51 +1,56 @@
-"""The issues of an audit as frames: one row per flagged cell, and the scores of the rows that have one."""
+"""The issues of an audit from its `examples`: the rows with an issue by rank, and their flagged cells.
+
+No row is audited again for them: `examples` holds the flagged cells of each row.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
+from pyspark.sql import functions as F
 
-from spark_ml_audit.arrow.decode import decode_batches
-from spark_ml_audit.arrow.encode import ISSUE_CELL_SCHEMA, issue_cells, only_issues
-from spark_ml_audit.arrow.layout import ID
-from spark_ml_audit.engines.base import Batches
-from spark_ml_audit.kernels.rules import AuditRules, score_cells, score_examples
+from spark_ml_audit.engines.columns import column
+from spark_ml_audit.kernels.profile import IntArray
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from spark_ml_audit.frames.ingest import Ingest
+    from spark_ml_audit.engines.base import Engine
 
-_SCORE = pa.schema([("label_quality_score", pa.float64())])
+RANK, SCORE = "issue_rank", "label_quality_score"
+
+_KEPT = (SCORE, "given_tags", "suggested_tags", "missing_tags", "extraneous_tags", "flagged_cells")
 
 
-def tag_issues_frame(ingest: Ingest, rules: AuditRules) -> DataFrame:
-    """One row per flagged cell: id, tag, issue, pred_prob, cell_score, and the row's own score and order.
+def issues_frame(engine: Engine, examples: DataFrame, id_name: str, histogram: IntArray) -> DataFrame:
+    """One row per row with an issue, worst first: by score, then id.
+
+    Args:
+        engine: Runs the frame.
+        examples: Rows of `examples`.
+        id_name: Name of the id column.
+        histogram: Rows with an issue by score, in equal bins over [0, 1].
+    """
+    kept = [column(id_name), *[F.col(name) for name in _KEPT]]
+    issues = examples.where("is_label_issue").select(*kept)
+    ranked = engine.ranked(issues, (SCORE, id_name), RANK, histogram)
+    return ranked.select(RANK, *kept)
+
+
+def tag_issues_frame(issues: DataFrame, id_name: str) -> DataFrame:
+    """One row per flagged cell: the rank of its row, id, tag, issue, pred_prob, cell_score.
 
     `rank_in_row` numbers a row's flagged cells from its surest error; every row with a cell has a 1.
+
+    Args:
+        issues: Rows of `issues`.
+        id_name: Name of the id column.
     """
-    layout = ingest.layout
-
-    def run(batches: Batches) -> Batches:
-        classes = pa.array(layout.classes, pa.string())
-        for decoded in decode_batches(batches, layout):
-            yield issue_cells(decoded, rules, classes)
-
-    frame = ingest.task_frame(with_id=True)
-    cells = ingest.engine.map_batches(frame, run, keep=(ID,), add=ISSUE_CELL_SCHEMA)
-    return cells.withColumnRenamed(ID, layout.id)
-
-
-def issue_scores_frame(ingest: Ingest, rules: AuditRules) -> DataFrame:
-    """Columns id and label_quality_score of the rows with an issue."""
-    layout = ingest.layout
-
-    def run(batches: Batches) -> Batches:
-        for decoded in decode_batches(batches, layout):
-            issues, probs, rows, cols, _ = only_issues(decoded, rules)
-            scores = score_examples(score_cells(probs, rows, cols, rules), rules.scoring)
-            ids = decoded.source.column(ID).take(pa.array(decoded.audited[issues]))
-            yield pa.RecordBatch.from_arrays([ids, pa.array(scores)], names=[ID, *_SCORE.names])
-
-    return ingest.engine.map_batches(ingest.task_frame(with_id=True), run, keep=(ID,), add=_SCORE)
+    exploded = issues.select(RANK, column(id_name), F.posexplode("flagged_cells").alias("place", "cell"))
+    cell = F.col("cell")
+    return exploded.select(
+        RANK,
+        column(id_name),
+        *[cell.getField(name).alias(name) for name in ("tag", "issue", "pred_prob", "cell_score")],
+        (F.col("place") + 1).alias("rank_in_row"),
+    )

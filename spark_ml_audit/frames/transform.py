@@ -15,8 +15,7 @@ from spark_ml_audit.arrow.reasons import explain_row
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.kernels.ambiguity import find_ambiguous
-from spark_ml_audit.kernels.rules import AuditRules, apply_rules
+from spark_ml_audit.kernels.rules import AuditRules
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -27,7 +26,7 @@ ERROR, KEEP, SKIP = "error", "keep", "skip"
 
 
 def transform_frame(ingest: Ingest, rules: AuditRules, handle_invalid: str) -> DataFrame:
-    """All columns of the source, and those of `examples` but the rank.
+    """All columns of the source, and those of `examples`.
 
     Args:
         ingest: The rows.
@@ -65,9 +64,7 @@ def transform_frame(ingest: Ingest, rules: AuditRules, handle_invalid: str) -> D
 
 
 def _with_results(decoded: DecodedBatch, rules: AuditRules, classes: Any, *, skip: bool) -> Any:
-    applied = apply_rules(decoded.pred_probs, decoded.rows, decoded.cols, rules)
-    doubted = find_ambiguous(decoded.pred_probs, rules.doubt_bands)
-    results = example_arrays(decoded, applied, doubted, classes)
+    results = example_arrays(decoded, rules, classes)
     carried = decoded.source.column("carried")
     if len(decoded.audited) < len(carried):
         # position of each row among the audited ones; null takes a null

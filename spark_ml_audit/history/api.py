@@ -16,7 +16,7 @@ from spark_ml_audit.history.changes import (
     CELL_COLUMNS,
     ROW_COLUMNS,
     cell_changes,
-    flagged_cells_by_tag,
+    flagged_by_tag,
     row_changes,
 )
 from spark_ml_audit.history.differences import (
@@ -204,8 +204,9 @@ class ComparisonResult:
     @cached_property
     def class_changes(self) -> tuple[ClassChange, ...]:
         """Every class of either run."""
-        by_tag = flagged_cells_by_tag(*self._both(TAG_ISSUES), self._id)
-        return class_changes(self.run.classes, self.against.classes, counts_by_tag(by_tag))
+        flags, (now, before) = self._tables.read(TAG_ISSUES), (self.run.run_id, self.against.run_id)
+        by_tag, _ = counts_by_tag(flagged_by_tag(flags, now, before, self._id))
+        return class_changes(self.run.classes, self.against.classes, by_tag)
 
     @cached_property
     def _kept_rows(self) -> int:

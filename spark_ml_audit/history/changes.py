@@ -112,43 +112,32 @@ def cell_changes(now: DataFrame, before: DataFrame, rows: DataFrame, id_name: st
     )
 
 
-def flagged_cells_by_tag(now: DataFrame, before: DataFrame, id_name: str) -> DataFrame:
-    """Columns tag, newly_flagged, fixed, still_open: cells of two runs' `tag_issues`, one row per tag.
+def flagged_by_tag(tag_issues: DataFrame, now: str, before: str, id_name: str) -> DataFrame:
+    """Columns tag, newly_flagged, fixed, still_open: cells flagged in two runs, one row per tag.
 
-    Only flagged cells are read, in one shuffle, so this costs nothing next to an audit.
+    The row whose tag is null counts rows with flagged cells instead. Only flagged cells are read, once, and
+    shuffled once, so this costs nothing next to an audit.
+
+    Args:
+        tag_issues: Rows of `tag_issues`, of these two runs and others.
+        now: Id of the newer run.
+        before: Id of the older run.
+        id_name: Name of the id column.
     """
-    return _counted(_in_either(now, before, id_name, ("tag", "issue")).groupBy("tag"))
-
-
-def flagged_rows(now: DataFrame, before: DataFrame, id_name: str) -> DataFrame:
-    """Columns newly_flagged, fixed, still_open: rows with flagged cells in two runs' `tag_issues`."""
-    surest = F.col("rank_in_row") == 1  # one per row
-    return _counted(_in_either(now.where(surest), before.where(surest), id_name, ()).groupBy())
-
-
-def _in_either(now: DataFrame, before: DataFrame, id_name: str, keys: tuple[str, ...]) -> DataFrame:
-    parts = [
-        frame.select(
-            column(id_name).alias("id"),
-            *keys,
-            F.lit(frame is now).alias("is_flagged"),
-            F.lit(frame is before).alias("was_flagged"),
-        )
-        for frame in (now, before)
-    ]
-    return (
-        parts[0]
-        .unionAll(parts[1])
-        .groupBy("id", *keys)
-        .agg(F.max("is_flagged").alias("is_flagged"), F.max("was_flagged").alias("was_flagged"))
+    none, surest = F.lit(None).cast("string"), F.col("rank_in_row") == 1  # one per row
+    cell = F.struct("tag", "issue")
+    row = F.struct(none.alias("tag"), none.alias("issue"))
+    flags = tag_issues.where(F.col("run_id").isin(now, before)).select(
+        column(id_name).alias("id"),
+        (F.col("run_id") == now).alias("is_flagged"),
+        F.explode(F.when(surest, F.array(cell, row)).otherwise(F.array(cell))).alias("flag"),
     )
-
-
-def _counted(grouped: object) -> DataFrame:
+    either = flags.groupBy("id", "flag").agg(
+        F.max("is_flagged").alias("is_flagged"), F.max(~F.col("is_flagged")).alias("was_flagged")
+    )
     change = _change(F.col("is_flagged"), F.col("was_flagged"))
     counts = [F.count(F.when(change == name, 1)).alias(name) for name in CHANGES]
-    found: DataFrame = grouped.agg(*counts)  # type: ignore[attr-defined]
-    return found
+    return either.groupBy(F.col("flag.tag").alias("tag")).agg(*counts)
 
 
 def _suffixed(

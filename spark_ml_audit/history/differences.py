@@ -94,9 +94,11 @@ def counts_by_change(frame: DataFrame) -> tuple[ChangeCounts, dict[str, dict[str
     return ChangeCounts(**counts), reasons
 
 
-def counts_by_tag(frame: DataFrame) -> dict[str, ChangeCounts]:
-    """Collect `flagged_cells_by_tag`."""
-    return {
+def counts_by_tag(frame: DataFrame) -> tuple[dict[str, ChangeCounts], ChangeCounts]:
+    """Collect `flagged_by_tag`: the cells of each tag, and the rows."""
+    found = {
         row["tag"]: ChangeCounts(row["newly_flagged"], row["fixed"], row["still_open"])
         for row in frame.collect()
     }
+    rows = found.pop(None, ChangeCounts(*[0] * len(CHANGES)))
+    return found, rows

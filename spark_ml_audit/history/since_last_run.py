@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from spark_ml_audit.history.changes import flagged_cells_by_tag, flagged_rows
+from spark_ml_audit.history.changes import flagged_by_tag
 from spark_ml_audit.history.differences import (
     class_changes,
     counts_by_tag,
@@ -35,16 +35,15 @@ def since_last_run(tables: OutputTables, run: FinishedRun, previous: FinishedRun
         run: The run.
         previous: The one before.
     """
-    now, before = (tables.read(TAG_ISSUES, run_id) for run_id in (run.run_id, previous.run_id))
-    id_name = id_of_tag_issues(now.columns) or ""
-    by_tag = counts_by_tag(flagged_cells_by_tag(now, before, id_name))
-    (rows,) = flagged_rows(now, before, id_name).collect()
+    flags = tables.read(TAG_ISSUES)
+    id_name = id_of_tag_issues(flags.columns) or ""
+    by_tag, rows = counts_by_tag(flagged_by_tag(flags, run.run_id, previous.run_id, id_name))
     totals = (sum(getattr(counts, name) for counts in by_tag.values()) for name in CHANGES)
     changes = class_changes(run.classes, previous.classes, by_tag)
     return Comparison(
         run=run.ref,
         against=previous.ref,
-        rows=ChangeCounts(*rows),
+        rows=rows,
         cells=ChangeCounts(*totals),
         classes=most_changed(changes),
         num_classes=len(run.classes),

@@ -67,8 +67,23 @@ class DeltaTable(Protocol):
 
     # ---- writing -----------------------------------------------------------------------------------
 
-    def append(self, frame: DataFrame, transaction: str, metadata: Mapping[str, Any]) -> None:
-        """Append rows in one transaction; columns that the table lacks are added."""
+    def append(
+        self,
+        frame: DataFrame,
+        transaction: str,
+        metadata: Mapping[str, Any],
+        *,
+        indexed: int | None = None,
+    ) -> None:
+        """Append rows in one transaction; columns that the table lacks are added.
+
+        Args:
+            frame: The rows.
+            transaction: Its name.
+            metadata: Recorded with it.
+            indexed: First columns whose least and largest values the files of a table that this creates tell;
+                None: as usual. Collecting them takes a tenth of the time of writing.
+        """
 
     def overwrite(self, frame: DataFrame, transaction: str, metadata: Mapping[str, Any]) -> None:
         """Replace all rows, and the schema with them, in one transaction."""

@@ -115,10 +115,19 @@ class SparkDeltaTable:
 
     # ---- writing -----------------------------------------------------------------------------------
 
-    def append(self, frame: DataFrame, transaction: str, metadata: Mapping[str, Any]) -> None:
+    def append(
+        self,
+        frame: DataFrame,
+        transaction: str,
+        metadata: Mapping[str, Any],
+        *,
+        indexed: int | None = None,
+    ) -> None:
         """Append rows in one transaction; columns that the table lacks are added."""
-        self._create_named(frame)
-        self._commit(frame.write.mode("append").option("mergeSchema", True), transaction, metadata)
+        properties = {} if indexed is None else {"delta.dataSkippingNumIndexedCols": str(indexed)}
+        self._create_named(frame, properties)
+        writer = frame.write.mode("append").option("mergeSchema", True).options(**properties)
+        self._commit(writer, transaction, metadata)
 
     def overwrite(self, frame: DataFrame, transaction: str, metadata: Mapping[str, Any]) -> None:
         """Replace all rows, and the schema with them, in one transaction."""
@@ -132,14 +141,14 @@ class SparkDeltaTable:
             where = self._sql(f"DESCRIBE DETAIL {self.place.sql}").collect()[0]["location"]
             self._commit(writer, transaction, metadata, path=where)
 
-    def _create_named(self, frame: DataFrame) -> None:
+    def _create_named(self, frame: DataFrame, properties: Mapping[str, str] | None = None) -> None:
         """Create a table of the catalog without rows: a commit that creates one loses its metadata."""
         if self.place.is_path or self.existing() is not None:
             return
         for attempt in attempts():
             with attempt:
                 writer = frame.limit(0).writeTo(self.place.table_name).using("delta")
-                for key, value in {**_TABLE_PROPERTIES, _CREATED: "true"}.items():
+                for key, value in {**_TABLE_PROPERTIES, **(properties or {}), _CREATED: "true"}.items():
                     writer = writer.tableProperty(key, value)
                 if self.existing() is None:  # as long as nobody was faster
                     writer.create()

@@ -22,6 +22,7 @@ from spark_ml_audit.lake.schemas import (
     DATA_TABLES,
     DUPLICATES,
     FIRST_TABLE,
+    INDEXED_COLUMNS,
     RUNS,
     RUNS_SCHEMA,
     TABLES,
@@ -57,6 +58,7 @@ class OutputTables:
     def __init__(self, engine: Engine, config: OutputConfig) -> None:
         self.engine = engine
         self._config = config
+        self._there: set[str] = set()
 
     # ---- where they are ----------------------------------------------------------------------------
 
@@ -72,7 +74,7 @@ class OutputTables:
         return self._place(name).text
 
     def locations(self, *names: str) -> dict[str, str]:
-        """Name -> path or table; of the five tables of every audit unless names are given."""
+        """Name -> path or table; of the tables of every audit unless names are given."""
         return {name: self.location(name) for name in names or TABLES}
 
     # ---- reading -----------------------------------------------------------------------------------
@@ -88,14 +90,23 @@ class OutputTables:
         Raises:
             ConfigError: It is there and cannot be read.
         """
+        if name in self._there:
+            return self.read(name)
         try:
-            return self.table(name).existing()
+            found = self.table(name).existing()
         except Exception as error:
             raise ConfigError(
                 f"the output table '{self.location(name)}' cannot be read: {reason_of(error)}.",
                 key="output.path" if self._config.path else "output.schema",
                 fix="Choose another output, or mend the table.",
             ) from error
+        if found is not None:
+            self._there.add(name)  # and stays: looking again costs as much as a small query
+        return found
+
+    def exists(self, name: str) -> bool:
+        """Whether the table exists; see `existing`."""
+        return self.existing(name) is not None
 
     def id_name(self) -> str:
         """The column that names rows in this output; nothing where its tables have none."""
@@ -206,7 +217,9 @@ class OutputTables:
         if with_run_id and "run_id" not in frame.columns:
             frame = frame.select(F.lit(run_id).alias("run_id"), "*")
         transaction = f"{run_id}/{part}/{name}" if part else f"{run_id}/{name}"
-        self.table(name).append(frame, transaction, {"run_id": run_id, **(metadata or {})})
+        metadata = {"run_id": run_id, **(metadata or {})}
+        self.table(name).append(frame, transaction, metadata, indexed=INDEXED_COLUMNS.get(name))
+        self._there.add(name)
 
     def append_records(
         self,

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 # ---- names -----------------------------------------------------------------------------------------
 
-EXAMPLES, TAG_ISSUES, CLASSES, QUARANTINE, RUNS = "examples", "tag_issues", "classes", "quarantine", "runs"
+EXAMPLES, ISSUES, TAG_ISSUES = "examples", "issues", "tag_issues"
+CLASSES, QUARANTINE, RUNS = "classes", "quarantine", "runs"
 
-TABLES = (EXAMPLES, TAG_ISSUES, CLASSES, QUARANTINE, RUNS)
+TABLES = (EXAMPLES, ISSUES, TAG_ISSUES, CLASSES, QUARANTINE, RUNS)
 """The tables of every audit."""
 
 DUPLICATES = "duplicates"
@@ -29,8 +30,11 @@ DUPLICATES = "duplicates"
 FIRST_TABLE = CLASSES
 """The first table a run writes: a run that left anything behind left rows here."""
 
-DATA_TABLES = (EXAMPLES, TAG_ISSUES, QUARANTINE, DUPLICATES, FIRST_TABLE)
+DATA_TABLES = (EXAMPLES, ISSUES, TAG_ISSUES, QUARANTINE, DUPLICATES, FIRST_TABLE)
 """In the order of removal: the table by which leftovers are found comes last."""
+
+INDEXED_COLUMNS = {EXAMPLES: 3, ISSUES: 4, TAG_ISSUES: 3}
+"""First columns of the large tables by which readers skip files: run, rank, id, score."""
 
 PREDICTIONS, PREDICTION_RUNS = "predictions", "prediction_runs"
 """Tables of `predict`; the first also of audits that predict the probabilities themselves."""
@@ -154,7 +158,8 @@ CORRECTION_RUNS_SCHEMA = pa.schema(
 )  # fmt: skip
 
 _TAG_ISSUE_COLUMNS = (
-    "run_id", "tag", "issue", "pred_prob", "cell_score", "label_quality_score", "rank_in_row",
+    "run_id", "tag", "issue", "pred_prob", "cell_score", "issue_rank", "rank_in_row",
+    "label_quality_score", # in outputs that older versions began
 )  # fmt: skip
 
 TREND_COLUMNS = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -11,16 +12,29 @@ from pyspark.sql import functions as F
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.outcomes.records import Counts
 from spark_ml_audit.report.page import SectionTable
-from spark_ml_audit.report.queries import ReportFrames, id_text, shown_texts
+from spark_ml_audit.report.queries import ReportFrames, ShownTexts, id_text
 
 _MAX_ROWS = 50
 _MAX_GROUPS = 20
 _MAX_MEMBERS = 200
 
 
-def finding_sections(frames: ReportFrames, counts: Counts) -> tuple[SectionTable, ...]:
-    """A section for everything that was found; none for what was not looked for."""
-    found: list[SectionTable | None] = []
+@dataclass(frozen=True)
+class FoundRows:
+    """Rows that a section shows, before the texts of the source are known.
+
+    Attributes:
+        ids: Of the rows.
+        section: Makes the section, given the texts.
+    """
+
+    ids: tuple[Any, ...]
+    section: Callable[[ShownTexts], SectionTable]
+
+
+def find_rows(frames: ReportFrames, counts: Counts) -> tuple[FoundRows, ...]:
+    """The rows of a section for everything that was found; none for what was not looked for."""
+    found: list[FoundRows | None] = []
     if counts.num_ambiguous:
         found.append(ambiguous_section(frames, counts.num_ambiguous))
     if counts.num_outliers:
@@ -29,10 +43,10 @@ def finding_sections(frames: ReportFrames, counts: Counts) -> tuple[SectionTable
         found.append(duplicate_section(frames, frames.duplicates, counts.num_duplicate_groups))
     if frames.estimates is not None:
         found.append(review_section(frames.estimates))
-    return tuple(section for section in found if section is not None)
+    return tuple(rows for rows in found if rows is not None)
 
 
-def ambiguous_section(frames: ReportFrames, total: int) -> SectionTable:
+def ambiguous_section(frames: ReportFrames, total: int) -> FoundRows:
     """The rows about which the model is most undecided."""
     return _ranked_section(
         frames,
@@ -47,7 +61,7 @@ def ambiguous_section(frames: ReportFrames, total: int) -> SectionTable:
     )
 
 
-def outlier_section(frames: ReportFrames, total: int) -> SectionTable:
+def outlier_section(frames: ReportFrames, total: int) -> FoundRows:
     """The rows that are farthest from all others."""
     return _ranked_section(
         frames,
@@ -61,7 +75,7 @@ def outlier_section(frames: ReportFrames, total: int) -> SectionTable:
     )
 
 
-def duplicate_section(frames: ReportFrames, duplicates: DataFrame, total: int) -> SectionTable:
+def duplicate_section(frames: ReportFrames, duplicates: DataFrame, total: int) -> FoundRows:
     """Groups of nearly the same content whose tags differ, the most alike first."""
     groups = duplicates.groupBy("group_id").agg(F.min("similarity").alias("least"))
     shown = groups.orderBy(F.desc("least"), "group_id").limit(_MAX_GROUPS)
@@ -75,41 +89,44 @@ def duplicate_section(frames: ReportFrames, duplicates: DataFrame, total: int) -
         "differing_tags",
     )
     rows = members.orderBy(F.desc("least"), "group_id", "id").limit(_MAX_MEMBERS).collect()
-    texts = shown_texts(frames, [row["id"] for row in rows])
     numbers = {group: place + 1 for place, group in enumerate(dict.fromkeys(row["group_id"] for row in rows))}
-    return SectionTable(
-        key="duplicates",
-        title="Near-duplicates whose tags differ",
-        intro=(
-            "The same or nearly the same content was tagged in different ways: at least one of each group is "
-            "wrong, or the tag is not defined well enough.",
-            _how_many(len(numbers), total, "groups"),
-        ),
-        columns=(
-            ("group", "number"),
-            ("id", "text"),
-            *[(name, "text") for name in frames.show],
-            ("kind", "text"),
-            ("similarity", "number"),
-            ("given tags", "tags"),
-            ("tags that differ", "tags"),
-        ),
-        rows=tuple(
-            (
-                numbers[row["group_id"]],
-                id_text(row["id"]),
-                *text,
-                row["kind"],
-                row["similarity"],
-                tuple(row["given_tags"] or ()),
-                tuple(row["differing_tags"] or ()),
-            )
-            for row, text in zip(rows, texts, strict=True)
-        ),
-    )
+
+    def section(texts: ShownTexts) -> SectionTable:
+        return SectionTable(
+            key="duplicates",
+            title="Near-duplicates whose tags differ",
+            intro=(
+                "The same or nearly the same content was tagged in different ways: at least one of each "
+                "group is wrong, or the tag is not defined well enough.",
+                _how_many(len(numbers), total, "groups"),
+            ),
+            columns=(
+                ("group", "number"),
+                ("id", "text"),
+                *[(name, "text") for name in frames.show],
+                ("kind", "text"),
+                ("similarity", "number"),
+                ("given tags", "tags"),
+                ("tags that differ", "tags"),
+            ),
+            rows=tuple(
+                (
+                    numbers[row["group_id"]],
+                    id_text(row["id"]),
+                    *texts.of(row["id"]),
+                    row["kind"],
+                    row["similarity"],
+                    tuple(row["given_tags"] or ()),
+                    tuple(row["differing_tags"] or ()),
+                )
+                for row in rows
+            ),
+        )
+
+    return FoundRows(tuple(row["id"] for row in rows), section)
 
 
-def review_section(estimates: DataFrame) -> SectionTable | None:
+def review_section(estimates: DataFrame) -> FoundRows | None:
     """What reviewers' decisions say of the flags, next to the model's own estimate; None without any."""
     newest = estimates.orderBy(F.desc("estimated_at")).limit(1).collect()
     if not newest:
@@ -117,7 +134,7 @@ def review_section(estimates: DataFrame) -> SectionTable | None:
     (last,) = newest
     same = (F.col("sample_id") == last["sample_id"]) & (F.col("estimated_at") == F.lit(last["estimated_at"]))
     rows: Iterable[Any] = estimates.where(same).orderBy("quantity", "direction").collect()
-    return SectionTable(
+    section = SectionTable(
         key="review",
         title="What reviewers found",
         intro=(
@@ -145,6 +162,7 @@ def review_section(estimates: DataFrame) -> SectionTable | None:
             for row in rows
         ),
     )
+    return FoundRows((), lambda _: section)
 
 
 def _how_many(shown: int, total: int, what: str) -> str:
@@ -161,25 +179,26 @@ def _ranked_section(
     score: tuple[str, str],
     tags: tuple[str, str],
     total: int,
-) -> SectionTable:
+) -> FoundRows:
     """The flagged rows of the highest score, with the shown columns of the source.
 
     `score` and `tags` are the column of `examples` and its heading.
     """
     chosen = frames.examples.where(F.col(flag)).select(column(frames.id).alias("id"), score[0], tags[0])
     rows = chosen.orderBy(F.desc(score[0]), "id").limit(_MAX_ROWS).collect()
-    texts = shown_texts(frames, [row["id"] for row in rows])
-    return SectionTable(
-        key=key,
-        title=title,
-        intro=(intro, _how_many(len(rows), total, "rows")),
-        columns=(
-            ("id", "text"),
-            *[(name, "text") for name in frames.show],
-            (score[1], "number"),
-            (tags[1], "tags"),
-        ),
-        rows=tuple(
-            (id_text(row["id"]), *text, row[1], tuple(row[2])) for row, text in zip(rows, texts, strict=True)
-        ),
-    )
+
+    def section(texts: ShownTexts) -> SectionTable:
+        return SectionTable(
+            key=key,
+            title=title,
+            intro=(intro, _how_many(len(rows), total, "rows")),
+            columns=(
+                ("id", "text"),
+                *[(name, "text") for name in frames.show],
+                (score[1], "number"),
+                (tags[1], "tags"),
+            ),
+            rows=tuple((id_text(row["id"]), *texts.of(row["id"]), row[1], tuple(row[2])) for row in rows),
+        )
+
+    return FoundRows(tuple(row["id"] for row in rows), section)

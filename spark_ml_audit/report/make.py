@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.lake.files import page_file, write_page
-from spark_ml_audit.report.findings import finding_sections
-from spark_ml_audit.report.page import ReportData, RunFacts, display_histograms, render_report
+from spark_ml_audit.report.findings import find_rows
+from spark_ml_audit.report.page import (
+    ReportData,
+    RunFacts,
+    ScoreDistribution,
+    display_histograms,
+    render_report,
+)
 from spark_ml_audit.report.page.plots import static_plots
 from spark_ml_audit.report.queries import (
     ReportFrames,
+    ShownTexts,
     quarantine_reasons,
-    score_distribution,
     tag_pairs,
     worst_rows,
 )
@@ -30,7 +36,6 @@ if TYPE_CHECKING:
     from spark_ml_audit.outcomes.records import Counts, GateResult
 
 _MAX_PAIRS = 100
-_SCORE_BINS = 50
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,14 @@ def make_report(
     frames: ReportFrames,
     run: RunFacts,
     counts: Counts,
+    scores: ScoreDistribution,
     *,
     config: ReportConfig,
     output: OutputConfig | None,
     gates: Sequence[GateResult] = (),
     warnings: Sequence[str] = (),
     since_last_run: Comparison | None = None,
+    with_plots: bool = True,
 ) -> Report:
     """Make a run's report and write it beside the tables. Never raises for what goes wrong.
 
@@ -77,11 +84,13 @@ def make_report(
         frames: The run's rows in its tables, and its source.
         run: What was audited, how and when.
         counts: Of the run.
+        scores: Its rows by score.
         config: The `report` section.
         output: Where the file goes; None for none.
         gates: Results of the quality gates.
         warnings: Sentences of the run.
         since_last_run: Changes since the run before.
+        with_plots: Whether anybody takes static plots.
     """
     if not config.enabled:
         return Report()
@@ -89,6 +98,7 @@ def make_report(
         data = ReportData(
             run=run,
             counts=counts,
+            scores=scores,
             gates=tuple(gates),
             warnings=tuple(warnings),
             since_last_run=since_last_run,
@@ -102,8 +112,9 @@ def make_report(
     path, notes, problems = _write(output, run.run_id, html)
     plots: Mapping[str, bytes] = {}
     try:
-        plots, more_notes = static_plots(data)
-        notes += more_notes
+        if with_plots:
+            plots, more_notes = static_plots(data)
+            notes += more_notes
     except Exception as error:  # noqa: BLE001 - as above
         problems.append(f"The static plots could not be drawn: {reason_of(error)}.")
     return Report(html, path, plots, tuple(notes), tuple(problems))
@@ -111,13 +122,16 @@ def make_report(
 
 def _read(frames: ReportFrames, counts: Counts, max_rows: int) -> dict[str, Any]:
     """What a report shows of a run's rows."""
+    num_worst = max_rows if counts.num_label_issues else 0
+    worst = frames.worst.slice(0, num_worst).column(frames.id).to_pylist() if num_worst else []
+    found = find_rows(frames, counts)
+    texts = ShownTexts(frames, [*worst, *(row_id for rows in found for row_id in rows.ids)])
     return {
-        "scores": score_distribution(frames, _SCORE_BINS),
-        "rows": worst_rows(frames, max_rows) if counts.num_label_issues and max_rows else (),
+        "rows": worst_rows(frames, num_worst, texts) if num_worst else (),
         "shown_columns": frames.show,
         "pairs": tag_pairs(frames, _MAX_PAIRS) if counts.num_missing_tags else (),
         "quarantine": quarantine_reasons(frames) if counts.num_quarantined else (),
-        "sections": finding_sections(frames, counts),
+        "sections": tuple(rows.section(texts) for rows in found),
     }
 
 

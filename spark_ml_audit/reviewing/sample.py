@@ -18,10 +18,11 @@ from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import column, field
 from spark_ml_audit.engines.transfer import arrow_type, spark_type
 from spark_ml_audit.frames.ingest import find_repeated_ids
+from spark_ml_audit.frames.issues import RANK
 from spark_ml_audit.kernels.review_sampling import STRATA, allocate
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run
-from spark_ml_audit.lake.schemas import EXAMPLES, SAMPLE, SAMPLE_FIELDS, TAG_ISSUES
+from spark_ml_audit.lake.schemas import EXAMPLES, ISSUES, SAMPLE, SAMPLE_FIELDS, TAG_ISSUES
 from spark_ml_audit.outcomes.review import SampleOutcome, StratumDrawn
 from spark_ml_audit.reviewing.audited import ingest_of, open_audited, source_of
 from spark_ml_audit.reviewing.draw import draw_cells, flagged_marks
@@ -99,19 +100,18 @@ def _is_there(tables: OutputTables, sample_id: str) -> bool:
 
 def _worst(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> DataFrame:
     """The flagged cells of the rows with the lowest quality, surest first within a row."""
-    examples = with_plain_id(tables.read(EXAMPLES, run.run_id), run.id_name)
-    issues = with_plain_id(tables.read(TAG_ISSUES, run.run_id), run.id_name)
-    rows = examples.where(F.col("issue_rank") <= config.sample.size).select(ID, "issue_rank", "given_tags")
-    given = F.col("issue") == EXTRANEOUS
-    own = {"position": F.col("issue_rank").cast("int"), "given": given}
-    values = [
-        own.get(name, F.col(name) if name in issues.columns else F.lit(None))
-        .cast(spark_type(kind))
-        .alias(name)
-        for name, kind in SAMPLE_FIELDS
-    ]
-    joined = issues.join(F.broadcast(rows), ID)
-    return joined.select(ID, *values, "given_tags", F.col("rank_in_row").alias("position_in_row"))
+    issues = with_plain_id(tables.read(ISSUES, run.run_id), run.id_name)
+    cells = issues.where(F.col(RANK) <= config.sample.size).select(
+        ID, RANK, "given_tags", F.posexplode("flagged_cells").alias("place", "cell")
+    )
+    cell = F.col("cell")
+    known = {
+        "position": F.col(RANK),
+        "given": cell.getField("issue") == EXTRANEOUS,
+        **{name: cell.getField(name) for name in ("tag", "issue", "pred_prob")},
+    }
+    values = [known.get(name, F.lit(None)).cast(spark_type(kind)).alias(name) for name, kind in SAMPLE_FIELDS]
+    return cells.select(ID, *values, "given_tags", (F.col("place") + 1).alias("position_in_row"))
 
 
 def _random(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> DataFrame:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_ml_audit.auditing.write import write_tables
+from spark_ml_audit.auditing.write import Written, write_tables
 from spark_ml_audit.config import AuditConfig, load_config
 from spark_ml_audit.detection.plan import plan_detection
 from spark_ml_audit.engines.choose import choose_engine
@@ -25,7 +25,6 @@ from spark_ml_audit.frames.fit import AuditFit, fit_audit
 from spark_ml_audit.frames.ingest import inspect_source
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.source import OpenSource, open_source
-from spark_ml_audit.outcomes.records import Counts
 from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.report.make import make_report
@@ -34,7 +33,7 @@ from spark_ml_audit.report.queries import ReportFrames
 from tests.benchmarks.memory import CpuMeter
 from tests.benchmarks.table import class_names
 
-COPIED = ("examples", "tag_issues")
+COPIED = ("examples", "issues", "tag_issues")
 _CPU = CpuMeter(os.getpid())
 
 
@@ -57,7 +56,8 @@ def audit_once(spark: SparkSession, source: Path, output: Path, num_classes: int
     fit = fit_audit(ingest, config.audit, progress)
     metadata = {"fingerprint": config.fingerprint(), "source_version": opened.version}
     detection = plan_detection(fit, config.detect, config.source.group, progress)
-    counts = write_tables(fit, tables, run_id, metadata, progress, detection).counts
+    written = write_tables(fit, tables, run_id, metadata, progress, detection)
+    counts = written.counts
     with progress.stage("runs"):
         row = {"run_id": run_id, "started_at": now, "source": opened.name, **counts.to_dict()}
         tables.append_run({**row, "config": config.to_json()})
@@ -67,7 +67,7 @@ def audit_once(spark: SparkSession, source: Path, output: Path, num_classes: int
         "cpu": cpu,
         "stages": dict(progress.stages),
         "counts": counts.to_dict(),
-        "report": _report(tables, opened, fit, counts, config, run_id),
+        "report": _report(tables, opened, fit, written, config, run_id),
     }
 
 
@@ -75,18 +75,24 @@ def _report(
     tables: OutputTables,
     opened: OpenSource,
     fit: AuditFit,
-    counts: Counts,
+    written: Written,
     config: AuditConfig,
     run_id: str,
 ) -> dict[str, Any]:
     started, used = time.monotonic(), _CPU.look()
-    examples, tag_issues, rejected = (
-        tables.read(name, run_id) for name in ("examples", "tag_issues", "quarantine")
+    frames = ReportFrames(
+        tables.engine,
+        *(tables.read(name, run_id) for name in ("examples", "issues", "quarantine")),
+        source=opened.frame,
+        id=config.source.id,
+        show=("labels",),
+        most_worst=config.report.max_rows,
     )
-    frames = ReportFrames(examples, tag_issues, rejected, opened.frame, config.source.id, ("labels",))
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     facts = RunFacts(run_id, "ok", opened.name, opened.version, "", now, now, config.to_mapping())
-    made = make_report(fit, frames, facts, counts, config=config.report, output=config.output)
+    made = make_report(
+        fit, frames, facts, written.counts, written.scores, config=config.report, output=config.output
+    )
     assert made.html is not None, made.problems
     assert not made.problems
     seconds, cpu = time.monotonic() - started, _CPU.look() - used
