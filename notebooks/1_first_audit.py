@@ -86,10 +86,9 @@ print(result.summary)
 
 # COMMAND ----------
 
-worst = result.examples.where("is_label_issue").orderBy("issue_rank")
-worst.select("id", "label_quality_score", "given_tags", "missing_tags", "extraneous_tags").show(
-    10, truncate=60
-)
+result.issues.orderBy("issue_rank").select(
+    "id", "label_quality_score", "given_tags", "missing_tags", "extraneous_tags"
+).show(10, truncate=60)
 
 # COMMAND ----------
 
@@ -131,7 +130,7 @@ print(
 # MAGIC %md
 # MAGIC ## Keep it
 # MAGIC
-# MAGIC `write` appends the run to Delta tables (`examples`, `tag_issues`, `classes`, `quarantine`, `runs`); the next notebooks
+# MAGIC `write` appends the run to Delta tables (`examples`, `issues`, `tag_issues`, `classes`, `quarantine`, `runs`); the next notebooks
 # MAGIC go on from such tables.
 
 # COMMAND ----------

@@ -91,6 +91,8 @@ def spark(engine_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "spark.databricks.delta.stats.collect": "false",
         "spark.databricks.delta.writeChecksumFile.enabled": "false",
         "spark.databricks.delta.snapshotPartitions": "1",
+        # all queries of an audit, for the test that counts them
+        "spark.sql.ui.retainedExecutions": "150",
     }.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()

@@ -19,7 +19,7 @@ from tests.command_line import run_here
 from tests.datasets import Dataset
 from tests.paths import PROJECT
 
-DATA_TABLES = ("examples", "tag_issues", "classes", "quarantine")
+DATA_TABLES = ("examples", "issues", "tag_issues", "classes", "quarantine")
 
 
 def tag_names(num_classes: int) -> list[str]:

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pyspark.sql import functions as F
 
 from spark_ml_audit._version import __version__
@@ -44,6 +45,8 @@ from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+_FEW_ROWS = 100_000
 
 
 def audit(
@@ -189,7 +192,10 @@ class AuditResult:
     def issues(self) -> DataFrame:
         """One row per row with an issue, worst first by `issue_rank`."""
         engine, id_name = self._source.engine, self._fit.ingest.layout.id
-        return self._with_run_id(issues_frame(engine, self.examples, id_name, self._counts.issues))
+        num_audited = self._fit.rows.num_audited
+        # few rows are ranked in one place, whatever their scores
+        histogram = np.array([num_audited]) if num_audited <= _FEW_ROWS else self._counts.issues
+        return self._with_run_id(issues_frame(engine, self.examples, id_name, histogram))
 
     @cached_property
     def duplicates(self) -> DataFrame | None:

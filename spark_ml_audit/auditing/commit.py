@@ -12,7 +12,7 @@ from spark_ml_audit._version import __version__
 from spark_ml_audit.auditing import gates
 from spark_ml_audit.errors import AuditError
 from spark_ml_audit.kernels.model_quality import model_quality
-from spark_ml_audit.lake.runs import previous_run, run_of_row
+from spark_ml_audit.lake.runs import EarlierRuns, run_of_row
 from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, PREDICTIONS, TABLES
 from spark_ml_audit.text import redact
 from spark_ml_audit.tracking import RunOpening
@@ -36,13 +36,13 @@ class Judged:
     Attributes:
         gates: Their results.
         quality: Headline figures of the probabilities.
-        previous: The run before of the same source; None for the first.
+        earlier: What the output holds of earlier runs.
         warnings: Sentences of the run so far, those of broken gates included.
     """
 
     gates: tuple[GateResult, ...]
     quality: Mapping[str, float | None]
-    previous: FinishedRun | None
+    earlier: EarlierRuns
     warnings: tuple[str, ...]
 
 
@@ -63,17 +63,15 @@ class Committed:
 
 def judge(context: AuditContext, fitted: FittedSource, written: Written) -> Judged:
     """Judge what was written by the gates."""
-    fit, previous = fitted.fit, None
-    if not fitted.is_new_output:
-        previous = previous_run(context.tables, context.run.run_id, context.source.name)
+    fit, earlier = fitted.fit, fitted.earlier()
     quality = model_quality(fit.profile).headline()
     results = gates.evaluate(
-        written.counts, context.config.gate, classes=fit.classes, quality=quality, previous=previous
+        written.counts, context.config.gate, classes=fit.classes, quality=quality, previous=earlier.previous
     )
     warnings = [*written.warnings, *fitted.warnings, *gates.sentences(results)]
     if fitted.predicted is not None:
         warnings += fitted.predicted.audit_warnings
-    return Judged(results, quality, previous, tuple(warnings))
+    return Judged(results, quality, earlier, tuple(warnings))
 
 
 def commit_run(context: AuditContext, fitted: FittedSource, written: Written, judged: Judged) -> Committed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from spark_ml_audit.auditing import gates
 from spark_ml_audit.config import ModelConfig
 from spark_ml_audit.frames.fit import AuditFit, fit_audit
 from spark_ml_audit.frames.ingest import Ingest, inspect_source
+from spark_ml_audit.lake.runs import EarlierRuns, earlier_runs
 from spark_ml_audit.lake.schemas import FIRST_TABLE
 from spark_ml_audit.lake.source import newest_version
 from spark_ml_audit.predicting.commit import Predicted, commit_predictions
@@ -29,14 +30,14 @@ class FittedSource:
     Attributes:
         fit: The audit.
         metadata: What the first commit of the run records, for a retry to compare with.
-        is_new_output: Whether the output had no tables.
+        earlier: Waits for what the output holds of earlier runs.
         predicted: The predictions made for it; None where it has probabilities.
         warnings: Sentences.
     """
 
     fit: AuditFit
     metadata: Mapping[str, str | None]
-    is_new_output: bool
+    earlier: Callable[[], EarlierRuns]
     predicted: Predicted | None = None
     warnings: tuple[str, ...] = ()
 
@@ -73,16 +74,19 @@ def fit_source(context: AuditContext, ingest: Ingest | None) -> FittedSource:
     if ingest is None:
         fitted = _fit_predicted(context)
     else:
-        is_new = _is_new(context)
+        earlier = _look_back(context)
         fit = fit_audit(ingest, context.config.audit, context.progress, detect=context.config.detect)
-        fitted = FittedSource(fit, context.metadata, is_new)
+        fitted = FittedSource(fit, context.metadata, earlier)
     return fitted if context.config.source.decisions is None else _decided(context, fitted)
 
 
-def _is_new(context: AuditContext) -> bool:
-    """Whether the output has no tables yet; refuses one that belongs to another id column."""
-    id_name = context.config.source.id
-    return not context.tables.check_id(id_name, context.source.frame.schema[id_name].dataType)
+def _look_back(context: AuditContext) -> Callable[[], EarlierRuns]:
+    """Refuse an output of another id column; begin to look at its earlier runs, beside the passes."""
+    tables, id_name = context.tables, context.config.source.id
+    if not tables.check_id(id_name, context.source.frame.schema[id_name].dataType):
+        return EarlierRuns
+    run_id, source = context.run.run_id, context.source.name
+    return context.progress.beside(lambda: earlier_runs(tables, run_id, source))
 
 
 def _fit_predicted(context: AuditContext) -> FittedSource:
@@ -96,15 +100,14 @@ def _fit_predicted(context: AuditContext) -> FittedSource:
         context.run.tracker.destination,
         check_classes=lambda classes: gates.check_classes(config.gate, classes),
     )
-    _is_new(context)
+    earlier = _look_back(context)
     context.tables.create_schema()
     predicted = commit_predictions(plan, context.tables, context.run.run_id, context.metadata, progress)
     fit = fit_audit(predicted.ingest, config.audit, progress, check_ids=False, detect=config.detect)
     # rejected rows never reach the predictions, and count all the same
     rows = StatusCounts({**fit.rows.by_code, **plan.counts.rows.rejected})
     fit = replace(fit, rows=rows, rejected_from=plan.ingest)
-    # the output is not new any more: it has the predictions
-    return FittedSource(fit, context.metadata, False, predicted)
+    return FittedSource(fit, context.metadata, earlier, predicted)
 
 
 def _decided(context: AuditContext, fitted: FittedSource) -> FittedSource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from spark_ml_audit.history.since_last_run import add_since, since_last_run
 from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, EXAMPLES, ISSUES, QUARANTINE
 from spark_ml_audit.outcomes.audit import AuditOutcome
 from spark_ml_audit.outcomes.outcome import status_of
-from spark_ml_audit.report.make import Report, make_report
+from spark_ml_audit.report.make import Report, ReportRows, make_report, read_rows
 from spark_ml_audit.report.page import RunFacts
 from spark_ml_audit.report.queries import ReportFrames
 from spark_ml_audit.text import redact
@@ -30,19 +31,20 @@ def tell(
     context: AuditContext, fitted: FittedSource, written: Written, judged: Judged, committed: Committed
 ) -> AuditOutcome:
     """Tell people of a committed run, and tidy up; what fails becomes a sentence of the outcome."""
-    tracker, progress = context.run.tracker, context.progress
+    tracker, progress, config = context.run.tracker, context.progress, context.config
+    frames = _frames(context, written)
+    rows = progress.beside(lambda: read_rows(frames, written.counts, config.report))
     since, problems = _compare(context, judged, committed)
     warnings = [*committed.warnings, *problems]
-    frames = _frames(context, written)
     with progress.stage("report"):
-        report = _report(context, fitted, written, committed, frames, since, warnings)
+        report = _report(context, fitted, written, committed, rows, since, warnings)
     for note in report.notes:
         progress.note(note)
     warnings += report.problems
     with progress.stage("artifacts"):
         delivered = _deliver(context, fitted, committed, frames, since, report, warnings)
     with progress.stage("housekeeping"):
-        warnings += _tidy(context, fitted)
+        warnings += _tidy(context, judged)
     warnings += [problem for problem in tracker.problems if problem not in warnings]
     return AuditOutcome(
         run_id=context.run.run_id,
@@ -64,11 +66,12 @@ def tell(
 def _compare(
     context: AuditContext, judged: Judged, committed: Committed
 ) -> tuple[Comparison | None, list[str]]:
-    if judged.previous is None:
+    previous = judged.earlier.previous
+    if previous is None:
         return None, []
     with context.progress.stage("comparison"):
         try:
-            return since_last_run(context.tables, committed.run, judged.previous), []
+            return since_last_run(context.tables, committed.run, previous), []
         except Exception as error:  # noqa: BLE001 - the run is committed; `compare` can still be run
             return None, [f"The run could not be compared with the one before: {reason_of(error)}."]
 
@@ -94,7 +97,7 @@ def _report(
     fitted: FittedSource,
     written: Written,
     committed: Committed,
-    frames: ReportFrames,
+    rows: Callable[[], ReportRows],
     since: Comparison | None,
     warnings: list[str],
 ) -> Report:
@@ -116,7 +119,7 @@ def _report(
     )
     return make_report(
         fitted.fit,
-        frames,
+        rows,
         facts,
         written.counts,
         written.scores,
@@ -161,12 +164,11 @@ def _deliver(
     return tracker.deliver(delivery) and not report.problems
 
 
-def _tidy(context: AuditContext, fitted: FittedSource) -> list[str]:
+def _tidy(context: AuditContext, judged: Judged) -> list[str]:
     """Remove what killed runs left in this output."""
-    if fitted.is_new_output:
-        return []
+    now, older_than = datetime.now(timezone.utc), context.config.output.orphan_after
     try:
-        context.tables.remove_orphans(datetime.now(timezone.utc), context.config.output.orphan_after)
+        context.tables.remove_orphans(judged.earlier.unfinished, now, older_than)
     except Exception as error:  # noqa: BLE001 - the run is committed; leftovers wait for the next one
         return [f"Leftovers of killed runs could not be removed: {reason_of(error)}."]
     return []

@@ -65,6 +65,10 @@ def write_tables(
         tables.append_classes(fit.classes, run_id, metadata)
     with progress.stage(EXAMPLES):
         tables.append(EXAMPLES, examples_frame(fit.ingest, fit.rules, detection.outliers), run_id)
+    rejected = quarantine_frame(fit.rejected_from or fit.ingest)
+    set_aside = progress.beside(
+        lambda: _append_if_any(tables, QUARANTINE, rejected, run_id, fit.rows.num_quarantined)
+    )
     examples = tables.read(EXAMPLES, run_id)
     with progress.stage("counts"):
         found = count_examples(engine, examples)
@@ -79,8 +83,7 @@ def write_tables(
     with progress.stage("proof"):
         check_issues(issues, tables.read(TAG_ISSUES, run_id), found, fit)
     with progress.stage(QUARANTINE):
-        rejected = quarantine_frame(fit.rejected_from or fit.ingest)
-        _append_if_any(tables, QUARANTINE, rejected, run_id, fit.rows.num_quarantined)
+        set_aside()
     num_groups, warnings = None, detection.warnings + detection.uncompared(found.num_uncompared)
     if detection.duplicates is not None:
         with progress.stage(DUPLICATES):

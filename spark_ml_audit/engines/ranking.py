@@ -61,10 +61,12 @@ def ranked_frame(
     ranges = _divided(_ranges(histogram, most), frame, bins, order, most)
     offsets = np.cumsum([0, *(found.size for found in ranges)]).tolist()
     keys = spread_keys(len(ranges)) if len(ranges) > 1 else [0]
+    types = [frame.schema[name].dataType for name in by]
     begins = [
         bins >= found.first_bin
         if found.first_row is None
-        else F.struct(*order) >= F.struct(*map(F.lit, found.first_row))
+        else F.struct(*order)
+        >= F.struct(*[F.lit(value).cast(kind) for value, kind in zip(found.first_row, types, strict=True)])
         for found in ranges
     ]
     placed = frame.select(

@@ -42,6 +42,7 @@ class Ingest:
         notes: What automatic detection found, one sentence each.
         repeated: Frame of the ids that occur more than once (column `id`), or None.
         repeated_ids: The same as values when there are few.
+        has_null_ids: Whether rows may have no id; known once repeated ids are.
         marks: What is known of cells, as frame of `id` and `marks` (see `layout`), one row per id; or None.
     """
 
@@ -51,6 +52,7 @@ class Ingest:
     notes: tuple[str, ...] = ()
     repeated: DataFrame | None = None
     repeated_ids: tuple[Any, ...] = ()
+    has_null_ids: bool = True
     marks: DataFrame | None = None
 
     def task_frame(self, *, with_id: bool, carry: Column | None = None) -> DataFrame:
@@ -64,7 +66,9 @@ class Ingest:
         if not layout.id:
             return source.select(F.lit(0).cast("tinyint").alias(FAULT), *self._value_columns(source, carry))
         id_column = column(layout.id)
-        fault = F.when(id_column.isNull(), REASONS["id_null"])
+        # a pass without ids need not read the column where no fault can be in it
+        is_null = id_column.isNull() if self.has_null_ids else F.lit(False)
+        fault = F.when(is_null, REASONS["id_null"])
         if self.repeated is not None:
             marked = self.repeated.select(F.col(ID).alias("__repeated_id"))
             source = source.join(marked, id_column == F.col("__repeated_id"), "left")
@@ -174,15 +178,11 @@ def check_id(frame: DataFrame, name: str) -> None:
 
 
 def find_repeated_ids(ingest: Ingest) -> Ingest:
-    """Find ids that occur more than once (a distributed count by id)."""
-    ids = ingest.frame.select(column(ingest.layout.id).alias(ID)).where(F.col(ID).isNotNull())
-    repeated = ids.groupBy(ID).count().where(F.col("count") > 1).select(ID)
-    found = [row[ID] for row in repeated.limit(_MAX_LITERAL_IDS + 1).collect()]
-    if not found:
-        return ingest
-    many = len(found) > _MAX_LITERAL_IDS
-    return replace(
-        ingest,
-        repeated=repeated if many else None,
-        repeated_ids=() if many else tuple(found),
-    )
+    """Find ids that occur more than once, and whether any is null (a distributed count by id)."""
+    ids = ingest.frame.select(column(ingest.layout.id).alias(ID))
+    at_fault = ids.groupBy(ID).count().where((F.col("count") > 1) | F.col(ID).isNull()).select(ID)
+    found = [row[ID] for row in at_fault.limit(_MAX_LITERAL_IDS + 2).collect()]
+    repeated = tuple(value for value in found if value is not None)
+    if len(repeated) > _MAX_LITERAL_IDS:  # a null may be among those not collected
+        return replace(ingest, repeated=at_fault.where(F.col(ID).isNotNull()))
+    return replace(ingest, repeated_ids=repeated, has_null_ids=len(repeated) < len(found))

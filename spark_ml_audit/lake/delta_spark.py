@@ -71,7 +71,7 @@ class SparkDeltaTable:
 
     def detail(self) -> TableDetail:
         """What it says of itself, whatever its format."""
-        row = self._sql(f"DESCRIBE DETAIL {self.place.sql}").select("format", "properties").collect()[0]
+        row = self._sql(f"DESCRIBE DETAIL {self.place.sql}").collect()[0]
         return TableDetail(str(row["format"]).lower(), dict(row["properties"] or {}))
 
     # ---- its history -------------------------------------------------------------------------------
@@ -81,11 +81,12 @@ class SparkDeltaTable:
 
     def newest_version(self, at: str | None = None) -> str | None:
         """The newest version, or the newest one at a time."""
-        history = self._history(only_newest=at is None)
-        if at is not None:
-            history = history.where(F.col("timestamp") <= F.lit(at).cast("timestamp"))
-        newest = history.agg(F.max("version").alias("version")).collect()[0]["version"]
-        return None if newest is None else str(newest)
+        if at is None:
+            rows = self._history(only_newest=True).collect()
+        else:
+            history = self._history().where(F.col("timestamp") <= F.lit(at).cast("timestamp"))
+            rows = history.orderBy(F.desc("version")).limit(1).collect()
+        return str(rows[0]["version"]) if rows else None
 
     def commits(self, mentioning: str) -> tuple[Commit, ...]:
         """Transactions whose metadata hold a text, newest first."""

@@ -21,7 +21,6 @@ from spark_ml_audit.lake.schemas import (
     CLASSES_SCHEMA,
     DATA_TABLES,
     DUPLICATES,
-    FIRST_TABLE,
     INDEXED_COLUMNS,
     RUNS,
     RUNS_SCHEMA,
@@ -280,20 +279,27 @@ class OutputTables:
                 return [f"The views of finished runs could not be created: {reason_of(error)}."]
         return []
 
-    def remove_orphans(self, now: datetime, older_than: timedelta) -> list[str]:
-        """Delete what killed runs left behind, once it is old enough; returns their ids."""
-        first, runs = self.existing(FIRST_TABLE), self.existing(RUNS)
-        if first is None or runs is None:
-            return []
-        # a row per run, not per example
-        begun = first.where(F.col("class_index") == 0).select("run_id").collect()
-        finished = {row["run_id"] for row in runs.select("run_id").collect()}
-        unfinished = {row["run_id"] for row in begun} - finished
+    def remove_orphans(self, unfinished: Sequence[str], now: datetime, older_than: timedelta) -> list[str]:
+        """Delete what killed runs left behind, once it is old enough.
+
+        Args:
+            unfinished: Runs that left rows and have not finished.
+            now: The time.
+            older_than: What began before may be taken for dead.
+
+        Returns:
+            Ids of the runs whose rows were deleted.
+        """
         old = sorted(run_id for run_id in unfinished if now - run_started(run_id) > older_than)
+        if not old:
+            return []
+        # one may have finished since it was looked for
+        finished = self.read(RUNS).where(F.col("run_id").isin(old)).select("run_id").collect()
+        dead = sorted(set(old) - {row["run_id"] for row in finished})
         for name in DATA_TABLES:
-            if old and self.existing(name) is not None:
-                self.table(name).delete_runs(old)
-        return old
+            if dead and self.exists(name):
+                self.table(name).delete_runs(dead)
+        return dead
 
     # ---- what a schema has beside its tables -------------------------------------------------------
 

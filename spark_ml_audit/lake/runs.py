@@ -6,12 +6,13 @@ import dataclasses
 import difflib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.lake.schemas import CLASSES, RUNS, class_rows
+from spark_ml_audit.lake.schemas import CLASSES, FIRST_TABLE, RUNS, class_rows
 from spark_ml_audit.outcomes.records import ClassRow, GateResult
 from spark_ml_audit.outcomes.runs import FinishedRun, RunRef, run_started
 from spark_ml_audit.text import redact, show
@@ -89,6 +90,50 @@ def previous_run(tables: OutputTables, run_id: str, source: str) -> FinishedRun 
     # run ids begin with the time at which the run did
     found = _listed(_newest(runs.where((F.col("source") == redact(source)) & (F.col("run_id") < run_id))))
     return _with_classes(tables, found[0]) if found else None
+
+
+@dataclass(frozen=True)
+class EarlierRuns:
+    """What an output holds of earlier runs.
+
+    Attributes:
+        previous: The finished run of the same source that began last; None without.
+        unfinished: Ids of runs that left rows and have not finished: they run still, or were killed.
+    """
+
+    previous: FinishedRun | None = None
+    unfinished: tuple[str, ...] = ()
+
+
+def earlier_runs(tables: OutputTables, run_id: str, source: str) -> EarlierRuns:
+    """Look at what an output holds of the runs before one: one query, a row per class and unfinished run.
+
+    Args:
+        tables: The output.
+        run_id: Of the run that looks.
+        source: Its source.
+    """
+    runs, classes = tables.existing(RUNS), tables.existing(FIRST_TABLE)
+    if runs is None or classes is None:
+        return EarlierRuns()
+    before = (F.col("source") == redact(source)) & (F.col("run_id") < run_id)
+    newest = runs.where(before).agg(F.max("run_id").alias("previous_id"))
+    finished = runs.select(F.col("run_id").alias("finished_id"), F.struct(*_RUN_COLUMNS).alias("finished"))
+    is_first, own = F.col("class_index") == 0, F.col("run_id")
+    is_unfinished = is_first & F.col("finished_id").isNull() & (own != run_id)
+    found = (
+        classes.join(finished, own == F.col("finished_id"), "left")
+        .crossJoin(F.broadcast(newest))
+        .where(is_unfinished | (own == F.col("previous_id")))
+        .withColumn("finished", F.when(is_first, F.col("finished")))
+        .collect()
+    )
+    of_previous = [row.asDict() for row in found if row["run_id"] == row["previous_id"]]
+    unfinished = sorted(row["run_id"] for row in found if row["run_id"] != row["previous_id"])
+    if not of_previous:
+        return EarlierRuns(None, tuple(unfinished))
+    (row,) = (row["finished"] for row in of_previous if row["finished"] is not None)
+    return EarlierRuns(run_of_row(row.asDict(), class_rows(of_previous)), tuple(unfinished))
 
 
 def runs_of(tables: OutputTables, source: str, last: int) -> tuple[list[FinishedRun], int]:

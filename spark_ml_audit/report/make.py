@@ -6,17 +6,21 @@ the data are, rows come by rank. A report that fails is told of and loses nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.lake.files import page_file, write_page
 from spark_ml_audit.report.findings import find_rows
 from spark_ml_audit.report.page import (
+    ReasonCount,
     ReportData,
     RunFacts,
     ScoreDistribution,
+    SectionTable,
+    TagPair,
+    WorstRow,
     display_histograms,
     render_report,
 )
@@ -63,9 +67,37 @@ class Report:
         return page | {f"plots/{name}": image for name, image in self.plots.items()}
 
 
+@dataclass(frozen=True)
+class ReportRows:
+    """What a report shows of a run's rows; the fields of `ReportData` of the same names."""
+
+    rows: tuple[WorstRow, ...] = ()
+    shown_columns: tuple[str, ...] = ()
+    pairs: tuple[TagPair, ...] = ()
+    quarantine: tuple[ReasonCount, ...] = ()
+    sections: tuple[SectionTable, ...] = ()
+
+
+def read_rows(frames: ReportFrames, counts: Counts, config: ReportConfig) -> ReportRows:
+    """Read what a report shows of a run's rows; nothing where there shall be no report."""
+    if not config.enabled:
+        return ReportRows()
+    num_worst = config.max_rows if counts.num_label_issues else 0
+    worst = frames.worst.slice(0, num_worst).column(frames.id).to_pylist() if num_worst else []
+    found = find_rows(frames, counts)
+    texts = ShownTexts(frames, [*worst, *(row_id for rows in found for row_id in rows.ids)])
+    return ReportRows(
+        rows=worst_rows(frames, num_worst, texts) if num_worst else (),
+        shown_columns=frames.show,
+        pairs=tag_pairs(frames, counts.num_label_issues, _MAX_PAIRS) if counts.num_missing_tags else (),
+        quarantine=quarantine_reasons(frames) if counts.num_quarantined else (),
+        sections=tuple(rows.section(texts) for rows in found),
+    )
+
+
 def make_report(
     fit: AuditFit,
-    frames: ReportFrames,
+    rows: Callable[[], ReportRows],
     run: RunFacts,
     counts: Counts,
     scores: ScoreDistribution,
@@ -81,7 +113,7 @@ def make_report(
 
     Args:
         fit: The audit.
-        frames: The run's rows in its tables, and its source.
+        rows: Gives what is shown of the run's rows (see `read_rows`).
         run: What was audited, how and when.
         counts: Of the run.
         scores: Its rows by score.
@@ -104,7 +136,7 @@ def make_report(
             since_last_run=since_last_run,
             classes=fit.classes,
             histograms=display_histograms(fit.profile),
-            **_read(frames, counts, config.max_rows),
+            **vars(rows()),
         )
         html = render_report(data)
     except Exception as error:  # noqa: BLE001 - the run is committed; the reader learns what is missing
@@ -118,21 +150,6 @@ def make_report(
     except Exception as error:  # noqa: BLE001 - as above
         problems.append(f"The static plots could not be drawn: {reason_of(error)}.")
     return Report(html, path, plots, tuple(notes), tuple(problems))
-
-
-def _read(frames: ReportFrames, counts: Counts, max_rows: int) -> dict[str, Any]:
-    """What a report shows of a run's rows."""
-    num_worst = max_rows if counts.num_label_issues else 0
-    worst = frames.worst.slice(0, num_worst).column(frames.id).to_pylist() if num_worst else []
-    found = find_rows(frames, counts)
-    texts = ShownTexts(frames, [*worst, *(row_id for rows in found for row_id in rows.ids)])
-    return {
-        "rows": worst_rows(frames, num_worst, texts) if num_worst else (),
-        "shown_columns": frames.show,
-        "pairs": tag_pairs(frames, _MAX_PAIRS) if counts.num_missing_tags else (),
-        "quarantine": quarantine_reasons(frames) if counts.num_quarantined else (),
-        "sections": tuple(rows.section(texts) for rows in found),
-    }
 
 
 def _write(output: OutputConfig | None, run_id: str, html: str) -> tuple[str | None, list[str], list[str]]:

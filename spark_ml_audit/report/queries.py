@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Column, DataFrame
@@ -73,8 +75,16 @@ def check_shown(source: DataFrame, show: tuple[str, ...]) -> None:
         field(source, name, "source.show")
 
 
-def tag_pairs(frames: ReportFrames, limit: int) -> tuple[TagPair, ...]:
-    """Which tag is missing on how many rows where which other one was given; the most frequent pairs."""
+def tag_pairs(frames: ReportFrames, num_issues: int, limit: int) -> tuple[TagPair, ...]:
+    """Which tag is missing on how many rows where which other one was given; the most frequent pairs.
+
+    Args:
+        frames: The rows of the run.
+        num_issues: Rows of `issues`: where all are among the worst ones, they need not be read again.
+        limit: Pairs to give.
+    """
+    if num_issues <= frames.most_worst:
+        return _pairs_of(frames.worst, limit)
     issues = frames.issues.where(F.size("missing_tags") > 0)
     by_missing = issues.select(F.explode("missing_tags").alias("missing"), "given_tags", "extraneous_tags")
     pairs = by_missing.select("missing", F.explode("given_tags").alias("given"), "extraneous_tags")
@@ -84,6 +94,18 @@ def tag_pairs(frames: ReportFrames, limit: int) -> tuple[TagPair, ...]:
     )
     most = counted.orderBy(F.desc("rows"), "missing", "given").limit(limit)
     return tuple(TagPair(row["missing"], row["given"], row["rows"], row["swapped"]) for row in most.collect())
+
+
+def _pairs_of(issues: pa.Table, limit: int) -> tuple[TagPair, ...]:
+    rows: Counter[tuple[str, str]] = Counter()
+    swapped: Counter[tuple[str, str]] = Counter()
+    lists = (issues.column(name).to_pylist() for name in ("missing_tags", "given_tags", "extraneous_tags"))
+    for missing, given, extraneous in zip(*lists, strict=True):
+        for pair in product(missing, given):
+            rows[pair] += 1
+            swapped[pair] += pair[1] in extraneous
+    most = sorted(rows.items(), key=lambda counted: (-counted[1], counted[0]))[:limit]
+    return tuple(TagPair(*pair, count, swapped[pair]) for pair, count in most)
 
 
 def worst_rows(frames: ReportFrames, limit: int, texts: ShownTexts) -> tuple[WorstRow, ...]:

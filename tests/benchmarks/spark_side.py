@@ -27,7 +27,7 @@ from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.source import OpenSource, open_source
 from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.progress import Progress
-from spark_ml_audit.report.make import make_report
+from spark_ml_audit.report.make import make_report, read_rows
 from spark_ml_audit.report.page import RunFacts
 from spark_ml_audit.report.queries import ReportFrames
 from tests.benchmarks.memory import CpuMeter
@@ -91,7 +91,13 @@ def _report(
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     facts = RunFacts(run_id, "ok", opened.name, opened.version, "", now, now, config.to_mapping())
     made = make_report(
-        fit, frames, facts, written.counts, written.scores, config=config.report, output=config.output
+        fit,
+        lambda: read_rows(frames, written.counts, config.report),
+        facts,
+        written.counts,
+        written.scores,
+        config=config.report,
+        output=config.output,
     )
     assert made.html is not None, made.problems
     assert not made.problems

@@ -142,11 +142,16 @@ def test_results_do_not_depend_on_partitions_and_old_outputs_take_the_new_column
     lake, result, source = audited
     output = str(tmp_path / "out")
     # tables as an older version left them
-    for name in ("examples", "classes", "runs"):
+    for name in ("examples", "tag_issues", "classes", "runs"):
         old = lake.table(result["tables"][name]).drop(
             "ambiguity_score", "is_ambiguous", "ambiguous_tags", "outlier_score", "is_outlier",
             "num_ambiguous", "ambiguous_share", "num_outliers", "num_duplicate_groups",
+            "issue_rank", "flagged_cells",
         )  # fmt: skip
+        came = {"examples": ("issue_rank", "bigint"), "tag_issues": ("label_quality_score", "double")}
+        if name in came:  # and gone since
+            column, kind = came[name]
+            old = old.withColumn(column, F.lit(1).cast(kind))
         old.write.format("delta").save(f"{output}/{name}")
     shuffled = lake.write(spark.read.format("delta").load(source).orderBy(F.rand(1)).repartition(7))
     again = lake.audit(
@@ -159,6 +164,10 @@ def test_results_do_not_depend_on_partitions_and_old_outputs_take_the_new_column
         }
     )
     assert examples_of(lake, again) == examples_of(lake, result)
+    assert [row["issue_rank"] for row in lake.rows(again, "issues")] == list(
+        range(1, again["num_label_issues"] + 1)
+    )
+    assert all(row["issue_rank"] for row in lake.rows(again, "tag_issues"))
     runs = {row["run_id"]: row for row in lake.table(again["tables"]["runs"]).collect()}
     assert runs[result["run_id"]]["num_outliers"] is None
     assert runs[again["run_id"]]["num_outliers"] == again["num_outliers"] == len(ODD)

@@ -58,7 +58,7 @@ def test_one_row_and_one_class(lake: Lake) -> None:
     result = lake.audit(source__path=source, audit__filter_by="predicted_neq_given")
     (example,) = lake.rows(result, "examples")
     assert example["missing_tags"] == example["suggested_tags"] == ["x"]
-    assert example["issue_rank"] == 1
+    assert [row["issue_rank"] for row in lake.rows(result, "issues")] == [1]
     assert example["label_quality_score"] == pytest.approx(0.1)
 
 
@@ -120,11 +120,11 @@ def test_ids_keep_name_and_type_and_break_ties_in_their_own_order(
     result = lake.audit(
         source__path=source, source__id=name, audit__filter_by="predicted_neq_given", expect=3
     )
-    found = sorted(lake.rows(result, "examples"), key=lambda row: row["issue_rank"])
+    found = sorted(lake.rows(result, "issues"), key=lambda row: row["issue_rank"])
     plain = [bytes(row[name]) if kind == "binary" else row[name] for row in found]
     assert plain == sorted(ids, key=lambda value: value.encode() if isinstance(value, str) else value)
     assert [row["issue_rank"] for row in found] == [1, 2, 3, 4]
-    for table in ("examples", "tag_issues", "quarantine"):
+    for table in ("examples", "issues", "tag_issues", "quarantine"):
         assert dict(lake.table(result["tables"][table]).dtypes)[name] == kind
     assert len(lake.rows(result, "quarantine")) == 2
 

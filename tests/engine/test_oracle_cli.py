@@ -26,10 +26,20 @@ CONTRACT_TYPES = {
         "suggested_tags": "array<string>",
         "missing_tags": "array<string>",
         "extraneous_tags": "array<string>",
+    },
+    "issues": {
+        "run_id": "string",
         "issue_rank": "bigint",
+        "id": "string",
+        "label_quality_score": "double",
+        "given_tags": "array<string>",
+        "suggested_tags": "array<string>",
+        "missing_tags": "array<string>",
+        "extraneous_tags": "array<string>",
     },
     "tag_issues": {
         "run_id": "string",
+        "issue_rank": "bigint",
         "id": "string",
         "tag": "string",
         "issue": "string",
@@ -93,15 +103,6 @@ def tolerance(dataset: Dataset) -> float:
     return 1e-6 if dataset.pred_probs.dtype == np.float32 else 1e-12
 
 
-def expected_ranks(truth: OracleResult, scores: list[float]) -> list[int | None]:
-    """Rank by (score, id); row numbers order like the ids."""
-    issues = sorted(np.flatnonzero(truth.is_label_issue), key=lambda i: (scores[i], i))
-    ranks: list[int | None] = [None] * len(scores)
-    for rank, i in enumerate(issues, start=1):
-        ranks[i] = rank
-    return ranks
-
-
 def check_examples(rows: list[dict[str, Any]], truth: OracleResult, names: list[str], within: float) -> None:
     rows = sorted(rows, key=lambda row: row["id"])
     assert [row["id"] for row in rows] == [f"r{i:04}" for i in range(len(truth.given))]
@@ -113,7 +114,32 @@ def check_examples(rows: list[dict[str, Any]], truth: OracleResult, names: list[
         assert row["suggested_tags"] == [names[k] for k in truth.suggested_tags(i)]
         assert row["missing_tags"] == [names[k] for k in truth.missing_tags(i)]
         assert row["extraneous_tags"] == [names[k] for k in truth.extraneous_tags(i)]
-    assert [row["issue_rank"] for row in rows] == expected_ranks(truth, scores)
+
+
+def check_issues(rows: list[dict[str, Any]], examples: list[dict[str, Any]]) -> None:
+    """The rows with an issue by (score, id), as `examples` has them."""
+    flagged = [row for row in examples if row["is_label_issue"]]
+    flagged.sort(key=lambda row: (row["label_quality_score"], row["id"]))
+    rows = sorted(rows, key=lambda row: row["issue_rank"])
+    assert [row["issue_rank"] for row in rows] == list(range(1, len(flagged) + 1))
+    for row, example in zip(rows, flagged, strict=True):
+        assert row.keys() - example.keys() == {"issue_rank"}
+        assert all(row[name] == example[name] for name in row.keys() & example.keys())
+
+
+def check_cells(rows: list[dict[str, Any]], issues: list[dict[str, Any]]) -> None:
+    """The flagged cells of `issues`, each by itself."""
+    nested = [
+        {"issue_rank": row["issue_rank"], "id": row["id"], **cell, "rank_in_row": place}
+        for row in issues
+        for place, cell in enumerate(row["flagged_cells"], start=1)
+    ]
+    for row in issues:
+        scores = [cell["cell_score"] for cell in row["flagged_cells"]]
+        assert scores == sorted(scores)
+    place_of = lambda row: (row["issue_rank"], row["rank_in_row"])  # noqa: E731
+    found = [{name: row[name] for name in row if name != "run_id"} for row in rows]
+    assert sorted(found, key=place_of) == sorted(nested, key=place_of)
 
 
 def check_tag_issues(
@@ -156,6 +182,8 @@ def check_against_oracle(
     check_classes(tables["classes"], truth, names, within)
     check_tag_issues(tables["tag_issues"], truth, dataset, names, within)
     check_examples(tables["examples"], truth, names, within)
+    check_issues(tables["issues"], tables["examples"])
+    check_cells(tables["tag_issues"], tables["issues"])
     assert tables["quarantine"] == []
     (run,) = lake.rows(result, "runs")
     expected = {
@@ -249,8 +277,7 @@ def test_issues_of_equal_score_rank_by_id(lake: Lake) -> None:
     result = check_against_oracle(
         lake, dataset, source=written(lake, dataset), filter_by="predicted_neq_given"
     )
-    ranked = [row for row in lake.rows(result, "examples") if row["issue_rank"]]
-    ranked.sort(key=lambda row: row["issue_rank"])
+    ranked = sorted(lake.rows(result, "issues"), key=lambda row: row["issue_rank"])
     assert [row["issue_rank"] for row in ranked] == list(range(1, len(ranked) + 1))
     order = [(row["label_quality_score"], row["id"]) for row in ranked]
     assert order == sorted(order)

@@ -26,6 +26,6 @@ def test_real_data_gives_the_reference_numbers(lake: Lake, name: str, num_issues
     assert result["num_audited"] == result["num_rows"]
     runs = lake.rows(result, "runs")
     assert runs[0]["num_label_issues"] == num_issues
-    issues = lake.table(result["tables"]["examples"]).where("is_label_issue")
+    issues = lake.table(result["tables"]["issues"])
     row = issues.selectExpr("count(*) n", "count(distinct issue_rank) d", "max(issue_rank) m").collect()[0]
     assert (row["n"], row["d"], row["m"]) == (num_issues,) * 3

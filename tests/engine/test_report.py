@@ -77,7 +77,7 @@ def test_a_report_shows_what_the_tables_hold(lake: Lake, tmp_path: Path) -> None
     assert [sum(counts[1:]) for counts in found["present"]] == [row["num_given"] for row in classes]
 
     examples = lake.rows(result, "examples")
-    issues = sorted((row for row in examples if row["issue_rank"]), key=lambda row: row["issue_rank"])
+    issues = sorted(lake.rows(result, "issues"), key=lambda row: row["issue_rank"])
     cells = {(row["id"], row["tag"]): row for row in lake.rows(result, "tag_issues")}
     assert [row[1] for row in found["rows"]["list"]] == [row["id"] for row in issues[:5]]
     for sent, row in zip(found["rows"]["list"], issues, strict=False):

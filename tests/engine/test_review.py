@@ -102,7 +102,7 @@ def imported(house: Lake, drawn: Any, truth: np.ndarray) -> Any:
 def test_worst_sample_lists_the_flagged_cells_of_the_worst_rows(house, audited):
     outcome = house.run("sample", sample__size=7, sample__csv=house.path("worst.csv"), sample__show=["text"])
     assert outcome.exit_code == 0, outcome.stderr
-    worst = {row["id"] for row in house.rows(audited, "examples") if (row["issue_rank"] or 99) <= 7}
+    worst = {row["id"] for row in house.rows(audited, "issues") if row["issue_rank"] <= 7}
     cells = {(row["id"], row["tag"]) for row in house.rows(audited, "tag_issues") if row["id"] in worst}
     rows = read_csv(house.path("worst.csv"))
     assert {(plain(row["id"]), plain(row["tag"])) for row in rows} == cells
@@ -217,9 +217,8 @@ def test_the_next_audit_leaves_confirmed_cells_alone(house, audited, imported, t
     flagged = {(row["id"], tag) for row in examples for tag in row["missing_tags"] + row["extraneous_tags"]}
     assert flagged == {(row["id"], row["tag"]) for row in after}
     assert sum(row["is_label_issue"] for row in examples) == found["num_label_issues"]
-    assert sorted(row["issue_rank"] for row in examples if row["issue_rank"]) == list(
-        range(1, found["num_label_issues"] + 1)
-    )
+    ranks = sorted(row["issue_rank"] for row in house.rows(found, "issues"))
+    assert ranks == list(range(1, found["num_label_issues"] + 1))
     classes = house.rows(found, "classes")
     assert found["num_missing_tags"] == sum(row["num_missing"] for row in classes)
     assert found["num_missing_tags"] + found["num_extraneous_tags"] == len(after)

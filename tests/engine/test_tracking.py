@@ -44,9 +44,7 @@ def test_mlflow_holds_config_counts_source_tables_and_rows(audited: Audited, tmp
     assert json.loads(dataset.dataset.source) == {"path": source, "delta_table_version": 0}
 
     worst = artifact(client, run.info.run_id, "worst_rows.json", tmp_path)
-    ranked = sorted(
-        (row for row in lake.rows(result, "examples") if row["issue_rank"]), key=lambda row: row["issue_rank"]
-    )
+    ranked = sorted(lake.rows(result, "issues"), key=lambda row: row["issue_rank"])
     column = worst["columns"].index
     assert [row[column("id")] for row in worst["data"]] == [row["id"] for row in ranked]
     assert [row[column("issue_rank")] for row in worst["data"]] == list(range(1, len(ranked) + 1))

@@ -60,7 +60,7 @@ def _scores(data: ReportData) -> Figure:
 
 def _flags(data: ReportData) -> Figure:
     rows = affected(data)[:_MOST_CLASSES][::-1]
-    figure, axes = _figure(1.5 + 0.28 * max(len(rows), 3))
+    figure, axes = _figure(1.5 + 0.28 * max(len(rows), 3), left=2.6)
     places = range(len(rows))
     missing, extraneous = [row.num_missing for row in rows], [row.num_extraneous for row in rows]
     axes.barh(places, missing, color=_ADD, label="missing")
@@ -79,7 +79,7 @@ def _noise(data: ReportData) -> Figure:
     ]
     rows.sort(key=lambda row: ((row.label_noise or 0) + (row.inverse_label_noise or 0), -row.class_index))
     rows = rows[-_MOST_CLASSES:]
-    figure, axes = _figure(1.5 + 0.28 * max(len(rows), 3))
+    figure, axes = _figure(1.5 + 0.28 * max(len(rows), 3), left=2.6)
     places = range(len(rows))
     axes.barh(
         [place + 0.2 for place in places],
@@ -102,12 +102,14 @@ def _noise(data: ReportData) -> Figure:
     return figure
 
 
-def _figure(height: float) -> tuple[Figure, Any]:
+def _figure(height: float, left: float = 0.75) -> tuple[Figure, Any]:
     from matplotlib.figure import Figure
 
     # no pyplot: its state belongs to the process, and to whoever uses it beside us
-    figure = Figure(figsize=(8, height), dpi=110, layout="constrained")
+    figure = Figure(figsize=(8, height), dpi=110)
     axes = figure.subplots()
+    # margins in inches; a layout that fits itself takes twice as long as the drawing
+    figure.subplots_adjust(left=left / 8, right=0.97, bottom=0.55 / height, top=1 - 0.4 / height)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
