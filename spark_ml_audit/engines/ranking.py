@@ -21,7 +21,8 @@ _ROWS_PER_RANGE = 100_000
 _MAX_RANGES = 512
 # Ranges of a single bin that are this many times too large are divided.
 _CROWDED = 4
-_PLACE, _BEFORE = "__place", "__before"
+# no column of a table is named so
+_PLACE, _BEFORE = "__place_of_range", "__rows_before"
 
 
 @dataclass(frozen=True)

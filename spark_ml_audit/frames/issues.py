@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 RANK, SCORE = "issue_rank", "label_quality_score"
 
+# While they are exploded; no id column is named so.
+_PLACE, _CELL = "__place_in_row", "__flagged_cell"
 _KEPT = (SCORE, "given_tags", "suggested_tags", "missing_tags", "extraneous_tags", "flagged_cells")
 
 
@@ -46,11 +48,11 @@ def tag_issues_frame(issues: DataFrame, id_name: str) -> DataFrame:
         issues: Rows of `issues`.
         id_name: Name of the id column.
     """
-    exploded = issues.select(RANK, column(id_name), F.posexplode("flagged_cells").alias("place", "cell"))
-    cell = F.col("cell")
+    exploded = issues.select(RANK, column(id_name), F.posexplode("flagged_cells").alias(_PLACE, _CELL))
+    cell = F.col(_CELL)
     return exploded.select(
         RANK,
         column(id_name),
         *[cell.getField(name).alias(name) for name in ("tag", "issue", "pred_prob", "cell_score")],
-        (F.col("place") + 1).alias("rank_in_row"),
+        (F.col(_PLACE) + 1).alias("rank_in_row"),
     )

@@ -108,7 +108,7 @@ IDS: list[tuple[str, list[Any]]] = [
 def test_ids_keep_name_and_type_and_break_ties_in_their_own_order(
     lake: Lake, kind: str, ids: list[Any]
 ) -> None:
-    name = {"binary": "Key.x", "date": "day", "smallint": "n`o", "string": "schlüssel"}[kind]
+    name = {"binary": "Key.x", "date": "place", "smallint": "n`o", "string": "schlüssel"}[kind]
     quoted = "`" + name.replace("`", "``") + "`"
     # every row has the same score; one id is there twice
     twice = [

@@ -14,7 +14,7 @@ from tests.lake import Lake
 
 pytestmark = pytest.mark.spark
 
-# Of a small table: a look at the width of pred_probs, ids, profile, resolve; five tables, counts and proof of them;
+# Of a small table: a look at the width of pred_probs, ids, profile, resolve; five tables, counts, a proof;
 # earlier runs, what changed since the last; the worst rows, the ambiguous rows, texts of the source if shown.
 QUERIES = 14
 
