@@ -25,6 +25,7 @@ from spark_ml_audit.config.paths import is_path
 from spark_ml_audit.config.source import ColumnsConfig, SourceConfig
 from spark_ml_audit.detection.duplicates import DuplicatesFound, find_duplicates_frame
 from spark_ml_audit.detection.plan import Detection, plan_detection
+from spark_ml_audit.engines.base import FEW_ROWS
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import quote
 from spark_ml_audit.errors import DeliveryError
@@ -45,8 +46,6 @@ from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-_FEW_ROWS = 100_000
 
 
 def audit(
@@ -190,11 +189,14 @@ class AuditResult:
 
     @cached_property
     def issues(self) -> DataFrame:
-        """One row per row with an issue, worst first by `issue_rank`."""
+        """One row per row with an issue, worst first by `issue_rank`.
+
+        Lazy for few rows; for more than 100,000 the scores are counted at once, in one pass.
+        """
         engine, id_name = self._source.engine, self._fit.ingest.layout.id
         num_audited = self._fit.rows.num_audited
         # few rows are ranked in one place, whatever their scores
-        histogram = np.array([num_audited]) if num_audited <= _FEW_ROWS else self._counts.issues
+        histogram = np.array([num_audited]) if num_audited <= FEW_ROWS else self._counts.issues
         return self._with_run_id(issues_frame(engine, self.examples, id_name, histogram))
 
     @cached_property

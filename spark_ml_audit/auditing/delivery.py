@@ -27,7 +27,7 @@ _TAG_LISTS = ("given_tags", "suggested_tags", "missing_tags", "extraneous_tags")
 
 def delivery_of(
     classes: tuple[ClassRow, ...],
-    issues: pa.Table,
+    issues: pa.Table | None,
     *,
     status: str,
     stages: Mapping[str, float],
@@ -39,20 +39,19 @@ def delivery_of(
 
     Args:
         classes: The class table of the run.
-        issues: Its worst rows, from `issues`, worst first.
+        issues: Its worst rows, from `issues`, worst first; None where a version wrote no such table.
         status: Status of the run.
         stages: Seconds per stage.
         warnings: Sentences of the run.
         config: The effective config as JSON.
         gates: Quality gates of the run.
     """
-    worst = issues.slice(0, WORST_ROWS).drop_columns(["flagged_cells"]).to_pandas()
-    for name in _TAG_LISTS:
-        worst[name] = [", ".join(tags) for tags in worst[name]]
-    tables = {
-        "worst_rows": worst,
-        "classes": pd.DataFrame([row.to_dict() for row in classes]),
-    }
+    tables = {"classes": pd.DataFrame([row.to_dict() for row in classes])}
+    if issues is not None:
+        worst = issues.slice(0, WORST_ROWS).drop_columns(["flagged_cells"]).to_pandas()
+        for name in _TAG_LISTS:
+            worst[name] = [", ".join(tags) for tags in worst[name]]
+        tables["worst_rows"] = worst
     if gates:
         tables["gates"] = pd.DataFrame([gate.to_dict() for gate in gates])
     return RunDelivery(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _REPORT_BINS = 50
 _NUM_BINS = 200 * _REPORT_BINS
-_FIX = "Run the audit again; if the source is a view or a query, store it as a table first."
+_FIX = "Run the audit again without output.run_id; if the source is a view or a query, store it as a table."
 
 
 @dataclass(frozen=True)

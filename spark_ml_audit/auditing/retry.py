@@ -105,7 +105,9 @@ def complete_audit(
     def delivery(warnings: Sequence[str]) -> RunDelivery:
         found = delivery_of(
             classes,
-            worst_issues(tables.engine, tables.read(ISSUES, run_id), WORST_ROWS),
+            worst_issues(tables.engine, tables.read(ISSUES, run_id), WORST_ROWS)
+            if tables.exists(ISSUES)
+            else None,
             status=status_of(outcome.gates, delivered=True),
             stages=outcome.stages,
             warnings=warnings,

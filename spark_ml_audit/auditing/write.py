@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,6 @@ def write_tables(
         progress: Shows and times one stage per table.
         detection: What else is looked for.
     """
-    engine, id_name = fit.ingest.engine, fit.ingest.layout.id
     with progress.stage(CLASSES):
         tables.append_classes(fit.classes, run_id, metadata)
     with progress.stage(EXAMPLES):
@@ -69,19 +69,12 @@ def write_tables(
     set_aside = progress.beside(
         lambda: _append_if_any(tables, QUARANTINE, rejected, run_id, fit.rows.num_quarantined)
     )
-    examples = tables.read(EXAMPLES, run_id)
-    with progress.stage("counts"):
-        found = count_examples(engine, examples)
-        check_examples(found, fit)
-    with progress.stage(ISSUES):
-        ranked = issues_frame(engine, examples, id_name, found.issues)
-        _append_if_any(tables, ISSUES, ranked, run_id, found.num_issues)
-    issues = tables.read(ISSUES, run_id)
-    with progress.stage(TAG_ISSUES):
-        # a row flagged by its score alone has no flagged cell
-        _append_if_any(tables, TAG_ISSUES, tag_issues_frame(issues, id_name), run_id, found.num_issues)
-    with progress.stage("proof"):
-        check_issues(issues, tables.read(TAG_ISSUES, run_id), found, fit)
+    try:
+        found = _write_issues(fit, tables, run_id, progress)
+    except BaseException:
+        with suppress(Exception):
+            set_aside()  # nothing of a run that failed is written once it has
+        raise
     with progress.stage(QUARANTINE):
         set_aside()
     num_groups, warnings = None, detection.warnings + detection.uncompared(found.num_uncompared)
@@ -95,11 +88,32 @@ def write_tables(
     return Written(counts, found.scores, (*warnings_of(fit, counts), *dict.fromkeys(warnings)))
 
 
+def _write_issues(fit: AuditFit, tables: OutputTables, run_id: str, progress: Progress) -> ExampleCounts:
+    """Append what follows from the run's `examples`, and prove that it adds up; what was counted."""
+    engine, id_name = fit.ingest.engine, fit.ingest.layout.id
+    examples = tables.read(EXAMPLES, run_id)
+    with progress.stage("counts"):
+        found = count_examples(engine, examples)
+        check_examples(found, fit)
+    with progress.stage(ISSUES):
+        ranked = issues_frame(engine, examples, id_name, found.issues)
+        _append_if_any(tables, ISSUES, ranked, run_id, found.num_issues)
+    issues = tables.read(ISSUES, run_id)
+    with progress.stage(TAG_ISSUES):
+        # a row flagged by its score alone has no flagged cell
+        _append_if_any(tables, TAG_ISSUES, tag_issues_frame(issues, id_name), run_id, found.num_issues)
+    with progress.stage("proof"):
+        check_issues(issues, tables.read(TAG_ISSUES, run_id), found, fit)
+    return found
+
+
 def _append_if_any(tables: OutputTables, name: str, frame: DataFrame, run_id: str, num_rows: int) -> None:
-    """Append rows; where there are none, only see to it that the table exists."""
+    """Append rows; where there are none, only see to it that the table exists and has all columns."""
     if num_rows:
         tables.append(name, frame, run_id)
-    elif not tables.exists(name):
+        return
+    existing = tables.existing(name)
+    if existing is None or set(frame.columns) - set(existing.columns):
         # no row need be read again for it
         tables.append(name, frame.limit(0), run_id)
 

@@ -1,8 +1,7 @@
 """What an engine can do. Code above asks for this and for no engine by name.
 
 A frame is lazy and belongs to the engine that made it. Functions that engines run on batches are pure: what
-they give must not depend on the order of rows or on how rows are split, and for most it depends on each row
-alone. The one exception is `frames.examples`, which numbers rows that Spark has sorted within partitions.
+they give must not depend on the order of rows or on how rows are split.
 """
 
 from __future__ import annotations
@@ -25,6 +24,10 @@ Batches: TypeAlias = Iterator[Any]
 BatchMap: TypeAlias = Callable[[Batches], Batches]
 
 BatchReduction: TypeAlias = Callable[[Batches], Iterator[Records]]
+
+
+FEW_ROWS = 100_000
+"""Rows that any engine sorts in one place without a thought."""
 
 
 class Engine(Protocol):

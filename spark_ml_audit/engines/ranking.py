@@ -14,14 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType
 
+from spark_ml_audit.engines.base import FEW_ROWS
 from spark_ml_audit.engines.columns import bin_of, column
 
-_ROWS_PER_RANGE = 100_000
+_ROWS_PER_RANGE = FEW_ROWS
 _MAX_RANGES = 512
 # Ranges of a single bin that are this many times too large are divided.
 _CROWDED = 4
-# no column of a table is named so
+# unlikely names for columns of a table
 _PLACE, _BEFORE = "__place_of_range", "__rows_before"
 
 
@@ -62,14 +64,8 @@ def ranked_frame(
     ranges = _divided(_ranges(histogram, most), frame, bins, order, most)
     offsets = np.cumsum([0, *(found.size for found in ranges)]).tolist()
     keys = spread_keys(len(ranges)) if len(ranges) > 1 else [0]
-    types = [frame.schema[name].dataType for name in by]
-    begins = [
-        bins >= found.first_bin
-        if found.first_row is None
-        else F.struct(*order)
-        >= F.struct(*[F.lit(value).cast(kind) for value, kind in zip(found.first_row, types, strict=True)])
-        for found in ranges
-    ]
+    id_type = frame.schema[by[1]].dataType
+    begins = [_has_begun(found, bins, order, id_type) for found in ranges]
     placed = frame.select(
         "*",
         # of one range too it follows from the row: a constant would be taken for no division at all
@@ -116,6 +112,16 @@ def _divided(
         first = tuple(piece["first"])
         pieces.setdefault(piece["bin"], []).append(_Range(piece["bin"], piece["size"], first))
     return [piece for whole in ranges for piece in pieces.get(whole.first_bin, [whole])]
+
+
+def _has_begun(found: _Range, bins: Column, order: Sequence[Column], id_type: DataType) -> Column:
+    """Whether a row is in this range or a later one."""
+    if found.first_row is None:
+        return bins >= found.first_bin
+    value, tie = found.first_row
+    # not by comparing structs: Spark 3.5 wants their fields to bear the same names
+    later: Column = (order[0] > value) | ((order[0] == value) & (order[1] >= F.lit(tie).cast(id_type)))
+    return later
 
 
 def _choice(values: Sequence[int], begins: Sequence[Column]) -> Column:

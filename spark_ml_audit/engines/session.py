@@ -60,8 +60,9 @@ def session_for(
     Args:
         spark: Session to use.
         app_name: Name of a session that is built.
-        small: Whether the work is small: a local JVM then compiles quickly rather than well, which saves
-            seconds at the start and costs them on large tables.
+        small: Whether the work is small: a local JVM then compiles quickly rather than well, Spark makes no
+            code of its queries and shuffles nothing, which saves seconds at the start and costs them on large
+            tables.
 
     Raises:
         SetupError: pyspark or delta-spark is not installed.

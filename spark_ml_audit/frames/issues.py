@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RANK, SCORE = "issue_rank", "label_quality_score"
 
-# While they are exploded; no id column is named so.
+# While they are exploded: unlikely names for an id column.
 _PLACE, _CELL = "__place_in_row", "__flagged_cell"
 _KEPT = (SCORE, "given_tags", "suggested_tags", "missing_tags", "extraneous_tags", "flagged_cells")
 

@@ -35,7 +35,7 @@ def run_compare(
         SetupError: Spark or Java is missing.
     """
     with progress.stage("session"):
-        tables = OutputTables(choose_engine(spark, small=True), config.output)
+        tables = OutputTables(choose_engine(spark), config.output)
     with progress.stage("runs"):
         result = ComparisonResult(tables, config.compare.run, config.compare.against)
         finished, mlflow_run_id = result.earlier_mlflow_run()

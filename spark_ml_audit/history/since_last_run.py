@@ -15,7 +15,7 @@ from spark_ml_audit.history.differences import (
     most_changed,
     tags_of,
 )
-from spark_ml_audit.lake.schemas import TAG_ISSUES, id_of_tag_issues
+from spark_ml_audit.lake.schemas import TAG_ISSUES, id_column
 from spark_ml_audit.outcomes.history import CHANGES, ChangeCounts, Comparison
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def since_last_run(tables: OutputTables, run: FinishedRun, previous: FinishedRun
         previous: The one before.
     """
     flags = tables.read(TAG_ISSUES)
-    id_name = id_of_tag_issues(flags.columns) or ""
+    id_name = id_column(flags.columns) or ""
     by_tag, rows = counts_by_tag(flagged_by_tag(flags, run.run_id, previous.run_id, id_name))
     totals = (sum(getattr(counts, name) for counts in by_tag.values()) for name in CHANGES)
     changes = class_changes(run.classes, previous.classes, by_tag)

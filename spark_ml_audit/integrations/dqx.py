@@ -24,7 +24,7 @@ from spark_ml_audit.engines.columns import quote
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run
-from spark_ml_audit.lake.schemas import TAG_ISSUES, id_of_tag_issues
+from spark_ml_audit.lake.schemas import TAG_ISSUES, id_column
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -65,7 +65,7 @@ def no_label_issue(
         raise ConfigError(
             f"found {list(columns)}.", key="columns", fix="Name the id column alone, such as ['id']."
         )
-    id_column = columns[0]
+    row_id = columns[0]
     added = f"__label_issue_{uuid4().hex}"
 
     def apply(
@@ -78,7 +78,7 @@ def no_label_issue(
             flags = flags.where(F.col("tag").isin(list(tags)))
         if max_score is not None:
             flags = flags.where(F.col("cell_score") <= max_score)
-        id_name = id_of_tag_issues(flags.columns)
+        id_name = id_column(flags.columns)
         if id_name is None:
             raise ConfigError(
                 f"no id column in the audit {audit}.", key="audit", fix="Name an audit's output."
@@ -88,7 +88,7 @@ def no_label_issue(
         found = flags.groupBy(F.col(quote(id_name)).alias(key)).agg(
             F.array_join(F.array_sort(F.collect_list(said)), ", ").alias(added)
         )
-        return df.join(found, F.col(quote(id_column)) == F.col(key), "left").drop(key)
+        return df.join(found, F.col(quote(row_id)) == F.col(key), "left").drop(key)
 
     message = F.concat(F.lit("tags questioned by the label audit: "), F.col(added))
     condition = F.when(F.col(added).isNotNull(), message).otherwise(F.lit(None).cast("string"))

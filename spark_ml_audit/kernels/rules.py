@@ -149,11 +149,7 @@ def _row_issue(
 
 
 def issue_rows(
-    pred_probs: FloatArray,
-    rows: IntArray,
-    cols: IntArray,
-    rules: AuditRules,
-    confirmed: IntArray | None = None,
+    pred_probs: FloatArray, rows: IntArray, cols: IntArray, rules: AuditRules
 ) -> npt.NDArray[np.bool_]:
     """Which rows of a batch have an issue, without scoring them; shape (n,). See `apply_rules`.
 
@@ -162,10 +158,8 @@ def issue_rows(
     >>> pred_probs, rows, cols = np.array([[0.05], [0.9], [0.3]]), np.array([0]), np.array([0])
     >>> issue_rows(pred_probs, rows, cols, rules).tolist()
     [True, True, False]
-    >>> issue_rows(pred_probs, rows, cols, rules, confirmed=np.array([0])).tolist()
-    [False, True, False]
     """
-    return _row_issue(pred_probs, rows, cols, rules, confirmed)[0]
+    return _row_issue(pred_probs, rows, cols, rules, None)[0]
 
 
 def apply_rules(

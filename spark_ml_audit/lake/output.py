@@ -21,13 +21,14 @@ from spark_ml_audit.lake.schemas import (
     CLASSES_SCHEMA,
     DATA_TABLES,
     DUPLICATES,
+    EXAMPLES,
     INDEXED_COLUMNS,
     RUNS,
     RUNS_SCHEMA,
     TABLES,
     TAG_ISSUES,
     TREND_COLUMNS,
-    id_of_tag_issues,
+    id_column,
 )
 from spark_ml_audit.outcomes.records import ClassRow
 from spark_ml_audit.outcomes.runs import run_started
@@ -109,7 +110,7 @@ class OutputTables:
 
     def id_name(self) -> str:
         """The column that names rows in this output; nothing where its tables have none."""
-        return id_of_tag_issues(self.read(TAG_ISSUES).columns) or ""
+        return id_column(self.read(TAG_ISSUES).columns) or ""
 
     def finished_run(self, run_id: str, name: str = RUNS) -> dict[str, Any] | None:
         """The row of `runs`, or of another table with one row per finished run, or None."""
@@ -137,15 +138,17 @@ class OutputTables:
         Raises:
             ConfigError: The tables there have an id of another name or type.
         """
-        table = self.existing(TAG_ISSUES)
-        if table is None:
+        # a run that was killed may have left the first of them alone
+        found_in = next((known for known in (TAG_ISSUES, EXAMPLES) if self.exists(known)), None)
+        if found_in is None:
             return False
-        own = id_of_tag_issues(table.columns)
+        table = self.read(found_in)
+        own = id_column(table.columns)
         found = None if own is None else table.schema[own].dataType
         if found is None or (own == name and found == data_type):
             return True
         raise ConfigError(
-            f"'{self.location(TAG_ISSUES)}' names rows by '{own}' ({found.simpleString()}), "
+            f"'{self.location(found_in)}' names rows by '{own}' ({found.simpleString()}), "
             f"this source by '{name}' ({data_type.simpleString()}).",
             key="source.id",
             fix="Use another output for this source, or the same id column.",
@@ -178,7 +181,9 @@ class OutputTables:
         if first is None:
             return None
         if first.metadata["fingerprint"] != fingerprint:
-            raise ConfigError(f"run {run_id} was begun with another config.", key=key, fix=fix)
+            raise ConfigError(
+                f"run {run_id} was begun with another config, or by an older version.", key=key, fix=fix
+            )
         # its transaction ids are used up then
         if any(
             self.existing(name) is not None and self.table(name).has_deleted(run_id) for name in DATA_TABLES

@@ -97,7 +97,8 @@ class EarlierRuns:
     """What an output holds of earlier runs.
 
     Attributes:
-        previous: The finished run of the same source that began last; None without.
+        previous: The run of the same source that had finished when this one looked, and began last; None
+            without.
         unfinished: Ids of runs that left rows and have not finished: they run still, or were killed.
     """
 
@@ -132,7 +133,7 @@ def earlier_runs(tables: OutputTables, run_id: str, source: str) -> EarlierRuns:
     unfinished = sorted(row["run_id"] for row in found if row["run_id"] != row["previous_id"])
     if not of_previous:
         return EarlierRuns(None, tuple(unfinished))
-    (row,) = (row["finished"] for row in of_previous if row["finished"] is not None)
+    row = next(row["finished"] for row in of_previous if row["class_index"] == 0)
     return EarlierRuns(run_of_row(row.asDict(), class_rows(of_previous)), tuple(unfinished))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from spark_ml_audit.config.source import RESERVED_COLUMNS
 from spark_ml_audit.engines.base import from_records
 from spark_ml_audit.outcomes.history import CHANGES, CLASS_FIGURES
 from spark_ml_audit.outcomes.records import CLASS_COLUMNS, ClassRow
@@ -157,11 +158,6 @@ CORRECTION_RUNS_SCHEMA = pa.schema(
     ]
 )  # fmt: skip
 
-_TAG_ISSUE_COLUMNS = (
-    "run_id", "tag", "issue", "pred_prob", "cell_score", "issue_rank", "rank_in_row",
-    "label_quality_score", # in outputs that older versions began
-)  # fmt: skip
-
 TREND_COLUMNS = (
     "r.run_id", "r.started_at", "r.source", "r.source_version", "r.num_audited", "r.num_label_issues",
     "r.health", "c.tag", "c.class_index", "c.num_given", "c.num_missing", "c.num_extraneous",
@@ -170,13 +166,13 @@ TREND_COLUMNS = (
 """Columns of the view `trend`: runs are r, classes are c."""
 
 
-def id_of_tag_issues(columns: Sequence[str]) -> str | None:
-    """The column of `tag_issues` that names rows; None where there is none.
+def id_column(columns: Sequence[str]) -> str | None:
+    """The column of `examples`, `issues` or `tag_issues` that names rows; None where there is none.
 
-    >>> id_of_tag_issues(["run_id", "film", "tag", "issue", "pred_prob", "cell_score"])
+    >>> id_column(["run_id", "film", "tag", "issue", "pred_prob", "cell_score"])
     'film'
     """
-    return next((name for name in columns if name not in _TAG_ISSUE_COLUMNS), None)
+    return next((name for name in columns if name not in RESERVED_COLUMNS), None)
 
 
 def class_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[ClassRow, ...]:

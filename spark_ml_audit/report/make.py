@@ -1,7 +1,8 @@
 """The report of a committed run: bounded reads of its tables, the page, and where it goes.
 
-What is read grows with the classes and the rows shown: counts by score and by pair of tags are made where
-the data are, rows come by rank. A report that fails is told of and loses nothing: the run stands already.
+What is read grows with the classes and the rows shown: pairs of tags are counted where the data are, unless
+all issues are among the rows read; rows come by rank. A report that fails is told of and loses nothing: the
+run stands already.
 """
 
 from __future__ import annotations

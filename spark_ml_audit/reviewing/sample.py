@@ -17,6 +17,7 @@ from spark_ml_audit.engines.base import from_records
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import column, field
 from spark_ml_audit.engines.transfer import arrow_type, spark_type
+from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.frames.ingest import find_repeated_ids
 from spark_ml_audit.frames.issues import RANK
 from spark_ml_audit.kernels.review_sampling import STRATA, allocate
@@ -99,8 +100,20 @@ def _is_there(tables: OutputTables, sample_id: str) -> bool:
 
 
 def _worst(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> DataFrame:
-    """The flagged cells of the rows with the lowest quality, surest first within a row."""
-    issues = with_plain_id(tables.read(ISSUES, run.run_id), run.id_name)
+    """The flagged cells of the rows with the lowest quality, surest first within a row.
+
+    Raises:
+        ConfigError: The run was made by a version that ranked rows elsewhere.
+    """
+    ranked = tables.existing(ISSUES)
+    own = None if ranked is None else ranked.where(F.col("run_id") == run.run_id)
+    if own is None or (run.ref.num_label_issues and own.isEmpty()):
+        raise ConfigError(
+            f"version {run.ref.package_version}, which made run {run.run_id}, wrote no table '{ISSUES}'.",
+            key="sample.run",
+            fix="Audit the source again, and sample from that run.",
+        )
+    issues = with_plain_id(own, run.id_name)
     cells = issues.where(F.col(RANK) <= config.sample.size).select(
         ID, RANK, "given_tags", F.posexplode("flagged_cells").alias("place", "cell")
     )

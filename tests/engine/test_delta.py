@@ -78,7 +78,7 @@ def test_an_overwrite_during_the_audit_changes_nothing(lake: Lake) -> None:
 
     settings = {"source.path": path, "output.path": lake.path("pinned"), "tracking.uri": lake.tracking_uri}
     config = load_config(None, [override(key, value) for key, value in settings.items()])
-    outcome = run_audit(config, Hook("tag_issues", overwrite))
+    outcome = run_audit(config, Hook("examples", overwrite))
     assert outcome.source_version == "0"
     assert lake.contents(outcome.to_dict()) == expected
     assert lake.run("check", source__path=path).json["source_version"] == "1"

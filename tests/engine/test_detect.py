@@ -169,6 +169,9 @@ def test_results_do_not_depend_on_partitions_and_old_outputs_take_the_new_column
     ranks = sorted(row["issue_rank"] for row in lake.rows(again, "issues"))
     assert ranks == list(range(1, again["num_label_issues"] + 1))
     assert all(row["issue_rank"] for row in lake.rows(again, "tag_issues"))
+    # the run of the older version has no ranks there to sample by
+    refused = lake.refuse(command="sample", output__path=output, sample__run=result["run_id"])
+    assert refused["key"] == "sample.run"
     runs = {row["run_id"]: row for row in lake.table(again["tables"]["runs"]).collect()}
     assert runs[result["run_id"]]["num_outliers"] is None
     assert runs[again["run_id"]]["num_outliers"] == again["num_outliers"] == len(ODD)
@@ -178,6 +181,21 @@ def test_results_do_not_depend_on_partitions_and_old_outputs_take_the_new_column
         groups.setdefault(row["group_id"], set()).add(row["id"])
     assert all(len(members) > 1 for members in groups.values())
     assert not {f"r{i:04}" for i in HOSTILE} & set().union(*groups.values())
+
+
+def test_an_old_output_takes_the_new_columns_though_nothing_is_flagged(lake: Lake) -> None:
+    source = lake.write(
+        lake.frame([("a", ["x"], [0.9])], "id string, labels array<string>, pred_probs array<double>", ["x"])
+    )
+    first = lake.audit(source__path=source)
+    output = lake.path("old")
+    for name in ("examples", "tag_issues", "classes", "runs"):
+        table = lake.table(first["tables"][name])
+        table.drop("issue_rank", "flagged_cells").write.format("delta").save(f"{output}/{name}")
+    again = lake.audit(source__path=source, output__path=output)
+    assert again["num_label_issues"] == 0
+    assert "issue_rank" in lake.table(again["tables"]["tag_issues"]).columns
+    assert lake.rows(again, "issues") == []
 
 
 def test_without_features_rows_are_compared_by_their_probabilities(lake: Lake) -> None:

@@ -26,8 +26,11 @@ STAGES = (
     "profile",
     "resolve",
     "classes",
-    "tag_issues",
     "examples",
+    "counts",
+    "issues",
+    "tag_issues",
+    "proof",
     "quarantine",
     "tracking",
     "runs",
@@ -78,7 +81,7 @@ def test_a_killed_audit_shows_nowhere_and_its_id_completes_it(
     source, expected = audited
     out, run_id = lake.path("out"), new_run_id()
     settings = {"source.path": source, "output.path": out, "output.run_id": run_id}
-    kill_when(lake.start("audit", settings), f"{stage} started", random.uniform(0.1, 1.5) if late else 0.0)
+    kill_when(lake.start("audit", settings), f" {stage} started", random.uniform(0.1, 1.5) if late else 0.0)
     # visible, if at all, with all it has: the row in `runs` comes last
     finished = Path(out, "runs", "_delta_log", f"{0:020}.json").exists()
     assert not finished or late or stage == "runs"
@@ -118,7 +121,7 @@ def remains(
         for line in process.stderr:
             seen.append(line)
             for stage in STAGES:
-                if f"{stage} started" in line:
+                if f" {stage} started" in line:
                     os.killpg(process.pid, signal.SIGSTOP)
                     shutil.copytree(live, folder / stage)
                     os.killpg(process.pid, signal.SIGCONT)

@@ -63,6 +63,15 @@ def test_write_commits_a_run_and_a_second_write_changes_nothing(lake, spark, dat
         assert sorted(map(str, written.collect())) == sorted(map(str, lazy.collect()))
 
 
+def test_issues_are_the_same_ranked_in_one_place_or_by_ranges(lake, dataset, names, monkeypatch):
+    frame = lake.dataset_frame(dataset)
+    expected = sorted(audit(frame, classes=names).issues.drop("run_id").collect())
+    monkeypatch.setattr("spark_ml_audit.auditing.api.FEW_ROWS", 0)
+    monkeypatch.setattr("spark_ml_audit.engines.ranking._ROWS_PER_RANGE", 20)
+    assert sorted(audit(frame, classes=names).issues.drop("run_id").collect()) == expected
+    assert len(expected) > 40
+
+
 def test_log_records_one_finished_run(lake, dataset, names, tracking_uri):
     from mlflow import MlflowClient
 

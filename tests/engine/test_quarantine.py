@@ -148,3 +148,17 @@ def test_binary_ids_and_columns_per_tag_are_set_aside_with_the_id_of_the_row(lak
     assert found.keys() == {b"half", b"above"}
     assert found[b"half"][0] == "labels_malformed"
     assert found[b"above"] == ("probs_range", "the probability of 'z' is 1.5")
+
+
+@pytest.mark.parametrize("most", [2, 3])
+def test_many_repeated_ids_and_a_null_are_found_alike(
+    lake: Lake, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # up to so many travel as literals, more are joined
+    monkeypatch.setattr("spark_ml_audit.frames.ingest._MAX_LITERAL_IDS", most)
+    ids = ["a", "b", "c", "a", "b", "c", "d", None, None]
+    source = lake.write(lake.frame([(value, ["x"], GOOD, None) for value in ids], SCHEMA, CLASSES))
+    result = lake.audit(source__path=source, gate__max_quarantined_fraction=1.0)
+    assert [row["id"] for row in lake.rows(result, "examples")] == ["d"]
+    reasons = sorted((row["id"] or "", row["reason"]) for row in lake.rows(result, "quarantine"))
+    assert reasons == [("", "id_null")] * 2 + [(value, "id_duplicate") for value in "aabbcc"]

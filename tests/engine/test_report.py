@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import functions as F
 
+from spark_ml_audit.engines.base import Engine
 from spark_ml_audit.report.page import ReportData
+from spark_ml_audit.report.queries import ReportFrames, tag_pairs
 from tests.browser import browser_session, has_browser
 from tests.datasets import make_dataset
 from tests.engine.conftest import Audited
 from tests.lake import Lake, tag_names
 
+TABLES = ("examples", "issues", "quarantine")
 pytestmark = pytest.mark.spark
 
 EVIL = "<script>window.pwned=1</script>"
@@ -166,3 +170,21 @@ def test_without_a_folder_the_report_goes_to_mlflow_alone(lake: Lake, audited: A
     assert result["report"] is None
     client = MlflowClient(tracking_uri=lake.tracking_uri)
     assert "report.html" in {file.path for file in client.list_artifacts(result["mlflow_run_id"])}
+
+
+def test_pairs_of_tags_are_the_same_read_and_counted_by_the_engine(lake: Lake, engine: Engine) -> None:
+    source = lake.write(lake.dataset_frame(make_dataset(5, "forest")))
+    result = lake.audit(source__path=source, audit__filter_by="predicted_neq_given")
+    own = [lake.table(result["tables"][name]).where(F.col("run_id") == result["run_id"]) for name in TABLES]
+    num_issues = result["num_label_issues"]
+    found = [
+        tag_pairs(
+            ReportFrames(engine, *own, source=lake.table(source), id="id", most_worst=most),
+            num_issues,
+            limit=7,
+        )
+        for most in (num_issues, num_issues - 1)
+    ]
+    assert found[0] == found[1]
+    assert len(found[0]) == 7
+    assert found[0][0].num_rows > 1

@@ -99,7 +99,7 @@ def _review(data: ReportData) -> list[Advice]:
         Advice(
             "Review the worst rows first",
             "The list below starts with the rows whose tags are least plausible. A flag is a place to look, "
-            "not a verdict: accept or reject each suggestion. The table examples holds all "
+            "not a verdict: accept or reject each suggestion. The table issues holds all "
             f"{plural(count, 'row')} in this order (issue_rank).",
         )
     ]
