@@ -73,7 +73,8 @@ class Progress:
     def beside(self, work: Callable[[], T]) -> Callable[[], T]:
         """Begin work in a thread of its own; what is returned waits for its result, or raises its error.
 
-        For queries that wait for each other without need: an engine plans one while it runs another.
+        For queries that wait for each other without need: an engine plans one while it runs another. They
+        must only read: Spark 3.5 does not know its session's catalog where a thread of ours writes.
 
         >>> finish = Progress(quiet=True).beside(lambda: 6 * 7)
         >>> finish()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,18 +64,10 @@ def write_tables(
         tables.append_classes(fit.classes, run_id, metadata)
     with progress.stage(EXAMPLES):
         tables.append(EXAMPLES, examples_frame(fit.ingest, fit.rules, detection.outliers), run_id)
-    rejected = quarantine_frame(fit.rejected_from or fit.ingest)
-    set_aside = progress.beside(
-        lambda: _append_if_any(tables, QUARANTINE, rejected, run_id, fit.rows.num_quarantined)
-    )
-    try:
-        found = _write_issues(fit, tables, run_id, progress)
-    except BaseException:
-        with suppress(Exception):
-            set_aside()  # nothing of a run that failed is written once it has
-        raise
+    found = _write_issues(fit, tables, run_id, progress)
     with progress.stage(QUARANTINE):
-        set_aside()
+        rejected = quarantine_frame(fit.rejected_from or fit.ingest)
+        _append_if_any(tables, QUARANTINE, rejected, run_id, fit.rows.num_quarantined)
     num_groups, warnings = None, detection.warnings + detection.uncompared(found.num_uncompared)
     if detection.duplicates is not None:
         with progress.stage(DUPLICATES):
