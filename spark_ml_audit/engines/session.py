@@ -39,15 +39,6 @@ _LOCAL_CONF = {
 # JVM keeps 48 MB for such code; Spark fills them in minutes, and all else is interpreted.
 _QUICK_JIT = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 
-# For few rows, making code of a query takes longer than running it without, and a second task longer to start
-# than to do without it.
-_SMALL_CONF = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.shuffle.partitions": "1",
-    "spark.databricks.delta.snapshotPartitions": "1",
-}
-
 
 def session_for(
     spark: SparkSession | None = None, *, app_name: str = "spark-ml-audit", small: bool = False
@@ -60,9 +51,8 @@ def session_for(
     Args:
         spark: Session to use.
         app_name: Name of a session that is built.
-        small: Whether the work is small: a local JVM then compiles quickly rather than well, Spark makes no
-            code of its queries and shuffles nothing, which saves seconds at the start and costs them on large
-            tables.
+        small: Whether the work is small: a local JVM then compiles quickly rather than well, which saves
+            seconds at the start and costs them on large tables.
 
     Raises:
         SetupError: pyspark or delta-spark is not installed.
@@ -123,8 +113,6 @@ def local_session_builder(
     options = f"-Dlog4j2.configurationFile={log_conf.as_uri()} -XX:+UseParallelGC"
     conf["spark.driver.extraJavaOptions"] = f"{options} {_QUICK_JIT}" if small else options
     conf.update(_delta_jars())
-    if small:
-        conf.update(_SMALL_CONF)
     for key, value in conf.items():
         builder = builder.config(key, value)
     return builder

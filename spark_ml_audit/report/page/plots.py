@@ -60,7 +60,7 @@ def _scores(data: ReportData) -> Figure:
 
 def _flags(data: ReportData) -> Figure:
     rows = affected(data)[:_MOST_CLASSES][::-1]
-    figure, axes = _figure(1.5 + 0.28 * max(len(rows), 3), left=2.6)
+    figure, axes = _figure(1.5 + 0.28 * max(len(rows), 3), left=2.9)
     places = range(len(rows))
     missing, extraneous = [row.num_missing for row in rows], [row.num_extraneous for row in rows]
     axes.barh(places, missing, color=_ADD, label="missing")
@@ -79,7 +79,7 @@ def _noise(data: ReportData) -> Figure:
     ]
     rows.sort(key=lambda row: ((row.label_noise or 0) + (row.inverse_label_noise or 0), -row.class_index))
     rows = rows[-_MOST_CLASSES:]
-    figure, axes = _figure(1.5 + 0.28 * max(len(rows), 3), left=2.6)
+    figure, axes = _figure(1.5 + 0.28 * max(len(rows), 3), left=2.9)
     places = range(len(rows))
     axes.barh(
         [place + 0.2 for place in places],
