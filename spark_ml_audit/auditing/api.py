@@ -17,7 +17,7 @@ from spark_ml_audit.auditing.commit import run_row
 from spark_ml_audit.auditing.delivery import WORST_ROWS, delivery_of, warnings_of
 from spark_ml_audit.auditing.read_back import ExampleCounts, count_examples
 from spark_ml_audit.auditing.write import count_groups, counts_of, write_tables
-from spark_ml_audit.config.audit import MethodConfig
+from spark_ml_audit.config.audit import LAYOUT, MethodConfig
 from spark_ml_audit.config.base import digest, plain_arguments
 from spark_ml_audit.config.detect import DetectConfig
 from spark_ml_audit.config.output import OutputConfig
@@ -288,7 +288,7 @@ class AuditResult:
         return dict(self._locations)
 
     def _write_run(self, tables: OutputTables, run_id: str, *, is_retry: bool) -> None:
-        fingerprint = digest({"config": self._config_json()})
+        fingerprint = digest({"config": self._config_json(), "layout": LAYOUT})
         if is_retry:
             tables.pinned_version(
                 run_id, fingerprint, (FIRST_TABLE,), "Leave run_id out, for a run of its own.", "run_id"

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from spark_ml_audit.kernels.resolve import PruneOptions
     from spark_ml_audit.kernels.rules import Scoring
 
+LAYOUT = 2
+"""Counts up when audits write their tables in another way."""
+
 FilterName = Literal[
     "prune_by_noise_rate",
     "prune_by_class",
@@ -221,7 +224,8 @@ class AuditConfig(Section):
     def fingerprint(self) -> str:
         """Return the SHA-256 (hex) of what decides the result: source, method, gates, model, detect.
 
-        Keys left at their defaults do not count, so a release that adds a key changes no fingerprint.
+        Keys left at their defaults do not count, so a release that adds a key changes no fingerprint. The
+        layout of the tables counts: a run that was begun with another one cannot be completed.
 
         >>> values = {"source": {"path": "data/films"}, "output": {"path": "audits"}}
         >>> first = AuditConfig.parse(values).fingerprint()
@@ -230,7 +234,7 @@ class AuditConfig(Section):
         >>> AuditConfig.parse({**values, "audit": {"alpha": 0.9}}).fingerprint() == first
         False
         """
-        return fingerprint_of(self, {"source", "audit", "gate", "model", "detect"})
+        return fingerprint_of(self, {"source", "audit", "gate", "model", "detect"}, layout=LAYOUT)
 
     @model_validator(mode="after")
     def _check_model(self) -> AuditConfig:

@@ -123,15 +123,14 @@ def _cut(text: str) -> str:
     return text[: _MAX_FLAT_VALUE - len(tail)] + tail
 
 
-# Counts up when runs write their tables in another way.
-_LAYOUT = 2
-
-
-def fingerprint_of(config: Section, decides: set[str]) -> str:
+def fingerprint_of(config: Section, decides: set[str], **more: Any) -> str:
     """Return the SHA-256 (hex) of some sections without the keys that are left at their defaults.
 
-    The layout of the tables counts too: a run that another one began cannot be completed.
+    Args:
+        config: Holds the sections.
+        decides: Their names.
+        **more: What else decides the result.
     """
     found = config.model_dump(mode="json", by_alias=True, include=decides, exclude_defaults=True)
     found.get("source", {}).pop("show", None)  # shown, not computed with
-    return digest({**found, "layout": _LAYOUT})
+    return digest({**found, **more})

@@ -39,7 +39,7 @@ def issues_frame(engine: Engine, examples: DataFrame, id_name: str, histogram: I
     return ranked.select(RANK, *kept)
 
 
-def tag_issues_frame(issues: DataFrame, id_name: str) -> DataFrame:
+def tag_issues_frame(issues: DataFrame, id_name: str, *kept: str) -> DataFrame:
     """One row per flagged cell: the rank of its row, id, tag, issue, pred_prob, cell_score.
 
     `rank_in_row` numbers a row's flagged cells from its surest error; every row with a cell has a 1.
@@ -47,12 +47,14 @@ def tag_issues_frame(issues: DataFrame, id_name: str) -> DataFrame:
     Args:
         issues: Rows of `issues`.
         id_name: Name of the id column.
+        *kept: Columns of the row to repeat for each of its cells.
     """
-    exploded = issues.select(RANK, column(id_name), F.posexplode("flagged_cells").alias(_PLACE, _CELL))
+    exploded = issues.select(RANK, column(id_name), *kept, F.posexplode("flagged_cells").alias(_PLACE, _CELL))
     cell = F.col(_CELL)
     return exploded.select(
         RANK,
         column(id_name),
         *[cell.getField(name).alias(name) for name in ("tag", "issue", "pred_prob", "cell_score")],
         (F.col(_PLACE) + 1).alias("rank_in_row"),
+        *kept,
     )

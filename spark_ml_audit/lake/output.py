@@ -124,7 +124,7 @@ class OutputTables:
         Raises:
             ConfigError: The table is there and cannot be read.
         """
-        commits = () if self.existing(name) is None else self.table(name).commits(run_id)
+        commits = self.table(name).commits(run_id) if self.exists(name) else ()
         return next((commit for commit in commits if commit.metadata.get("run_id") == run_id), None)
 
     # ---- checks before a run -----------------------------------------------------------------------
@@ -185,9 +185,7 @@ class OutputTables:
                 f"run {run_id} was begun with another config, or by an older version.", key=key, fix=fix
             )
         # its transaction ids are used up then
-        if any(
-            self.existing(name) is not None and self.table(name).has_deleted(run_id) for name in DATA_TABLES
-        ):
+        if any(self.exists(name) and self.table(name).has_deleted(run_id) for name in DATA_TABLES):
             raise ConfigError(
                 f"what run {run_id} had written was removed as the leftovers of a killed run.",
                 key=key,

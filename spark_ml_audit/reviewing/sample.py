@@ -19,7 +19,7 @@ from spark_ml_audit.engines.columns import column, field
 from spark_ml_audit.engines.transfer import arrow_type, spark_type
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.frames.ingest import find_repeated_ids
-from spark_ml_audit.frames.issues import RANK
+from spark_ml_audit.frames.issues import RANK, tag_issues_frame
 from spark_ml_audit.kernels.review_sampling import STRATA, allocate
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run
@@ -114,17 +114,15 @@ def _worst(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> Data
             fix="Audit the source again, and sample from that run.",
         )
     issues = with_plain_id(own, run.id_name)
-    cells = issues.where(F.col(RANK) <= config.sample.size).select(
-        ID, RANK, "given_tags", F.posexplode("flagged_cells").alias("place", "cell")
-    )
-    cell = F.col("cell")
-    known = {
-        "position": F.col(RANK),
-        "given": cell.getField("issue") == EXTRANEOUS,
-        **{name: cell.getField(name) for name in ("tag", "issue", "pred_prob")},
-    }
-    values = [known.get(name, F.lit(None)).cast(spark_type(kind)).alias(name) for name, kind in SAMPLE_FIELDS]
-    return cells.select(ID, *values, "given_tags", (F.col("place") + 1).alias("position_in_row"))
+    cells = tag_issues_frame(issues.where(F.col(RANK) <= config.sample.size), ID, "given_tags")
+    known = {"position": F.col(RANK), "given": F.col("issue") == EXTRANEOUS}
+    values = [
+        known.get(name, F.col(name) if name in cells.columns else F.lit(None))
+        .cast(spark_type(kind))
+        .alias(name)
+        for name, kind in SAMPLE_FIELDS
+    ]
+    return cells.select(ID, *values, "given_tags", F.col("rank_in_row").alias("position_in_row"))
 
 
 def _random(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> DataFrame:
