@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TextIO, TypeVar
@@ -69,21 +68,6 @@ class Progress:
             self.seconds[name] += took
             self._running.pop()
             self._show_end(name, f"{took:.1f} s" if outcome == "done" else f"failed after {took:.1f} s")
-
-    def beside(self, work: Callable[[], T]) -> Callable[[], T]:
-        """Begin work in a thread of its own; what is returned waits for its result, or raises its error.
-
-        For queries that wait for each other without need: an engine plans one while it runs another. They
-        must only read: Spark 3.5 does not know its session's catalog where a thread of ours writes.
-
-        >>> finish = Progress(quiet=True).beside(lambda: 6 * 7)
-        >>> finish()
-        42
-        """
-        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spark-ml-audit")
-        future = pool.submit(work)
-        pool.shutdown(wait=False)
-        return future.result
 
     def note(self, text: str) -> None:
         """Show one sentence, on a line of its own."""

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_ml_audit.arrow.layout import AUDITED, FAULT, MARKS, REASONS, UNLABELLED, InputLayout
+from spark_ml_audit.arrow.types import is_list
 from spark_ml_audit.kernels.profile import IntArray
 
 # Cells decoded at a time: bounds the temporaries of a task, whatever size of batch Spark sends.
@@ -94,9 +95,9 @@ def decode(batch: Any, layout: InputLayout) -> DecodedBatch:
     """
     num_rows = batch.num_rows
     faults = _Faults(num_rows, np.asarray(batch.column(FAULT).to_numpy(zero_copy_only=False)))
-    columns = [batch.column(name) for name in layout.label_columns]
+    columns = [_without_decimals(batch.column(name)) for name in layout.label_columns]
     rows, cols, unlabelled = _LABEL_DECODERS[layout.labels_format](columns, layout, faults)
-    columns = [batch.column(name) for name in layout.prob_columns]
+    columns = [_as_floats(batch.column(name), layout.dtype) for name in layout.prob_columns]
     probs = _PROB_DECODERS[layout.pred_probs_format](columns, layout, faults)
     probs = _check_values(probs, faults)
 
@@ -110,6 +111,27 @@ def decode(batch: Any, layout: InputLayout) -> DecodedBatch:
     kept = good[rows]
     marks = _marks(batch, (good, position))
     return DecodedBatch(status, audited, probs[audited], position[rows[kept]], cols[kept], batch, marks)
+
+
+def _without_decimals(array: Any) -> Any:
+    """Labels, decimals among them as doubles."""
+    kind = array.type
+    if pa.types.is_decimal(kind):
+        return array.cast(pa.float64())
+    if is_list(kind) and pa.types.is_decimal(kind.value_type):
+        return array.cast(pa.list_(pa.float64()))
+    return array.cast(pa.list_(kind.value_type)) if pa.types.is_fixed_size_list(kind) else array
+
+
+def _as_floats(array: Any, dtype: str) -> Any:
+    """Probabilities in the dtype of the audit, whatever kind of number they are written as."""
+    wanted, kind = pa.from_numpy_dtype(np.dtype(dtype)), array.type
+    if pa.types.is_map(kind):
+        return array if kind.item_type == wanted else array.cast(pa.map_(kind.key_type, wanted))
+    if not is_list(kind):
+        return array if kind == wanted else array.cast(wanted, safe=False)
+    same = kind.value_type == wanted and pa.types.is_list(kind)
+    return array if same else array.cast(pa.list_(wanted), safe=False)
 
 
 def _marks(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,9 @@ from spark_ml_audit.kernels.ambiguity import find_ambiguous
 from spark_ml_audit.kernels.float_keys import FloatArray
 from spark_ml_audit.kernels.profile import IntArray
 from spark_ml_audit.kernels.rules import AppliedBatch, AuditRules, apply_rules
-from spark_ml_audit.models.design import BoolArray, Float32Array
+
+if TYPE_CHECKING:
+    from spark_ml_audit.models.design import BoolArray, Float32Array
 
 
 def embedding_vectors(lists: Any, width: int) -> tuple[Float32Array, BoolArray]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from spark_ml_audit.config.audit import AuditConfig, AuditSource, MethodConfig
 from spark_ml_audit.config.detect import AmbiguousConfig, DetectConfig, DuplicatesConfig, OutliersConfig
+from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.config.features import FEATURE_KINDS, PREDICTED_COLUMNS, FeaturesConfig
 from spark_ml_audit.config.gates import GateConfig, NoiseLimit
 from spark_ml_audit.config.history import CompareConfig, TrendConfig
@@ -38,6 +39,7 @@ __all__ = [
     "DecideConfig",
     "DetectConfig",
     "DuplicatesConfig",
+    "EngineConfig",
     "FeaturesConfig",
     "GateConfig",
     "LabelsConfig",

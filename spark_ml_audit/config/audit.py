@@ -14,6 +14,7 @@ from pydantic import (
 
 from spark_ml_audit.config.base import Section, fingerprint_of, plain_arguments
 from spark_ml_audit.config.detect import DUPLICATE_COLUMNS, DetectConfig
+from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.config.features import FeatureColumns, FeaturesSource, as_tuple
 from spark_ml_audit.config.fields import (
     ClassCounts,
@@ -206,6 +207,7 @@ class AuditConfig(Section):
         audit: Method.
         output: Where results go.
         tracking: Where the MLflow run goes.
+        engine: What runs the command.
         gate: Limits that make a run fail.
         report: What the report shows.
         model: What predicts the probabilities of a source without any; None where it has them.
@@ -216,6 +218,7 @@ class AuditConfig(Section):
     audit: MethodConfig = MethodConfig()
     output: OutputConfig
     tracking: TrackingConfig = TrackingConfig()
+    engine: EngineConfig = EngineConfig()
     gate: GateConfig = GateConfig()
     report: ReportConfig = ReportConfig()
     model: ModelConfig | None = None

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from spark_ml_audit.config.base import Section
+from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.config.fields import AnyText, Text, problem, repeated
 from spark_ml_audit.config.output import OutputConfig, TrackingConfig
 from spark_ml_audit.text import show
@@ -50,11 +51,13 @@ class CompareConfig(Section):
         compare: Which runs.
         output: Where the runs are, and where the comparison goes.
         tracking: Where the MLflow run goes.
+        engine: What runs the command.
     """
 
     compare: CompareSection = CompareSection()
     output: OutputConfig
     tracking: TrackingConfig = TrackingConfig()
+    engine: EngineConfig = EngineConfig()
 
     @model_validator(mode="after")
     def _check_output(self) -> CompareConfig:
@@ -120,11 +123,13 @@ class TrendConfig(Section):
         trend: What is shown.
         output: Where the runs are.
         tracking: Where the MLflow run goes, if asked for.
+        engine: What runs the command.
     """
 
     trend: TrendSection = TrendSection()
     output: OutputConfig
     tracking: TrackingConfig = TrackingConfig()
+    engine: EngineConfig = EngineConfig()
 
     @model_validator(mode="after")
     def _check_output(self) -> TrendConfig:

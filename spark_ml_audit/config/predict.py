@@ -11,6 +11,7 @@ from pydantic import (
 )
 
 from spark_ml_audit.config.base import Section, fingerprint_of
+from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.config.features import FeaturesSource
 from spark_ml_audit.config.fields import (
     MAX_COUNT,
@@ -126,12 +127,14 @@ class PredictConfig(Section):
         model: What is trained, or predicts.
         output: Where the table `predictions` goes.
         tracking: Where the MLflow run goes.
+        engine: What runs the command.
     """
 
     source: PredictSource
     model: ModelConfig = ModelConfig()
     output: OutputConfig
     tracking: TrackingConfig = TrackingConfig()
+    engine: EngineConfig = EngineConfig()
 
     def fingerprint(self) -> str:
         """Return the SHA-256 (hex) of what decides the result, as `AuditConfig.fingerprint`."""

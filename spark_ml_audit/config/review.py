@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from spark_ml_audit.config.audit import AuditSource
 from spark_ml_audit.config.base import Section
+from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.config.fields import Columns, Fraction, PlaceText, Text, check_place, problem
 from spark_ml_audit.config.output import OutputConfig, RunId, TrackingConfig
 from spark_ml_audit.text import show
@@ -61,11 +62,13 @@ class SampleConfig(Section):
         output: Output of the audit; gets the table `review_sample`.
         source: Source of the audit where the run does not say (audits of DataFrames); None: what it says.
         tracking: Not used by this command; taken so that one file may serve all commands of an output.
+        engine: What runs the command.
     """
 
     sample: SampleSection = SampleSection()
     output: OutputConfig
     tracking: TrackingConfig = TrackingConfig()
+    engine: EngineConfig = EngineConfig()
     source: AuditSource | None = None
 
 
@@ -96,11 +99,13 @@ class DecideConfig(Section):
         decide: What is imported.
         output: Output of the audit; gets the tables `decisions` and `decisions_rejected`.
         tracking: Not used by this command; taken so that one file may serve all commands of an output.
+        engine: What runs the command.
     """
 
     decide: DecideSection
     output: OutputConfig
     tracking: TrackingConfig = TrackingConfig()
+    engine: EngineConfig = EngineConfig()
 
 
 class ReviewSection(Section):
@@ -126,11 +131,13 @@ class ReviewConfig(Section):
         review: What is estimated.
         output: Output of the audit and its sample.
         tracking: Where the audit's MLflow run is, which gets the estimates as metrics.
+        engine: What runs the command.
     """
 
     review: ReviewSection = ReviewSection()
     output: OutputConfig
     tracking: TrackingConfig = TrackingConfig()
+    engine: EngineConfig = EngineConfig()
 
 
 def _decisions(value: object) -> object:
@@ -195,11 +202,13 @@ class CorrectConfig(Section):
             first try, for a job's retry.
         source: Source of the audit where the run does not say (audits of DataFrames); None: what it says.
         tracking: Not used by this command; taken so that one file may serve all commands of an output.
+        engine: What runs the command.
     """
 
     correct: CorrectSection = CorrectSection()
     output: OutputConfig
     tracking: TrackingConfig = TrackingConfig()
+    engine: EngineConfig = EngineConfig()
     source: AuditSource | None = None
 
 

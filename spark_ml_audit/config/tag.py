@@ -10,6 +10,7 @@ from pydantic import (
 )
 
 from spark_ml_audit.config.base import Section, fingerprint_of
+from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.config.fields import (
     Text,
     problem,
@@ -100,6 +101,7 @@ class TagConfig(Section):
         output: Where the table `tags` goes.
         stream: How a stream is read; of no effect without source.stream.
         tracking: Where the model is found, and where the MLflow run goes.
+        engine: What runs the command.
     """
 
     source: TagSource
@@ -107,6 +109,7 @@ class TagConfig(Section):
     output: OutputConfig
     stream: StreamConfig = StreamConfig()
     tracking: TrackingConfig = TrackingConfig()
+    engine: EngineConfig = EngineConfig()
 
     @property
     def checkpoint(self) -> str | None:

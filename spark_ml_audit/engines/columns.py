@@ -1,15 +1,61 @@
-"""Names that come from data or config become columns and SQL identifiers here, and nowhere else."""
+"""Names that come from data or config become columns of frames here, and nowhere else.
+
+Neither narwhals nor the engines below it keep a dot or a backtick in a name apart from their own syntax
+everywhere. So frames bear such names with stand-ins, and only what leaves them has the true ones.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, StructField
+import narwhals as nw
+import pyarrow as pa
 
 from spark_ml_audit.errors import InputError
+
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Frame
+
+# From Unicode's private area: no keyboard makes them.
+_STAND_INS = {".": "\uf8e0", "`": "\uf8e1", '"': "\uf8e2"}
+_TO_FRAME = str.maketrans(_STAND_INS)
+_FROM_FRAME = str.maketrans({value: key for key, value in _STAND_INS.items()})
+
+
+def framed(native: Any) -> Frame:
+    """A lazy frame of the library below as one of narwhals."""
+    frame: Frame = nw.from_native(native)
+    return frame
+
+
+def in_frame(name: str) -> str:
+    """The name that a column has in frames.
+
+    >>> in_frame("title"), in_frame("a.b") == "a.b"
+    ('title', False)
+    """
+    return name.translate(_TO_FRAME)
+
+
+def true_name(name: str) -> str:
+    """The name of a column as users know it.
+
+    >>> true_name(in_frame("a.`b`"))
+    'a.`b`'
+    """
+    return name.translate(_FROM_FRAME)
+
+
+def column(name: str) -> nw.Expr:
+    """The column of exactly this name, dots and backticks included."""
+    return nw.col(in_frame(name))
+
+
+def names_of(frame: Frame) -> list[str]:
+    """Names of a frame's columns, as users know them."""
+    return [true_name(name) for name in frame.collect_schema().names()]
 
 
 def quote(name: str) -> str:
@@ -17,45 +63,28 @@ def quote(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def column(name: str) -> Column:
-    """The column of exactly this name, dots and backticks included."""
-    return F.col(quote(name))
-
-
-def split_text(text: Column, delimiter: str) -> Column:
-    """Parts of a text between delimiters, which are text and no pattern; empty parts stay."""
-    quoted = r"\Q" + delimiter.replace(r"\E", r"\E\\E\Q") + r"\E"
-    return F.split(text, quoted)
-
-
-def row_as_json(struct: Column) -> Column:
-    """A struct as JSON, nulls written out."""
-    return F.to_json(struct, {"ignoreNullFields": "false"})
-
-
-def unit_hash(*values: Column) -> Column:
-    """A double in [0, 1) that follows from some values alone: draws by it never depend on order."""
-    return F.shiftrightunsigned(F.xxhash64(*values), 11).cast("double") / F.lit(float(1 << 53))
-
-
-def bin_of(values: Column, num_bins: int) -> Column:
+def bin_of(values: nw.Expr, num_bins: int) -> nw.Expr:
     """Bin of each value, of equal bins over [0, 1]; what rounding put outside is in the nearest."""
-    place = F.floor(values * num_bins)
-    return F.greatest(F.least(place, F.lit(num_bins - 1)), F.lit(0)).cast("int")
+    return (values * num_bins).floor().cast(nw.Int32).clip(0, num_bins - 1)
 
 
-def field(frame: DataFrame, name: str, key: str) -> StructField:
+def field(schema: pa.Schema, name: str, key: str) -> Any:
     """The schema field of a source column.
+
+    Args:
+        schema: From `Engine.schema`.
+        name: Of the column.
+        key: Config key that names it, for messages.
 
     Raises:
         InputError: There is no such column; the message names those there are.
     """
-    for candidate in frame.schema.fields:
-        if candidate.name == name:
-            return candidate
-    raise InputError(
-        f"the source has no column '{name}'.", key=key, fix=missing_column_fix(name, frame.schema.names)
-    )
+    place = schema.get_field_index(name)
+    if place < 0:
+        raise InputError(
+            f"the source has no column '{name}'.", key=key, fix=missing_column_fix(name, schema.names)
+        )
+    return schema.field(place)
 
 
 def missing_column_fix(name: str, existing: Sequence[str]) -> str:
@@ -64,8 +93,3 @@ def missing_column_fix(name: str, existing: Sequence[str]) -> str:
     shown = ", ".join(f"'{other}'" for other in list(existing)[:30]) + (", ..." if len(existing) > 30 else "")
     hint = f"Did you mean '{near[0]}'? " if near else ""
     return f"{hint}Its columns are: {shown}."
-
-
-def type_name(data_type: DataType) -> str:
-    """A type as SQL writes it."""
-    return data_type.simpleString()

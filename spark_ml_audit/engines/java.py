@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from spark_ml_audit.engines.session import active_session
 from spark_ml_audit.errors import SetupError
 
 LEAST_JAVA = 17
@@ -35,9 +36,9 @@ def require_spark(environ: Mapping[str, str] | None = None) -> None:
         raise SetupError(
             "pyspark is not installed.",
             key="pyspark",
-            fix='Install it with: pip install "spark-ml-audit[local]"',
+            fix='Install it with: pip install "spark-ml-audit[spark]"',
         )
-    if not (_runs_elsewhere(environ) or (here and _session_is_active())):
+    if not (_runs_elsewhere(environ) or (here and active_session() is not None)):
         require_java(environ)
 
 
@@ -67,11 +68,6 @@ def _runs_elsewhere(environ: Mapping[str, str]) -> bool:
     if remote.startswith("local"):
         return False  # a Connect server of our own, started with the local Java
     return bool(remote or environ.get("SPARK_CONNECT_MODE_ENABLED"))
-
-
-def _session_is_active() -> bool:
-    sql = sys.modules.get("pyspark.sql")  # never imported by now: then no session was started either
-    return sql is not None and sql.SparkSession.getActiveSession() is not None
 
 
 def _spark_env_sets_java(environ: Mapping[str, str]) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
-from spark_ml_audit.engines.columns import column, quote
+from spark_ml_audit.engines.columns import quote
+from spark_ml_audit.engines.transfer import spark_column
 
 
 def plain_strings(frame: DataFrame, schema: T.StructType | None = None) -> DataFrame:
@@ -24,7 +25,7 @@ def plain_strings(frame: DataFrame, schema: T.StructType | None = None) -> DataF
     columns = []
     for field in (schema or frame.schema).fields:
         name = ddl_of(field.dataType) if _has_string(field.dataType) else None
-        one = column(field.name)
+        one = spark_column(field.name)
         columns.append(one if name is None else one.cast(name).alias(field.name, metadata=field.metadata))
     return frame.select(*columns)
 

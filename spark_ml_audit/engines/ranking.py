@@ -17,7 +17,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from spark_ml_audit.engines.base import FEW_ROWS
-from spark_ml_audit.engines.columns import bin_of, column
+from spark_ml_audit.engines.columns import in_frame
+from spark_ml_audit.engines.transfer import spark_column
 
 _ROWS_PER_RANGE = FEW_ROWS
 _MAX_RANGES = 512
@@ -58,13 +59,14 @@ def ranked_frame(
         histogram: Rows by bin of the first.
         spread_keys: Gives so many numbers that hash to different partitions.
     """
-    bins = bin_of(column(by[0]), len(histogram))
-    order = [column(name) for name in by]
+    value, tie = (in_frame(name) for name in by)
+    bins = _bin_of(spark_column(value), len(histogram))
+    order = [spark_column(value), spark_column(tie)]
     most = max(_ROWS_PER_RANGE, -(-int(histogram.sum()) // _MAX_RANGES))
     ranges = _divided(_ranges(histogram, most), frame, bins, order, most)
     offsets = np.cumsum([0, *(found.size for found in ranges)]).tolist()
     keys = spread_keys(len(ranges)) if len(ranges) > 1 else [0]
-    id_type = frame.schema[by[1]].dataType
+    id_type = frame.schema[tie].dataType
     begins = [_has_begun(found, bins, order, id_type) for found in ranges]
     placed = frame.select(
         "*",
@@ -76,6 +78,12 @@ def ranked_frame(
     together = placed.repartition(len(ranges), _PLACE)
     within = F.row_number().over(Window.partitionBy(_PLACE).orderBy(*order))
     return together.withColumn(rank, F.col(_BEFORE) + within).drop(_PLACE, _BEFORE)
+
+
+def _bin_of(values: Column, num_bins: int) -> Column:
+    """As `columns.bin_of`."""
+    place = F.floor(values * num_bins)
+    return F.greatest(F.least(place, F.lit(num_bins - 1)), F.lit(0)).cast("int")
 
 
 def _ranges(histogram: npt.NDArray[np.int64], most: int) -> list[_Range]:

@@ -60,15 +60,22 @@ def session_for(
     if spark is not None:
         return spark
     if importlib.util.find_spec("pyspark") is None:
-        raise SetupError("pyspark is not installed.", fix='Install "spark-ml-audit[local]".')
+        raise SetupError("pyspark is not installed.", fix='Install "spark-ml-audit[spark]".')
     from pyspark.sql import SparkSession as Session
 
-    active = Session.getActiveSession()
+    active = active_session()
     if active is not None:
         return active
     if runs_on_a_platform():
         return Session.builder.appName(app_name).getOrCreate()
     session: SparkSession = local_session_builder(app_name, small=small).getOrCreate()
+    return session
+
+
+def active_session() -> SparkSession | None:
+    """The session that is active; None without one."""
+    sql = sys.modules.get("pyspark.sql")  # never imported by now: then no session was started either
+    session: SparkSession | None = None if sql is None else sql.SparkSession.getActiveSession()
     return session
 
 
@@ -121,7 +128,7 @@ def local_session_builder(
 def _delta_jars() -> dict[str, str]:
     """Where the JVM gets Delta: JARs resolved by an earlier session, else through Ivy."""
     if importlib.util.find_spec("delta") is None:
-        raise SetupError("delta-spark is not installed.", fix='Install "spark-ml-audit[local]".')
+        raise SetupError("delta-spark is not installed.", fix='Install "spark-ml-audit[spark]".')
     from delta import configure_spark_with_delta_pip
     from pyspark.sql import SparkSession as Session
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql import types as T
+
+from spark_ml_audit.arrow.types import is_list
+from spark_ml_audit.engines.base import VECTOR
+from spark_ml_audit.engines.columns import quote, true_name
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,19 +32,31 @@ _TYPES: tuple[tuple[pa.DataType, type[T.DataType]], ...] = (
     (pa.float32(), T.FloatType),
     (pa.float64(), T.DoubleType),
     (pa.timestamp("us", tz="UTC"), T.TimestampType),
+    (pa.timestamp("us"), T.TimestampNTZType),
 )
+
+
+def spark_column(name: str) -> Column:
+    """The column that a frame of Spark has under exactly this name."""
+    return F.col(quote(name))
 
 
 def spark_type(arrow_type: pa.DataType) -> T.DataType:
     """The Spark type of an Arrow type."""
-    for arrow, spark in _TYPES:
-        if arrow == arrow_type:
-            return spark()
-    if pa.types.is_list(arrow_type):
-        element = arrow_type.value_field
-        return T.ArrayType(spark_type(element.type), containsNull=element.nullable)
-    if pa.types.is_struct(arrow_type):
-        return T.StructType(spark_fields(pa.schema(list(arrow_type))))
+    known = next((spark() for arrow, spark in _TYPES if arrow == arrow_type), None)
+    if known is not None:
+        return known
+    kinds: list[tuple[Callable[[Any], bool], Callable[[Any], T.DataType]]] = [
+        (pa.types.is_timestamp, lambda kind: T.TimestampType() if kind.tz else T.TimestampNTZType()),
+        (pa.types.is_large_string, lambda _: T.StringType()),
+        (pa.types.is_decimal, lambda kind: T.DecimalType(kind.precision, kind.scale)),
+        (is_list, lambda kind: T.ArrayType(spark_type(kind.value_type), kind.value_field.nullable)),
+        (pa.types.is_map, lambda kind: T.MapType(spark_type(kind.key_type), spark_type(kind.item_type))),
+        (pa.types.is_struct, lambda kind: T.StructType(spark_fields(pa.schema(list(kind))))),
+    ]
+    for fits, made in kinds:
+        if fits(arrow_type):
+            return made(arrow_type)
     raise TypeError(f"no Spark type is known for {arrow_type}")
 
 
@@ -48,11 +66,40 @@ def spark_fields(schema: pa.Schema) -> list[T.StructField]:
 
 
 def arrow_type(data_type: T.DataType) -> pa.DataType:
-    """The Arrow type of a plain Spark type, such as that of an id."""
-    for arrow, spark in _TYPES:
-        if isinstance(data_type, spark):
-            return arrow
-    raise TypeError(f"no Arrow type is known for {data_type.simpleString()}")
+    """The Arrow type of a Spark type; null for one that Arrow has no word for."""
+    found = next((arrow for arrow, spark in _TYPES if isinstance(data_type, spark)), pa.null())
+    if isinstance(data_type, (T.VarcharType, T.CharType)):
+        found = pa.string()
+    elif isinstance(data_type, T.DecimalType):
+        found = pa.decimal128(data_type.precision, data_type.scale)
+    elif isinstance(data_type, T.ArrayType):
+        found = pa.list_(arrow_type(data_type.elementType))
+    elif isinstance(data_type, T.MapType):
+        found = pa.map_(arrow_type(data_type.keyType), arrow_type(data_type.valueType))
+    elif isinstance(data_type, T.StructType):
+        found = pa.struct([(field.name, arrow_type(field.dataType)) for field in data_type.fields])
+    elif is_vector(data_type):
+        found = pa.list_(pa.float64())
+    return found
+
+
+def is_vector(data_type: T.DataType) -> bool:
+    """Whether a column holds pyspark.ml vectors."""
+    return isinstance(data_type, T.UserDefinedType) and "vector" in type(data_type).__name__.lower()
+
+
+def arrow_schema(schema: T.StructType) -> pa.Schema:
+    """Names as users know them, Arrow types and metadata of the columns of a frame."""
+    return pa.schema([_arrow_field(field) for field in schema.fields])
+
+
+def _arrow_field(field: T.StructField) -> Any:
+    metadata: dict[str | bytes, str | bytes] = {
+        key: value for key, value in (field.metadata or {}).items() if isinstance(value, str)
+    }
+    if is_vector(field.dataType):
+        metadata[VECTOR] = b"1"
+    return pa.field(true_name(field.name), arrow_type(field.dataType), metadata=metadata or None)
 
 
 def from_arrow(session: SparkSession, table: pa.Table) -> DataFrame:
@@ -71,9 +118,3 @@ def to_arrow(frame: DataFrame) -> pa.Table:
 
     rows: Any = [row.asDict(recursive=True) for row in frame.collect()]
     return pa.Table.from_pylist(rows, schema=to_arrow_schema(frame.schema))
-
-
-def try_cast(value: Column, kind: str) -> Column:
-    """A cast that gives null where it fails, as all did before Spark 4."""
-    # not by asking the column, which in 3.5 says yes to any attribute
-    return value.try_cast(kind) if hasattr(Column, "try_cast") else value.cast(kind)

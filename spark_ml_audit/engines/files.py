@@ -1,0 +1,25 @@
+"""The Parquet files of a local place, as every engine takes them."""
+
+from __future__ import annotations
+
+from glob import glob
+from pathlib import Path
+
+
+def local_files(address: str) -> list[Path]:
+    """The Parquet files of a folder, a pattern or a file; hidden ones and those of other programs left out.
+
+    Args:
+        address: Absolute path.
+    """
+    place = Path(address.removeprefix("file://"))
+    if place.is_dir():
+        found = (file for file in place.rglob("*") if file.is_file() and _is_data(file.relative_to(place)))
+        return sorted(found)
+    if place.is_file():
+        return [place]
+    return sorted(file for found in glob(str(place)) for file in local_files(found))
+
+
+def _is_data(file: Path) -> bool:
+    return not any(part.startswith((".", "_")) and "=" not in part for part in file.parts)
