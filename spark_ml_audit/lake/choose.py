@@ -2,27 +2,70 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit.lake.delta_spark import SparkDeltaTable, create_schema, create_view
+from spark_ml_audit.config.paths import scheme_of
+from spark_ml_audit.engines.base import Engine
+from spark_ml_audit.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spark_ml_audit.engines.base import Engine
     from spark_ml_audit.engines.spark import SparkEngine
     from spark_ml_audit.lake.delta import DeltaTable
     from spark_ml_audit.lake.places import Place
 
+_USE_SPARK = 'Install "spark-ml-audit[spark]" and set engine.kind to spark (--engine spark).'
+
 
 def delta_table(engine: Engine, place: Place) -> DeltaTable:
-    """The table at a place, there or not, by the writer that belongs to the engine."""
-    return SparkDeltaTable(cast("SparkEngine", engine), place)
+    """The table at a place, there or not, by the writer that belongs to the engine.
+
+    Raises:
+        ConfigError: The place is one that only Spark can reach (key `engine.kind`).
+    """
+    spark = _spark_engine(engine)
+    if spark is not None:
+        from spark_ml_audit.lake.delta_spark import SparkDeltaTable
+
+        return SparkDeltaTable(spark, place)
+    check_local(place)
+    from spark_ml_audit.lake.delta_rs import RsDeltaTable
+
+    embedded: Any = engine
+    table: DeltaTable = RsDeltaTable(embedded, place)
+    return table
+
+
+def check_local(place: Place) -> None:
+    """Refuse a place that the embedded engine cannot reach.
+
+    Raises:
+        ConfigError: It is a table of a catalog, or a folder of a remote store (key `engine.kind`).
+    """
+    if not place.is_path:
+        raise ConfigError(
+            f"'{place.text}' is a table of a catalog, which only Spark knows.",
+            key="engine.kind",
+            fix=f"{_USE_SPARK} For a folder write its path, with a slash in it.",
+        )
+    if scheme_of(place.address) not in ("", "file"):
+        raise ConfigError(
+            f"'{place.text}' is on a remote store, which only Spark reaches.",
+            key="engine.kind",
+            fix=_USE_SPARK,
+        )
 
 
 def ensure_schema(engine: Engine, quoted_name: str) -> None:
-    """Create a schema of the engine's catalog if it is missing."""
-    create_schema(cast("SparkEngine", engine), quoted_name)
+    """Create a schema of the engine's catalog if it is missing.
+
+    Raises:
+        ConfigError: The engine has no catalog (key `engine.kind`).
+    """
+    from spark_ml_audit.lake.delta_spark import create_schema
+
+    create_schema(_with_catalog(engine, quoted_name), quoted_name)
 
 
 def ensure_view(engine: Engine, view: Place, select: str, columns: Sequence[str] = ()) -> None:
@@ -34,4 +77,23 @@ def ensure_view(engine: Engine, view: Place, select: str, columns: Sequence[str]
         select: Its query; identifiers in it are quoted.
         columns: Columns it must have.
     """
-    create_view(cast("SparkEngine", engine), view, select, columns)
+    from spark_ml_audit.lake.delta_spark import create_view
+
+    create_view(_with_catalog(engine, view.text), view, select, columns)
+
+
+def _spark_engine(engine: Engine) -> SparkEngine | None:
+    if engine.kind != "spark":
+        return None
+    found: Any = engine
+    spark: SparkEngine = found
+    return spark
+
+
+def _with_catalog(engine: Engine, name: str) -> SparkEngine:
+    spark = _spark_engine(engine)
+    if spark is None:
+        raise ConfigError(
+            f"{name} is in a catalog, which only Spark knows.", key="engine.kind", fix=_USE_SPARK
+        )
+    return spark

@@ -14,7 +14,11 @@ def is_conflict(error: BaseException) -> bool:
         re.search(
             r"Concurrent\w*Exception|ProtocolChangedException|MetadataChangedException|DELTA_CONCURRENT"
             r"|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED|DELTA_TRUNCATED_TRANSACTION_LOG"
-            r"|FileAlreadyExistsException|DELTA_VERSIONS_NOT_CONTIGUOUS|TABLE_OR_VIEW_ALREADY_EXISTS",
+            r"|FileAlreadyExistsException|DELTA_VERSIONS_NOT_CONTIGUOUS|TABLE_OR_VIEW_ALREADY_EXISTS"
+            # delta-rs: by its own retries, by what came in between, by a table that came to be
+            r"|Failed to commit transaction: (\d+$|Commit failed: a concurrent|Concurrent transaction"
+            r"|Metadata changed|Protocol changed)|version \d+ already exists|existing table version"
+            r"|Delta Lake table already exists",
             text,
         )
     )

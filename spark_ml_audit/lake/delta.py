@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    import pyarrow as pa
 
+    from spark_ml_audit.engines.base import Frame
     from spark_ml_audit.lake.places import Place
+
+TABLE_PROPERTIES = {
+    # every run adds a transaction id per table; without this they pile up in the log for ever
+    "delta.setTransactionRetentionDuration": "interval 30 days",
+}
+"""Of every table that is made here."""
+
+HOUSEKEEPING = (
+    "SET TBLPROPERTIES",
+    "ADD COLUMN",
+    "ADD COLUMNS",
+    "ADD FEATURE",
+    "OPTIMIZE",
+    "VACUUM START",
+    "VACUUM END",
+    "MERGE",
+)
+"""Operations that write no rows of their own, and our own merges, which record nothing."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +62,14 @@ class DeltaTable(Protocol):
 
     # ---- reading -----------------------------------------------------------------------------------
 
-    def existing(self) -> DataFrame | None:
+    def existing(self) -> Frame | None:
         """Its rows, or None where there is no table; raises what else goes wrong."""
 
-    def read(self, version: str | int | None = None) -> DataFrame:
-        """Its rows, at one version if given."""
+    def read(self, version: str | int | None = None, run_id: str | None = None) -> Frame:
+        """Its rows, at one version if given; those of one run if given, by the column run_id."""
+
+    def schema(self, version: str | int | None = None) -> pa.Schema:
+        """Its columns with their Arrow types and metadata."""
 
     def detail(self) -> TableDetail:
         """What it says of itself; raises where there is no such table."""
@@ -69,11 +92,12 @@ class DeltaTable(Protocol):
 
     def append(
         self,
-        frame: DataFrame,
+        frame: Frame,
         transaction: str,
         metadata: Mapping[str, Any],
         *,
         indexed: int | None = None,
+        in_order: bool = False,
     ) -> None:
         """Append rows in one transaction; columns that the table lacks are added.
 
@@ -83,10 +107,25 @@ class DeltaTable(Protocol):
             metadata: Recorded with it.
             indexed: First columns whose least and largest values the files of a table that this creates tell;
                 None: as usual. Collecting them takes a tenth of the time of writing.
+            in_order: Whether files shall follow each other in the order of the rows.
         """
 
-    def overwrite(self, frame: DataFrame, transaction: str, metadata: Mapping[str, Any]) -> None:
-        """Replace all rows, and the schema with them, in one transaction."""
+    def overwrite(
+        self,
+        frame: Frame,
+        transaction: str,
+        metadata: Mapping[str, Any],
+        *,
+        column_metadata: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """Replace all rows, and the schema with them, in one transaction.
+
+        Args:
+            frame: The rows.
+            transaction: Its name.
+            metadata: Recorded with it.
+            column_metadata: Column -> what is recorded with it in the schema.
+        """
 
     def set_properties(self, properties: Mapping[str, str]) -> None:
         """Set table properties that are not set yet."""
@@ -94,7 +133,7 @@ class DeltaTable(Protocol):
     def delete_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the rows of runs, by the column run_id."""
 
-    def update(self, rows: DataFrame, id_name: str, columns: Sequence[str]) -> None:
+    def update(self, rows: Frame, id_name: str, columns: Sequence[str]) -> None:
         """Replace the values of rows that still have the values they are known to have, in one transaction.
 
         Args:
@@ -102,3 +141,16 @@ class DeltaTable(Protocol):
             id_name: Column that names a row.
             columns: Columns to change.
         """
+
+
+def recorded_in(text: str) -> dict[str, Any] | None:
+    """What a commit of ours recorded; None for the words of others.
+
+    >>> recorded_in('{"run_id": "r1"}'), recorded_in("by hand")
+    ({'run_id': 'r1'}, None)
+    """
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

@@ -8,26 +8,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_ml_audit.engines.columns import quote
+from spark_ml_audit.engines.plain_strings import plain_strings
+from spark_ml_audit.engines.spark import from_frame, to_frame
+from spark_ml_audit.engines.transfer import spark_column
 from spark_ml_audit.lake.commit_retries import attempts
-from spark_ml_audit.lake.delta import Commit, TableDetail
+from spark_ml_audit.lake.delta import HOUSEKEEPING, TABLE_PROPERTIES, Commit, TableDetail, recorded_in
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrameWriter
 
+    from spark_ml_audit.engines.base import Frame
     from spark_ml_audit.engines.spark import SparkEngine
     from spark_ml_audit.lake.places import Place
 
-_TABLE_PROPERTIES = {
-    # every run adds a transaction id per table; without this they pile up in the log for ever
-    "delta.setTransactionRetentionDuration": "interval 30 days",
-}
 _MISSING = ("NOT_FOUND", "PATH_DOES_NOT_EXIST", "DELTA_MISSING")
-# Operations that write no rows of their own, and our own merges, which record nothing.
-_HOUSEKEEPING = ("SET TBLPROPERTIES", "OPTIMIZE", "VACUUM START", "VACUUM END", "MERGE")
 _CREATION = "CREATE TABLE AS SELECT"
 # Property of a table that was created here, without rows.
 _CREATED = "spark_ml_audit.created"
@@ -49,25 +49,33 @@ class SparkDeltaTable:
 
     # ---- reading -----------------------------------------------------------------------------------
 
-    def existing(self) -> DataFrame | None:
+    def existing(self) -> Frame | None:
         """Its rows, or None where there is no table."""
         try:
             frame = self.read()
-            frame.schema  # noqa: B018 - Connect resolves a plan only when asked
+            frame.to_native().schema  # noqa: B018 - Connect resolves a plan only when asked
         except Exception as error:
             if any(word in str(error) for word in _MISSING):
                 return None
             raise
         return frame
 
-    def read(self, version: str | int | None = None) -> DataFrame:
-        """Its rows, at one version if given."""
+    def read(self, version: str | int | None = None, run_id: str | None = None) -> Frame:
+        """Its rows, at one version if given, of one run if given."""
+        frame = self._rows(version)
+        return frame if run_id is None else frame.filter(nw.col("run_id") == run_id)
+
+    def _rows(self, version: str | int | None) -> Frame:
         if self.place.is_path:
             return self.engine.scan_files(self.place.address, "delta", version)
         if version is None:
             return self.engine.scan_table(self.place.table_name)
         # not by an option of the reader, which cannot name columns that are gone by now on Spark 3.5
-        return self._sql(f"SELECT * FROM {self.place.table_name} VERSION AS OF {int(version)}")
+        return to_frame(self._sql(f"SELECT * FROM {self.place.table_name} VERSION AS OF {int(version)}"))
+
+    def schema(self, version: str | int | None = None) -> pa.Schema:
+        """Its columns."""
+        return self.engine.schema(self._rows(version))
 
     def detail(self) -> TableDetail:
         """What it says of itself, whatever its format."""
@@ -95,7 +103,7 @@ class SparkDeltaTable:
         found = self._history().where(F.col("userMetadata").contains(mentioning))
         rows = found.select("version", "userMetadata").collect()
         ordered = sorted(rows, key=lambda row: -row["version"])
-        recorded = ((row["version"], _mapping_of(row["userMetadata"])) for row in ordered)
+        recorded = ((row["version"], recorded_in(row["userMetadata"])) for row in ordered)
         return tuple(Commit(version, metadata) for version, metadata in recorded if metadata is not None)
 
     def has_deleted(self, mentioning: str) -> bool:
@@ -110,7 +118,7 @@ class SparkDeltaTable:
         if self.existing() is None:
             return False
         ours = () if _CREATED not in self.detail().properties else (_CREATION, "CREATE TABLE")
-        wrote = ~F.col("operation").isin(*_HOUSEKEEPING, *ours)
+        wrote = ~F.col("operation").isin(*HOUSEKEEPING, *ours)
         foreign = ~F.coalesce(F.col("userMetadata").contains(marker), F.lit(False))
         return not self._history().where(wrote & foreign).isEmpty()
 
@@ -118,22 +126,32 @@ class SparkDeltaTable:
 
     def append(
         self,
-        frame: DataFrame,
+        frame: Frame,
         transaction: str,
         metadata: Mapping[str, Any],
         *,
         indexed: int | None = None,
+        in_order: bool = False,
     ) -> None:
-        """Append rows in one transaction; columns that the table lacks are added."""
+        """Append rows in one transaction; files have the order that the frame's partitions have."""
         properties = {} if indexed is None else {"delta.dataSkippingNumIndexedCols": str(indexed)}
-        self._create_named(frame, properties)
-        writer = frame.write.mode("append").option("mergeSchema", True).options(**properties)
+        rows = _to_write(frame)
+        self._create_named(rows, properties)
+        writer = rows.write.mode("append").option("mergeSchema", True).options(**properties)
         self._commit(writer, transaction, metadata)
 
-    def overwrite(self, frame: DataFrame, transaction: str, metadata: Mapping[str, Any]) -> None:
+    def overwrite(
+        self,
+        frame: Frame,
+        transaction: str,
+        metadata: Mapping[str, Any],
+        *,
+        column_metadata: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         """Replace all rows, and the schema with them, in one transaction."""
-        self._create_named(frame)
-        writer = frame.write.mode("overwrite").option("overwriteSchema", True)
+        rows = _to_write(frame, column_metadata or {})
+        self._create_named(rows)
+        writer = rows.write.mode("overwrite").option("overwriteSchema", True)
         try:
             self._commit(writer, transaction, metadata)
         except Exception as error:
@@ -149,7 +167,7 @@ class SparkDeltaTable:
         for attempt in attempts():
             with attempt:
                 writer = frame.limit(0).writeTo(self.place.table_name).using("delta")
-                for key, value in {**_TABLE_PROPERTIES, **(properties or {}), _CREATED: "true"}.items():
+                for key, value in {**TABLE_PROPERTIES, **(properties or {}), _CREATED: "true"}.items():
                     writer = writer.tableProperty(key, value)
                 if self.existing() is None:  # as long as nobody was faster
                     writer.create()
@@ -176,7 +194,7 @@ class SparkDeltaTable:
             .option("txnAppId", transaction)
             .option("txnVersion", 1)
             .option("userMetadata", json.dumps(dict(metadata)))
-            .options(**_TABLE_PROPERTIES)
+            .options(**TABLE_PROPERTIES)
         )
         for attempt in attempts():
             with attempt:
@@ -198,10 +216,10 @@ class SparkDeltaTable:
         listed = ", ".join(_literal(run_id) for run_id in run_ids)
         self._retried(f"DELETE FROM {self.place.sql} WHERE run_id IN ({listed})")
 
-    def update(self, rows: DataFrame, id_name: str, columns: Sequence[str]) -> None:
+    def update(self, rows: Frame, id_name: str, columns: Sequence[str]) -> None:
         """Replace the values of rows that still have the values they are known to have, by MERGE."""
         view = f"spark_ml_audit_changes_{secrets.token_hex(8)}"
-        rows.createOrReplaceTempView(view)
+        from_frame(rows).createOrReplaceTempView(view)
         same = " AND ".join(f"t.{quote(name)} <=> s.old_{k}" for k, name in enumerate(columns))
         changed = ", ".join(f"t.{quote(name)} = s.new_{k}" for k, name in enumerate(columns))
         try:
@@ -239,17 +257,24 @@ def create_view(engine: SparkEngine, view: Place, select: str, columns: Sequence
         columns: Columns it must have.
     """
     engine.session.sql(f"CREATE VIEW IF NOT EXISTS {view.table_name} AS {select}")
-    if columns and set(columns) - set(engine.scan_table(view.table_name).columns):
+    if columns and set(columns) - set(engine.session.table(view.table_name).columns):
         engine.session.sql(f"CREATE OR REPLACE VIEW {view.table_name} AS {select}")
 
 
-def _mapping_of(text: str) -> dict[str, Any] | None:
-    """What a commit of ours recorded; None for the words of others."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+def _to_write(frame: Frame, metadata: Mapping[str, Mapping[str, str]] | None = None) -> DataFrame:
+    """The rows as Delta writes them: true names, plain strings, metadata of columns."""
+    rows = plain_strings(from_frame(frame))
+    if not metadata:
+        return rows
+    fields = rows.schema.fields
+    return rows.select(
+        *[
+            spark_column(item.name).alias(
+                item.name, metadata={**(item.metadata or {}), **metadata.get(item.name, {})}
+            )
+            for item in fields
+        ]
+    )
 
 
 def _literal(text: str) -> str:

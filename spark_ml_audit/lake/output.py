@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+import narwhals as nw
 
+from spark_ml_audit.arrow.types import type_name
 from spark_ml_audit.config.paths import split_identifier
-from spark_ml_audit.engines.base import from_records
+from spark_ml_audit.engines.base import from_records, rows_of
 from spark_ml_audit.engines.columns import quote
 from spark_ml_audit.errors import ConfigError, reason_of
 from spark_ml_audit.lake.choose import delta_table, ensure_schema, ensure_view
@@ -35,10 +35,9 @@ from spark_ml_audit.outcomes.runs import run_started
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame
 
     from spark_ml_audit.config import OutputConfig
-    from spark_ml_audit.engines.base import Engine
+    from spark_ml_audit.engines.base import Engine, Frame
 
 
 class OutputTables:
@@ -79,12 +78,15 @@ class OutputTables:
 
     # ---- reading -----------------------------------------------------------------------------------
 
-    def read(self, name: str, run_id: str | None = None) -> DataFrame:
+    def read(self, name: str, run_id: str | None = None) -> Frame:
         """The rows of a table, of one run if given; finished or not."""
-        frame = self.table(name).read()
-        return frame if run_id is None else frame.where(F.col("run_id") == run_id)
+        return self.table(name).read(run_id=run_id)
 
-    def existing(self, name: str) -> DataFrame | None:
+    def schema(self, name: str) -> pa.Schema:
+        """Columns of a table that exists."""
+        return self.table(name).schema()
+
+    def existing(self, name: str) -> Frame | None:
         """The table's rows, or None where it does not exist.
 
         Raises:
@@ -110,13 +112,12 @@ class OutputTables:
 
     def id_name(self) -> str:
         """The column that names rows in this output; nothing where its tables have none."""
-        return id_column(self.read(TAG_ISSUES).columns) or ""
+        return id_column(self.schema(TAG_ISSUES).names) or ""
 
     def finished_run(self, run_id: str, name: str = RUNS) -> dict[str, Any] | None:
         """The row of `runs`, or of another table with one row per finished run, or None."""
-        table = self.existing(name)
-        rows = [] if table is None else table.where(F.col("run_id") == run_id).limit(1).collect()
-        return rows[0].asDict() if rows else None
+        rows = rows_of(self.engine, self.read(name, run_id).head(1)) if self.exists(name) else []
+        return rows[0] if rows else None
 
     def commit_of(self, name: str, run_id: str) -> Commit | None:
         """The newest transaction of a run on a table; None where it wrote nothing there.
@@ -129,8 +130,12 @@ class OutputTables:
 
     # ---- checks before a run -----------------------------------------------------------------------
 
-    def check_id(self, name: str, data_type: T.DataType) -> bool:
+    def check_id(self, name: str, kind: pa.DataType) -> bool:
         """Refuse an id column other than the one this output was made with.
+
+        Args:
+            name: The id column of the source.
+            kind: Its type.
 
         Returns:
             Whether the output has tables already.
@@ -142,14 +147,14 @@ class OutputTables:
         found_in = next((known for known in (TAG_ISSUES, EXAMPLES) if self.exists(known)), None)
         if found_in is None:
             return False
-        table = self.read(found_in)
-        own = id_column(table.columns)
-        found = None if own is None else table.schema[own].dataType
-        if found is None or (own == name and found == data_type):
+        schema = self.schema(found_in)
+        own = id_column(schema.names)
+        found = None if own is None else schema.field(own).type
+        if found is None or (own == name and found == kind):
             return True
         raise ConfigError(
-            f"'{self.location(found_in)}' names rows by '{own}' ({found.simpleString()}), "
-            f"this source by '{name}' ({data_type.simpleString()}).",
+            f"'{self.location(found_in)}' names rows by '{own}' ({type_name(found)}), "
+            f"this source by '{name}' ({type_name(kind)}).",
             key="source.id",
             fix="Use another output for this source, or the same id column.",
         )
@@ -199,12 +204,13 @@ class OutputTables:
     def append(
         self,
         name: str,
-        frame: DataFrame,
+        frame: Frame,
         run_id: str,
         metadata: Mapping[str, Any] | None = None,
         *,
         part: str = "",
         with_run_id: bool = True,
+        in_order: bool = False,
     ) -> None:
         """Append a run's rows to a table in one idempotent transaction.
 
@@ -215,12 +221,15 @@ class OutputTables:
             metadata: Recorded in the table's history.
             part: Tells apart transactions of one run and table, where it has several.
             with_run_id: False for a table whose rows belong to no run.
+            in_order: Whether files shall follow each other in the order of the rows.
         """
-        if with_run_id and "run_id" not in frame.columns:
-            frame = frame.select(F.lit(run_id).alias("run_id"), "*")
+        if with_run_id and "run_id" not in frame.collect_schema().names():
+            frame = frame.select(nw.lit(run_id).alias("run_id"), nw.all())
         transaction = f"{run_id}/{part}/{name}" if part else f"{run_id}/{name}"
         metadata = {"run_id": run_id, **(metadata or {})}
-        self.table(name).append(frame, transaction, metadata, indexed=INDEXED_COLUMNS.get(name))
+        self.table(name).append(
+            frame, transaction, metadata, indexed=INDEXED_COLUMNS.get(name), in_order=in_order
+        )
         self._there.add(name)
 
     def append_records(
@@ -245,10 +254,11 @@ class OutputTables:
     def overwrite(
         self,
         name: str,
-        frame: DataFrame,
+        frame: Frame,
         run_id: str,
         metadata: Mapping[str, Any],
         properties: Mapping[str, str] | None = None,
+        column_metadata: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         """Replace a table's rows by a run's in one transaction; a repeat by the same run changes nothing.
 
@@ -258,10 +268,13 @@ class OutputTables:
             run_id: Of the run.
             metadata: Recorded in the table's history.
             properties: Set on the table afterwards.
+            column_metadata: Column -> what is recorded with it in the schema.
         """
         table = self.table(name)
         if self.commit_of(name, run_id) is None:
-            table.overwrite(frame, f"{run_id}/{name}", {"run_id": run_id, **metadata})
+            about = {"run_id": run_id, **metadata}
+            table.overwrite(frame, f"{run_id}/{name}", about, column_metadata=column_metadata)
+            self._there.add(name)
         table.set_properties(properties or {})
 
     def append_classes(self, rows: Sequence[ClassRow], run_id: str, metadata: Mapping[str, Any]) -> None:
@@ -297,8 +310,9 @@ class OutputTables:
         if not old:
             return []
         # one may have finished since it was looked for
-        finished = self.read(RUNS).where(F.col("run_id").isin(old)).select("run_id").collect()
-        dead = sorted(set(old) - {row["run_id"] for row in finished})
+        again = self.read(RUNS).filter(nw.col("run_id").is_in(old)).select("run_id")
+        finished = self.engine.collect(again).column("run_id").to_pylist()
+        dead = sorted(set(old) - set(finished))
         for name in DATA_TABLES:
             if dead and self.exists(name):
                 self.table(name).delete_runs(dead)
@@ -316,11 +330,12 @@ class OutputTables:
         """Per table a view of finished runs, for SQL users; and the numbers of the command `trend`."""
         engine, runs = self.engine, self._place(RUNS).sql
         for name in (*TABLES, DUPLICATES):
-            table = self.existing(name)
-            if table is not None:
+            if self.exists(name):
                 only = "" if name == RUNS else f" WHERE run_id IN (SELECT run_id FROM {runs})"
                 view = self._place(f"{name}_committed")
-                ensure_view(engine, view, f"SELECT * FROM {self._place(name).sql}{only}", table.columns)
+                ensure_view(
+                    engine, view, f"SELECT * FROM {self._place(name).sql}{only}", self.schema(name).names
+                )
         ensure_view(
             engine,
             self._place("trend"),

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
+import narwhals as nw
 
+from spark_ml_audit.engines.base import count_rows, is_empty, rows_of
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.lake.schemas import CLASSES, FIRST_TABLE, RUNS, class_rows
 from spark_ml_audit.outcomes.records import ClassRow, GateResult
@@ -18,8 +19,7 @@ from spark_ml_audit.outcomes.runs import FinishedRun, RunRef, run_started
 from spark_ml_audit.text import redact, show
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
+    from spark_ml_audit.engines.base import Frame
     from spark_ml_audit.lake.output import OutputTables
 
 _LISTED_RUNS = 5
@@ -44,12 +44,12 @@ def find_run(tables: OutputTables, run_id: str | None, key: str) -> FinishedRun:
     """
     runs = require_runs(tables)
     if run_id is None:
-        return _with_classes(tables, _listed(_newest(runs))[0])
-    found = _listed(runs.where(F.col("run_id") == run_id).limit(1))
+        return _with_classes(tables, _listed(tables, _newest(runs))[0])
+    found = _listed(tables, runs.filter(nw.col("run_id") == run_id).head(1))
     if found:
         return _with_classes(tables, found[0])
-    newest = runs.select("run_id").orderBy(F.desc("run_id")).limit(_SEARCHED_RUNS).collect()
-    known = [row["run_id"] for row in newest]
+    newest = _newest(runs.select("run_id"), _SEARCHED_RUNS)
+    known = sorted(tables.engine.collect(newest).column("run_id").to_pylist(), reverse=True)
     near = difflib.get_close_matches(run_id[:100], known, n=3, cutoff=0.75)
     said = f"Did you mean {' or '.join(near)}? " if near else ""
     raise ConfigError(
@@ -66,13 +66,14 @@ def newest_source(tables: OutputTables, source: str | None = None) -> str:
         ConfigError: There is none; names the sources there are.
     """
     runs = require_runs(tables)
-    chosen = runs if source is None else runs.where(F.col("source") == redact(source))
-    found = _newest(chosen).select("source").collect()
+    chosen = runs if source is None else runs.filter(nw.col("source") == redact(source))
+    found = rows_of(tables.engine, _newest(chosen).select("source"))
     if found:
         name: str = found[0]["source"]
         return name
-    listed = runs.groupBy("source").agg(F.max("run_id").alias("newest")).orderBy(F.desc("newest"))
-    sources = [row["source"] for row in listed.limit(_LISTED_RUNS).collect()]
+    listed = runs.group_by("source").agg(nw.col("run_id").max().alias("newest"))
+    newest = listed.sort("newest", descending=True).head(_LISTED_RUNS)
+    sources = [row["source"] for row in rows_of(tables.engine, newest)]
     near = difflib.get_close_matches(source or "", sources, n=1, cutoff=0.6)
     raise ConfigError(
         f"'{tables.location(RUNS)}' has no finished run of the source {show(source)}.",
@@ -88,7 +89,8 @@ def previous_run(tables: OutputTables, run_id: str, source: str) -> FinishedRun 
     if runs is None:
         return None
     # run ids begin with the time at which the run did
-    found = _listed(_newest(runs.where((F.col("source") == redact(source)) & (F.col("run_id") < run_id))))
+    before = (nw.col("source") == redact(source)) & (nw.col("run_id") < run_id)
+    found = _listed(tables, _newest(runs.filter(before)))
     return _with_classes(tables, found[0]) if found else None
 
 
@@ -117,46 +119,55 @@ def earlier_runs(tables: OutputTables, run_id: str, source: str) -> EarlierRuns:
     runs, classes = tables.existing(RUNS), tables.existing(FIRST_TABLE)
     if runs is None or classes is None:
         return EarlierRuns()
-    before = (F.col("source") == redact(source)) & (F.col("run_id") < run_id)
-    newest = runs.where(before).agg(F.max("run_id").alias("previous_id"))
-    finished = runs.select(F.col("run_id").alias("finished_id"), F.struct(*_RUN_COLUMNS).alias("finished"))
-    is_first, own = F.col("class_index") == 0, F.col("run_id")
-    is_unfinished = is_first & F.col("finished_id").isNull() & (own != run_id)
-    found = (
-        classes.join(finished, own == F.col("finished_id"), "left")
-        .crossJoin(F.broadcast(newest))
-        .where(is_unfinished | (own == F.col("previous_id")))
-        .withColumn("finished", F.when(is_first, F.col("finished")))
-        .collect()
+    before = (nw.col("source") == redact(source)) & (nw.col("run_id") < run_id)
+    newest = runs.filter(before).select(nw.col("run_id").max().alias("previous_id"))
+    # of a run that finished only the first class brings the row along
+    about = [nw.col(name).alias(f"run_{name}") for name in _RUN_COLUMNS]
+    finished = runs.select(nw.col("run_id").alias("finished_id"), nw.lit(0).alias("first_class"), *about)
+    is_first = nw.col("class_index") == 0
+    found = rows_of(
+        tables.engine,
+        classes.join(
+            finished,
+            left_on=["run_id", "class_index"],
+            right_on=["finished_id", "first_class"],
+            how="left",
+        )
+        .join(newest, how="cross")
+        .filter(
+            (is_first & nw.col("run_run_id").is_null() & (nw.col("run_id") != run_id))
+            | (nw.col("run_id") == nw.col("previous_id"))
+        ),
     )
-    of_previous = [row.asDict() for row in found if row["run_id"] == row["previous_id"]]
+    of_previous = [row for row in found if row["run_id"] == row["previous_id"]]
     unfinished = sorted(row["run_id"] for row in found if row["run_id"] != row["previous_id"])
     if not of_previous:
         return EarlierRuns(None, tuple(unfinished))
-    row = next(row["finished"] for row in of_previous if row["class_index"] == 0)
-    return EarlierRuns(run_of_row(row.asDict(), class_rows(of_previous)), tuple(unfinished))
+    first = next(row for row in of_previous if row["class_index"] == 0)
+    row = {name: first[f"run_{name}"] for name in _RUN_COLUMNS}
+    return EarlierRuns(run_of_row(row, class_rows(of_previous)), tuple(unfinished))
 
 
 def runs_of(tables: OutputTables, source: str, last: int) -> tuple[list[FinishedRun], int]:
     """The newest runs of a source without their classes, oldest first, and how many there are in all."""
-    chosen = require_runs(tables).where(F.col("source") == redact(source))
-    found = _listed(_newest(chosen, last))
-    return found[::-1], chosen.count()
+    chosen = require_runs(tables).filter(nw.col("source") == redact(source))
+    found = _listed(tables, _newest(chosen, last))
+    return found[::-1], count_rows(tables.engine, chosen)
 
 
 def classes_of(tables: OutputTables, run_id: str) -> tuple[ClassRow, ...]:
     """The class table of a run, in class order."""
-    return class_rows([row.asDict() for row in tables.read(CLASSES, run_id).collect()])
+    return class_rows(rows_of(tables.engine, tables.read(CLASSES, run_id)))
 
 
-def require_runs(tables: OutputTables) -> DataFrame:
+def require_runs(tables: OutputTables) -> Frame:
     """The table `runs` of an output that has finished runs.
 
     Raises:
         ConfigError: No run has finished there.
     """
     runs = tables.existing(RUNS)
-    if runs is None or runs.isEmpty():
+    if runs is None or is_empty(tables.engine, runs):
         location = tables.location(RUNS)
         raise ConfigError(
             f"'{location}' " + ("does not exist." if runs is None else "has no finished run."),
@@ -180,12 +191,14 @@ def run_of_row(row: Mapping[str, Any], classes: tuple[ClassRow, ...] = ()) -> Fi
     )
 
 
-def _newest(runs: DataFrame, number: int = 1) -> DataFrame:
-    return runs.orderBy(F.desc("run_id")).limit(number)
+def _newest(runs: Frame, number: int = 1) -> Frame:
+    return runs.sort("run_id", descending=True).head(number)
 
 
-def _listed(runs: DataFrame) -> list[FinishedRun]:
-    return [run_of_row(row.asDict()) for row in runs.select(*_RUN_COLUMNS).collect()]
+def _listed(tables: OutputTables, runs: Frame) -> list[FinishedRun]:
+    """Runs, the newest first."""
+    found = [run_of_row(row) for row in rows_of(tables.engine, runs.select(*_RUN_COLUMNS))]
+    return sorted(found, key=lambda run: run.run_id, reverse=True)
 
 
 def _with_classes(tables: OutputTables, run: FinishedRun) -> FinishedRun:

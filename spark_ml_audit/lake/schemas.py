@@ -13,9 +13,7 @@ from spark_ml_audit.outcomes.history import CHANGES, CLASS_FIGURES
 from spark_ml_audit.outcomes.records import CLASS_COLUMNS, ClassRow
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-    from spark_ml_audit.engines.base import Engine
+    from spark_ml_audit.engines.base import Engine, Frame
 
 # ---- names -----------------------------------------------------------------------------------------
 
@@ -94,6 +92,7 @@ RUNS_SCHEMA = pa.schema(
         *_columns(pa.string(), "gates", "mlflow_run_id", "stages", "warnings"),
         # counts that came later: null in the rows of older versions
         *_columns(pa.int64(), "num_ambiguous", "num_outliers", "num_duplicate_groups"),
+        *_columns(pa.string(), "engine"),
     ]
 )  # fmt: skip
 
@@ -108,6 +107,7 @@ PREDICTION_RUNS_SCHEMA = pa.schema(
         ),
         *_columns(pa.int32(), "folds"),
         *_columns(pa.string(), "kind", "quality", "model_uri", "mlflow_run_id", "stages", "warnings"),
+        *_columns(pa.string(), "engine"),
     ]
 )  # fmt: skip
 
@@ -187,6 +187,6 @@ def class_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[ClassRow, ...]:
     return tuple(sorted(found, key=lambda row: row.class_index))
 
 
-def class_table_frame(engine: Engine, rows: Sequence[ClassRow]) -> DataFrame:
+def class_table_frame(engine: Engine, rows: Sequence[ClassRow]) -> Frame:
     """The class table as a frame, without run_id."""
     return from_records(engine, [row.to_dict() for row in rows], CLASSES_SCHEMA)

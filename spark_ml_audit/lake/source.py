@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
-
 from spark_ml_audit.config import PlaceConfig
-from spark_ml_audit.engines.choose import engine_of
 from spark_ml_audit.errors import InputError, reason_of
 from spark_ml_audit.lake.choose import delta_table
 from spark_ml_audit.lake.delta import DeltaTable
+from spark_ml_audit.lake.parquet_files import files_digest, with_column_metadata
 from spark_ml_audit.lake.places import Place
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    import pyarrow as pa
 
-    from spark_ml_audit.engines.base import Engine
+    from spark_ml_audit.engines.base import Engine, Frame
 
 IN_MEMORY = "DataFrame"
 """Name of a source that is no table."""
@@ -38,18 +37,25 @@ class OpenSource:
         name: Path or table, as configured.
         version: Delta version read, as text; for Parquet a digest of the files; None where there is none.
         properties: Table properties.
+        columns: Its columns, where they are known beside the frame.
     """
 
     engine: Engine
-    frame: DataFrame
+    frame: Frame
     name: str
     version: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
+    columns: pa.Schema | None = None
 
     @classmethod
-    def of_frame(cls, frame: DataFrame) -> OpenSource:
-        """A DataFrame as a source."""
-        return cls(engine_of(frame), frame, IN_MEMORY)
+    def of_frame(cls, engine: Engine, frame: Frame) -> OpenSource:
+        """A frame in memory as a source."""
+        return cls(engine, frame, IN_MEMORY)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Its columns: Arrow types and metadata."""
+        return self.columns or self.engine.schema(self.frame)
 
 
 def place_of(data: str | os.PathLike[str]) -> dict[str, str]:
@@ -94,27 +100,26 @@ def open_source(engine: Engine, config: PlaceConfig, *, version: str | None = No
         )
     number = version if version is not None else _resolve_version(table, config)
     try:
-        frame = table.read(number)
-        frame.schema  # noqa: B018 - Connect resolves a plan only when asked
+        frame, columns = table.read(number), table.schema(number)
     except Exception as error:
         raise InputError(
             f"version {number} of '{config.name}' cannot be read: {reason_of(error)}.",
             key="source.version",
             fix="Choose a version that DESCRIBE HISTORY lists and VACUUM has not removed.",
         ) from error
-    return OpenSource(engine, frame, config.name, number, detail.properties)
+    return OpenSource(engine, frame, config.name, number, detail.properties, columns)
 
 
-def _existing_view(engine: Engine, place: Place) -> DataFrame | None:
+def _existing_view(engine: Engine, place: Place) -> Frame | None:
     try:
         frame = engine.scan_table(place.table_name)
-        frame.schema  # noqa: B018 - as above
+        engine.schema(frame)  # Connect resolves a plan only when asked
     except Exception:  # noqa: BLE001 - the caller reports why the table cannot be read
         return None
     return frame
 
 
-def _open_view(engine: Engine, frame: DataFrame, config: PlaceConfig) -> OpenSource:
+def _open_view(engine: Engine, frame: Frame, config: PlaceConfig) -> OpenSource:
     if config.version is not None:
         raise InputError(
             f"'{config.name}' is a view, which has no versions.",
@@ -140,42 +145,35 @@ def _resolve_version(table: DeltaTable, config: PlaceConfig) -> str:
 
 def _open_parquet(engine: Engine, config: PlaceConfig, version: str | None) -> OpenSource:
     place = Place.of_source(config)
+    if place.is_path and Path(place.address, "_delta_log").is_dir():
+        raise InputError(
+            f"'{config.name}' holds a Delta table, and its files alone are not what is in it.",
+            key="source.format",
+            fix="Set source.format to delta.",
+        )
     try:
         if place.is_path:
             frame = engine.scan_files(place.address, "parquet")
         else:
             frame = engine.scan_table(place.table_name)
-        frame.schema  # noqa: B018 - as above
+        columns = with_column_metadata(engine.schema(frame), place)
     except Exception as error:
         raise InputError(
             f"cannot read '{config.name}' as Parquet: {reason_of(error)}.",
             key="source.path" if config.path else "source.table",
             fix="Check the path; for a Delta table set source.format to delta.",
         ) from error
-    digest = _files_digest(frame)
+    digest = files_digest(engine, frame, place)
     if version is not None and digest != version:
         raise InputError(
             f"the files of '{config.name}' changed since the first try of this run.",
             key="output.run_id",
             fix="Leave output.run_id out, so that a new run audits the files as they are now.",
         )
-    return OpenSource(engine, frame, config.name, digest)
+    return OpenSource(engine, frame, config.name, digest, columns=columns)
 
 
-def _files_digest(frame: DataFrame) -> str | None:
-    """Digest of names, sizes and times of a Parquet source's files: its version, for want of another."""
-    try:
-        files = frame.select("_metadata.file_path", "_metadata.file_size", "_metadata.file_modification_time")
-        hashed = files.distinct().select(F.xxhash64(*files.columns).cast("decimal(38,0)").alias("hash"))
-        total = hashed.agg(F.sum("hash").alias("total"), F.count("hash").alias("count")).collect()[0]
-    except Exception:  # noqa: BLE001 - a view or another format has no file metadata
-        return None
-    if not total["count"]:
-        return None
-    return f"files-{int(total['total']) & 0xFFFFFFFFFFFFFFFF:016x}"
-
-
-def read_place(engine: Engine, place: str, key: str) -> DataFrame:
+def read_place(engine: Engine, place: str, key: str) -> Frame:
     """The rows of a Delta table given by path or name.
 
     Args:
@@ -188,7 +186,7 @@ def read_place(engine: Engine, place: str, key: str) -> DataFrame:
     """
     try:
         frame = delta_table(engine, Place.of(place)).read()
-        frame.schema  # noqa: B018 - as above
+        engine.schema(frame)  # as above
     except Exception as error:
         raise InputError(
             f"cannot read '{place}' as a Delta table: {reason_of(error)}.",
