@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
-from pyspark.sql import functions as F
 
 from spark_ml_audit._version import __version__
 from spark_ml_audit.auditing.commit import run_row
@@ -20,14 +20,13 @@ from spark_ml_audit.auditing.write import count_groups, counts_of, write_tables
 from spark_ml_audit.config.audit import LAYOUT, MethodConfig
 from spark_ml_audit.config.base import digest, plain_arguments
 from spark_ml_audit.config.detect import DetectConfig
+from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.config.output import OutputConfig
 from spark_ml_audit.config.paths import is_path
 from spark_ml_audit.config.source import ColumnsConfig, SourceConfig
-from spark_ml_audit.detection.duplicates import DuplicatesFound, find_duplicates_frame
 from spark_ml_audit.detection.plan import Detection, plan_detection
 from spark_ml_audit.engines.base import FEW_ROWS
-from spark_ml_audit.engines.choose import choose_engine
-from spark_ml_audit.engines.columns import quote
+from spark_ml_audit.engines.choose import choose_engine, engine_for, frame_of
 from spark_ml_audit.errors import DeliveryError
 from spark_ml_audit.frames.examples import examples_frame
 from spark_ml_audit.frames.fit import AuditFit, fit_audit
@@ -45,11 +44,12 @@ from spark_ml_audit.reviewing.decisions import apply_decisions, check_decisions,
 from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from spark_ml_audit.detection.duplicates import DuplicatesFound
+    from spark_ml_audit.engines.base import Frame, Session
 
 
 def audit(
-    data: DataFrame | str | os.PathLike[str],
+    data: Any,
     *,
     id: str = "id",  # noqa: A002 - the contract's name
     labels: str | Sequence[str] = "labels",
@@ -60,18 +60,20 @@ def audit(
     pred_probs_format: str = "auto",
     version: int | str | None = None,
     detect: Mapping[str, Any] | None = None,
-    decisions: DataFrame | str | None = None,
-    spark: SparkSession | None = None,
+    decisions: Any = None,
+    engine: str = "auto",
+    spark: Session | None = None,
     progress: Progress | None = None,
     **method: Any,
 ) -> AuditResult:
     """Find missing and extraneous tags by multi-label confident learning.
 
-    The class-sized passes run at once; the row-sized results are lazy DataFrames. `data` is read several
+    The class-sized passes run at once; the row-sized results are lazy: DataFrames of Spark, or relations of
+    DuckDB. `data` is read several
     times, so a DataFrame must give the same rows each time (no random sampling upstream).
 
     Args:
-        data: DataFrame, or path or name of a Delta table.
+        data: Spark, pandas or Polars DataFrame, Arrow table, or path or name of a Delta table.
         id: Column that names a row: string, integral, date or binary.
         labels: Column of the given tags, or one column per tag.
         pred_probs: Column of the K out-of-sample probabilities, or one column per tag.
@@ -83,7 +85,8 @@ def audit(
         detect: The config's `detect` section, such as {"ambiguous": {"min_tags": 3}}.
         decisions: Reviewers' decisions, as DataFrame or place of a Delta table: cells that they confirm as
             given are not flagged.
-        spark: Session to use; the DataFrame's, the active or a new local one by default.
+        engine: What runs it, for a path or table: auto, embedded or spark.
+        spark: Session to use; the DataFrame's or the active one by default.
         progress: Shows stages; silent by default.
         **method: Options of the config's `audit` section, such as filter_by, alpha or frac_noise.
 
@@ -99,8 +102,8 @@ def audit(
         >>> result = audit(df, classes=["billing", "delivery", "login"])  # doctest: +SKIP
         >>> result.summary.num_audited  # doctest: +SKIP
         120
-        >>> result.issues.where("issue_rank <= 3").count()  # doctest: +SKIP
-        3
+        >>> result.issues.columns[:4]  # doctest: +SKIP
+        ['run_id', 'issue_rank', 'id', 'label_quality_score']
     """
     columns = {
         "id": id,
@@ -117,24 +120,26 @@ def audit(
     if isinstance(data, (str, os.PathLike)):
         place = place_of(data)
         source_config = SourceConfig.from_arguments(**columns, **place, version=version)
-        opened = open_source(choose_engine(spark), source_config)
+        wanted_engine = EngineConfig.parse({"kind": engine}, "engine")
+        opened = open_source(choose_engine(wanted_engine, spark), source_config)
         described: ColumnsConfig = source_config
     else:
         described = ColumnsConfig.from_arguments(**columns)
-        opened = OpenSource.of_frame(data)
-    ingest = inspect_source(opened.engine, opened.frame, described, opened.properties)
+        opened = OpenSource.of_frame(*engine_for(data, spark))
+    ingest = inspect_source(opened.engine, opened.frame, described, opened.properties, schema=opened.schema)
     fit = fit_audit(ingest, options, shown, detect=wanted)
     if decisions is not None:
         fit = _decided(fit, decisions, shown)
     return AuditResult(fit, opened, described, options, wanted, shown)
 
 
-def _decided(fit: AuditFit, decisions: DataFrame | str, progress: Progress) -> AuditFit:
+def _decided(fit: AuditFit, decisions: Any, progress: Progress) -> AuditFit:
     ingest, layout = fit.ingest, fit.ingest.layout
-    if isinstance(decisions, str):
-        decisions = read_place(ingest.engine, decisions, "decisions")
-    id_type = ingest.frame.schema[layout.id].dataType
-    checked = check_decisions(decisions, layout.id, id_type, "decisions")
+    if isinstance(decisions, (str, os.PathLike)):
+        decided = read_place(ingest.engine, os.fspath(decisions), "decisions")
+    else:
+        decided = frame_of(ingest.engine, decisions)
+    checked = check_decisions(ingest.engine, decided, layout.id, ingest.id_type, "decisions")
     standing = standing_decisions(ingest.engine, checked, layout.classes)
     fit, counts = apply_decisions(fit, standing)
     for sentence in counts.warnings():
@@ -176,68 +181,81 @@ class AuditResult:
         self._mlflow_run_id: str | None = None
         self._locations: Mapping[str, str] = {}
 
-    def _with_run_id(self, frame: DataFrame) -> DataFrame:
-        return frame.select(
-            F.lit(self.run_id).alias("run_id"), *[F.col(quote(name)) for name in frame.columns]
-        )
+    def _with_run_id(self, frame: Frame) -> Frame:
+        return frame.select(nw.lit(self.run_id).alias("run_id"), nw.all())
+
+    def _native(self, frame: Frame) -> Any:
+        return self._source.engine.native(self._with_run_id(frame))
 
     @cached_property
-    def examples(self) -> DataFrame:
+    def examples(self) -> Any:
         """One row per audited row: score, issue, tags given, suggested, missing, extraneous, in no order."""
-        fit = self._fit
-        return self._with_run_id(examples_frame(fit.ingest, fit.rules, self._detection.outliers))
+        return self._native(self._examples)
 
     @cached_property
-    def issues(self) -> DataFrame:
+    def issues(self) -> Any:
         """One row per row with an issue, worst first by `issue_rank`.
 
         Lazy for few rows; for more than 100,000 the scores are counted at once, in one pass.
         """
-        engine, id_name = self._source.engine, self._fit.ingest.layout.id
-        num_audited = self._fit.rows.num_audited
-        # few rows are ranked in one place, whatever their scores
-        histogram = np.array([num_audited]) if num_audited <= FEW_ROWS else self._counts.issues
-        return self._with_run_id(issues_frame(engine, self.examples, id_name, histogram))
+        return self._native(self._issues)
 
     @cached_property
-    def duplicates(self) -> DataFrame | None:
+    def tag_issues(self) -> Any:
+        """One row per flagged cell."""
+        return self._native(tag_issues_frame(self._source.engine, self._issues, self._fit.ingest.layout.id))
+
+    @cached_property
+    def classes(self) -> Any:
+        """One row per class: thresholds, joint, cut-offs, counts, noise."""
+        return self._native(class_table_frame(self._source.engine, self._fit.classes))
+
+    @cached_property
+    def quarantine(self) -> Any:
+        """One row per rejected row, with the reason."""
+        return self._native(quarantine_frame(self._fit.ingest))
+
+    @cached_property
+    def duplicates(self) -> Any:
         """One row per row of a group of near-duplicates; None unless `detect` asks for them."""
         found = self._duplicates_found
-        return None if found is None else self._with_run_id(found.frame)
-
-    @cached_property
-    def _duplicates_found(self) -> DuplicatesFound | None:
-        finder = self._detection.duplicates
-        return None if finder is None else find_duplicates_frame(finder)
-
-    @cached_property
-    def _counts(self) -> ExampleCounts:
-        return count_examples(self._source.engine, self.examples)
-
-    @cached_property
-    def _detection(self) -> Detection:
-        return plan_detection(self._fit, self._detect, None, self._progress)
-
-    @cached_property
-    def tag_issues(self) -> DataFrame:
-        """One row per flagged cell."""
-        return self._with_run_id(tag_issues_frame(self.issues, self._fit.ingest.layout.id))
-
-    @cached_property
-    def classes(self) -> DataFrame:
-        """One row per class: thresholds, joint, cut-offs, counts, noise."""
-        return self._with_run_id(class_table_frame(self._source.engine, self._fit.classes))
-
-    @cached_property
-    def quarantine(self) -> DataFrame:
-        """One row per rejected row, with the reason."""
-        return self._with_run_id(quarantine_frame(self._fit.ingest))
+        return None if found is None else self._native(found.frame)
 
     @cached_property
     def summary(self) -> Counts:
         """Counts and health."""
-        num_groups = None if self.duplicates is None else count_groups(self.duplicates)
+        found = self._duplicates_found
+        num_groups = None if found is None else count_groups(self._source.engine, found.frame)
         return counts_of(self._fit, self._counts, self._detection, num_groups)
+
+    @cached_property
+    def _examples(self) -> Frame:
+        return examples_frame(self._fit.ingest, self._fit.rules, self._detection.outliers)
+
+    @cached_property
+    def _issues(self) -> Frame:
+        engine, id_name = self._source.engine, self._fit.ingest.layout.id
+        num_audited = self._fit.rows.num_audited
+        # few rows are ranked in one place, whatever their scores
+        histogram = np.array([num_audited]) if num_audited <= FEW_ROWS else self._counts.issues
+        return issues_frame(engine, self._examples, id_name, histogram)
+
+    @cached_property
+    def _duplicates_found(self) -> DuplicatesFound | None:
+        finder = self._detection.duplicates
+        if finder is None:
+            return None
+        from spark_ml_audit.detection.duplicates import find_duplicates_frame
+
+        return find_duplicates_frame(finder)
+
+    @cached_property
+    def _counts(self) -> ExampleCounts:
+        return count_examples(self._source.engine, self._examples)
+
+    @cached_property
+    def _detection(self) -> Detection:
+        return plan_detection(self._fit, self._detect, None, self._progress)
 
     @property
     def warnings(self) -> list[str]:
@@ -280,7 +298,7 @@ class AuditResult:
         values = {"path": path, "schema": schema, "prefix": prefix, "run_id": run}
         tables = OutputTables(self._source.engine, OutputConfig.parse(values, "output"))
         id_name = self._fit.ingest.layout.id
-        tables.check_id(id_name, self._source.frame.schema[id_name].dataType)
+        tables.check_id(id_name, self._fit.ingest.id_type)
         if tables.finished_run(run) is None:
             self._write_run(tables, run, is_retry=run_id is not None)
         looked_for = [DUPLICATES] if self._detection.duplicates is not None else []
@@ -344,7 +362,7 @@ class AuditResult:
         delivered = tracker.deliver(
             delivery_of(
                 self._fit.classes,
-                worst_issues(self._source.engine, self.issues, WORST_ROWS),
+                worst_issues(self._source.engine, self._issues, WORST_ROWS),
                 status="ok",
                 stages=stages,
                 warnings=warnings,

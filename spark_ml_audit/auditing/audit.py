@@ -19,16 +19,15 @@ from spark_ml_audit.lake.source import open_source
 from spark_ml_audit.tracking.run import StartedRun, source_ref, tracked_run
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from spark_ml_audit.config import AuditConfig
+    from spark_ml_audit.engines.base import Session
     from spark_ml_audit.outcomes.audit import AuditOutcome
     from spark_ml_audit.progress import Progress
 
 _OTHER_CONFIG = "Retry with the same source, audit, detect and gate sections, or without a run_id."
 
 
-def run_audit(config: AuditConfig, progress: Progress, spark: SparkSession | None = None) -> AuditOutcome:
+def run_audit(config: AuditConfig, progress: Progress, spark: Session | None = None) -> AuditOutcome:
     """Audit a source and commit the run.
 
     Data tables first, then gates, the MLflow run, the row in `runs` that makes the run visible, and last what
@@ -62,10 +61,10 @@ def run_audit(config: AuditConfig, progress: Progress, spark: SparkSession | Non
         return tell(context, fitted, written, judged, committed)
 
 
-def _open_output(config: AuditConfig, progress: Progress, spark: SparkSession | None) -> OutputTables:
+def _open_output(config: AuditConfig, progress: Progress, spark: Session | None) -> OutputTables:
     with progress.stage("session"):
         small = config.model is None and Place.of_source(config.source).is_small
-        return OutputTables(choose_engine(spark, small=small), config.output)
+        return OutputTables(choose_engine(config.engine, spark, small=small), config.output)
 
 
 def _open_source(

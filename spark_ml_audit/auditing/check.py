@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spark_ml_audit.arrow.types import type_name
 from spark_ml_audit.auditing import gates
+from spark_ml_audit.engines.base import count_rows
 from spark_ml_audit.engines.choose import choose_engine
+from spark_ml_audit.engines.columns import field
 from spark_ml_audit.frames.ingest import inspect_source
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import DUPLICATES, PREDICTIONS, TABLES
 from spark_ml_audit.lake.source import newest_version, open_source
 from spark_ml_audit.outcomes.audit import CheckOutcome
-from spark_ml_audit.predicting.plan import describe_features
 from spark_ml_audit.report.queries import check_shown
 from spark_ml_audit.reviewing.decisions import check_decisions
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from spark_ml_audit.config import AuditConfig
+    from spark_ml_audit.engines.base import Session
     from spark_ml_audit.progress import Progress
 
 
-def run_check(config: AuditConfig, progress: Progress, spark: SparkSession | None = None) -> CheckOutcome:
+def run_check(config: AuditConfig, progress: Progress, spark: Session | None = None) -> CheckOutcome:
     """Examine config and source without computing: schema, formats, classes, what would be written.
 
     Args:
@@ -36,28 +37,32 @@ def run_check(config: AuditConfig, progress: Progress, spark: SparkSession | Non
         SetupError: Spark or Java is missing.
     """
     with progress.stage("session"):
-        engine = choose_engine(spark)
+        engine = choose_engine(config.engine, spark)
     with progress.stage("source"):
         tables = OutputTables(engine, config.output)
         source = open_source(engine, config.source)
         if config.source.needs_predictions:
+            from spark_ml_audit.predicting.plan import describe_features
+
             ingest = describe_features(source, config.source)
         else:
-            ingest = inspect_source(engine, source.frame, config.source, source.properties)
-        id_type = source.frame.schema[config.source.id].dataType
+            ingest = inspect_source(
+                engine, source.frame, config.source, source.properties, schema=source.schema
+            )
+        id_type = field(source.schema, config.source.id, "source.id").type
         tables.check_id(config.source.id, id_type)
         gates.check_classes(config.gate, ingest.layout.classes)
-        check_shown(source.frame, config.source.shown_columns)
+        check_shown(source.schema, config.source.shown_columns)
         if config.source.decisions is not None:
             decisions = newest_version(engine, config.source.decisions, "source.decisions")
-            check_decisions(decisions.frame, config.source.id, id_type, "source.decisions")
+            check_decisions(engine, decisions.frame, config.source.id, id_type, "source.decisions")
     with progress.stage("count"):
-        num_rows = source.frame.count()
+        num_rows = count_rows(engine, source.frame)
     layout = ingest.layout
     return CheckOutcome(
         source=source.name,
         source_version=source.version,
-        schema=tuple((field.name, field.dataType.simpleString()) for field in source.frame.schema.fields),
+        schema=tuple((item.name, type_name(item.type)) for item in source.schema),
         labels_format=layout.labels_format,
         pred_probs_format=layout.pred_probs_format,
         dtype=layout.dtype,

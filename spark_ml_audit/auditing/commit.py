@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit._version import __version__
 from spark_ml_audit.auditing import gates
+from spark_ml_audit.engines.base import is_empty
 from spark_ml_audit.errors import AuditError
 from spark_ml_audit.kernels.model_quality import model_quality
 from spark_ml_audit.lake.runs import EarlierRuns, run_of_row
@@ -90,7 +91,10 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
     metrics |= {} if fitted.predicted is None else fitted.predicted.metrics
     with progress.stage("tracking"):
         stages = dict(progress.seconds)
-        tracker.open(RunOpening(written.counts, judged.gates, stages, locations, judged.warnings, metrics))
+        tags = {"engine": tables.engine.kind}
+        tracker.open(
+            RunOpening(written.counts, judged.gates, stages, locations, judged.warnings, metrics, tags)
+        )
     for note in tracker.notes:
         progress.note(note)
     warnings = [*judged.warnings, *tracker.problems]
@@ -115,7 +119,7 @@ def _check_rows_are_there(context: AuditContext, counts: Counts) -> None:
     took, orphan_after = _age(context), context.config.output.orphan_after
     if took <= min(orphan_after, _LONG_RUN) or not counts.num_audited:
         return
-    if context.tables.read(EXAMPLES, context.run.run_id).isEmpty():
+    if is_empty(context.tables.engine, context.tables.read(EXAMPLES, context.run.run_id)):
         raise AuditError(
             "another run removed this one's rows as leftovers of a killed run.",
             key="output.orphan_after",
@@ -160,6 +164,7 @@ def run_row(
         "source_version": source.version,
         "config": config,
         "package_version": __version__,
+        "engine": source.engine.kind,
         **counts.to_dict(),
         "gates": json.dumps([gate.to_dict() for gate in gates]),
         "mlflow_run_id": mlflow_run_id,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.tracking import RunDelivery
 
@@ -46,6 +44,8 @@ def delivery_of(
         config: The effective config as JSON.
         gates: Quality gates of the run.
     """
+    import pandas as pd
+
     tables = {"classes": pd.DataFrame([row.to_dict() for row in classes])}
     if issues is not None:
         worst = issues.slice(0, WORST_ROWS).drop_columns(["flagged_cells"]).to_pandas()

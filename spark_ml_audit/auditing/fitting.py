@@ -14,13 +14,12 @@ from spark_ml_audit.frames.ingest import Ingest, inspect_source
 from spark_ml_audit.lake.runs import EarlierRuns, earlier_runs
 from spark_ml_audit.lake.schemas import FIRST_TABLE
 from spark_ml_audit.lake.source import newest_version
-from spark_ml_audit.predicting.commit import Predicted, commit_predictions
-from spark_ml_audit.predicting.plan import plan_prediction
 from spark_ml_audit.report.queries import check_shown
 from spark_ml_audit.reviewing.decisions import apply_decisions, check_decisions, standing_decisions
 
 if TYPE_CHECKING:
     from spark_ml_audit.auditing.context import AuditContext
+    from spark_ml_audit.predicting.commit import Predicted
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,12 @@ def inspect_given(context: AuditContext) -> Ingest | None:
         InputError: The source cannot be audited as it is.
     """
     config, source = context.config, context.source
-    check_shown(source.frame, config.source.shown_columns)
+    check_shown(source.schema, config.source.shown_columns)
     if config.model is not None:
         return None
-    ingest = inspect_source(source.engine, source.frame, config.source, source.properties)
+    ingest = inspect_source(
+        source.engine, source.frame, config.source, source.properties, schema=source.schema
+    )
     for note in ingest.notes:
         context.progress.note(note)
     gates.check_classes(config.gate, ingest.layout.classes)
@@ -83,14 +84,18 @@ def fit_source(context: AuditContext, ingest: Ingest | None) -> FittedSource:
 def _look_back(context: AuditContext) -> Callable[[], EarlierRuns]:
     """Refuse an output of another id column; begin to look at its earlier runs, beside the passes."""
     tables, id_name = context.tables, context.config.source.id
-    if not tables.check_id(id_name, context.source.frame.schema[id_name].dataType):
+    if not tables.check_id(id_name, context.source.schema.field(id_name).type):
         return EarlierRuns
     run_id, source = context.run.run_id, context.source.name
-    return context.progress.beside(lambda: earlier_runs(tables, run_id, source))
+    return context.tables.engine.beside(lambda: earlier_runs(tables, run_id, source))
 
 
 def _fit_predicted(context: AuditContext) -> FittedSource:
     """Predict the probabilities that the source lacks, in this run, and audit what was written."""
+    # scikit-learn takes a second to import, and most audits are given their probabilities
+    from spark_ml_audit.predicting.commit import commit_predictions
+    from spark_ml_audit.predicting.plan import plan_prediction
+
     config, progress = context.config, context.progress
     plan = plan_prediction(
         context.source,
@@ -117,8 +122,8 @@ def _decided(context: AuditContext, fitted: FittedSource) -> FittedSource:
     known = first.metadata.get("decisions_version") if first is not None else None
     with context.progress.stage("decisions"):
         opened = newest_version(engine, context.config.source.decisions or "", key, known)
-        id_type = ingest.frame.schema[ingest.layout.id].dataType
-        decisions = check_decisions(opened.frame, ingest.layout.id, id_type, key)
+        id_type = ingest.id_type
+        decisions = check_decisions(engine, opened.frame, ingest.layout.id, id_type, key)
         standing = standing_decisions(engine, decisions, ingest.layout.classes)
         fit, counts = apply_decisions(fitted.fit, standing)
     return replace(

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import narwhals as nw
 import numpy as np
-from pyspark.sql import functions as F
 
-from spark_ml_audit.arrow.encode import MISSING
+from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
+from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.columns import bin_of
 from spark_ml_audit.errors import AuditError
 from spark_ml_audit.frames.issues import RANK, SCORE
@@ -22,9 +23,7 @@ from spark_ml_audit.report.page import ScoreDistribution
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyspark.sql import DataFrame
-
-    from spark_ml_audit.engines.base import Engine
+    from spark_ml_audit.engines.base import Engine, Frame
     from spark_ml_audit.frames.fit import AuditFit
 
 _REPORT_BINS = 50
@@ -69,17 +68,20 @@ class ExampleCounts:
         return ScoreDistribution(*map(tuple, shown))
 
 
-def count_examples(engine: Engine, examples: DataFrame) -> ExampleCounts:
+def count_examples(engine: Engine, examples: Frame) -> ExampleCounts:
     """Count the rows of a run's `examples`: one query, whose result is bounded by the bins."""
     sums = {
-        "num_ambiguous": F.count(F.when(F.col("is_ambiguous"), 1)),
-        "num_outliers": F.count(F.when(F.col("is_outlier"), 1)),
-        "num_uncompared": F.count(F.when(F.col("outlier_score").isNull(), 1)),
+        "num_ambiguous": nw.col("is_ambiguous"),
+        "num_outliers": nw.col("is_outlier"),
+        "num_uncompared": nw.col("outlier_score").is_null(),
     }
-    grouped = examples.groupBy(bin_of(F.col(SCORE), _NUM_BINS).alias("bin"), "is_label_issue")
-    found = engine.collect(
-        grouped.agg(F.count(F.lit(1)).alias("rows"), *[total.alias(name) for name, total in sums.items()])
+    marked = examples.select(
+        bin_of(nw.col(SCORE), _NUM_BINS).alias("bin"),
+        "is_label_issue",
+        *[nw.when(flag).then(1).otherwise(0).alias(name) for name, flag in sums.items()],
     )
+    grouped = marked.group_by("bin", "is_label_issue")
+    found = engine.collect(grouped.agg(nw.len().alias("rows"), *[nw.col(name).sum() for name in sums]))
     columns = {name: found.column(name).to_numpy() for name in found.column_names}
     histograms = np.zeros((2, _NUM_BINS), dtype=np.int64)
     histograms[columns["is_label_issue"].astype(int), columns["bin"]] = columns["rows"]
@@ -95,52 +97,70 @@ def check_examples(counts: ExampleCounts, fit: AuditFit) -> None:
     _compare("examples", {"rows": (counts.num_rows, fit.rows.num_audited)})
 
 
-def check_issues(issues: DataFrame, tag_issues: DataFrame, counts: ExampleCounts, fit: AuditFit) -> None:
+def check_issues(
+    engine: Engine, issues: Frame, tag_issues: Frame, counts: ExampleCounts, fit: AuditFit
+) -> None:
     """Prove the ranks of a run's `issues`, and that `tag_issues` has all flagged cells, with these ranks.
-
-    Ranks are 1..n if their number, sum and largest are right. They rise with the score if the sum of rank
-    times bin of the score is as large as it can be. One query.
 
     Raises:
         AuditError: Something differs.
     """
-    rank, place = F.col(RANK).cast("decimal(38,0)"), bin_of(F.col(SCORE), _NUM_BINS)
-    of_rows = issues.agg(
-        F.lit(0).alias("kind"), F.count(F.lit(1)), F.max(RANK), F.sum(rank), F.sum(rank * place)
-    )
-    is_missing, is_first = F.col("issue") == MISSING, F.col("rank_in_row") == 1
-    of_cells = tag_issues.agg(
-        F.lit(1).alias("kind"),
-        F.count(F.when(is_missing, 1)),
-        F.count(F.when(~is_missing, 1)),
-        F.sum(F.when(is_first, rank)),
-        F.sum(is_first.cast("decimal(38,0)")),
-    )
-    found = [[int(value or 0) for value in row] for row in of_rows.unionAll(of_cells).collect()]
-    (_, *rows), (_, missing, extraneous, ranks, with_cells) = sorted(found)
-    _compare("issues", _as_expected(counts, rows))
-    expected = {
-        "missing tags": (missing, sum(row.num_missing for row in fit.classes)),
-        "extraneous tags": (extraneous, sum(row.num_extraneous for row in fit.classes)),
-    }
-    if fit.rules.cutoffs.score_at_most is None:  # else a row may be flagged by its score, without a cell
-        expected |= {"rows with cells": (with_cells, counts.num_issues), "sum of ranks": (ranks, rows[2])}
-    _compare("tag_issues", expected)
+    _compare("issues", _compared_ranks(engine, issues, counts))
+    _compare("tag_issues", _compared_cells(engine, tag_issues, counts, fit))
 
 
-def _as_expected(counts: ExampleCounts, found: list[int]) -> dict[str, tuple[int, int]]:
-    """What is in `issues`, and what should be."""
-    before, weighted = 0, 0
-    for place in np.flatnonzero(counts.issues).tolist():
-        size = int(counts.issues[place])
-        weighted += place * (size * before + size * (size + 1) // 2)
+_RANK_SUMS = ("rows", "sum", "least", "most")
+
+
+def _compared_ranks(engine: Engine, issues: Frame, counts: ExampleCounts) -> dict[str, tuple[int, int]]:
+    """What is in `issues`, and what should be.
+
+    Ranks are 1..n and rise with the score if, bin by bin, their number, sum, least and largest are right.
+    """
+    rank, place = nw.col(RANK), bin_of(nw.col(SCORE), _NUM_BINS).alias("bin")
+    sums = (nw.len(), rank.sum(), rank.min(), rank.max())
+    named = [value.alias(name) for name, value in zip(_RANK_SUMS, sums, strict=True)]
+    rows = rows_of(engine, issues.select(place, rank).group_by("bin").agg(*named))
+    found = {row["bin"]: tuple(int(row[name]) for name in _RANK_SUMS) for row in rows}
+    before = 0
+    for number in np.flatnonzero(counts.issues).tolist():
+        size = int(counts.issues[number])
+        expected = (size, size * before + size * (size + 1) // 2, before + 1, before + size)
+        has = found.pop(number, (0, 0, 0, 0))
+        if has != expected:
+            where = f"of the ranks at scores from {number / _NUM_BINS:g}"
+            return {
+                f"{name} {where}": pair
+                for name, pair in zip(_RANK_SUMS, zip(has, expected, strict=True), strict=True)
+            }
         before += size
-    return {
-        "rows": (found[0], before),
-        "largest rank": (found[1], before),
-        "sum of ranks": (found[2], before * (before + 1) // 2),
-        "sum of ranks by score": (found[3], weighted),
+    return {"rows": (before + sum(rows for rows, *_ in found.values()), before)}
+
+
+def _compared_cells(
+    engine: Engine, tag_issues: Frame, counts: ExampleCounts, fit: AuditFit
+) -> dict[str, tuple[int, int]]:
+    """What is in `tag_issues`, and what should be: the cells of every class, and the ranks of their rows."""
+    is_first = nw.col("rank_in_row") == 1
+    sums = {
+        "cells": nw.len(),
+        "rows": nw.when(is_first).then(1).otherwise(0).sum(),
+        "ranks": nw.when(is_first).then(nw.col(RANK)).otherwise(0).sum(),
     }
+    grouped = tag_issues.group_by("tag", "issue").agg(*[total.alias(name) for name, total in sums.items()])
+    rows = rows_of(engine, grouped)
+    cells = {(row["tag"], row["issue"]): int(row["cells"]) for row in rows}
+    compared = {
+        f"{kind} tags '{row.tag}'": (cells.pop((row.tag, kind), 0), getattr(row, f"num_{kind}"))
+        for row in fit.classes
+        for kind in (MISSING, EXTRANEOUS)
+    }
+    compared["cells of no class"] = (sum(cells.values()), 0)
+    if fit.rules.cutoffs.score_at_most is None:  # else a row may be flagged by its score, without a cell
+        number = counts.num_issues
+        compared["rows with cells"] = (sum(int(row["rows"]) for row in rows), number)
+        compared["sum of ranks"] = (sum(int(row["ranks"]) for row in rows), number * (number + 1) // 2)
+    return compared
 
 
 def _compare(table: str, sums: Mapping[str, tuple[int, int]]) -> None:

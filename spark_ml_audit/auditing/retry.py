@@ -21,8 +21,6 @@ from spark_ml_audit.lake.schemas import DUPLICATES, ISSUES, TABLES
 from spark_ml_audit.outcomes.audit import AuditOutcome
 from spark_ml_audit.outcomes.outcome import status_of
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
-from spark_ml_audit.predicting.commit import prediction_metrics
-from spark_ml_audit.predicting.retry import quality_of_run
 from spark_ml_audit.report.queries import worst_issues
 from spark_ml_audit.tracking import RunDelivery, RunOpening
 from spark_ml_audit.tracking.resend import resend
@@ -63,6 +61,7 @@ def outcome_of_row(
         warnings=tuple(json.loads(row["warnings"] or "[]")),
         source=row["source"],
         source_version=row["source_version"],
+        engine=row.get("engine"),
         worst_classes=worst_classes(classes, WORST_CLASSES),
         already_finished=True,
     )
@@ -93,14 +92,14 @@ def complete_audit(
 
     @lru_cache(maxsize=1)
     def predicted() -> tuple[OutOfFold, pd.DataFrame] | None:
-        return quality_of_run(config, tables, run_id) if config.source.needs_predictions else None
+        if not config.source.needs_predictions:
+            return None
+        from spark_ml_audit.predicting.retry import quality_of_run
+
+        return quality_of_run(config, tables, run_id)
 
     def opening() -> RunOpening:
-        quality = predicted()
-        metrics = {} if quality is None else prediction_metrics(quality[0])
-        return RunOpening(
-            outcome.counts, outcome.gates, outcome.stages, outcome.tables, outcome.warnings, metrics
-        )
+        return _opening_of(outcome, predicted())
 
     def delivery(warnings: Sequence[str]) -> RunDelivery:
         found = delivery_of(
@@ -123,3 +122,15 @@ def complete_audit(
     if config.report.enabled and page is None and page_file(config.output, run_id):
         found = replace(found, delivered=False, warnings=(*found.warnings, _NO_REPORT))
     return found
+
+
+def _opening_of(outcome: AuditOutcome, quality: tuple[OutOfFold, pd.DataFrame] | None) -> RunOpening:
+    metrics: Mapping[str, float | None] = {}
+    if quality is not None:
+        from spark_ml_audit.predicting.commit import prediction_metrics
+
+        metrics = prediction_metrics(quality[0])
+    tags = {"engine": outcome.engine}
+    return RunOpening(
+        outcome.counts, outcome.gates, outcome.stages, outcome.tables, outcome.warnings, metrics, tags
+    )

@@ -33,7 +33,7 @@ def tell(
     """Tell people of a committed run, and tidy up; what fails becomes a sentence of the outcome."""
     tracker, progress, config = context.run.tracker, context.progress, context.config
     frames = _frames(context, written)
-    rows = progress.beside(lambda: read_rows(frames, written.counts, config.report))
+    rows = context.tables.engine.beside(lambda: read_rows(frames, written.counts, config.report))
     since, problems = _compare(context, judged, committed)
     warnings = [*committed.warnings, *problems]
     with progress.stage("report"):
@@ -58,6 +58,7 @@ def tell(
         warnings=tuple(warnings),
         source=context.source.name,
         source_version=context.source.version,
+        engine=context.tables.engine.kind,
         worst_classes=worst_classes(fitted.fit.classes, WORST_CLASSES),
         since_last_run=since,
     )

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
+import narwhals as nw
 
 from spark_ml_audit.auditing.delivery import warnings_of
 from spark_ml_audit.auditing.read_back import ExampleCounts, check_examples, check_issues, count_examples
-from spark_ml_audit.detection.duplicates import find_duplicates_frame
+from spark_ml_audit.engines.base import count_rows
+from spark_ml_audit.engines.columns import names_of
 from spark_ml_audit.frames.examples import examples_frame
 from spark_ml_audit.frames.issues import issues_frame, tag_issues_frame
 from spark_ml_audit.frames.quarantine import quarantine_frame
@@ -19,9 +20,8 @@ from spark_ml_audit.outcomes.records import Counts
 from spark_ml_audit.report.page import ScoreDistribution
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from spark_ml_audit.detection.plan import Detection
+    from spark_ml_audit.engines.base import Engine, Frame
     from spark_ml_audit.frames.fit import AuditFit
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.progress import Progress
@@ -70,10 +70,13 @@ def write_tables(
         _append_if_any(tables, QUARANTINE, rejected, run_id, fit.rows.num_quarantined)
     num_groups, warnings = None, detection.warnings + detection.uncompared(found.num_uncompared)
     if detection.duplicates is not None:
+        # what it needs takes seconds to import, and few audits look for them
+        from spark_ml_audit.detection.duplicates import find_duplicates_frame
+
         with progress.stage(DUPLICATES):
             duplicates = find_duplicates_frame(detection.duplicates)
             tables.append(DUPLICATES, duplicates.frame, run_id)
-            num_groups = count_groups(tables.read(DUPLICATES, run_id))
+            num_groups = count_groups(tables.engine, tables.read(DUPLICATES, run_id))
             warnings += duplicates.warnings
     counts = counts_of(fit, found, detection, num_groups)
     return Written(counts, found.scores, (*warnings_of(fit, counts), *dict.fromkeys(warnings)))
@@ -88,30 +91,33 @@ def _write_issues(fit: AuditFit, tables: OutputTables, run_id: str, progress: Pr
         check_examples(found, fit)
     with progress.stage(ISSUES):
         ranked = issues_frame(engine, examples, id_name, found.issues)
-        _append_if_any(tables, ISSUES, ranked, run_id, found.num_issues)
+        _append_if_any(tables, ISSUES, ranked, run_id, found.num_issues, in_order=True)
     issues = tables.read(ISSUES, run_id)
     with progress.stage(TAG_ISSUES):
         # a row flagged by its score alone has no flagged cell
-        _append_if_any(tables, TAG_ISSUES, tag_issues_frame(issues, id_name), run_id, found.num_issues)
+        _append_if_any(
+            tables, TAG_ISSUES, tag_issues_frame(engine, issues, id_name), run_id, found.num_issues
+        )
     with progress.stage("proof"):
-        check_issues(issues, tables.read(TAG_ISSUES, run_id), found, fit)
+        check_issues(engine, issues, tables.read(TAG_ISSUES, run_id), found, fit)
     return found
 
 
-def _append_if_any(tables: OutputTables, name: str, frame: DataFrame, run_id: str, num_rows: int) -> None:
+def _append_if_any(
+    tables: OutputTables, name: str, frame: Frame, run_id: str, num_rows: int, *, in_order: bool = False
+) -> None:
     """Append rows; where there are none, only see to it that the table exists and has all columns."""
     if num_rows:
-        tables.append(name, frame, run_id)
-        return
-    existing = tables.existing(name)
-    if existing is None or set(frame.columns) - set(existing.columns):
+        tables.append(name, frame, run_id, in_order=in_order)
+    elif not tables.exists(name) or set(names_of(frame)) - set(tables.schema(name).names):
         # no row need be read again for it
-        tables.append(name, frame.limit(0), run_id)
+        tables.append(name, frame.head(0), run_id)
 
 
-def count_groups(duplicates: DataFrame) -> int:
+def count_groups(engine: Engine, duplicates: Frame) -> int:
     """Groups of a run's `duplicates` whose tags differ."""
-    return duplicates.where(F.size("differing_tags") > 0).select("group_id").distinct().count()
+    differing = duplicates.filter(nw.col("differing_tags").list.len() > 0)
+    return count_rows(engine, differing.select("group_id").unique())
 
 
 def counts_of(fit: AuditFit, examples: ExampleCounts, detection: Detection, num_groups: int | None) -> Counts:

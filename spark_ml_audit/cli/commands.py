@@ -60,7 +60,6 @@ class Command:
 
 
 def _run_demo(options: argparse.Namespace, progress: Progress) -> Result:
-    require_engine()
     from spark_ml_audit.demo.run import run_demo
 
     settings: dict[str, Any] = {}
@@ -89,7 +88,7 @@ def _runner(
 
     def run(options: argparse.Namespace, progress: Progress) -> Result:
         config = read(options.config, [*options.overrides, *settings(options)])
-        require_engine()
+        require_engine(config.engine)
         module, name = function.split(":")
         outcome = getattr(import_module(f"spark_ml_audit.{module}"), name)(config, progress)
         return Result(render(outcome), outcome.to_dict(), outcome.exit_code)

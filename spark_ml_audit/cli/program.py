@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from spark_ml_audit.cli import stdio
 from spark_ml_audit.cli.commands import COMMANDS, PROGRAM, Result
+from spark_ml_audit.engines.choose import installed_engines
 from spark_ml_audit.errors import AuditError, ConfigError, ExitCode, reason_of
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.text import for_terminal, redact, redact_value
@@ -45,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {_version()}")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {_version()}\n{_engines()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
         child = commands.add_parser(
@@ -73,6 +74,11 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="override a dotted key of the config with a YAML value; may be repeated",
     )
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "embedded", "spark"),
+        help="what runs it: in this process (embedded), or Spark; stands for --set engine.kind=...",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.add_argument("--quiet", action="store_true", help="print no progress")
     parser.add_argument(
@@ -85,6 +91,14 @@ def _version() -> str:
         return metadata.version(PROGRAM)
     except metadata.PackageNotFoundError:
         return "(not installed)"
+
+
+def _engines() -> str:
+    found = [
+        f"{kind} ({', '.join(f'{name} {version}' for name, version in packages.items())})"
+        for kind, packages in installed_engines().items()
+    ]
+    return f"engines: {', '.join(found) or 'none; install spark-ml-audit[local] or [spark]'}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,6 +128,8 @@ def _run(arguments: list[str]) -> int:
     debug = "--debug" in arguments or os.environ.get(_DEBUG_VARIABLE, "0") not in ("", "0")
     try:
         options = build_parser().parse_args(arguments)
+        if options.engine is not None:
+            options.overrides.append(f"engine.kind={options.engine}")
         logging.basicConfig(level=logging.INFO if debug else logging.WARNING, stream=sys.stderr)
         with stdio.divert_stdout():
             result: Result = options.run(options, Progress(quiet=options.quiet))

@@ -196,6 +196,7 @@ def _headline(what: str, outcome: _Outcome) -> list[str]:
         f"{what} {for_terminal(outcome.run_id)}: {_HEADLINES[outcome.status]}",
         *(["This run had finished before; nothing was changed."] if outcome.already_finished else []),
         f"Source: {for_terminal(outcome.source)}{version}",
+        *([] if outcome.engine is None else [f"Engine: {outcome.engine}"]),
     ]
 
 

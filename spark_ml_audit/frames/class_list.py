@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+import pyarrow.compute as pc
 
 from spark_ml_audit.config.source import ColumnsConfig
+from spark_ml_audit.engines.base import Batches, rows_of
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.formats import SAMPLE_ROWS, is_vector, vector_to_array_column
+from spark_ml_audit.frames.formats import SAMPLE_ROWS
 
 if TYPE_CHECKING:
-    from spark_ml_audit.engines.base import Engine
+    from spark_ml_audit.engines.base import Engine, Frame
 
 CLASSES_PROPERTY = "spark_ml_audit.classes"
 CLASSES_METADATA = "classes"
 
 
 def find_classes(
-    frame: DataFrame,
+    engine: Engine,
+    frame: Frame,
+    schema: pa.Schema,
     columns: ColumnsConfig,
     probs: tuple[str, ...],
     probs_format: str,
@@ -33,7 +37,9 @@ def find_classes(
     """The class list, from the first place that has one (see the contract of `source.classes`).
 
     Args:
+        engine: What runs the frame.
         frame: The source.
+        schema: Its columns.
         columns: What the config says.
         probs: Columns of the probabilities.
         probs_format: As `formats.probs_format_of` found it.
@@ -43,7 +49,7 @@ def find_classes(
     Raises:
         InputError: There is none, it cannot be read, or it names a class twice (key `source.classes`).
     """
-    metadata = frame.schema[probs[0]].metadata or {}
+    metadata = column_metadata(schema, probs[0])
     if columns.classes is not None:
         classes, origin = list(columns.classes), "source.classes"
     elif CLASSES_METADATA in metadata and probs_format != "columns":
@@ -57,9 +63,7 @@ def find_classes(
     elif not isinstance(columns.pred_probs, str):
         classes, origin = list(columns.pred_probs), "the names of the probability columns"
     elif probs_format == "map":
-        keys = frame.select(F.explode(F.map_keys(column(probs[0]))).alias("key")).distinct()
-        # one row per class, not per example
-        classes, origin = sorted(row["key"] for row in keys.collect()), f"the keys of column '{probs[0]}'"
+        classes, origin = _map_keys(engine, frame, probs[0]), f"the keys of column '{probs[0]}'"
     else:
         raise InputError(
             f"no class list: column '{probs[0]}' has no '{CLASSES_METADATA}' metadata and the table no "
@@ -72,6 +76,32 @@ def find_classes(
     if columns.classes is None:
         notes.append(f"classes: {len(classes)}, from {origin}")
     return classes
+
+
+def column_metadata(schema: pa.Schema, name: str) -> dict[str, str]:
+    """What is recorded with a column, as texts."""
+    found = schema.field(name).metadata or {}
+    return {key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in found.items()}
+
+
+def _map_keys(engine: Engine, frame: Frame, name: str) -> list[str]:
+    """The keys that occur in a column of maps, sorted."""
+
+    def run(batches: Batches) -> Batches:
+        seen: set[str] = set()
+        for batch in batches:
+            maps = batch.column("maps")
+            first, last = maps.offsets[0].as_py(), maps.offsets[-1].as_py()
+            keys = pc.unique(maps.keys.slice(first, last - first)).to_pylist()
+            new = sorted(set(keys) - seen)
+            seen.update(new)
+            yield pa.RecordBatch.from_arrays([pa.array(new, pa.string())], names=["key"])
+
+    maps = frame.select(column(name).alias("maps"))
+    keys = engine.map_batches(maps, run, keep=(), add=pa.schema([("key", pa.string())]))
+    # one row per class, not per example
+    found: list[str] = engine.collect(keys.unique()).column("key").to_pylist()
+    return sorted(found)
 
 
 def check_distinct(classes: list[str], origin: str) -> None:
@@ -113,14 +143,16 @@ def parse_classes(value: Any, origin: str) -> list[str]:
 
 
 def check_width(
-    frame: DataFrame,
-    labels: tuple[str, ...],
-    probs: tuple[str, ...],
-    probs_format: str,
-    classes: list[str],
-    columns: ColumnsConfig,
+    engine: Engine, frame: Frame, probs: tuple[str, ...], probs_format: str, classes: list[str]
 ) -> None:
     """Refuse a class list of another length than the probabilities.
+
+    Args:
+        engine: What runs the frame.
+        frame: The source, its vectors as arrays.
+        probs: Columns of the probabilities.
+        probs_format: As `formats.probs_format_of` found it.
+        classes: The class list.
 
     Raises:
         InputError: It has another length, or is empty (key `source.classes`).
@@ -131,15 +163,7 @@ def check_width(
     if probs_format == "columns":
         width = len(probs)
     elif probs_format == "array":
-        value = (
-            vector_to_array_column(probs[0])
-            if is_vector(frame.schema[probs[0]].dataType)
-            else column(probs[0])
-        )
-        sizes = frame.select(F.size(value).alias("size")).where(F.col("size") >= 0)
-        seen = [row["size"] for row in sizes.limit(SAMPLE_ROWS).collect()]
-        fits = len(classes) in seen or not seen or sizes.where(F.col("size") == len(classes)).limit(1).count()
-        width = len(classes) if fits else max(set(seen), key=seen.count)
+        width = _width_of(engine, frame, probs[0], len(classes))
     if width is not None and width != len(classes):
         raise InputError(
             f"{len(classes)} classes, but column '{probs[0]}' has {width} probabilities per row."
@@ -150,7 +174,19 @@ def check_width(
         )
 
 
-def class_frame(engine: Engine, classes: Sequence[str]) -> DataFrame:
+def _width_of(engine: Engine, frame: Frame, name: str, expected: int) -> int | None:
+    """How many probabilities the rows have: what is expected if any row does; None without rows."""
+    sizes = frame.select(column(name).list.len().alias("size")).filter(~nw.col("size").is_null())
+    # first a look at rows that come first: a limit that is collected reads no more than it needs
+    seen = Counter(engine.collect(sizes.head(SAMPLE_ROWS)).column("size").to_pylist())
+    if not seen or expected in seen:
+        return expected if seen else None
+    counted = sizes.group_by("size").agg(nw.len().alias("rows"))
+    found = {int(row["size"]): int(row["rows"]) for row in rows_of(engine, counted)}
+    return expected if expected in found else max(found, key=lambda size: found[size])
+
+
+def class_frame(engine: Engine, classes: Sequence[str]) -> Frame:
     """Class names with their positions, as a small frame of tag and class_index."""
     positions = pa.array(range(len(classes)), pa.int32())
     return engine.from_arrow(

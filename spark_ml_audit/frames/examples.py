@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
@@ -16,11 +17,14 @@ from spark_ml_audit.arrow.encode import (
 )
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.engines.base import Batches
+from spark_ml_audit.engines.columns import in_frame
+from spark_ml_audit.frames.features import with_features
 from spark_ml_audit.kernels.rules import AuditRules
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    import narwhals as nw
 
+    from spark_ml_audit.engines.base import Frame
     from spark_ml_audit.frames.ingest import Ingest
 
 _ADDED = pa.schema([*EXAMPLE_SCHEMA, *OUTLIER_SCHEMA])
@@ -29,11 +33,15 @@ _ADDED = pa.schema([*EXAMPLE_SCHEMA, *OUTLIER_SCHEMA])
 class CarriedScorer(RowScorer, Protocol):
     """A row scorer that knows what rows must bring for it."""
 
-    def carried(self, ingest: Ingest) -> Column:
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the source that it looks at."""
+
+    def carried(self, ingest: Ingest) -> nw.Expr:
         """What a row must bring, as one struct."""
 
 
-def examples_frame(ingest: Ingest, rules: AuditRules, outliers: CarriedScorer | None = None) -> DataFrame:
+def examples_frame(ingest: Ingest, rules: AuditRules, outliers: CarriedScorer | None = None) -> Frame:
     """One row per audited row, in no order.
 
     Args:
@@ -41,7 +49,11 @@ def examples_frame(ingest: Ingest, rules: AuditRules, outliers: CarriedScorer | 
         rules: The finished audit.
         outliers: Scores outliers; None: their columns are null.
     """
-    layout, carry = ingest.layout, None if outliers is None else outliers.carried(ingest)
+    layout, carry = ingest.layout, None
+    if outliers is not None:
+        carry = outliers.carried(ingest)
+        arrays = with_features(ingest.engine, ingest.frame, ingest.schema, outliers.columns)
+        ingest = replace(ingest, frame=arrays)
 
     def audit(batches: Batches) -> Batches:
         classes = pa.array(layout.classes, pa.string())
@@ -55,4 +67,4 @@ def examples_frame(ingest: Ingest, rules: AuditRules, outliers: CarriedScorer | 
             yield pa.RecordBatch.from_arrays([source.column(ID), *found], names=[ID, *_ADDED.names])
 
     frame = ingest.task_frame(with_id=True, carry=carry)
-    return ingest.engine.map_batches(frame, audit, keep=(ID,), add=_ADDED).withColumnRenamed(ID, layout.id)
+    return ingest.engine.map_batches(frame, audit, keep=(ID,), add=_ADDED).rename({ID: in_frame(layout.id)})

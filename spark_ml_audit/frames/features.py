@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
+import numpy as np
 import pandas as pd
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from spark_ml_audit.engines.choose import engine_of
-from spark_ml_audit.engines.columns import column, field, type_name
+from spark_ml_audit.arrow.hashes import Hashes, hash_rows, hash_values
+from spark_ml_audit.arrow.types import is_binary, is_list, is_string, type_name
+from spark_ml_audit.engines.base import VECTOR
+from spark_ml_audit.engines.columns import column, field, true_name
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.formats import is_vector
 from spark_ml_audit.models.features import FeatureSpec, detect_features
+
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Batches, Engine, Frame
 
 _SAMPLE_ROWS = 1000
 _SAMPLE_CHARACTERS = 2000
@@ -38,13 +44,24 @@ class Features:
         return self.spec.columns
 
 
+# ---- which columns ---------------------------------------------------------------------------------
+
+
 def find_features(
-    frame: DataFrame, wanted: Any, id_name: str, exclude: set[str], notes: list[str]
+    engine: Engine,
+    frame: Frame,
+    schema: pa.Schema,
+    wanted: Any,
+    id_name: str,
+    exclude: set[str],
+    notes: list[str],
 ) -> Features:
     """Which columns are features and of which kind.
 
     Args:
+        engine: What runs the frame.
         frame: The source.
+        schema: Its schema.
         wanted: "auto", or kind -> columns as in ``source.features``.
         id_name: Column by whose hash the sample is chosen.
         exclude: Columns that are no features: id, labels, group.
@@ -54,10 +71,10 @@ def find_features(
         InputError: A column is missing or of the wrong type, or there is no feature at all.
     """
     if wanted == "auto" or wanted is None:
-        schema = [(item.name, plain_type(item.dataType)) for item in frame.schema.fields]
-        candidates = [name for name, _ in schema if name not in exclude]
-        sample = sample_of(frame, candidates, id_name)
-        spec = detect_features(schema, exclude, sample)
+        types = [(item.name, type_name(item.type)) for item in schema]
+        candidates = [name for name, _ in types if name not in exclude]
+        sample = sample_of(engine, frame, schema, candidates, id_name)
+        spec = detect_features(types, exclude, sample)
         if not Features(spec, sample).names:
             raise InputError(
                 "the source has no text or feature column beside id and labels.",
@@ -73,8 +90,8 @@ def find_features(
         raise InputError("names no column.", key="source.features", fix="Name at least one feature column.")
     for kind, listed in kinds.items():
         for name in listed:
-            _check_feature(frame, name, kind, exclude)
-    return Features(spec, sample_of(frame, names, id_name))
+            _check_feature(schema, name, kind, exclude)
+    return Features(spec, sample_of(engine, frame, schema, names, id_name))
 
 
 _NUMBER = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
@@ -90,7 +107,7 @@ _FITTING: dict[str, tuple[str, ...]] = {
 }
 
 
-def _check_feature(frame: DataFrame, name: str, kind: str, exclude: set[str]) -> None:
+def _check_feature(schema: pa.Schema, name: str, kind: str, exclude: set[str]) -> None:
     key = f"source.features.{kind}"
     if name in exclude:
         raise InputError(
@@ -98,7 +115,7 @@ def _check_feature(frame: DataFrame, name: str, kind: str, exclude: set[str]) ->
             key=key,
             fix="A model that sees it would not be out of sample: leave it out.",
         )
-    found = plain_type(field(frame, name, key).dataType).partition("(")[0]
+    found = type_name(field(schema, name, key).type).partition("(")[0]
     if found not in _FITTING[kind]:
         raise InputError(
             f"column '{name}' is {found}, which is no {kind} column.",
@@ -116,56 +133,180 @@ def _describe(spec: FeatureSpec) -> str:
     )
 
 
-def plain_type(data_type: T.DataType) -> str:
-    """A type as SQL writes it; a vector is an array."""
-    return "array<double>" if is_vector(data_type) else type_name(data_type)
+# ---- their values ----------------------------------------------------------------------------------
 
 
-def feature_column(frame: DataFrame, name: str) -> Column:
-    """A feature as tasks get it: vectors as arrays, decimals as doubles, times as dates."""
-    data_type = frame.schema[name].dataType
-    if is_vector(data_type):
-        from pyspark.ml.functions import vector_to_array
+def feature_struct(names: Sequence[str]) -> nw.Expr:
+    """Columns as they are, as one struct; `to_pandas` makes of its fields what models take."""
+    return nw.struct(*[column(name) for name in names])
 
-        return vector_to_array(column(name), "float32")
-    if isinstance(data_type, T.DecimalType):
-        return column(name).cast("double")
-    if isinstance(data_type, (T.TimestampType, T.TimestampNTZType)):
-        return column(name).cast("date")
-    return column(name)
+
+def vectors_of(schema: pa.Schema, names: Sequence[str]) -> list[str]:
+    """Those of some columns that hold vectors of pyspark.ml."""
+    return [name for name in names if VECTOR in (schema.field(name).metadata or {})]
+
+
+def with_features(engine: Engine, frame: Frame, schema: pa.Schema, names: Sequence[str]) -> Frame:
+    """The frame with vectors among these columns as arrays, so that they may travel.
+
+    Args:
+        engine: What runs the frame.
+        frame: The source.
+        schema: Its schema.
+        names: Feature columns.
+    """
+    vectors = vectors_of(schema, names)
+    return engine.with_arrays(frame, vectors) if vectors else frame
 
 
 def to_pandas(table: Any) -> pd.DataFrame:
-    """An Arrow table or batch of features as models take it, the same on the driver and in tasks."""
-    frame: pd.DataFrame = table.to_pandas(date_as_object=True)
+    """An Arrow table or batch of features as models take it, the same on the driver and in tasks.
+
+    Columns bear the names that users know; decimals become doubles, and times the dates that they are in UTC.
+
+    >>> from spark_ml_audit.engines.columns import in_frame
+    >>> table = pa.table({"price": pa.array([7], pa.decimal128(3, 2)), in_frame("made.at"): [None]})
+    >>> to_pandas(table).to_dict("list")
+    {'price': [7.0], 'made.at': [None]}
+    """
+    arrays = [_plain(table.column(i)) for i in range(table.num_columns)]
+    names = [true_name(name) for name in table.schema.names]
+    frame: pd.DataFrame = pa.Table.from_arrays(arrays, names=names).to_pandas(date_as_object=True)
     return frame
 
 
+def _plain(values: Any) -> Any:
+    kind = values.type
+    if pa.types.is_decimal(kind):
+        # by way of texts: Arrow's own cast gives 0.07 as 0.06999999999999999
+        return values.cast(pa.string()).cast(pa.float64())
+    if pa.types.is_timestamp(kind):
+        in_utc = values if kind.tz in (None, "UTC") else values.cast(pa.timestamp(kind.unit, "UTC"))
+        return in_utc.cast(pa.date32())
+    return values
+
+
+# ---- a sample of them ------------------------------------------------------------------------------
+
+
 def sample_of(
-    frame: DataFrame, names: list[str] | tuple[str, ...], id_name: str, num_rows: int = _SAMPLE_ROWS
+    engine: Engine,
+    frame: Frame,
+    schema: pa.Schema,
+    names: Sequence[str],
+    id_name: str,
+    num_rows: int = _SAMPLE_ROWS,
 ) -> pd.DataFrame:
-    """The feature values of the rows whose id hashes lowest; long texts are cut."""
-    usable = [name for name in names if not _is_unusable(frame.schema[name].dataType)]
+    """The feature values of the rows whose id hashes lowest; long texts are cut.
+
+    Args:
+        engine: What runs the frame.
+        frame: The source.
+        schema: Its schema.
+        names: Columns; those of types that no model reads are left out.
+        id_name: Column that names a row.
+        num_rows: Rows at most.
+    """
+    usable = [name for name in names if not _is_unusable(schema.field(name).type)]
     if not usable:
         return pd.DataFrame()
-    values = []
-    for name in usable:
-        value = feature_column(frame, name)
-        if isinstance(frame.schema[name].dataType, T.StringType):
-            value = F.substring(value, 1, _SAMPLE_CHARACTERS)
-        values.append(value.alias(name))
-    # repeated ids are told apart by their values, so that the order is one whatever the partitions
-    keyed = frame.select(
-        F.xxhash64(column(id_name)).alias("__order"), F.xxhash64(*values).alias("__tie"), *values
-    )
-    found = keyed.orderBy("__order", "__tie").limit(num_rows).drop("__order", "__tie")
-    return to_pandas(engine_of(found).collect(found))
+    return to_pandas(lowest_rows(engine, frame, schema, usable, id_name, num_rows, cut=True).values)
 
 
-def _is_unusable(data_type: T.DataType) -> bool:
-    if isinstance(data_type, T.ArrayType):
-        return not isinstance(data_type.elementType, (T.StringType, T.FloatType, T.DoubleType))
-    return isinstance(data_type, (T.MapType, T.StructType, T.BinaryType)) or type_name(data_type) in (
-        "variant",
-        "void",
-    )
+@dataclass(frozen=True)
+class LowestRows:
+    """Rows chosen by a hash of their id.
+
+    Attributes:
+        values: Arrow table of their values.
+        hashes: Of their ids, ascending, shape (n,).
+    """
+
+    values: Any
+    hashes: Hashes
+
+
+def lowest_rows(
+    engine: Engine,
+    frame: Frame,
+    schema: pa.Schema,
+    names: Sequence[str],
+    id_name: str,
+    num_rows: int,
+    *,
+    cut: bool = False,
+) -> LowestRows:
+    """The values of the rows whose id hashes lowest: the same rows in the same order on every engine.
+
+    Args:
+        engine: What runs the frame.
+        frame: The source.
+        schema: Its schema.
+        names: Columns.
+        id_name: Column that names a row.
+        num_rows: Rows at most.
+        cut: Whether long texts are cut.
+    """
+    travelling = with_features(engine, frame, schema, names)
+    ids_apart = travelling.select(column(id_name).alias(_ID), feature_struct(names).alias(_VALUES))
+    lowest = engine.map_batches(ids_apart, _Lowest(num_rows, cut), keep=(_VALUES,), add=_PLACES)
+    # once more by engine: tasks may be many
+    found = engine.collect(lowest.sort(*_PLACES.names).head(num_rows))
+    found = found.sort_by([(name, "ascending") for name in _PLACES.names])
+    values = pa.Table.from_struct_array(found.column(_VALUES))
+    return LowestRows(values, found.column(_PLACES.names[0]).to_numpy())
+
+
+_ID, _VALUES = "row_id", "features"
+# repeated ids are told apart by their values, so that the order is one whatever the partitions
+_PLACES = pa.schema([("place", pa.int64()), ("tie", pa.int64())])
+
+
+class _Lowest:
+    """The map: keeps the rows of a task that hash lowest."""
+
+    def __init__(self, num_rows: int, cut: bool) -> None:
+        self._num_rows, self._cut = num_rows, cut
+
+    def __call__(self, batches: Batches) -> Batches:
+        kept: Any = None
+        for batch in batches:
+            hashes = hash_values(batch.column(_ID))
+            # most rows of a large table stop here, before anything but their id is looked at
+            low = hashes <= self._border(kept, hashes)
+            if low.any():
+                kept = self._best(kept, batch.column(_VALUES).filter(pa.array(low)), hashes[low])
+        if kept is not None:
+            yield from kept.combine_chunks().to_batches()
+
+    def _border(self, kept: Any, hashes: Hashes) -> int:
+        """The highest hash that may be among the lowest."""
+        if kept is not None and kept.num_rows == self._num_rows:
+            return int(kept.column(_PLACES.names[0])[-1].as_py())
+        if len(hashes) > self._num_rows:
+            return int(np.partition(hashes, self._num_rows - 1)[self._num_rows - 1])
+        return int(np.iinfo(np.int64).max)
+
+    def _best(self, kept: Any, values: Any, hashes: Hashes) -> Any:
+        values = _cut(values) if self._cut else values
+        columns = [values, pa.array(hashes), pa.array(hash_rows(values.flatten()))]
+        more = pa.Table.from_arrays(columns, names=[_VALUES, *_PLACES.names])
+        both = more if kept is None else pa.concat_tables([kept, more])
+        places = (both.column(name).to_numpy() for name in reversed(_PLACES.names))
+        return both.take(pa.array(np.lexsort(tuple(places))[: self._num_rows]))
+
+
+def _cut(values: Any) -> Any:
+    """A struct array, its texts cut."""
+    arrays = [
+        pc.utf8_slice_codeunits(array, 0, _SAMPLE_CHARACTERS) if is_string(array.type) else array
+        for array in values.flatten()
+    ]
+    return pa.StructArray.from_arrays(arrays, fields=list(values.type))
+
+
+def _is_unusable(kind: Any) -> bool:
+    if is_list(kind):
+        return not (is_string(kind.value_type) or kind.value_type in (pa.float32(), pa.float64()))
+    nested = pa.types.is_map(kind) or pa.types.is_struct(kind)
+    return nested or is_binary(kind) or pa.types.is_null(kind) or type_name(kind) == "variant"

@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spark_ml_audit.arrow.types import is_floating, is_list, is_number, is_string, type_name
 from spark_ml_audit.config.source import ColumnsConfig, LabelsConfig
-from spark_ml_audit.engines.columns import column, field, type_name
+from spark_ml_audit.engines.base import VECTOR, Batches
+from spark_ml_audit.engines.columns import column, field
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.kernels.records import Records, make_records
+
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Engine, Frame
 
 SAMPLE_ROWS = 1000
-INTEGRAL = (T.ByteType, T.ShortType, T.IntegerType, T.LongType)
-FLOATING = (T.FloatType, T.DoubleType, T.DecimalType)
 
 
-def is_vector(data_type: T.DataType) -> bool:
-    """Whether a column holds pyspark.ml vectors."""
-    return isinstance(data_type, T.UserDefinedType) and "vector" in type(data_type).__name__.lower()
+def is_vector(item: Any) -> bool:
+    """Whether a field of a schema is a column of pyspark.ml vectors.
 
-
-def vector_to_array_column(name: str) -> Column:
-    """A column of vectors as one of array<double>."""
-    from pyspark.ml.functions import vector_to_array
-
-    value = column(name)
-    # the function itself fails on null
-    return F.when(value.isNotNull(), vector_to_array(value))
+    >>> kind = pa.list_(pa.float64())
+    >>> is_vector(pa.field("p", kind)), is_vector(pa.field("p", kind, metadata={VECTOR: b"1"}))
+    (False, True)
+    """
+    return VECTOR in (item.metadata or {})
 
 
 def probs_format_of(
-    frame: DataFrame, columns: ColumnsConfig, notes: list[str]
+    schema: pa.Schema, columns: ColumnsConfig, notes: list[str]
 ) -> tuple[tuple[str, ...], str, str]:
     """Columns, format and dtype of the probabilities.
 
     Args:
-        frame: The source.
+        schema: Of the source.
         columns: What the config says.
         notes: Takes a sentence on what was found.
 
@@ -49,43 +52,49 @@ def probs_format_of(
     if not isinstance(columns.pred_probs, str):
         names = tuple(columns.pred_probs)
         found = "columns"
-        types = [field(frame, name, key).dataType for name in names]
-        elements: list[T.DataType] = types
+        elements = [field(schema, name, key).type for name in names]
     else:
         names = (columns.pred_probs,)
-        data_type = field(frame, columns.pred_probs, key).dataType
-        if is_vector(data_type):
-            found, elements = "vector", [T.DoubleType()]
-        elif isinstance(data_type, T.ArrayType):
-            found, elements = "array", [data_type.elementType]
-        elif isinstance(data_type, T.MapType) and isinstance(data_type.keyType, T.StringType):
-            found, elements = "map", [data_type.valueType]
-        elif isinstance(data_type, (*INTEGRAL, *FLOATING)):
-            found, elements = "columns", [data_type]
-        else:
-            found, elements = "unknown", [data_type]
-    bad = [element for element in elements if not isinstance(element, (*INTEGRAL, *FLOATING))]
+        item = field(schema, columns.pred_probs, key)
+        found, elements = _probs_kind(item)
+    bad = [element for element in elements if not is_number(element)]
     if bad:
         raise InputError(
-            f"column '{names[0]}' is {type_name(frame.schema[names[0]].dataType)}, which holds no "
-            "probabilities.",
+            f"column '{names[0]}' is {_shown(schema, names[0])}, which holds no probabilities.",
             key=key,
             fix="Use array<float>, array<double>, a vector, map<string,double>, or a list of numeric "
             "columns.",
         )
     if wanted not in ("auto", found):
         raise InputError(
-            f"'{wanted}' was given, but column '{names[0]}' is {type_name(frame.schema[names[0]].dataType)}.",
+            f"'{wanted}' was given, but column '{names[0]}' is {_shown(schema, names[0])}.",
             key="source.pred_probs_format",
             fix=f"Use '{found}' or 'auto'.",
         )
-    dtype = "float32" if all(isinstance(element, T.FloatType) for element in elements) else "float64"
+    dtype = "float32" if all(pa.types.is_float32(element) for element in elements) else "float64"
     if wanted == "auto":
         notes.append(f"pred_probs_format: {found} ({dtype}), from the type of column '{names[0]}'")
     return names, "array" if found == "vector" else found, dtype
 
 
-def label_columns_of(frame: DataFrame, columns: LabelsConfig) -> tuple[str, ...]:
+def _probs_kind(item: Any) -> tuple[str, list[Any]]:
+    """Format of a column of probabilities, and the types of what it holds."""
+    kind = item.type
+    if is_vector(item):
+        return "vector", [pa.float64()]
+    if is_list(kind):
+        return "array", [kind.value_type]
+    if pa.types.is_map(kind) and is_string(kind.key_type):
+        return "map", [kind.item_type]
+    return ("columns" if is_number(kind) else "unknown"), [kind]
+
+
+def _shown(schema: pa.Schema, name: str) -> str:
+    item = schema.field(name)
+    return "vector" if is_vector(item) else type_name(item.type)
+
+
+def label_columns_of(schema: pa.Schema, columns: LabelsConfig) -> tuple[str, ...]:
     """The columns of the given tags.
 
     Raises:
@@ -93,19 +102,25 @@ def label_columns_of(frame: DataFrame, columns: LabelsConfig) -> tuple[str, ...]
     """
     labels = (columns.labels,) if isinstance(columns.labels, str) else tuple(columns.labels)
     for name in labels:
-        field(frame, name, "source.labels")
+        field(schema, name, "source.labels")
     return labels
 
 
 def labels_format_of(
-    frame: DataFrame, columns: LabelsConfig, labels: tuple[str, ...], num_classes: int, notes: list[str]
+    engine: Engine,
+    frame: Frame,
+    schema: pa.Schema,
+    columns: LabelsConfig,
+    labels: tuple[str, ...],
+    num_classes: int,
+    notes: list[str],
 ) -> str:
     """How the given tags are written, by the config or by type and content of their columns.
 
     Raises:
         InputError: It cannot be decided, or the columns do not fit it.
     """
-    found = _labels_format(frame, columns, labels, num_classes, notes)
+    found = _labels_format(engine, frame, schema, columns, labels, num_classes, notes)
     if found == "columns" and len(labels) != num_classes:
         raise InputError(
             f"{len(labels)} label columns for {num_classes} classes.",
@@ -116,28 +131,28 @@ def labels_format_of(
 
 
 def _labels_format(
-    frame: DataFrame, columns: LabelsConfig, labels: tuple[str, ...], num_classes: int, notes: list[str]
+    engine: Engine,
+    frame: Frame,
+    schema: pa.Schema,
+    columns: LabelsConfig,
+    labels: tuple[str, ...],
+    num_classes: int,
+    notes: list[str],
 ) -> str:
     key = "source.labels_format"
     wanted = columns.labels_format
     if not isinstance(columns.labels, str):
         fitting, shown = ["columns"], "a list of columns"
-        bad = [
-            name
-            for name in labels
-            if not isinstance(frame.schema[name].dataType, (T.BooleanType, *INTEGRAL, *FLOATING))
-        ]
+        bad = [name for name in labels if not _is_flag(schema.field(name).type)]
         if bad:
             raise InputError(
-                f"label column '{bad[0]}' is {type_name(frame.schema[bad[0]].dataType)}, "
-                "not a number or boolean.",
+                f"label column '{bad[0]}' is {_shown(schema, bad[0])}, not a number or boolean.",
                 key="source.labels",
                 fix="One column per tag holds 0 or 1, or false or true.",
             )
     else:
-        data_type = frame.schema[labels[0]].dataType
-        shown = type_name(data_type)
-        fitting = _fitting_label_formats(data_type)
+        shown = _shown(schema, labels[0])
+        fitting = _fitting_label_formats(schema.field(labels[0]))
         if fitting == ["columns"] and num_classes != 1:
             fitting = []
     if not fitting:
@@ -158,44 +173,80 @@ def _labels_format(
     if len(fitting) == 1:
         notes.append(f"labels_format: {fitting[0]}, from the type of column '{labels[0]}' ({shown})")
         return fitting[0]
-    return _indices_or_multi_hot(frame, labels[0], num_classes, notes)
+    return _indices_or_multi_hot(engine, frame, labels[0], num_classes, notes)
 
 
-def _fitting_label_formats(data_type: T.DataType) -> list[str]:
-    if isinstance(data_type, T.ArrayType):
-        return _fitting_array_formats(data_type.elementType)
-    if isinstance(data_type, T.StringType):
+def _is_flag(kind: Any) -> bool:
+    return bool(pa.types.is_boolean(kind)) or is_number(kind)
+
+
+def _fitting_label_formats(item: Any) -> list[str]:
+    if is_vector(item):
+        return ["multi_hot"]
+    if is_list(item.type):
+        return _fitting_array_formats(item.type.value_type)
+    if is_string(item.type):
         return ["delimited"]
-    if isinstance(data_type, (T.BooleanType, *INTEGRAL, *FLOATING)):
-        return ["columns"]
-    return ["multi_hot"] if is_vector(data_type) else []
+    return ["columns"] if _is_flag(item.type) else []
 
 
-def _fitting_array_formats(element: T.DataType) -> list[str]:
-    if isinstance(element, T.StringType):
+def _fitting_array_formats(element: Any) -> list[str]:
+    if is_string(element):
         return ["names"]
-    if isinstance(element, INTEGRAL):
+    if pa.types.is_integer(element):
         return ["indices", "multi_hot"]
-    return ["multi_hot"] if isinstance(element, (T.BooleanType, *FLOATING)) else []
+    return ["multi_hot"] if pa.types.is_boolean(element) or is_floating(element) else []
 
 
-def _indices_or_multi_hot(frame: DataFrame, name: str, num_classes: int, notes: list[str]) -> str:
+_ONLY_VECTOR, _EITHER, _ONLY_INDICES = range(3)
+
+
+def count_readings(lists: Any, num_classes: int) -> tuple[int, int, int]:
+    """How integer lists can be read: as 0/1 vector alone (0 or 1 repeats), as either, as indices alone.
+
+    The second count includes the first.
+
+    >>> count_readings(pa.array([[0, 1, 0], [0, 1], [1, 0, 2], None]), num_classes=3)
+    (1, 1, 2)
+    """
+    lists = lists.drop_null()
+    lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    values = lists.flatten()
+    is_bit = pc.is_in(values, value_set=pa.array([0, 1], values.type)).to_numpy(zero_copy_only=False)
+    as_vector = lengths == num_classes
+    as_vector[rows[~is_bit]] = False
+    ones = np.bincount(
+        rows[is_bit],
+        weights=values.fill_null(0).to_numpy(zero_copy_only=False)[is_bit] == 1,
+        minlength=len(lengths),
+    )
+    repeats = (ones > 1) | (lengths - ones > 1)
+    return (
+        int(np.count_nonzero(as_vector & repeats)),
+        int(np.count_nonzero(as_vector)),
+        int(np.count_nonzero(~as_vector)),
+    )
+
+
+def _indices_or_multi_hot(engine: Engine, frame: Frame, name: str, num_classes: int, notes: list[str]) -> str:
     """Integer arrays: class indices unless every list reads as a 0/1 vector of length K > 2."""
-    value = column(name)
-    vector_like = (F.size(value) == num_classes) & F.forall(value, lambda x: x.isin(0, 1))
-    as_vector = F.coalesce(vector_like, F.lit(False))
-    repeats = F.size(F.array_distinct(value)) < F.size(value)
+    lists = frame.select(column(name).alias("lists"))
 
-    def tally(rows: DataFrame) -> tuple[int, int, int]:
-        counts = rows.where(value.isNotNull()).agg(
-            F.count_if(as_vector & repeats), F.count_if(as_vector), F.count_if(~as_vector)
-        )
-        first = counts.collect()[0]
-        return first[0], first[1], first[2]
+    def reduce(batches: Batches) -> Iterator[Records]:
+        for batch in batches:
+            counts = count_readings(batch.column("lists"), num_classes)
+            yield make_records(0, np.arange(3), np.array(counts))
 
-    only_vector, either, only_indices = tally(frame.limit(SAMPLE_ROWS))
+    def tally() -> tuple[int, int, int]:
+        records = engine.reduce_batches(lists, reduce)
+        found = dict(zip(records["slot"].tolist(), records["a"].tolist(), strict=True))
+        return found.get(_ONLY_VECTOR, 0), found.get(_EITHER, 0), found.get(_ONLY_INDICES, 0)
+
+    first = engine.collect(lists.head(SAMPLE_ROWS)).column("lists").combine_chunks()
+    only_vector, either, only_indices = count_readings(first, num_classes)
     if only_vector or not only_indices:
-        only_vector, either, only_indices = tally(frame)
+        only_vector, either, only_indices = tally()
     column_text = f"column '{name}'"
     if only_vector and not only_indices and num_classes > 2:
         notes.append(

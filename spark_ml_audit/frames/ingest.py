@@ -6,29 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+import narwhals as nw
+import pyarrow as pa
 
 from spark_ml_audit.arrow.layout import FAULT, ID, MARKS, REASONS, InputLayout
+from spark_ml_audit.arrow.types import is_binary, is_integral, is_string, type_name
 from spark_ml_audit.config.source import ColumnsConfig
-from spark_ml_audit.engines.columns import column, field, type_name
+from spark_ml_audit.engines.columns import column, field, in_frame
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.class_list import check_width, find_classes
-from spark_ml_audit.frames.formats import (
-    is_vector,
-    label_columns_of,
-    labels_format_of,
-    probs_format_of,
-    vector_to_array_column,
-)
+from spark_ml_audit.frames.formats import label_columns_of, labels_format_of, probs_format_of
 
 if TYPE_CHECKING:
-    from spark_ml_audit.engines.base import Engine
+    from spark_ml_audit.engines.base import Engine, Frame
 
 # Repeated ids up to this many travel to the tasks as literals; more are joined.
 _MAX_LITERAL_IDS = 1000
-_ID_TYPES = (T.StringType, T.ByteType, T.ShortType, T.IntegerType, T.LongType, T.DateType, T.BinaryType)
 
 
 @dataclass(frozen=True)
@@ -38,6 +31,7 @@ class Ingest:
     Attributes:
         engine: What runs its frame.
         frame: The source.
+        schema: Its columns.
         layout: How to read it.
         notes: What automatic detection found, one sentence each.
         repeated: Frame of the ids that occur more than once (column `id`), or None.
@@ -47,85 +41,88 @@ class Ingest:
     """
 
     engine: Engine
-    frame: DataFrame
+    frame: Frame
+    schema: pa.Schema
     layout: InputLayout
     notes: tuple[str, ...] = ()
-    repeated: DataFrame | None = None
+    repeated: Frame | None = None
     repeated_ids: tuple[Any, ...] = ()
     has_null_ids: bool = True
-    marks: DataFrame | None = None
+    marks: Frame | None = None
 
-    def task_frame(self, *, with_id: bool, carry: Column | None = None) -> DataFrame:
+    @property
+    def id_type(self) -> Any:
+        """Arrow type of the id column."""
+        return self.schema.field(self.layout.id).type
+
+    def task_frame(self, *, with_id: bool, carry: nw.Expr | None = None) -> Frame:
         """The frame of the passes: fault code, labels, probabilities and, if asked for, the id.
 
         Args:
             with_id: Whether to add the column `id`, and with it the marks if there are any.
             carry: Anything else to hand through, as column `carried`.
         """
-        layout, source = self.layout, self.frame
+        layout = self.layout
+        source = self.engine.with_arrays(self.frame, [*layout.labels, *layout.pred_probs])
         if not layout.id:
-            return source.select(F.lit(0).cast("tinyint").alias(FAULT), *self._value_columns(source, carry))
-        id_column = column(layout.id)
-        # a pass without ids need not read the column where no fault can be in it
-        is_null = id_column.isNull() if self.has_null_ids else F.lit(False)
-        fault = F.when(is_null, REASONS["id_null"])
+            return source.select(_code(0).alias(FAULT), *self._value_columns(carry))
+        id_column, fault = column(layout.id), _code(0)
         if self.repeated is not None:
-            marked = self.repeated.select(F.col(ID).alias("__repeated_id"))
-            source = source.join(marked, id_column == F.col("__repeated_id"), "left")
-            fault = fault.when(F.col("__repeated_id").isNotNull(), REASONS["id_duplicate"])
+            marked = self.repeated.select(
+                nw.col(ID).alias("__repeated_id"), nw.lit(True).alias("__is_repeated")
+            )
+            source = source.join(marked, left_on=in_frame(layout.id), right_on="__repeated_id", how="left")
+            fault = (
+                nw.when(~nw.col("__is_repeated").is_null())
+                .then(_code(REASONS["id_duplicate"]))
+                .otherwise(fault)
+            )
         elif self.repeated_ids:
-            repeated = id_column.isin(*[F.lit(value) for value in self.repeated_ids])
-            fault = fault.when(repeated, REASONS["id_duplicate"])
-        columns = [fault.otherwise(0).cast("tinyint").alias(FAULT)]
+            repeated = _is_among(id_column, self.repeated_ids)
+            fault = nw.when(repeated).then(_code(REASONS["id_duplicate"])).otherwise(fault)
+        # a pass without ids need not read the column where no fault can be in it
+        if self.has_null_ids:
+            fault = nw.when(id_column.is_null()).then(_code(REASONS["id_null"])).otherwise(fault)
+        columns = [fault.alias(FAULT)]
         if with_id:
             columns.insert(0, id_column.alias(ID))
             if self.marks is not None:
-                known = self.marks.select(F.col(ID).alias("__marked_id"), F.col(MARKS).alias("__marks"))
-                source = source.join(known, id_column == F.col("__marked_id"), "left")
-                columns.append(F.col("__marks").alias(MARKS))
-        return source.select(*columns, *self._value_columns(source, carry))
+                known = self.marks.select(nw.col(ID).alias("__marked_id"), nw.col(MARKS).alias("__marks"))
+                source = source.join(known, left_on=in_frame(layout.id), right_on="__marked_id", how="left")
+                columns.append(nw.col("__marks").alias(MARKS))
+        return source.select(*columns, *self._value_columns(carry))
 
-    def _value_columns(self, source: DataFrame, carry: Column | None) -> list[Column]:
+    def _value_columns(self, carry: nw.Expr | None) -> list[nw.Expr]:
         layout = self.layout
         columns = [] if carry is None else [carry.alias("carried")]
-        for name, target in zip(layout.labels, layout.label_columns, strict=True):
-            columns.append(_labels_column(source, name).alias(target))
-        for name, target in zip(layout.pred_probs, layout.prob_columns, strict=True):
-            columns.append(_probs_column(source, name, layout.dtype).alias(target))
+        for names, targets in (
+            (layout.labels, layout.label_columns),
+            (layout.pred_probs, layout.prob_columns),
+        ):
+            columns += [column(name).alias(target) for name, target in zip(names, targets, strict=True)]
         return columns
 
 
-def _labels_column(source: DataFrame, name: str) -> Column:
-    data_type = source.schema[name].dataType
-    if is_vector(data_type):
-        return vector_to_array_column(name)
-    element = data_type.elementType if isinstance(data_type, T.ArrayType) else data_type
-    if isinstance(element, T.DecimalType):
-        target = T.DoubleType()
-        return column(name).cast(T.ArrayType(target) if isinstance(data_type, T.ArrayType) else target)
-    return column(name)
+def _code(number: int) -> nw.Expr:
+    return nw.lit(number, dtype=nw.Int8)
 
 
-def _probs_column(source: DataFrame, name: str, dtype: str) -> Column:
-    data_type = source.schema[name].dataType
-    wanted: T.DataType = T.FloatType() if dtype == "float32" else T.DoubleType()
-    if is_vector(data_type):
-        return vector_to_array_column(name)
-    if isinstance(data_type, T.ArrayType):
-        target: T.DataType = T.ArrayType(wanted)
-    elif isinstance(data_type, T.MapType):
-        target = T.MapType(T.StringType(), wanted)
-    else:
-        target = wanted
-    return column(name) if data_type.simpleString() == target.simpleString() else column(name).cast(target)
+def _is_among(ids: nw.Expr, values: tuple[Any, ...]) -> nw.Expr:
+    if isinstance(values[0], bytes):  # narwhals makes no list of them
+        found = ids == nw.lit(values[0])
+        for value in values[1:]:
+            found |= ids == nw.lit(value)
+        return found
+    return ids.is_in(values)
 
 
 def inspect_source(
     engine: Engine,
-    frame: DataFrame,
+    frame: Frame,
     columns: ColumnsConfig,
     properties: Mapping[str, str] | None = None,
     *,
+    schema: pa.Schema | None = None,
     with_id: bool = True,
 ) -> Ingest:
     """Understand a source: check its columns, detect formats, find the classes.
@@ -135,6 +132,7 @@ def inspect_source(
         frame: The source.
         columns: What the config says.
         properties: Table properties of the source.
+        schema: Its columns, with their metadata, where they are known beside the frame.
         with_id: Whether rows have an id; without one, none is looked for and none is checked.
 
     Raises:
@@ -142,13 +140,15 @@ def inspect_source(
             is no class list or it does not fit the probabilities.
     """
     notes: list[str] = []
+    schema = engine.schema(frame) if schema is None else schema
     if with_id:
-        check_id(frame, columns.id)
-    probs, probs_format, dtype = probs_format_of(frame, columns, notes)
-    labels = label_columns_of(frame, columns)
-    classes = find_classes(frame, columns, probs, probs_format, properties or {}, notes)
-    check_width(frame, labels, probs, probs_format, classes, columns)
-    labels_format = labels_format_of(frame, columns, labels, len(classes), notes)
+        check_id(schema, columns.id)
+    probs, probs_format, dtype = probs_format_of(schema, columns, notes)
+    labels = label_columns_of(schema, columns)
+    arrays = engine.with_arrays(frame, [*labels, *probs])
+    classes = find_classes(engine, arrays, schema, columns, probs, probs_format, properties or {}, notes)
+    check_width(engine, arrays, probs, probs_format, classes)
+    labels_format = labels_format_of(engine, arrays, schema, columns, labels, len(classes), notes)
     layout = InputLayout(
         columns.id if with_id else "",
         labels,
@@ -159,19 +159,19 @@ def inspect_source(
         dtype,
         tuple(classes),
     )
-    return Ingest(engine, frame, layout, tuple(notes))
+    return Ingest(engine, frame, schema, layout, tuple(notes))
 
 
-def check_id(frame: DataFrame, name: str) -> None:
+def check_id(schema: pa.Schema, name: str) -> None:
     """Refuse an id column that is missing or of a type that cannot name a row.
 
     Raises:
         InputError: It is (key `source.id`).
     """
-    id_type = field(frame, name, "source.id").dataType
-    if not isinstance(id_type, _ID_TYPES):
+    kind = field(schema, name, "source.id").type
+    if not (is_string(kind) or is_integral(kind) or is_binary(kind) or pa.types.is_date(kind)):
         raise InputError(
-            f"column '{name}' is {type_name(id_type)}, which cannot name a row.",
+            f"column '{name}' is {type_name(kind)}, which cannot name a row.",
             key="source.id",
             fix="Use a string, integral, date or binary column.",
         )
@@ -180,9 +180,10 @@ def check_id(frame: DataFrame, name: str) -> None:
 def find_repeated_ids(ingest: Ingest) -> Ingest:
     """Find ids that occur more than once, and whether any is null (a distributed count by id)."""
     ids = ingest.frame.select(column(ingest.layout.id).alias(ID))
-    at_fault = ids.groupBy(ID).count().where((F.col("count") > 1) | F.col(ID).isNull()).select(ID)
-    found = [row[ID] for row in at_fault.limit(_MAX_LITERAL_IDS + 2).collect()]
+    counted = ids.group_by(ID).agg(nw.len().alias("times"))
+    at_fault = counted.filter((nw.col("times") > 1) | nw.col(ID).is_null()).select(ID)
+    found = ingest.engine.collect(at_fault.head(_MAX_LITERAL_IDS + 2)).column(ID).to_pylist()
     repeated = tuple(value for value in found if value is not None)
     if len(repeated) > _MAX_LITERAL_IDS:  # a null may be among those not collected
-        return replace(ingest, repeated=at_fault.where(F.col(ID).isNotNull()))
+        return replace(ingest, repeated=at_fault.filter(~nw.col(ID).is_null()))
     return replace(ingest, repeated_ids=repeated, has_null_ids=len(repeated) < len(found))

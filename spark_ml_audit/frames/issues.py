@@ -7,24 +7,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
 
-from spark_ml_audit.engines.columns import column
+from spark_ml_audit.engines.base import Batches
+from spark_ml_audit.engines.columns import column, in_frame
 from spark_ml_audit.kernels.profile import IntArray
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-    from spark_ml_audit.engines.base import Engine
+    from spark_ml_audit.engines.base import Engine, Frame
 
 RANK, SCORE = "issue_rank", "label_quality_score"
 
-# While they are exploded: unlikely names for an id column.
-_PLACE, _CELL = "__place_in_row", "__flagged_cell"
 _KEPT = (SCORE, "given_tags", "suggested_tags", "missing_tags", "extraneous_tags", "flagged_cells")
+_CELL_FIELDS = pa.schema(
+    [("tag", pa.string()), ("issue", pa.string()), ("pred_prob", pa.float64()), ("cell_score", pa.float64())]
+)
+_CELLS = pa.schema([*_CELL_FIELDS, ("rank_in_row", pa.int32())])
 
 
-def issues_frame(engine: Engine, examples: DataFrame, id_name: str, histogram: IntArray) -> DataFrame:
+def issues_frame(engine: Engine, examples: Frame, id_name: str, histogram: IntArray) -> Frame:
     """One row per row with an issue, worst first: by score, then id.
 
     Args:
@@ -33,28 +36,40 @@ def issues_frame(engine: Engine, examples: DataFrame, id_name: str, histogram: I
         id_name: Name of the id column.
         histogram: Rows with an issue by score, in equal bins over [0, 1].
     """
-    kept = [column(id_name), *[F.col(name) for name in _KEPT]]
-    issues = examples.where("is_label_issue").select(*kept)
-    ranked = engine.ranked(issues, (SCORE, id_name), RANK, histogram)
-    return ranked.select(RANK, *kept)
+    kept = [column(id_name), *[nw.col(name) for name in _KEPT]]
+    issues = examples.filter(nw.col("is_label_issue")).select(*kept)
+    return engine.ranked(issues, (SCORE, id_name), RANK, histogram).select(RANK, *kept)
 
 
-def tag_issues_frame(issues: DataFrame, id_name: str, *kept: str) -> DataFrame:
+def tag_issues_frame(engine: Engine, issues: Frame, id_name: str, *kept: str) -> Frame:
     """One row per flagged cell: the rank of its row, id, tag, issue, pred_prob, cell_score.
 
     `rank_in_row` numbers a row's flagged cells from its surest error; every row with a cell has a 1.
 
     Args:
+        engine: Runs the frame.
         issues: Rows of `issues`.
         id_name: Name of the id column.
         *kept: Columns of the row to repeat for each of its cells.
     """
-    exploded = issues.select(RANK, column(id_name), *kept, F.posexplode("flagged_cells").alias(_PLACE, _CELL))
-    cell = F.col(_CELL)
-    return exploded.select(
-        RANK,
-        column(id_name),
-        *[cell.getField(name).alias(name) for name in ("tag", "issue", "pred_prob", "cell_score")],
-        (F.col(_PLACE) + 1).alias("rank_in_row"),
-        *kept,
-    )
+    repeated = (RANK, in_frame(id_name), *kept)
+
+    def run(batches: Batches) -> Batches:
+        for batch in batches:
+            lists = batch.column("flagged_cells")
+            lengths = np.diff(lists.offsets.to_numpy())
+            rows = np.repeat(np.arange(len(lengths)), lengths)
+            places = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            cells = lists.flatten()
+            values = [cells.field(name) for name in _CELL_FIELDS.names]
+            yield pa.RecordBatch.from_arrays(
+                [
+                    *[batch.column(name).take(pa.array(rows)) for name in repeated],
+                    *values,
+                    pa.array((places + 1).astype(np.int32)),
+                ],
+                names=[*repeated, *_CELLS.names],
+            )
+
+    cells = engine.map_batches(issues.select(*repeated, "flagged_cells"), run, keep=repeated, add=_CELLS)
+    return cells.select(RANK, in_frame(id_name), *_CELLS.names, *kept)

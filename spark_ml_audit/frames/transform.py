@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import functions as F
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.encode import EXAMPLE_SCHEMA, example_arrays
 from spark_ml_audit.arrow.layout import REASON_NAMES, UNLABELLED
 from spark_ml_audit.arrow.reasons import explain_row
-from spark_ml_audit.engines.base import Batches
-from spark_ml_audit.engines.columns import column
+from spark_ml_audit.engines.base import VECTOR, Batches
+from spark_ml_audit.engines.columns import column, in_frame
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.kernels.rules import AuditRules
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
+    from spark_ml_audit.engines.base import Frame
     from spark_ml_audit.frames.ingest import Ingest
 
 ERROR, KEEP, SKIP = "error", "keep", "skip"
 
 
-def transform_frame(ingest: Ingest, rules: AuditRules, handle_invalid: str) -> DataFrame:
+def transform_frame(ingest: Ingest, rules: AuditRules, handle_invalid: str) -> Frame:
     """All columns of the source, and those of `examples`.
 
     Args:
@@ -37,7 +37,7 @@ def transform_frame(ingest: Ingest, rules: AuditRules, handle_invalid: str) -> D
     Raises:
         InputError: The source has a column of a name to be added.
     """
-    names, layout = ingest.frame.columns, ingest.layout
+    names, layout = ingest.schema.names, ingest.layout
     clash = next((name for name in EXAMPLE_SCHEMA.names if name in names), None)
     if clash is not None:
         raise InputError(
@@ -55,12 +55,16 @@ def transform_frame(ingest: Ingest, rules: AuditRules, handle_invalid: str) -> D
                 raise ValueError(f"{reason}: {explain_row(decoded.source, int(faulty[0]), reason, layout)}")
             yield _with_results(decoded, rules, classes, skip=handle_invalid == SKIP)
 
-    engine = ingest.engine
-    frame = ingest.task_frame(with_id=False, carry=F.struct(*[column(name) for name in names]))
-    mapped = engine.map_batches(frame, run, keep=("carried",), add=EXAMPLE_SCHEMA)
-    carried = [F.col("carried").getField(name).alias(name) for name in names]
-    # once more: a carried vector keeps the types beside it as they are
-    return engine.plain(mapped.select(*carried, *EXAMPLE_SCHEMA.names))
+    # the passes make arrays of vectors, and what was given shall come back
+    vectors = [item.name for item in ingest.schema if VECTOR in (item.metadata or {})]
+    as_given = {name: f"__as_given_{i}" for i, name in enumerate(vectors)}
+    copies = [column(name).alias(copy) for name, copy in as_given.items()]
+    source = ingest.frame.with_columns(*copies) if copies else ingest.frame
+    carry = nw.struct(*[column(as_given.get(name, name)).alias(in_frame(name)) for name in names])
+    frame = replace(ingest, frame=source).task_frame(with_id=False, carry=carry)
+    mapped = ingest.engine.map_batches(frame, run, keep=("carried",), add=EXAMPLE_SCHEMA)
+    carried = [nw.col("carried").struct.field(in_frame(name)).alias(in_frame(name)) for name in names]
+    return mapped.select(*carried, *EXAMPLE_SCHEMA.names)
 
 
 def _with_results(decoded: DecodedBatch, rules: AuditRules, classes: Any, *, skip: bool) -> Any:

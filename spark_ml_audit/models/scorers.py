@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ Probabilities = npt.NDArray[np.float32]
 # Models a process keeps open: those of 20 folds, and one to apply.
 _MAX_OPEN = 24
 _open_models: OrderedDict[str, TagModel] = OrderedDict()
+# threads of one process share the models; opening one twice would cost its memory twice
+_opening = threading.Lock()
 
 
 class Scorer(Protocol):
@@ -60,11 +63,12 @@ class TagScorer:
     @property
     def model(self) -> TagModel:
         """The model, opened."""
-        found = _open_models.get(self.digest)
-        if found is None:
-            found = _open_models[self.digest] = TagModel.from_bytes(self.payload)
-            while len(_open_models) > _MAX_OPEN:
-                _open_models.popitem(last=False)
+        with _opening:
+            found = _open_models.get(self.digest)
+            if found is None:
+                found = _open_models[self.digest] = TagModel.from_bytes(self.payload)
+                while len(_open_models) > _MAX_OPEN:
+                    _open_models.popitem(last=False)
         return found
 
     def predict(self, frame: pd.DataFrame) -> Probabilities:

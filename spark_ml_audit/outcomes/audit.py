@@ -19,6 +19,7 @@ class AuditOutcome(Outcome):
         counts: Counts of the `runs` row.
         source: Path or table that was read.
         source_version: Its pinned version.
+        engine: What ran it, embedded or spark; None where a version did not record it.
         worst_classes: The most affected classes, worst first.
         since_last_run: What changed since the previous run of the same source, if there is one.
 
@@ -35,6 +36,7 @@ class AuditOutcome(Outcome):
     counts: Counts
     source: str
     source_version: str | None
+    engine: str | None = None
     worst_classes: tuple[ClassRow, ...] = ()
     since_last_run: Comparison | None = None
 

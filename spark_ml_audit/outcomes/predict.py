@@ -26,6 +26,7 @@ class PredictOutcome(Outcome):
         model_uri: Address of the final model in MLflow; None where none was kept.
         source: Path or table that was read.
         source_version: Its pinned version.
+        engine: What ran it, embedded or spark.
     """
 
     run_id: str
@@ -41,6 +42,7 @@ class PredictOutcome(Outcome):
     model_uri: str | None
     source: str
     source_version: str | None
+    engine: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ class TagOutcome(Outcome):
         model_uri: Address of the model, its version pinned.
         source: Path or table that was read.
         source_version: Its pinned version; None for a stream.
+        engine: What ran it, embedded or spark.
     """
 
     run_id: str
@@ -68,3 +71,4 @@ class TagOutcome(Outcome):
     model_uri: str
     source: str
     source_version: str | None
+    engine: str | None = None
