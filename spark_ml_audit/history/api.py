@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
+import narwhals as nw
 
 from spark_ml_audit.config import OutputConfig
-from spark_ml_audit.engines.base import from_records
+from spark_ml_audit.config.engine import EngineConfig
+from spark_ml_audit.engines.base import count_rows, from_records, rows_of
 from spark_ml_audit.engines.choose import choose_engine
-from spark_ml_audit.engines.columns import column
+from spark_ml_audit.engines.columns import column, in_frame
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.history.changes import (
     CELL_COLUMNS,
@@ -41,8 +42,7 @@ from spark_ml_audit.outcomes.history import ClassChange, Comparison
 from spark_ml_audit.text import show
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
+    from spark_ml_audit.engines.base import Frame, Session
     from spark_ml_audit.outcomes.runs import FinishedRun
 
 COMPARISON_TABLES = (COMPARISON, COMPARISON_ROWS, COMPARISON_CLASSES)
@@ -55,7 +55,8 @@ def compare(
     prefix: str = "",
     run: str | None = None,
     against: str | None = None,
-    spark: SparkSession | None = None,
+    engine: str = "auto",
+    spark: Session | None = None,
 ) -> ComparisonResult:
     """Compare two finished runs of one source.
 
@@ -65,10 +66,12 @@ def compare(
         prefix: Put before table names in a schema.
         run: Id of the run to look at; the newest by default.
         against: Id of the run to compare it with; the one before of the same source by default.
-        spark: Session to use; the active or a new local one by default.
+        engine: What runs it: auto, embedded or spark.
+        spark: Session to use; the active one by default.
 
     Returns:
-        The result: `summary`, the lazy frames `rows`, `cells` and `classes`, and `write`.
+        The result: `summary`, the lazy frames `rows`, `cells` and `classes` (DataFrames of Spark, or
+        relations of DuckDB), and `write`.
 
     Raises:
         ConfigError: No such runs, or runs of different sources.
@@ -80,7 +83,8 @@ def compare(
         (0, 0)
     """
     place = OutputConfig.parse({"path": path, "schema": schema, "prefix": prefix}, "output")
-    return ComparisonResult(OutputTables(choose_engine(spark), place), run, against)
+    wanted = EngineConfig.parse({"kind": engine}, "engine")
+    return ComparisonResult(OutputTables(choose_engine(wanted, spark), place), run, against)
 
 
 class ComparisonResult:
@@ -101,14 +105,14 @@ class ComparisonResult:
     Example:
         >>> from spark_ml_audit import compare
         >>> found = compare("audits/tags")  # doctest: +SKIP
-        >>> found.cells.where("change = 'newly_flagged'").count()  # doctest: +SKIP
-        0
+        >>> newly = found.cells.filter("change = 'newly_flagged'")  # doctest: +SKIP
     """
 
     def __init__(self, tables: OutputTables, run: str | None, against: str | None) -> None:
         self._tables = tables
         self.run = find_run(tables, run, "compare.run")
         self.against = self._other(against)
+        self._engine = tables.engine
         self._id = tables.id_name()
         taken = {"against_run_id", *ROW_COLUMNS, *CELL_COLUMNS}
         if self._id.lower() in taken:
@@ -148,41 +152,46 @@ class ComparisonResult:
 
     # ---- the frames --------------------------------------------------------------------------------
 
-    def _read(self, name: str, run: FinishedRun) -> DataFrame:
-        return self._tables.read(name, run.run_id)
+    @property
+    def rows(self) -> Any:
+        """One row per row with an issue in either run: change, reason, scores and given tags of both."""
+        return self._engine.native(self._row_frame)
 
-    def _both(self, name: str) -> tuple[DataFrame, DataFrame]:
-        return self._read(name, self.run), self._read(name, self.against)
+    @property
+    def cells(self) -> Any:
+        """One row per cell flagged in either run: change, reason, probabilities and scores of both."""
+        return self._engine.native(self._cell_frame)
 
     @cached_property
-    def rows(self) -> DataFrame:
-        """One row per row with an issue in either run: change, reason, scores and given tags of both."""
+    def classes(self) -> Any:
+        """One row per class of either run: cells by change, figures before and now."""
+        return self._engine.native(self._classes(None).drop("mlflow_run_id"))
+
+    def _both(self, name: str) -> tuple[Frame, Frame]:
+        return self._tables.read(name, self.run.run_id), self._tables.read(name, self.against.run_id)
+
+    @cached_property
+    def _row_frame(self) -> Frame:
         return row_changes(*self._both(EXAMPLES), self._id)
 
     @cached_property
-    def cells(self) -> DataFrame:
-        """One row per cell flagged in either run: change, reason, probabilities and scores of both."""
-        return self._cells(self.rows)
+    def _cell_frame(self) -> Frame:
+        return self._cells(self._row_frame)
 
-    def _cells(self, rows: DataFrame) -> DataFrame:
-        return cell_changes(*self._both(TAG_ISSUES), rows, self._id)
+    def _cells(self, rows: Frame) -> Frame:
+        return cell_changes(self._engine, *self._both(TAG_ISSUES), rows, self._id)
 
-    @cached_property
-    def classes(self) -> DataFrame:
-        """One row per class of either run: cells by change, figures before and now."""
-        return self._classes(None).drop("mlflow_run_id")
-
-    def _classes(self, mlflow_run_id: str | None) -> DataFrame:
+    def _classes(self, mlflow_run_id: str | None) -> Frame:
         rows = [{**change.to_row(), "mlflow_run_id": mlflow_run_id} for change in self.class_changes]
-        return from_records(self._tables.engine, rows, COMPARISON_CLASSES_SCHEMA)
+        return from_records(self._engine, rows, COMPARISON_CLASSES_SCHEMA)
 
     # ---- what they add up to -----------------------------------------------------------------------
 
     @cached_property
     def summary(self) -> Comparison:
         """Counts, reasons and the classes with the most change."""
-        row_counts, row_reasons = counts_by_change(self.rows)
-        cell_counts, cell_reasons = counts_by_change(self.cells)
+        row_counts, row_reasons = counts_by_change(self._engine, self._row_frame)
+        cell_counts, cell_reasons = counts_by_change(self._engine, self._cell_frame)
         kept = self._kept_rows
         changes = self.class_changes
         return Comparison(
@@ -205,13 +214,13 @@ class ComparisonResult:
     def class_changes(self) -> tuple[ClassChange, ...]:
         """Every class of either run."""
         flags, (now, before) = self._tables.read(TAG_ISSUES), (self.run.run_id, self.against.run_id)
-        by_tag, _ = counts_by_tag(flagged_by_tag(flags, now, before, self._id))
+        by_tag, _ = counts_by_tag(self._engine, flagged_by_tag(flags, now, before, self._id))
         return class_changes(self.run.classes, self.against.classes, by_tag)
 
     @cached_property
     def _kept_rows(self) -> int:
         now, before = (frame.select(column(self._id)) for frame in self._both(EXAMPLES))
-        return now.join(before, self._id, "left_semi").count()
+        return count_rows(self._engine, now.join(before, on=in_frame(self._id), how="semi"))
 
     # ---- the tables --------------------------------------------------------------------------------
 
@@ -220,15 +229,15 @@ class ComparisonResult:
         """Name -> path or table of what `write` writes."""
         return self._tables.locations(*COMPARISON_TABLES)
 
-    def _written(self, name: str) -> DataFrame | None:
+    def _written(self, name: str) -> Frame | None:
         table = self._tables.existing(name)
-        against = F.col("against_run_id") == self.against.run_id
-        return None if table is None else table.where((F.col("run_id") == self.run.run_id) & against)
+        against = nw.col("against_run_id") == self.against.run_id
+        return None if table is None else table.filter(nw.col("run_id") == self.run.run_id, against)
 
     def earlier_mlflow_run(self) -> tuple[bool, str | None]:
         """Whether these two runs were compared before, and the MLflow run that recorded it."""
         written = self._written(COMPARISON_CLASSES)
-        found = [] if written is None else written.select("mlflow_run_id").limit(1).collect()
+        found = [] if written is None else rows_of(self._engine, written.select("mlflow_run_id").head(1))
         return bool(found), found[0]["mlflow_run_id"] if found else None
 
     def write(self) -> dict[str, str]:
@@ -244,9 +253,9 @@ class ComparisonResult:
 
     def write_frames(self) -> None:
         """Append the rows and cells; from here on both are read back instead of computed again."""
-        self._append(COMPARISON_ROWS, self.rows)
+        self._append(COMPARISON_ROWS, self._row_frame)
         self._read_back(COMPARISON_ROWS)
-        self._append(COMPARISON, self.cells)
+        self._append(COMPARISON, self._cell_frame)
         self._read_back(COMPARISON)
 
     def _read_back(self, name: str) -> None:
@@ -254,10 +263,10 @@ class ComparisonResult:
         if written is None:
             raise RuntimeError(f"the table {name} is gone")
         if name == COMPARISON_ROWS:
-            self.rows = written.drop("run_id", "against_run_id")
-            self.cells = self._cells(self.rows)
+            self._row_frame = written.drop("run_id", "against_run_id")
+            self._cell_frame = self._cells(self._row_frame)
         else:
-            self.cells = written.drop("run_id", "against_run_id")
+            self._cell_frame = written.drop("run_id", "against_run_id")
 
     def read_back(self) -> None:
         """Take rows and cells from the tables, where an earlier comparison wrote them."""
@@ -268,7 +277,9 @@ class ComparisonResult:
         """Append the classes, which makes the comparison count as done."""
         self._append(COMPARISON_CLASSES, self._classes(mlflow_run_id))
 
-    def _append(self, name: str, frame: DataFrame) -> None:
+    def _append(self, name: str, frame: Frame) -> None:
         run_id, against = self.run.run_id, self.against.run_id
-        stamped = frame.select(F.lit(run_id).alias("run_id"), F.lit(against).alias("against_run_id"), "*")
+        stamped = frame.select(
+            nw.lit(run_id).alias("run_id"), nw.lit(against).alias("against_run_id"), nw.all()
+        )
         self._tables.append(name, stamped, run_id, {"against_run_id": against}, part=against)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.history.api import ComparisonResult
 from spark_ml_audit.lake.output import OutputTables
@@ -15,27 +13,24 @@ from spark_ml_audit.tracking import RunDelivery, RunOpening, SourceRef
 from spark_ml_audit.tracking.run import tracker_for
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from spark_ml_audit.config import CompareConfig
+    from spark_ml_audit.engines.base import Session
 
 
-def run_compare(
-    config: CompareConfig, progress: Progress, spark: SparkSession | None = None
-) -> CompareOutcome:
+def run_compare(config: CompareConfig, progress: Progress, spark: Session | None = None) -> CompareOutcome:
     """Compare two runs, append the comparison to the output's tables and record it in MLflow.
 
     Args:
         config: The effective config.
         progress: Shows and times the stages.
-        spark: Session to use; the active or a new local one by default.
+        spark: Session to use; the active one by default.
 
     Raises:
         ConfigError: No such runs, or runs of different sources.
-        SetupError: Spark or Java is missing.
+        SetupError: The engine cannot run here.
     """
     with progress.stage("session"):
-        tables = OutputTables(choose_engine(spark), config.output)
+        tables = OutputTables(choose_engine(config.engine, spark), config.output)
     with progress.stage("runs"):
         result = ComparisonResult(tables, config.compare.run, config.compare.against)
         finished, mlflow_run_id = result.earlier_mlflow_run()
@@ -85,6 +80,8 @@ def _opening(result: ComparisonResult, summary: Comparison, progress: Progress) 
 def _delivery(
     config: CompareConfig, result: ComparisonResult, summary: Comparison, progress: Progress
 ) -> RunDelivery:
+    import pandas as pd
+
     return RunDelivery(
         status="ok",
         stages=dict(progress.seconds),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import narwhals as nw
+
+from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.outcomes.history import CHANGES, REASONS, STILL_OPEN, ChangeCounts, ClassChange
 from spark_ml_audit.outcomes.records import ClassRow
 from spark_ml_audit.text import show
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
+    from spark_ml_audit.engines.base import Engine, Frame
     from spark_ml_audit.outcomes.runs import FinishedRun
 
 _SHOWN_CLASSES = 20
@@ -82,23 +84,22 @@ def tags_of(changes: Iterable[ClassChange]) -> tuple[str, ...]:
     return tuple(change.tag for change in changes)[:_SHOWN_CLASSES]
 
 
-def counts_by_change(frame: DataFrame) -> tuple[ChangeCounts, dict[str, dict[str, int]]]:
+def counts_by_change(engine: Engine, frame: Frame) -> tuple[ChangeCounts, dict[str, dict[str, int]]]:
     """Count rows or cells with the columns change and reason: by change, and by change and reason."""
-    found = frame.groupBy("change", "reason").count().collect()
     counts = dict.fromkeys(CHANGES, 0)
     reasons = {change: dict.fromkeys(REASONS, 0) for change in CHANGES if change != STILL_OPEN}
-    for row in found:
-        counts[row["change"]] += row["count"]
+    for row in rows_of(engine, frame.group_by("change", "reason").agg(nw.len().alias("num_rows"))):
+        counts[row["change"]] += row["num_rows"]
         if row["reason"] is not None:
-            reasons[row["change"]][row["reason"]] = row["count"]
+            reasons[row["change"]][row["reason"]] = row["num_rows"]
     return ChangeCounts(**counts), reasons
 
 
-def counts_by_tag(frame: DataFrame) -> tuple[dict[str, ChangeCounts], ChangeCounts]:
+def counts_by_tag(engine: Engine, frame: Frame) -> tuple[dict[str, ChangeCounts], ChangeCounts]:
     """Collect `flagged_by_tag`: the cells of each tag, and the rows."""
     found = {
         row["tag"]: ChangeCounts(row["newly_flagged"], row["fixed"], row["still_open"])
-        for row in frame.collect()
+        for row in rows_of(engine, frame)
     }
     rows = found.pop(None, ChangeCounts(*[0] * len(CHANGES)))
     return found, rows

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
+from spark_ml_audit.engines.columns import names_of
 from spark_ml_audit.history.changes import flagged_by_tag
 from spark_ml_audit.history.differences import (
     class_changes,
@@ -36,8 +35,9 @@ def since_last_run(tables: OutputTables, run: FinishedRun, previous: FinishedRun
         previous: The one before.
     """
     flags = tables.read(TAG_ISSUES)
-    id_name = id_column(flags.columns) or ""
-    by_tag, rows = counts_by_tag(flagged_by_tag(flags, run.run_id, previous.run_id, id_name))
+    id_name = id_column(names_of(flags)) or ""
+    flagged = flagged_by_tag(flags, run.run_id, previous.run_id, id_name)
+    by_tag, rows = counts_by_tag(tables.engine, flagged)
     totals = (sum(getattr(counts, name) for counts in by_tag.values()) for name in CHANGES)
     changes = class_changes(run.classes, previous.classes, by_tag)
     return Comparison(
@@ -57,6 +57,8 @@ def add_since(delivery: RunDelivery, since: Comparison | None) -> RunDelivery:
     """Put "since the last run" among what an audit's MLflow run gets."""
     if since is None:
         return delivery
+    import pandas as pd
+
     changed = pd.DataFrame([change.to_dict() for change in since.classes])
     return replace(
         delivery,

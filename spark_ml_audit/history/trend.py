@@ -6,8 +6,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from spark_ml_audit._version import __version__
 from spark_ml_audit.config.paths import is_path
 from spark_ml_audit.engines.choose import choose_engine
@@ -20,27 +18,28 @@ from spark_ml_audit.tracking import RunDelivery, RunOpening, SourceRef
 from spark_ml_audit.tracking.run import tracker_for
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    import pandas as pd
 
     from spark_ml_audit.config import TrendConfig
+    from spark_ml_audit.engines.base import Session
     from spark_ml_audit.progress import Progress
 
 
-def run_trend(config: TrendConfig, progress: Progress, spark: SparkSession | None = None) -> TrendOutcome:
+def run_trend(config: TrendConfig, progress: Progress, spark: Session | None = None) -> TrendOutcome:
     """Read the runs of one source and write the page that shows them.
 
     Args:
         config: The effective config.
         progress: Shows and times the stages.
-        spark: Session to use; the active or a new local one by default.
+        spark: Session to use; the active one by default.
 
     Raises:
         ConfigError: The output has no such runs or classes, or there is no place for the page.
-        SetupError: Spark, Java or matplotlib is missing.
+        SetupError: The engine cannot run here, or matplotlib is missing.
     """
     file = _page_file(config)
     with progress.stage("session"):
-        tables = OutputTables(choose_engine(spark, small=True), config.output)
+        tables = OutputTables(choose_engine(config.engine, spark, small=True), config.output)
     with progress.stage("read"):
         trend = read_trend(tables, config.trend)
     with progress.stage("page"):
@@ -69,6 +68,8 @@ def run_trend(config: TrendConfig, progress: Progress, spark: SparkSession | Non
 
 def trend_table(trend: Trend) -> pd.DataFrame:
     """One row per run and shown class, as the documented SQL query gives them."""
+    import pandas as pd
+
     return pd.DataFrame(
         [
             {

@@ -6,8 +6,9 @@ import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
+import narwhals as nw
 
+from spark_ml_audit.engines.base import count_rows, rows_of
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.lake.runs import newest_source, runs_of
 from spark_ml_audit.lake.schemas import CLASSES
@@ -15,12 +16,13 @@ from spark_ml_audit.outcomes.history import Trend, TrendClass, TrendRun
 from spark_ml_audit.text import show
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from spark_ml_audit.config.history import TrendSection
+    from spark_ml_audit.engines.base import Engine, Frame
     from spark_ml_audit.lake.output import OutputTables
 
 _SEARCHED_TAGS = 5000
+_NOISE = ("label_noise", "inverse_label_noise")
+_BITS = 30
 
 
 def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
@@ -36,55 +38,70 @@ def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
     source = newest_source(tables, section.source)
     records, num_runs = runs_of(tables, source, section.last)
     ids = [record.run_id for record in records]
-    classes = tables.read(CLASSES).where(F.col("run_id").isin(ids))
-    means = {
-        row["run_id"]: row
-        for row in classes.groupBy("run_id")
-        .agg(
-            F.avg("label_noise").alias("label_noise"),
-            F.avg("inverse_label_noise").alias("inverse_label_noise"),
-        )
-        .collect()
-    }
+    engine = tables.engine
+    classes = tables.read(CLASSES).filter(nw.col("run_id").is_in(ids))
+    means = _means(engine, classes)
     runs = tuple(
-        TrendRun(
-            record.ref,
-            record.gates,
-            means[record.run_id]["label_noise"] if record.run_id in means else None,
-            means[record.run_id]["inverse_label_noise"] if record.run_id in means else None,
-        )
-        for record in records
+        TrendRun(record.ref, record.gates, *means.get(record.run_id, (None, None))) for record in records
     )
-    tags = list(section.classes) if section.classes is not None else _noisiest(classes, section.top)
-    shown = _classes(classes, ids, tags)
+    tags = list(section.classes) if section.classes is not None else _noisiest(engine, classes, section.top)
+    shown = _classes(engine, classes, ids, tags)
     missing = [tag for tag in tags if tag not in {row.tag for row in shown}]
     if missing:
-        known = [row["tag"] for row in classes.select("tag").distinct().limit(_SEARCHED_TAGS).collect()]
-        near = difflib.get_close_matches(missing[0], known, n=1, cutoff=0.6)
+        known = engine.collect(classes.select("tag").unique().sort("tag").head(_SEARCHED_TAGS))
+        near = difflib.get_close_matches(missing[0], known.column("tag").to_pylist(), n=1, cutoff=0.6)
         raise ConfigError(
             f"none of the {len(ids)} runs has a class {show(missing[0])}.",
             key="trend.classes",
             fix=(f"Did you mean {show(near[0])}? " if near else "")
             + "Name tags as the table `classes` has them, or write null for the noisiest.",
         )
-    num_classes = classes.select("tag").distinct().count()
-    return Trend(source, runs, shown, num_runs, num_classes)
+    return Trend(source, runs, shown, num_runs, count_rows(engine, classes.select("tag").unique()))
 
 
-def _noisiest(classes: DataFrame, number: int) -> list[str]:
-    """Tags by their largest noise in any run, so that what was mended stays in sight."""
-    noise = F.coalesce(F.max(F.col("label_noise") + F.col("inverse_label_noise")), F.lit(0.0))
-    by_tag = classes.groupBy("tag").agg(noise.alias("noise"), F.min("class_index").alias("class_index"))
-    ordered = by_tag.where(F.col("noise") > 0).orderBy(F.desc("noise"), "class_index", "tag")
-    return [row["tag"] for row in ordered.limit(number).collect()] if number else []
+def _means(engine: Engine, classes: Frame) -> dict[str, tuple[float | None, ...]]:
+    """Run id -> mean over its classes of each of `_NOISE`; None where no class has one.
 
-
-def _classes(classes: DataFrame, ids: Sequence[str], tags: Sequence[str]) -> tuple[TrendClass, ...]:
-    names = ("label_noise", "inverse_label_noise", "num_given")
-    rows = (
-        classes.where(F.col("tag").isin(list(tags))).select("run_id", "tag", *names).collect() if tags else []
+    Shares are added up as whole numbers of two parts: sums of doubles would follow the order of rows.
+    """
+    sums = []
+    for name in _NOISE:
+        coarse = (nw.col(name) * 2**_BITS).floor()
+        fine = ((nw.col(name) * 2**_BITS - coarse) * 2**_BITS).floor()
+        sums += [coarse.cast(nw.Int64).alias(f"{name}_coarse"), fine.cast(nw.Int64).alias(f"{name}_fine")]
+    parts = classes.select("run_id", *_NOISE, *sums)
+    summed = parts.group_by("run_id").agg(
+        *[nw.col(name).count().alias(name) for name in _NOISE],
+        *[nw.col(f"{name}_{part}").sum() for name in _NOISE for part in ("coarse", "fine")],
     )
-    found = {(row["tag"], row["run_id"]): row for row in rows}
+
+    def mean(row: dict[str, int], name: str) -> float | None:
+        total = (row[f"{name}_coarse"] << _BITS) + row[f"{name}_fine"] if row[name] else 0
+        return total / (row[name] << 2 * _BITS) if row[name] else None
+
+    return {row["run_id"]: tuple(mean(row, name) for name in _NOISE) for row in rows_of(engine, summed)}
+
+
+def _noisiest(engine: Engine, classes: Frame, number: int) -> list[str]:
+    """Tags by their largest noise in any run, so that what was mended stays in sight."""
+    if not number:
+        return []
+    noise = classes.select("tag", "class_index", (nw.col(_NOISE[0]) + nw.col(_NOISE[1])).alias("noise"))
+    by_tag = noise.group_by("tag").agg(nw.col("noise").max(), nw.col("class_index").min())
+    ordered = by_tag.filter(nw.col("noise") > 0).sort(
+        "noise", "class_index", "tag", descending=[True, False, False], nulls_last=True
+    )
+    return [row["tag"] for row in rows_of(engine, ordered.head(number))]
+
+
+def _classes(
+    engine: Engine, classes: Frame, ids: Sequence[str], tags: Sequence[str]
+) -> tuple[TrendClass, ...]:
+    if not tags:
+        return ()
+    names = (*_NOISE, "num_given")
+    chosen = classes.filter(nw.col("tag").is_in(list(tags))).select("run_id", "tag", *names)
+    found = {(row["tag"], row["run_id"]): row for row in rows_of(engine, chosen)}
     return tuple(
         TrendClass(
             tag,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+import narwhals as nw
 
+from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.outcomes.records import Counts
 from spark_ml_audit.report.page import SectionTable
 from spark_ml_audit.report.queries import ReportFrames, ShownTexts, id_text
+
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Engine, Frame
 
 _MAX_ROWS = 50
 _MAX_GROUPS = 20
@@ -42,7 +45,7 @@ def find_rows(frames: ReportFrames, counts: Counts) -> tuple[FoundRows, ...]:
     if counts.num_duplicate_groups and frames.duplicates is not None:
         found.append(duplicate_section(frames, frames.duplicates, counts.num_duplicate_groups))
     if frames.estimates is not None:
-        found.append(review_section(frames.estimates))
+        found.append(review_section(frames.engine, frames.estimates))
     return tuple(rows for rows in found if rows is not None)
 
 
@@ -75,11 +78,11 @@ def outlier_section(frames: ReportFrames, total: int) -> FoundRows:
     )
 
 
-def duplicate_section(frames: ReportFrames, duplicates: DataFrame, total: int) -> FoundRows:
+def duplicate_section(frames: ReportFrames, duplicates: Frame, total: int) -> FoundRows:
     """Groups of nearly the same content whose tags differ, the most alike first."""
-    groups = duplicates.groupBy("group_id").agg(F.min("similarity").alias("least"))
-    shown = groups.orderBy(F.desc("least"), "group_id").limit(_MAX_GROUPS)
-    members = duplicates.join(shown, "group_id").select(
+    groups = duplicates.group_by("group_id").agg(nw.col("similarity").min().alias("least"))
+    shown = groups.sort("least", "group_id", descending=[True, False], nulls_last=True).head(_MAX_GROUPS)
+    members = duplicates.join(shown, on="group_id").select(
         "group_id",
         "least",
         column(frames.id).alias("id"),
@@ -88,7 +91,8 @@ def duplicate_section(frames: ReportFrames, duplicates: DataFrame, total: int) -
         "given_tags",
         "differing_tags",
     )
-    rows = members.orderBy(F.desc("least"), "group_id", "id").limit(_MAX_MEMBERS).collect()
+    ordered = members.sort("least", "group_id", "id", descending=[True, False, False], nulls_last=True)
+    rows = rows_of(frames.engine, ordered.head(_MAX_MEMBERS))
     numbers = {group: place + 1 for place, group in enumerate(dict.fromkeys(row["group_id"] for row in rows))}
 
     def section(texts: ShownTexts) -> SectionTable:
@@ -126,14 +130,14 @@ def duplicate_section(frames: ReportFrames, duplicates: DataFrame, total: int) -
     return FoundRows(tuple(row["id"] for row in rows), section)
 
 
-def review_section(estimates: DataFrame) -> FoundRows | None:
+def review_section(engine: Engine, estimates: Frame) -> FoundRows | None:
     """What reviewers' decisions say of the flags, next to the model's own estimate; None without any."""
-    newest = estimates.orderBy(F.desc("estimated_at")).limit(1).collect()
+    newest = rows_of(engine, estimates.sort("estimated_at", descending=True, nulls_last=True).head(1))
     if not newest:
         return None
     (last,) = newest
-    same = (F.col("sample_id") == last["sample_id"]) & (F.col("estimated_at") == F.lit(last["estimated_at"]))
-    rows: Iterable[Any] = estimates.where(same).orderBy("quantity", "direction").collect()
+    same = (nw.col("sample_id") == last["sample_id"], nw.col("estimated_at") == last["estimated_at"])
+    rows = rows_of(engine, estimates.filter(*same).sort("quantity", "direction"))
     section = SectionTable(
         key="review",
         title="What reviewers found",
@@ -184,8 +188,9 @@ def _ranked_section(
 
     `score` and `tags` are the column of `examples` and its heading.
     """
-    chosen = frames.examples.where(F.col(flag)).select(column(frames.id).alias("id"), score[0], tags[0])
-    rows = chosen.orderBy(F.desc(score[0]), "id").limit(_MAX_ROWS).collect()
+    chosen = frames.examples.filter(nw.col(flag)).select(column(frames.id).alias("id"), score[0], tags[0])
+    ordered = chosen.sort(score[0], "id", descending=[True, False], nulls_last=True)
+    rows = rows_of(frames.engine, ordered.head(_MAX_ROWS))
 
     def section(texts: ShownTexts) -> SectionTable:
         return SectionTable(
@@ -198,7 +203,9 @@ def _ranked_section(
                 (score[1], "number"),
                 (tags[1], "tags"),
             ),
-            rows=tuple((id_text(row["id"]), *texts.of(row["id"]), row[1], tuple(row[2])) for row in rows),
+            rows=tuple(
+                (id_text(row["id"]), *texts.of(row["id"]), row[score[0]], tuple(row[tags[0]])) for row in rows
+            ),
         )
 
     return FoundRows(tuple(row["id"] for row in rows), section)

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+import narwhals as nw
+import pyarrow as pa
 
-from spark_ml_audit.engines.columns import column, field
+from spark_ml_audit.engines.base import rows_of
+from spark_ml_audit.engines.columns import field
 from spark_ml_audit.frames.issues import RANK, SCORE
 from spark_ml_audit.report.page import FlaggedTag, ReasonCount, TagPair, WorstRow
+from spark_ml_audit.report.pairs import LISTS, PAIRS, count_pairs
+from spark_ml_audit.report.texts import MAX_TEXT, texts_by_id
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from spark_ml_audit.engines.base import Engine
-
-# More than any page shows; what is longer need not travel.
-_MAX_TEXT = 1001
+    from spark_ml_audit.engines.base import Engine, Frame
 
 
 @dataclass(frozen=True)
@@ -44,14 +39,14 @@ class ReportFrames:
     """
 
     engine: Engine
-    examples: DataFrame
-    issues: DataFrame
-    quarantine: DataFrame
-    source: DataFrame
+    examples: Frame
+    issues: Frame
+    quarantine: Frame
+    source: Frame
     id: str
     show: tuple[str, ...] = ()
-    duplicates: DataFrame | None = None
-    estimates: DataFrame | None = None
+    duplicates: Frame | None = None
+    estimates: Frame | None = None
     most_worst: int = 0
 
     @cached_property
@@ -60,19 +55,24 @@ class ReportFrames:
         return worst_issues(self.engine, self.issues, self.most_worst)
 
 
-def worst_issues(engine: Engine, issues: DataFrame, limit: int) -> pa.Table:
+def worst_issues(engine: Engine, issues: Frame, limit: int) -> pa.Table:
     """The worst rows of a run's `issues`, worst first, without run_id."""
-    return engine.collect(issues.where(F.col(RANK) <= limit).drop("run_id")).sort_by(RANK)
+    worst = issues.filter(nw.col(RANK) <= limit).drop("run_id", strict=False)
+    return engine.collect(worst).sort_by(RANK)
 
 
-def check_shown(source: DataFrame, show: tuple[str, ...]) -> None:
+def check_shown(schema: pa.Schema, show: tuple[str, ...]) -> None:
     """Refuse columns to show that the source does not have.
+
+    Args:
+        schema: Of the source.
+        show: Names of the columns.
 
     Raises:
         InputError: Naming the column, and the one that may be meant.
     """
     for name in show:
-        field(source, name, "source.show")
+        field(schema, name, "source.show")
 
 
 def tag_pairs(frames: ReportFrames, num_issues: int, limit: int) -> tuple[TagPair, ...]:
@@ -84,28 +84,19 @@ def tag_pairs(frames: ReportFrames, num_issues: int, limit: int) -> tuple[TagPai
         limit: Pairs to give.
     """
     if num_issues <= frames.most_worst:
-        return _pairs_of(frames.worst, limit)
-    issues = frames.issues.where(F.size("missing_tags") > 0)
-    by_missing = issues.select(F.explode("missing_tags").alias("missing"), "given_tags", "extraneous_tags")
-    pairs = by_missing.select("missing", F.explode("given_tags").alias("given"), "extraneous_tags")
-    swapped = F.array_contains(F.col("extraneous_tags"), F.col("given")).cast("long")
-    counted = pairs.groupBy("missing", "given").agg(
-        F.count(F.lit(1)).alias("rows"), F.sum(swapped).alias("swapped")
-    )
-    most = counted.orderBy(F.desc("rows"), "missing", "given").limit(limit)
-    return tuple(TagPair(row["missing"], row["given"], row["rows"], row["swapped"]) for row in most.collect())
+        batches = count_pairs(iter(frames.worst.select(list(LISTS)).to_batches()))
+        most = pa.Table.from_batches(batches, PAIRS)
+    else:
+        most = frames.engine.collect(_most_frequent(frames, limit))
+    order = [("num_rows", "descending"), ("missing", "ascending"), ("given", "ascending")]
+    return tuple(TagPair(**pair) for pair in most.sort_by(order).slice(0, limit).to_pylist())
 
 
-def _pairs_of(issues: pa.Table, limit: int) -> tuple[TagPair, ...]:
-    rows: Counter[tuple[str, str]] = Counter()
-    swapped: Counter[tuple[str, str]] = Counter()
-    lists = (issues.column(name).to_pylist() for name in ("missing_tags", "given_tags", "extraneous_tags"))
-    for missing, given, extraneous in zip(*lists, strict=True):
-        for pair in product(missing, given):
-            rows[pair] += 1
-            swapped[pair] += pair[1] in extraneous
-    most = sorted(rows.items(), key=lambda counted: (-counted[1], counted[0]))[:limit]
-    return tuple(TagPair(*pair, count, swapped[pair]) for pair, count in most)
+def _most_frequent(frames: ReportFrames, limit: int) -> Frame:
+    issues = frames.issues.filter(nw.col("missing_tags").list.len() > 0).select(*LISTS)
+    parts = frames.engine.map_batches(issues, count_pairs, keep=(), add=PAIRS)
+    pairs = parts.group_by("missing", "given").agg(nw.col("num_rows", "num_swapped").sum())
+    return pairs.sort("num_rows", "missing", "given", descending=[True, False, False]).head(limit)
 
 
 def worst_rows(frames: ReportFrames, limit: int, texts: ShownTexts) -> tuple[WorstRow, ...]:
@@ -135,43 +126,21 @@ class ShownTexts:
         self._none = (None,) * len(frames.show)
         self._texts: dict[Any, tuple[str | None, ...]] = {}
         if frames.show and ids:
-            chosen = column(frames.id).isin(*[F.lit(value) for value in dict.fromkeys(map(_key, ids))])
-            texts = [_as_text(frames.source, name).alias(f"text_{i}") for i, name in enumerate(frames.show)]
-            found = frames.source.where(chosen).select(column(frames.id).alias("id"), *texts).collect()
-            self._texts = {_key(row["id"]): tuple(row[1:]) for row in found}
+            self._texts = texts_by_id(frames.engine, frames.source, frames.id, frames.show, ids)
 
     def of(self, row_id: Any) -> tuple[str | None, ...]:
         """One text per column, None for null."""
-        return self._texts.get(_key(row_id), self._none)
-
-
-def _as_text(source: DataFrame, name: str) -> Column:
-    """A column as text, cut where the data are."""
-    kind, values = source.schema[name].dataType, column(name)
-    if isinstance(kind, T.BinaryType):
-        text = F.hex(values)
-    elif isinstance(kind, T.ArrayType) and isinstance(kind.elementType, T.AtomicType):
-        text = F.array_join(values.cast(T.ArrayType(T.StringType())), ", ", "null")
-    elif isinstance(kind, T.ArrayType | T.MapType | T.StructType):
-        text = F.to_json(values)
-    else:
-        text = values.cast("string")
-    return F.substring(text, 1, _MAX_TEXT)
+        return self._texts.get(row_id, self._none)
 
 
 def quarantine_reasons(frames: ReportFrames) -> tuple[ReasonCount, ...]:
     """Rejected rows by reason, most first, with the detail of one of them."""
-    counted = frames.quarantine.groupBy("reason").agg(
-        F.count(F.lit(1)).alias("rows"), F.min(F.substring("detail", 1, _MAX_TEXT)).alias("example")
-    )
-    rows = sorted(counted.collect(), key=lambda row: (-row["rows"], row["reason"]))
-    return tuple(ReasonCount(row["reason"], row["rows"], row["example"] or "") for row in rows)
+    rejected = frames.quarantine.select("reason", nw.col("detail").str.head(MAX_TEXT).alias("detail"))
+    counted = rejected.group_by("reason").agg(nw.len().alias("num_rows"), nw.col("detail").min())
+    rows = sorted(rows_of(frames.engine, counted), key=lambda row: (-row["num_rows"], row["reason"]))
+    return tuple(ReasonCount(row["reason"], row["num_rows"], row["detail"] or "") for row in rows)
 
 
 def id_text(value: Any) -> str:
     """An id as a person reads it; bytes as hex."""
-    return bytes(value).hex() if isinstance(value, bytes | bytearray) else str(value)
-
-
-def _key(value: Any) -> Any:
-    return bytes(value) if isinstance(value, bytearray) else value
+    return value.hex() if isinstance(value, bytes) else str(value)
