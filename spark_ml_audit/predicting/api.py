@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.config import ModelConfig, OutputConfig, PredictSource
 from spark_ml_audit.config.base import digest
-from spark_ml_audit.engines.choose import choose_engine
+from spark_ml_audit.engines.choose import choose_engine, engine_for
 from spark_ml_audit.frames.quarantine import quarantine_frame
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import PREDICTIONS, QUARANTINE
@@ -18,17 +18,18 @@ from spark_ml_audit.lake.source import IN_MEMORY, OpenSource, open_source, place
 from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.predicting.commit import Models, make_models, predictions_of, write_models_predictions
 from spark_ml_audit.predicting.plan import PredictionPlan, plan_prediction
-from spark_ml_audit.predicting.predictions import predicted_ingest
+from spark_ml_audit.predicting.predictions import predicted_ingest, predictions_metadata
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
 from spark_ml_audit.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyspark.sql import DataFrame, SparkSession
+
+    from spark_ml_audit.engines.base import Frame, Session
 
 
 def predict(
-    data: DataFrame | str | os.PathLike[str],
+    data: Any,
     *,
     id: str = "id",  # noqa: A002 - the contract's name
     labels: str | Sequence[str] = "labels",
@@ -42,7 +43,7 @@ def predict(
     labels_format: str = "auto",
     labels_delimiter: str = ",",
     version: int | str | None = None,
-    spark: SparkSession | None = None,
+    spark: Session | None = None,
     progress: Progress | None = None,
 ) -> PredictResult:
     """Predict every row's tags by models that have not seen that row's tags.
@@ -51,7 +52,7 @@ def predict(
     times, so a DataFrame must give the same rows each time (no random sampling upstream).
 
     Args:
-        data: DataFrame, or path or name of a Delta table.
+        data: DataFrame of Spark, relation of DuckDB, or path or name of a Delta table.
         id: Column that names a row: string, integral, date or binary.
         labels: Column of the given tags, or one column per tag. Rows without tags (null) are predicted too.
         features: "auto", or kind (text, numeric, categorical, boolean, date, embedding) -> columns.
@@ -64,7 +65,7 @@ def predict(
         labels_format: auto, names, indices, multi_hot, delimited or columns.
         labels_delimiter: What stands between tags in a delimited text.
         version: Delta version or timestamp to read, for a path or table.
-        spark: Session to use; the DataFrame's, the active or a new local one by default.
+        spark: Session to use; by default the frame's, else what `engine.kind: auto` takes.
         progress: Shows stages; silent by default.
 
     Returns:
@@ -79,7 +80,7 @@ def predict(
         >>> found = predict("data/films", features={"text": ["text"]}, folds=3)  # doctest: +SKIP
         >>> found.quality["macro_auc"] > 0.9  # doctest: +SKIP
         True
-        >>> result = audit(found.predictions)  # doctest: +SKIP
+        >>> result = audit(found.predictions, classes=found.classes)  # doctest: +SKIP
     """
     place = place_of(data) if isinstance(data, (str, os.PathLike)) else {"table": IN_MEMORY}
     source = PredictSource.from_arguments(
@@ -100,9 +101,9 @@ def predict(
     )
     shown = progress or Progress(quiet=True)
     if isinstance(data, (str, os.PathLike)):
-        opened = open_source(choose_engine(spark), source)
+        opened = open_source(choose_engine(None, spark), source)
     else:
-        opened = OpenSource.of_frame(data)
+        opened = OpenSource.of_frame(*engine_for(data, spark))
     plan = plan_prediction(opened, source, model, shown)
     return PredictResult(plan, make_models(plan, shown), opened, source, shown)
 
@@ -142,23 +143,27 @@ class PredictResult:
         """Tag names in the order of the probabilities."""
         return self._plan.ingest.layout.classes
 
-    @cached_property
-    def predictions(self) -> DataFrame:
-        """The source's columns, `pred_probs` (class order in its metadata) and `fold`; lazy.
+    @property
+    def predictions(self) -> Any:
+        """The source's columns, `pred_probs` and `fold`; lazy.
 
-        `audit` takes it as it is.
+        `audit` takes it as it is: a DataFrame of Spark has the class order in its metadata. With a relation
+        of DuckDB, which has none, give it `classes` too.
         """
+        return self._source.engine.native(self._predictions, predictions_metadata(self._plan.ingest))
+
+    @property
+    def quarantine(self) -> Any:
+        """One row per rejected row, with the reason."""
+        return self._source.engine.native(quarantine_frame(self._plan.ingest))
+
+    @cached_property
+    def _predictions(self) -> Frame:
         return predictions_of(self._plan, self._models)
 
     @cached_property
-    def quarantine(self) -> DataFrame:
-        """One row per rejected row, with the reason."""
-        return quarantine_frame(self._plan.ingest)
-
-    @cached_property
     def _out_of_fold(self) -> OutOfFold:
-        ingest = predicted_ingest(self._plan.ingest, self.predictions)
-        return out_of_fold(ingest)
+        return out_of_fold(predicted_ingest(self._plan.ingest, self._predictions))
 
     @property
     def quality(self) -> dict[str, float | None]:
@@ -194,11 +199,10 @@ class PredictResult:
         """
         values = {"path": path, "schema": schema, "prefix": prefix}
         tables = OutputTables(self._source.engine, OutputConfig.parse(values, "output"))
-        id_name = self._columns.id
-        tables.check_id(id_name, self._source.frame.schema[id_name].dataType)
+        tables.check_id(self._columns.id, self._plan.ingest.id_type)
         tables.create_schema()
         if self._plan.counts.rows.num_quarantined:
-            tables.append(QUARANTINE, self.quarantine, self.run_id)
+            tables.append(QUARANTINE, quarantine_frame(self._plan.ingest), self.run_id)
         metadata = {
             "fingerprint": digest({"columns": self._columns.to_json(), "model": self._plan.model.to_json()}),
             "source_version": self._source.version,

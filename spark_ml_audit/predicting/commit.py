@@ -15,13 +15,16 @@ from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import PREDICTIONS
 from spark_ml_audit.models.scorers import Scorer
 from spark_ml_audit.predicting.plan import PredictionPlan
-from spark_ml_audit.predicting.predictions import predicted_ingest, predictions_frame
+from spark_ml_audit.predicting.predictions import (
+    predicted_ingest,
+    predictions_frame,
+    predictions_metadata,
+)
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
 from spark_ml_audit.predicting.training import train_folds
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
+    from spark_ml_audit.engines.base import Frame
     from spark_ml_audit.progress import Progress
 
 
@@ -61,7 +64,7 @@ def make_models(plan: PredictionPlan, progress: Progress) -> Models:
     return Models(trained.scorers, trained.kind, num_trained, trained.warnings)
 
 
-def predictions_of(plan: PredictionPlan, models: Models) -> DataFrame:
+def predictions_of(plan: PredictionPlan, models: Models) -> Frame:
     """The predictions as a lazy frame."""
     folds = None if plan.training is None else plan.training.plan
     return predictions_frame(plan.ingest, plan.features, folds, models.scorers)
@@ -167,5 +170,11 @@ def write_models_predictions(
     about = {"kind": models.kind, "num_trained": models.num_trained, "warnings": list(models.warnings)}
     properties = {CLASSES_PROPERTY: json.dumps(list(plan.ingest.layout.classes), ensure_ascii=False)}
     with progress.stage("predict"):
-        frame = predictions_of(plan, models)
-        tables.overwrite(PREDICTIONS, frame, run_id, {**metadata, "model": about}, properties)
+        tables.overwrite(
+            PREDICTIONS,
+            predictions_of(plan, models),
+            run_id,
+            {**metadata, "model": about},
+            properties,
+            predictions_metadata(plan.ingest),
+        )

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import narwhals as nw
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import Column
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+import pyarrow as pa
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
+from spark_ml_audit.arrow.hashes import Hashes, hash_values, unit_interval
 from spark_ml_audit.arrow.layout import UNLABELLED, StatusCounts
 from spark_ml_audit.engines.base import Batches
-from spark_ml_audit.engines.columns import column, field, unit_hash
+from spark_ml_audit.engines.columns import column, field, in_frame
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.frames.passes import status_counts, status_records
@@ -29,17 +30,28 @@ from spark_ml_audit.kernels.records import Records, make_records
 _ROWS_INDEX = -2
 # Share of the training budget that goes to rows drawn whatever their tags.
 _PLAIN_SHARE = 0.5
+# What a hash is for; beside the seed, so that none follows another.
+_OF_ID, _OF_GROUP, _SAMPLE, _PURPOSES = 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
 class FoldPlan:
     """How rows are assigned to folds.
 
+    What is assigned follows from the struct `keys`, which rows carry into the tasks.
+
     Attributes:
         num_folds: Number of folds; 1 puts every row in fold 0.
         seed: Changes the assignment and the sample.
         id: Column that names a row.
         group: Column whose rows of one value stay together; a null is a group of its own row.
+
+    Example:
+        >>> plan = FoldPlan(num_folds=5, seed=0, id="id", group="author")
+        >>> ids, authors = pa.array(["a", "b", "d"]), pa.array(["Anna", "Anna", None])
+        >>> keys = pa.StructArray.from_arrays([ids, authors], ["id", "group"])
+        >>> plan.folds(keys).tolist(), plan.folds(keys[:1]).tolist()
+        ([0, 0, 4], [0])
     """
 
     num_folds: int
@@ -47,28 +59,49 @@ class FoldPlan:
     id: str
     group: str | None = None
 
-    def fold(self) -> Column:
-        """Fold of a row, int from 0: a hash of seed and group, or of seed and id."""
-        own = F.xxhash64(F.lit(self.seed), F.lit("id"), column(self.id))
-        if self.group is not None:
-            shared = F.xxhash64(F.lit(self.seed), F.lit("group"), column(self.group))
-            own = F.when(column(self.group).isNotNull(), shared).otherwise(own)
-        return F.pmod(own, F.lit(self.num_folds)).cast("int")
+    @property
+    def keys(self) -> nw.Expr:
+        """The struct of a row's id and, if there is one, its group."""
+        return nw.struct(*[column(name).alias(key) for key, name in self._columns.items()])
 
-    def group_key(self) -> Column:
-        """Bigint that rows of one group share."""
-        own = F.xxhash64(column(self.id))
+    def keys_of(self, rows: Any) -> Any:
+        """The same of rows in a task that carry the columns of their source, an Arrow struct array."""
+        arrays = [rows.field(in_frame(name)) for name in self._columns.values()]
+        return pa.StructArray.from_arrays(arrays, list(self._columns))
+
+    def folds(self, keys: Any) -> IntArray:
+        """Fold of each row, from 0: a hash of seed and group, or of seed and id."""
+        mine = hash_values(keys.field("id"), self._seed_of(_OF_ID))
+        chosen = self._by_group(mine, keys, self._seed_of(_OF_GROUP))
+        return (chosen.view(np.uint64) % np.uint64(self.num_folds)).astype(np.int64)
+
+    def group_keys(self, keys: Any) -> Hashes:
+        """Numbers that the rows of one group share."""
+        return self._by_group(hash_values(keys.field("id")), keys, 0)
+
+    @staticmethod
+    def order_keys(keys: Any) -> Hashes:
+        """Numbers that models sort their training rows by."""
+        return hash_values(keys.field("id"))
+
+    def sample_keys(self, keys: Any) -> npt.NDArray[np.float64]:
+        """Numbers in [0, 1), independent of the fold: rows below their sampling rate are trained on."""
+        return unit_interval(hash_values(keys.field("id"), self._seed_of(_SAMPLE)))
+
+    @property
+    def _columns(self) -> dict[str, str]:
+        return {"id": self.id} | ({"group": self.group} if self.group is not None else {})
+
+    def _seed_of(self, purpose: int) -> int:
+        return self.seed * _PURPOSES + purpose
+
+    def _by_group(self, own: Hashes, keys: Any, seed: int) -> Hashes:
+        """The hashes of groups, and those given where a row has none."""
         if self.group is None:
             return own
-        return F.when(column(self.group).isNotNull(), F.xxhash64(column(self.group))).otherwise(own)
-
-    def order_key(self) -> Column:
-        """Bigint that models sort their training rows by."""
-        return F.xxhash64(column(self.id))
-
-    def sample_key(self) -> Column:
-        """Double in [0, 1), independent of the fold: rows below their sampling rate are trained on."""
-        return unit_hash(F.lit(self.seed), F.lit("sample"), column(self.id))
+        groups = keys.field("group")
+        alone = groups.is_null().to_numpy(zero_copy_only=False)
+        return np.where(alone, own, hash_values(groups, seed))
 
 
 def check_group(ingest: Ingest, group: str | None) -> None:
@@ -79,8 +112,7 @@ def check_group(ingest: Ingest, group: str | None) -> None:
     """
     if group is None:
         return
-    data_type = field(ingest.frame, group, "source.group").dataType
-    if isinstance(data_type, T.MapType):
+    if pa.types.is_map(field(ingest.schema, group, "source.group").type):
         raise InputError(
             f"column '{group}' is a map, which cannot be compared.",
             key="source.group",
@@ -115,11 +147,11 @@ class LabelCounts:
 def count_labels(ingest: Ingest, plan: FoldPlan) -> LabelCounts:
     """One pass: rows by status, rows and tags by fold."""
     layout = ingest.layout
-    frame = ingest.task_frame(with_id=False, carry=plan.fold())
+    frame = ingest.task_frame(with_id=False, carry=plan.keys)
 
     def reduce(batches: Batches) -> Iterator[Records]:
         for decoded in decode_batches(batches, layout):
-            yield from _count_batch(decoded, layout.num_classes)
+            yield from _count_batch(decoded, plan, layout.num_classes)
 
     records = ingest.engine.reduce_batches(frame, reduce)
     index, slot, a, b = (records[name] for name in ("class_index", "slot", "a", "b"))
@@ -132,9 +164,9 @@ def count_labels(ingest: Ingest, plan: FoldPlan) -> LabelCounts:
     return LabelCounts(status_counts(records), labelled, unlabelled, present)
 
 
-def _count_batch(decoded: DecodedBatch, num_classes: int) -> Iterator[Records]:
-    # a row without an id has no fold; it is rejected anyway
-    folds = decoded.source.column("carried").fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+def _count_batch(decoded: DecodedBatch, plan: FoldPlan, num_classes: int) -> Iterator[Records]:
+    # rows without an id are in some fold too; they are rejected anyway
+    folds = plan.folds(decoded.source.column("carried"))
     cells = folds[decoded.audited[decoded.rows]] * num_classes + decoded.cols
     pairs, tags = np.unique(cells, return_counts=True)
     width = int(folds.max(initial=0)) + 1

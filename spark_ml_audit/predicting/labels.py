@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from spark_ml_audit.arrow.layout import InputLayout
+from spark_ml_audit.arrow.types import is_list, is_string, type_name
 from spark_ml_audit.config.source import LabelsConfig
-from spark_ml_audit.engines.columns import column, split_text, type_name
+from spark_ml_audit.engines.base import Batches
+from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.class_list import (
     CLASSES_METADATA,
@@ -23,18 +23,14 @@ from spark_ml_audit.frames.formats import label_columns_of, labels_format_of
 from spark_ml_audit.frames.ingest import Ingest, check_id
 
 if TYPE_CHECKING:
-    from spark_ml_audit.engines.base import Engine
+    from spark_ml_audit.lake.source import OpenSource
 
 MAX_FOUND_CLASSES = 20_000
 """Distinct tags that become classes without a list: more are taken for a mistake, such as free text."""
 
 
 def inspect_labels(
-    engine: Engine,
-    frame: DataFrame,
-    columns: LabelsConfig,
-    properties: Mapping[str, str] | None = None,
-    known_classes: tuple[str, ...] | None = None,
+    opened: OpenSource, columns: LabelsConfig, known_classes: tuple[str, ...] | None = None
 ) -> Ingest:
     """Understand the ids and given tags of a source that has no probabilities yet.
 
@@ -42,48 +38,47 @@ def inspect_labels(
     property; the names of a list of label columns; `known_classes`; the distinct tags in use, sorted.
 
     Args:
-        engine: What runs the frame.
-        frame: The source.
+        opened: The source.
         columns: What the config says.
-        properties: Table properties of the source.
         known_classes: Classes of a model that is given.
 
     Raises:
         InputError: A column is missing or of a type that cannot serve, or there are no classes.
     """
     notes: list[str] = []
-    check_id(frame, columns.id)
-    labels = label_columns_of(frame, columns)
-    classes = _find_classes(frame, columns, labels, properties or {}, known_classes, notes)
-    labels_format = labels_format_of(frame, columns, labels, len(classes), notes)
+    engine, frame, schema = opened.engine, opened.frame, opened.schema
+    check_id(schema, columns.id)
+    labels = label_columns_of(schema, columns)
+    classes = _find_classes(opened, columns, labels, known_classes, notes)
+    labels_format = labels_format_of(engine, frame, schema, columns, labels, len(classes), notes)
     delimiter = columns.labels_delimiter
     layout = InputLayout(columns.id, labels, labels_format, delimiter, (), "none", "float32", tuple(classes))
-    return Ingest(engine, frame, layout, tuple(notes))
+    return Ingest(engine, frame, schema, layout, tuple(notes))
 
 
 def _find_classes(
-    frame: DataFrame,
+    opened: OpenSource,
     columns: LabelsConfig,
     labels: tuple[str, ...],
-    properties: Mapping[str, str],
     known_classes: tuple[str, ...] | None,
     notes: list[str],
 ) -> list[str]:
     if columns.classes is not None:
         return list(columns.classes)
-    metadata = frame.schema[labels[0]].metadata or {}
+    metadata, properties = opened.schema.field(labels[0]).metadata or {}, opened.properties
     if not isinstance(columns.labels, str):
         classes, origin = list(columns.labels), "the names of the label columns"
-    elif CLASSES_METADATA in metadata:
+    elif CLASSES_METADATA.encode() in metadata:
         origin = f"metadata '{CLASSES_METADATA}' of column '{labels[0]}'"
-        classes = parse_classes(metadata[CLASSES_METADATA], origin)
+        classes = parse_classes(metadata[CLASSES_METADATA.encode()].decode(), origin)
     elif CLASSES_PROPERTY in properties:
         origin = f"table property '{CLASSES_PROPERTY}'"
         classes = parse_classes(properties[CLASSES_PROPERTY], origin)
     elif known_classes is not None:
         classes, origin = list(known_classes), "the model"
     else:
-        classes, origin = _tags_in_use(frame, columns, labels[0]), f"the tags in column '{labels[0]}', sorted"
+        origin = f"the tags in column '{labels[0]}', sorted"
+        classes = _tags_in_use(opened, columns, labels[0])
     check_distinct(classes, origin)
     if not classes:
         raise InputError(
@@ -95,26 +90,32 @@ def _find_classes(
     return classes
 
 
-def _tags_in_use(frame: DataFrame, columns: LabelsConfig, name: str) -> list[str]:
+def _tags_in_use(opened: OpenSource, columns: LabelsConfig, name: str) -> list[str]:
     """Distinct tag names of a column of names or of delimited texts."""
-    data_type = frame.schema[name].dataType
-    if isinstance(data_type, T.ArrayType) and isinstance(data_type.elementType, T.StringType):
-        tags: Column = column(name)
-    elif isinstance(data_type, T.StringType):
-        # with limit -1 trailing empty parts stay; the delimiter is text, not a pattern
-        tags = split_text(column(name), columns.labels_delimiter)
-    else:
+    engine, kind = opened.engine, opened.schema.field(name).type
+    if not (is_string(kind) or (is_list(kind) and is_string(kind.value_type))):
         raise InputError(
-            f"no class list: column '{name}' is {type_name(data_type)}, which does not name its tags.",
+            f"no class list: column '{name}' is {type_name(kind)}, which does not name its tags.",
             key="source.classes",
             fix="Give the tag names in class order, as a list or a file with one per line.",
         )
-    each = frame.select(F.explode(tags).alias("tag"))
-    if isinstance(data_type, T.StringType):
-        each = each.select(F.trim("tag").alias("tag"))
-    distinct = each.where(F.trim("tag") != "").distinct()
+    delimiter = columns.labels_delimiter if is_string(kind) else None
+
+    def run(batches: Batches) -> Batches:
+        seen: set[str] = set()
+        for batch in batches:
+            found = _tags_of(batch.column("labels"), delimiter)
+            new = [tag for tag in found if tag not in seen]
+            # a task hands on one class too many at most, and that is refused
+            new = new[: MAX_FOUND_CLASSES + 1 - len(seen)]
+            seen.update(new)
+            if new:
+                yield pa.RecordBatch.from_arrays([pa.array(new, pa.string())], names=["tag"])
+
+    given = opened.frame.select(column(name).alias("labels"))
+    each = engine.map_batches(given, run, keep=(), add=pa.schema([("tag", pa.string())]))
     # one row per class, not per example
-    found = [row["tag"] for row in distinct.limit(MAX_FOUND_CLASSES + 1).collect()]
+    found = engine.collect(each.unique().head(MAX_FOUND_CLASSES + 1)).column("tag").to_pylist()
     if len(found) > MAX_FOUND_CLASSES:
         raise InputError(
             f"column '{name}' holds more than {MAX_FOUND_CLASSES:,} different tags.",
@@ -122,3 +123,20 @@ def _tags_in_use(frame: DataFrame, columns: LabelsConfig, name: str) -> list[str
             fix="Check that it is the column of tags; if so, name the classes to predict.",
         )
     return sorted(found)
+
+
+def _tags_of(labels: Any, delimiter: str | None) -> list[str]:
+    """Distinct tags of an Arrow array: of lists of names, or of texts with a delimiter between the names.
+
+    >>> _tags_of(pa.array(["sea, wood ", None, " sea"]), ",")
+    ['sea', 'wood']
+    >>> _tags_of(pa.array([["sea"], None, ["wood ", " ", None]]), None)
+    ['sea', 'wood ']
+    """
+    if delimiter is None:
+        tags = labels.flatten()
+    else:
+        # as labels are read: a text, not a pattern, and every kind of blank goes
+        tags = pc.utf8_trim_whitespace(pc.split_pattern(labels, pattern=delimiter).flatten())
+    found: list[str] = pc.unique(tags.drop_null()).to_pylist()
+    return [tag for tag in found if tag.strip(" ")]

@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 import tempfile
+import threading
 import warnings as python_warnings
 import zipfile
 from collections.abc import Sequence
@@ -61,7 +62,7 @@ class LoadedModel:
         Raises:
             InputError: Its output has no column names.
         """
-        found = _foreign_model(self.scorer).predict(nullable(sample))
+        found = _foreign_prediction(self.scorer, sample)
         if not isinstance(found, pd.DataFrame) or not all(isinstance(name, str) for name in found.columns):
             raise InputError(
                 f"the model at {self.uri} does not name the tags it predicts.",
@@ -140,18 +141,21 @@ class Foreign:
 
     def predict(self, frame: pd.DataFrame) -> Probabilities:
         """Probabilities of shape (n, K)."""
-        return check_width(_foreign_model(self).predict(nullable(frame)), len(frame), self.classes, self.uri)
+        return check_width(_foreign_prediction(self, frame), len(frame), self.classes, self.uri)
 
 
 _foreign_models: dict[str, Any] = {}
+# whether somebody else's model may be loaded or called by two threads at once, nobody knows
+_one_at_a_time = threading.Lock()
 
 
-def _foreign_model(scorer: Scorer) -> Any:
+def _foreign_prediction(scorer: Scorer, frame: pd.DataFrame) -> Any:
     if not isinstance(scorer, Foreign):
         raise TypeError(f"{type(scorer).__name__} is no foreign model")
-    if scorer.digest not in _foreign_models:
-        _foreign_models[scorer.digest] = _unpack(scorer.archive)
-    return _foreign_models[scorer.digest]
+    with _one_at_a_time:
+        if scorer.digest not in _foreign_models:
+            _foreign_models[scorer.digest] = _unpack(scorer.archive)
+        return _foreign_models[scorer.digest].predict(nullable(frame))
 
 
 def _unpack(archive: bytes) -> Any:

@@ -116,11 +116,10 @@ def plan_prediction(
             given = load_model(model.uri, destination, allow_pickle=model.allow_pickle)
     else:
         check_kind(model.kind, model.seed)
-    frame = opened.frame
     with progress.stage("features"):
-        check_names(frame)
+        check_names(opened.schema)
         known = None if given is None or given.model is None else given.model.classes
-        ingest = inspect_labels(opened.engine, frame, source, opened.properties, known)
+        ingest = inspect_labels(opened, source, known)
         if check_classes is not None:
             check_classes(ingest.layout.classes)
         check_group(ingest, source.group)
@@ -154,14 +153,16 @@ def _features(
     given: LoadedModel | None,
     notes: list[str],
 ) -> Features:
+    engine, frame, schema = ingest.engine, ingest.frame, ingest.schema
     if given is not None and given.columns is not None:
         for name in given.columns:
-            field(ingest.frame, name, "model.uri")
+            field(schema, name, "model.uri")
         spec = given.model.spec if given.model is not None else FeatureSpec(text=given.columns)
-        return Features(spec, sample_of(ingest.frame, Features(spec, pd.DataFrame()).names, source.id))
+        names = Features(spec, pd.DataFrame()).names
+        return Features(spec, sample_of(engine, frame, schema, names, source.id))
     exclude = {source.id, *ingest.layout.labels, *([source.group] if source.group else [])}
     wanted = None if source.features is None else source.features.by_kind
-    return find_features(ingest.frame, wanted, source.id, exclude, notes)
+    return find_features(engine, frame, schema, wanted, source.id, exclude, notes)
 
 
 def describe_features(opened: OpenSource, source: AuditSource) -> Ingest:
@@ -170,8 +171,8 @@ def describe_features(opened: OpenSource, source: AuditSource) -> Ingest:
     Raises:
         InputError: The table cannot serve.
     """
-    check_names(opened.frame)
-    ingest = inspect_labels(opened.engine, opened.frame, source, opened.properties)
+    check_names(opened.schema)
+    ingest = inspect_labels(opened, source)
     check_group(ingest, source.group)
     notes = list(ingest.notes)
     _features(ingest, source, None, notes)

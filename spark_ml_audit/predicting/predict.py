@@ -31,17 +31,14 @@ from spark_ml_audit.tracking.run import StartedRun, source_ref, tracked_run
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyspark.sql import SparkSession
-
     from spark_ml_audit.config import PredictConfig
+    from spark_ml_audit.engines.base import Session
     from spark_ml_audit.progress import Progress
 
 _OTHER_CONFIG = "Retry with the same source and model sections, or leave output.run_id out."
 
 
-def run_predict(
-    config: PredictConfig, progress: Progress, spark: SparkSession | None = None
-) -> PredictOutcome:
+def run_predict(config: PredictConfig, progress: Progress, spark: Session | None = None) -> PredictOutcome:
     """Predict every usable row of a source by models that have not seen its tags, and commit the run.
 
     Rejected rows go to `quarantine` first, then `predictions` is replaced in one transaction; quality,
@@ -59,7 +56,7 @@ def run_predict(
     """
     with tracked_run(config, "predict") as run:
         with progress.stage("session"):
-            tables = OutputTables(choose_engine(spark), config.output)
+            tables = OutputTables(choose_engine(config.engine, spark), config.output)
         with progress.stage("source"):
             row = tables.finished_run(run.run_id, PREDICTION_RUNS) if config.output.run_id else None
             if row is not None:
@@ -88,7 +85,7 @@ def _predict(
 ) -> Predicted:
     """Plan, set rejected rows aside, train, predict, commit."""
     plan = plan_prediction(opened, config.source, config.model, progress, run.tracker.destination)
-    tables.check_id(config.source.id, opened.frame.schema[config.source.id].dataType)
+    tables.check_id(config.source.id, plan.ingest.id_type)
     tables.create_schema()
     if plan.counts.rows.num_quarantined or tables.existing(QUARANTINE) is None:
         with progress.stage("quarantine"):

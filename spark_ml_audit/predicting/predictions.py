@@ -5,37 +5,39 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.layout import UNLABELLED, InputLayout
 from spark_ml_audit.config.paths import refused_by_delta
-from spark_ml_audit.engines.base import Batches
-from spark_ml_audit.engines.columns import column
+from spark_ml_audit.engines.base import VECTOR, Batches
+from spark_ml_audit.engines.columns import column, in_frame
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.class_list import CLASSES_METADATA
-from spark_ml_audit.frames.features import Features, feature_column, to_pandas
+from spark_ml_audit.frames.features import Features, to_pandas, vectors_of
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.models.scorers import Probabilities, Scorer
 from spark_ml_audit.predicting.folds import FoldPlan
 
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Frame
+
 PRED_PROBS, FOLD = "pred_probs", "fold"
-_ADDED = pa.schema([(PRED_PROBS, pa.list_(pa.float32()))])
+_ADDED = pa.schema([(PRED_PROBS, pa.list_(pa.float32())), (FOLD, pa.int32())])
 
 
-def check_names(frame: DataFrame) -> None:
+def check_names(schema: pa.Schema) -> None:
     """Refuse a source whose columns cannot stand beside those to be added in a Delta table.
 
     Raises:
         InputError: It has a column pred_probs or fold, or one of a name that Delta refuses.
     """
-    for name in frame.columns:
+    for name in schema.names:
         if name.lower() in (PRED_PROBS, FOLD):
             raise InputError(
                 f"the source has a column '{name}' already.",
@@ -53,7 +55,7 @@ def check_names(frame: DataFrame) -> None:
 
 def predictions_frame(
     ingest: Ingest, features: Features, plan: FoldPlan | None, scorers: Mapping[int, Scorer]
-) -> DataFrame:
+) -> Frame:
     """The usable rows with all their columns, `pred_probs` and `fold`.
 
     Args:
@@ -63,58 +65,73 @@ def predictions_frame(
         scorers: Fold -> model of that fold, or 0 -> the given model. They travel with the tasks, so
             their bytes together should stay below 1 GB.
     """
-    source, layout = ingest.frame, ingest.layout
-    fold = F.lit(None).cast("int") if plan is None else plan.fold()
-    as_they_are = [
-        name
-        for name in features.names
-        if not isinstance(
-            source.schema[name].dataType,
-            (T.DecimalType, T.TimestampType, T.TimestampNTZType, T.UserDefinedType),
-        )
-    ]
-    others = [name for name in source.columns if name not in as_they_are]
-    carry = F.struct(
-        fold.alias(FOLD),
-        F.struct(*[column(name).alias(name) for name in others]).alias("others"),
-        F.struct(*[feature_column(source, name).alias(name) for name in features.names]).alias("features"),
-    )
-    frame = ingest.task_frame(with_id=False, carry=carry)
-    predict = _Prediction(layout, dict(scorers), with_folds=plan is not None)
-    mapped = ingest.engine.map_batches(frame, predict, keep=("carried",), add=_ADDED)
-    carried = F.col("carried")
-    back = [
-        carried.getField("features" if name in as_they_are else "others")
-        .getField(name)
-        .alias(name, metadata=source.schema[name].metadata)
-        for name in source.columns
-    ]
-    metadata = {CLASSES_METADATA: json.dumps(list(layout.classes), ensure_ascii=False)}
-    probs = F.col(PRED_PROBS).alias(PRED_PROBS, metadata=metadata)
-    # once more: a carried vector keeps the types beside it as they are
-    return ingest.engine.plain(mapped.select(*back, probs, carried.getField(FOLD).alias(FOLD)))
+    engine, names = ingest.engine, ingest.schema.names
+    # vectors travel twice: as they are, and as the arrays that models read
+    arrays = {name: f"__array_{i}" for i, name in enumerate(vectors_of(ingest.schema, features.names))}
+    frame = ingest.frame
+    if arrays:
+        frame = frame.with_columns(*[column(name).alias(copy) for name, copy in arrays.items()])
+        frame = engine.with_arrays(frame, list(arrays.values()))
+    carry = nw.struct(*[column(name) for name in names], *[nw.col(copy) for copy in arrays.values()])
+    read = {name: arrays.get(name, in_frame(name)) for name in features.names}
+    predict = _Prediction(ingest.layout, read, plan, dict(scorers))
+    rows = replace(ingest, frame=frame).task_frame(with_id=False, carry=carry)
+    mapped = engine.map_batches(rows, predict, keep=("carried",), add=_ADDED)
+    back = [nw.col("carried").struct.field(in_frame(name)).alias(in_frame(name)) for name in names]
+    return mapped.select(*back, *_ADDED.names)
+
+
+def predictions_metadata(ingest: Ingest) -> dict[str, dict[str, str]]:
+    """Metadata of the columns of a table of predictions: those of the source's, and the class order."""
+    classes = json.dumps(list(ingest.layout.classes), ensure_ascii=False)
+    return {**metadata_of(ingest.schema), PRED_PROBS: {CLASSES_METADATA: classes}}
+
+
+def metadata_of(schema: pa.Schema) -> dict[str, dict[str, str]]:
+    """Column -> metadata, of the columns that have any.
+
+    >>> metadata_of(pa.schema([pa.field("a", pa.int8(), metadata={"unit": "m"}), ("b", pa.int8())]))
+    {'a': {'unit': 'm'}}
+    """
+    found = {item.name: item.metadata or {} for item in schema}
+    return {
+        name: {key.decode(): value.decode() for key, value in metadata.items() if key != VECTOR}
+        for name, metadata in found.items()
+        if metadata.keys() - {VECTOR}
+    }
 
 
 class _Prediction:
     """The map itself: keeps usable rows and predicts each by the model of its fold."""
 
-    def __init__(self, layout: InputLayout, scorers: dict[int, Scorer], *, with_folds: bool) -> None:
+    def __init__(
+        self, layout: InputLayout, read: Mapping[str, str], plan: FoldPlan | None, scorers: dict[int, Scorer]
+    ) -> None:
         self._layout = layout
+        self._read = read
+        self._plan = plan
         self._scorers = scorers
-        self._with_folds = with_folds
 
     def __call__(self, batches: Batches) -> Batches:
         for decoded in decode_batches(batches, self._layout):
             kept = np.flatnonzero(decoded.status <= UNLABELLED)
             carried = decoded.source.column("carried").take(pa.array(kept))
-            fold = carried.field(FOLD)
-            frame = to_pandas(pa.Table.from_struct_array(carried.field("features")))
-            numbers = fold.to_numpy() if self._with_folds else np.zeros(len(kept), dtype=np.int32)
+            values = [carried.field(place) for place in self._read.values()]
+            frame = to_pandas(pa.Table.from_arrays(values, names=[in_frame(name) for name in self._read]))
+            folds = self._folds(carried)
             probs = np.empty((len(kept), self._layout.num_classes), dtype=np.float32)
-            for number in np.unique(numbers):
-                rows = np.flatnonzero(numbers == number)
+            for number in np.unique(folds):
+                rows = np.flatnonzero(folds == number)
                 probs[rows] = self._scorers[int(number)].predict(frame.iloc[rows].reset_index(drop=True))
-            yield pa.RecordBatch.from_arrays([carried, probs_array(probs)], names=["carried", PRED_PROBS])
+            told = pa.array(folds) if self._plan is not None else pa.nulls(len(kept), pa.int32())
+            yield pa.RecordBatch.from_arrays(
+                [carried, probs_array(probs), told], names=["carried", *_ADDED.names]
+            )
+
+    def _folds(self, carried: Any) -> npt.NDArray[np.int32]:
+        if self._plan is None:
+            return np.zeros(len(carried), dtype=np.int32)
+        return self._plan.folds(self._plan.keys_of(carried)).astype(np.int32)
 
 
 def probs_array(probs: Probabilities) -> Any:
@@ -123,7 +140,7 @@ def probs_array(probs: Probabilities) -> Any:
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(probs.ravel()))
 
 
-def predicted_ingest(ingest: Ingest, written: DataFrame) -> Ingest:
+def predicted_ingest(ingest: Ingest, written: Frame) -> Ingest:
     """The written predictions as the source of an audit; all its rows are known to be good.
 
     Args:
@@ -131,4 +148,6 @@ def predicted_ingest(ingest: Ingest, written: DataFrame) -> Ingest:
         written: The table of predictions.
     """
     layout = replace(ingest.layout, pred_probs=(PRED_PROBS,), pred_probs_format="array", dtype="float32")
-    return Ingest(ingest.engine, written, layout)
+    # asking Spark Connect would send it the models once more
+    schema = pa.schema([*ingest.schema, *_ADDED])
+    return Ingest(ingest.engine, written, schema, layout)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from pyspark.sql import functions as F
 from scipy.stats import rankdata
 
-from spark_ml_audit.arrow.decode import decode_batches
+from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
+from spark_ml_audit.arrow.hashes import hash_values, unit_interval
+from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.engines.base import Batches
-from spark_ml_audit.engines.columns import column, unit_hash
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.frames.passes import profile_rows
 from spark_ml_audit.kernels.cell_scores import self_confidence
@@ -28,9 +29,11 @@ from spark_ml_audit.kernels.model_quality import (
     weakness,
 )
 from spark_ml_audit.kernels.profile import ClassProfile
-from spark_ml_audit.kernels.records import Records
+from spark_ml_audit.kernels.records import Records, make_records
 
 _RANKED_ROWS = 20_000
+# Of the draw of these rows: no hash of ids that decides anything else has it.
+_RANKED_SEED = 0x72616E6B
 _EMA_ALPHA = 0.8
 # Rank correlation with the number of given tags from which the score says little else.
 _MOSTLY_A_COUNT = 0.9
@@ -77,15 +80,15 @@ def _number(value: float) -> float | None:
 
 
 def out_of_fold(ingest: Ingest) -> OutOfFold:
-    """One pass for the quality, one for that of the baseline, and one over a sample for the ranking.
+    """One pass for the quality, one for that of the baseline and the ranking.
 
     Args:
         ingest: Predictions (see `predicted_ingest`).
     """
     profile, _ = profile_rows(ingest)
     quality = model_quality(profile)
-    baseline = model_quality(_profile_of_counts(ingest))
-    correlation = _most_tags_first_correlation(ingest, profile.num_rows)
+    counts, correlation = _by_number_of_tags(ingest, profile.num_rows)
+    baseline = model_quality(counts)
     warnings = weakness(quality, ingest.layout.classes, baseline)
     if correlation is not None and correlation >= _MOSTLY_A_COUNT:
         warnings.append(
@@ -95,44 +98,46 @@ def out_of_fold(ingest: Ingest) -> OutOfFold:
     return OutOfFold(profile, quality, baseline, correlation, tuple(warnings))
 
 
-def _profile_of_counts(ingest: Ingest) -> ClassProfile:
+def _by_number_of_tags(ingest: Ingest, num_rows: int) -> tuple[ClassProfile, float | None]:
+    """The profile of numbers of other tags taken for probabilities; how numbers of tags go with scores."""
     layout = ingest.layout
     spec = ProfileSpec.for_classes(layout.num_classes, "float32")
+    share = min(1.0, _RANKED_ROWS / max(num_rows, 1))
 
     def reduce(batches: Batches) -> Iterator[Records]:
         profile = ClassProfile(spec)
         for decoded in decode_batches(batches, layout):
             counts = most_tags_first(decoded.rows, decoded.cols, len(decoded.audited), layout.num_classes)
             profile.add_batch(counts, decoded.rows, decoded.cols)
+            yield _ranked_records(decoded, share)
         if profile.num_rows:
             yield profile.to_records()
 
-    records = ingest.engine.reduce_batches(ingest.task_frame(with_id=False), reduce)
-    return ClassProfile.from_records(spec, records)
+    records = ingest.engine.reduce_batches(ingest.task_frame(with_id=True), reduce)
+    of_classes = records["class_index"] >= 0
+    counted = ClassProfile.from_records(spec, {name: values[of_classes] for name, values in records.items()})
+    ranked = {name: values[~of_classes] for name, values in records.items()}
+    return counted, _rank_correlation_of(ranked)
 
 
-def _most_tags_first_correlation(ingest: Ingest, num_rows: int) -> float | None:
-    if not num_rows:
-        return None
-    layout = ingest.layout
-    share = F.lit(min(1.0, _RANKED_ROWS / num_rows))
-    key = unit_hash(F.lit("rank"), column(layout.id))
-    sampled = Ingest(ingest.engine, ingest.frame.where(key < share), layout)
-    added = pa.schema([("score", pa.float64()), ("num_tags", pa.int64())])
+def _ranked_records(decoded: DecodedBatch, share: float) -> Records:
+    """Rows of the sample by their number of tags, as negative class_index, and the bits of their score."""
+    ids = decoded.source.column(ID).take(pa.array(decoded.audited))
+    drawn = unit_interval(hash_values(ids, _RANKED_SEED)) < share
+    tags = drawn[decoded.rows]
+    rows, cols = (np.cumsum(drawn) - 1)[decoded.rows[tags]], decoded.cols[tags]
+    scores = ema(self_confidence(decoded.pred_probs[drawn], rows, cols), _EMA_ALPHA)
+    counts = np.bincount(rows, minlength=len(scores))
+    return make_records(-1 - counts, scores.astype(np.float64).view(np.int64), 1)
 
-    def run(batches: Batches) -> Batches:
-        for decoded in decode_batches(batches, layout):
-            counts = np.bincount(decoded.rows, minlength=len(decoded.audited))
-            scores = ema(self_confidence(decoded.pred_probs, decoded.rows, decoded.cols), _EMA_ALPHA)
-            yield pa.RecordBatch.from_arrays(
-                [pa.array(scores.astype(np.float64)), pa.array(counts.astype(np.int64))],
-                names=added.names,
-            )
 
-    frame = ingest.engine.map_batches(sampled.task_frame(with_id=False), run, keep=(), add=added)
-    found = ingest.engine.collect(frame)
-    scores, counts = (found.column(name).to_numpy() for name in added.names)
-    return rank_correlation(-scores, counts)
+def _rank_correlation_of(records: Records) -> float | None:
+    """Rank correlation of scores, the worst first, with numbers of tags, from such records."""
+    # in an order of their own: sums of doubles depend on it
+    order = np.lexsort((records["slot"], records["class_index"]))
+    index, bits, times = (records[name][order] for name in ("class_index", "slot", "a"))
+    scores: npt.NDArray[np.float64] = np.repeat(bits, times).view(np.float64)
+    return rank_correlation(-scores, np.repeat(-1 - index, times))
 
 
 def rank_correlation(a: Any, b: Any) -> float | None:

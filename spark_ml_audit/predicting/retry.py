@@ -95,7 +95,8 @@ def quality_of_run(
     commit = tables.commit_of(PREDICTIONS, run_id)
     if commit is None:
         raise RuntimeError(f"the predictions of run {run_id} are not in the history of their table")
-    frame = tables.table(PREDICTIONS).read(commit.version)
-    ingest = inspect_source(tables.engine, frame, config.source.columns())
+    table, version = tables.table(PREDICTIONS), commit.version
+    schema = table.schema(version)
+    ingest = inspect_source(tables.engine, table.read(version), config.source.columns(), schema=schema)
     quality = out_of_fold(ingest)
     return quality, quality.per_class(ingest.layout.classes)

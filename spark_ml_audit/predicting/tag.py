@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import narwhals as nw
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import functions as F
 
 from spark_ml_audit.config.paths import absolute
+from spark_ml_audit.engines.base import count_rows, is_empty, rows_of
 from spark_ml_audit.engines.choose import choose_engine
-from spark_ml_audit.errors import InputError, reason_of
+from spark_ml_audit.engines.columns import column
+from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.features import sample_of
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.schemas import QUARANTINE, TAGS
 from spark_ml_audit.lake.source import OpenSource, open_source
+from spark_ml_audit.lake.streams import append_stream, check_streams
 from spark_ml_audit.models.scorers import Scorer
 from spark_ml_audit.outcomes.predict import TagOutcome
 from spark_ml_audit.outcomes.runs import new_run_id
@@ -25,9 +28,8 @@ from spark_ml_audit.predicting.tags import check_tag_source, tags_frame, unnamed
 from spark_ml_audit.tracking import Destination, resolve_tracking_uri
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
     from spark_ml_audit.config import TagConfig
+    from spark_ml_audit.engines.base import Frame, Session
     from spark_ml_audit.progress import Progress
 
 _DEFAULT_THRESHOLD = 0.5
@@ -37,6 +39,7 @@ _DEFAULT_THRESHOLD = 0.5
 class _Tagger:
     """A model ready for this source."""
 
+    opened: OpenSource
     uri: str
     scorer: Scorer
     id_name: str
@@ -44,10 +47,12 @@ class _Tagger:
     classes: tuple[str, ...]
     thresholds: npt.NDArray[np.float32]
 
-    def tag(self, opened: OpenSource, frame: DataFrame) -> DataFrame:
+    def tagged(self, rows: Frame) -> Frame:
+        """Rows of the source, a table or a stream, as the table `tags` has them."""
         return tags_frame(
-            opened.engine,
-            frame,
+            self.opened.engine,
+            rows,
+            self.opened.schema,
             self.id_name,
             self.columns,
             self.scorer,
@@ -56,8 +61,12 @@ class _Tagger:
             self.uri,
         )
 
+    def unnamed(self, rows: Frame) -> Frame:
+        """Those without an id, as the table `quarantine` has them."""
+        return unnamed_frame(self.opened.engine, rows, self.opened.schema, self.id_name)
 
-def run_tag(config: TagConfig, progress: Progress, spark: SparkSession | None = None) -> TagOutcome:
+
+def run_tag(config: TagConfig, progress: Progress, spark: Session | None = None) -> TagOutcome:
     """Tag new rows and append them to the table `tags`.
 
     Every row with an id is tagged by itself; rows without one go to `quarantine`. A batch is one idempotent
@@ -79,7 +88,9 @@ def run_tag(config: TagConfig, progress: Progress, spark: SparkSession | None = 
         *resolve_tracking_uri(config.tracking.uri, config.output.files or config.output.path)
     )
     with progress.stage("session"):
-        tables = OutputTables(choose_engine(spark), config.output)
+        tables = OutputTables(choose_engine(config.engine, spark), config.output)
+        if config.source.stream:
+            check_streams(tables.engine)
     with progress.stage("source"):
         opened = open_source(tables.engine, config.source)
     done = config.output.run_id is not None and tables.commit_of(TAGS, run_id) is not None
@@ -91,17 +102,18 @@ def run_tag(config: TagConfig, progress: Progress, spark: SparkSession | None = 
         progress.note(f"run {run_id} is finished already; nothing was changed")
     elif config.source.stream:
         with progress.stage("stream"):
-            _stream(config, tables, tagger, opened, run_id)
+            _stream(config, tables, tagger, run_id)
     else:
         with progress.stage("tag"):
-            unnamed = unnamed_frame(opened.frame, config.source.id)
-            if tables.existing(QUARANTINE) is None or not unnamed.isEmpty():
-                tables.append(QUARANTINE, unnamed, run_id)
-            tables.append(TAGS, tagger.tag(opened, opened.frame), run_id)
+            nulls = column(config.source.id).is_null()
+            all_named = is_empty(tables.engine, opened.frame.filter(nulls).select(column(config.source.id)))
+            if not (tables.exists(QUARANTINE) and all_named):
+                tables.append(QUARANTINE, tagger.unnamed(opened.frame), run_id)
+            tables.append(TAGS, tagger.tagged(opened.frame), run_id)
     with progress.stage("count"):
         num_tagged, num_tags = _counts(tables, run_id)
-        rejected = tables.existing(QUARANTINE)
-        num_rejected = 0 if rejected is None else rejected.where(F.col("run_id") == run_id).count()
+        rejected = tables.read(QUARANTINE, run_id) if tables.exists(QUARANTINE) else None
+        num_rejected = 0 if rejected is None else count_rows(tables.engine, rejected)
     return TagOutcome(
         run_id=run_id,
         num_rows=num_tagged + num_rejected,
@@ -129,12 +141,12 @@ def _warnings(num_tagged: int, num_rejected: int, config: TagConfig) -> list[str
 
 
 def _counts(tables: OutputTables, run_id: str) -> tuple[int, int]:
-    table = tables.existing(TAGS)
-    if table is None:
+    if not tables.exists(TAGS):
         return 0, 0
-    own = table.where(F.col("run_id") == run_id)
-    row = own.agg(F.count(F.lit(1)), F.coalesce(F.sum(F.size("tags")), F.lit(0))).collect()[0]
-    return row[0], row[1]
+    num_tags = nw.col("tags").list.len().cast(nw.Int64).sum()
+    counted = tables.read(TAGS, run_id).select(nw.len().alias("num_rows"), num_tags.alias("num_tags"))
+    (row,) = rows_of(tables.engine, counted)
+    return int(row["num_rows"]), int(row["num_tags"] or 0)
 
 
 def _prepare(loaded: LoadedModel, opened: OpenSource, id_name: str) -> _Tagger:
@@ -144,51 +156,28 @@ def _prepare(loaded: LoadedModel, opened: OpenSource, id_name: str) -> _Tagger:
             key="model.uri",
             fix="Log it with a signature that names its input columns.",
         )
-    check_tag_source(opened.frame, id_name, loaded.columns)
-    sample = sample_of(opened.frame, loaded.columns, id_name)
+    check_tag_source(opened.schema, id_name, loaded.columns)
+    sample = sample_of(opened.engine, opened.frame, opened.schema, loaded.columns, id_name)
     if loaded.model is not None:
         model = loaded.model
         thresholds = model.thresholds
         if thresholds is None:
             thresholds = np.full(len(model.classes), _DEFAULT_THRESHOLD, dtype=np.float32)
         tried = loaded.try_on(sample, model.classes) if len(sample) else loaded
-        return _Tagger(loaded.uri, tried.scorer, id_name, loaded.columns, model.classes, thresholds)
+        return _Tagger(opened, loaded.uri, tried.scorer, id_name, loaded.columns, model.classes, thresholds)
     classes = loaded.output_names(sample)
     tried = loaded.try_on(sample, classes)
     limits = np.full(len(classes), _DEFAULT_THRESHOLD, dtype=np.float32)
-    return _Tagger(loaded.uri, tried.scorer, id_name, loaded.columns, classes, limits)
+    return _Tagger(opened, loaded.uri, tried.scorer, id_name, loaded.columns, classes, limits)
 
 
-def _stream(
-    config: TagConfig, tables: OutputTables, tagger: _Tagger, opened: OpenSource, run_id: str
-) -> None:
-    source, place, checkpoint = (
-        config.source,
-        Place.of_source(config.source),
-        absolute(config.checkpoint or ""),
-    )
-    reader = opened.frame.sparkSession.readStream
-    if source.format == "parquet":
-        reader = reader.format("parquet").schema(opened.frame.schema)
-    else:
-        reader = reader.format("delta")
-    frame = reader.load(place.address) if place.is_path else reader.table(place.table_name)
+def _stream(config: TagConfig, tables: OutputTables, tagger: _Tagger, run_id: str) -> None:
+    checkpoint = absolute(config.checkpoint or "").rstrip("/")
     # one query per table: each commits with its own stream id and batch number, so neither repeats a batch
-    for name, rows in ((QUARANTINE, unnamed_frame(frame, source.id)), (TAGS, tagger.tag(opened, frame))):
-        stamped = rows.select(F.lit(run_id).alias("run_id"), "*")
-        writer = (
-            stamped.writeStream.format("delta")
-            .outputMode("append")
-            .option("checkpointLocation", f"{checkpoint.rstrip('/')}/{name}")
-            .trigger(availableNow=True)
-        )
+    for name, rows_of_table in ((QUARANTINE, tagger.unnamed), (TAGS, tagger.tagged)):
+
+        def stamped(rows: Frame, made: Callable[[Frame], Frame] = rows_of_table) -> Frame:
+            return made(rows).select(nw.lit(run_id).alias("run_id"), nw.all())
+
         target = tables.table(name).place
-        try:
-            query = writer.start(target.address) if target.is_path else writer.toTable(target.table_name)
-            query.awaitTermination()
-        except Exception as error:
-            raise InputError(
-                f"the stream into '{name}' stopped: {reason_of(error)}.",
-                key="source.stream",
-                fix="Rows may only be added to the source; a checkpoint belongs to one source and output.",
-            ) from error
+        append_stream(tagger.opened, config.source, name, target, f"{checkpoint}/{name}", stamped)

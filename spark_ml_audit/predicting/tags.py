@@ -3,41 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from spark_ml_audit.arrow.decode import bounded_slices
 from spark_ml_audit.arrow.encode import tag_lists
+from spark_ml_audit.arrow.json_rows import json_rows
 from spark_ml_audit.arrow.layout import ID
-from spark_ml_audit.engines.base import Batches, Engine
-from spark_ml_audit.engines.columns import column, row_as_json
+from spark_ml_audit.engines.base import Batches
+from spark_ml_audit.engines.columns import column, in_frame
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.features import feature_column, to_pandas
+from spark_ml_audit.frames.features import feature_struct, to_pandas, with_features
 from spark_ml_audit.frames.ingest import check_id
 from spark_ml_audit.models.scorers import Scorer
 from spark_ml_audit.predicting.predictions import probs_array
 
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Engine, Frame
+
 TAGGED_COLUMNS = ("tags", "pred_probs", "model_uri")
 
 
-def check_tag_source(frame: DataFrame, id_name: str, columns: Sequence[str]) -> None:
+def check_tag_source(schema: pa.Schema, id_name: str, columns: Sequence[str]) -> None:
     """Refuse a source without the id or a feature of the model.
 
     Raises:
         InputError: A column is missing, or the id has the name of a column to be written.
     """
-    check_id(frame, id_name)
+    check_id(schema, id_name)
     if id_name.lower() in TAGGED_COLUMNS:
         raise InputError(
             f"the id column '{id_name}' has the name of a column that tag writes.",
             key="source.id",
             fix="Rename the column in the source, or read a view that renames it.",
         )
-    missing = [name for name in columns if name not in frame.columns]
+    missing = [name for name in columns if name not in schema.names]
     if missing:
         raise InputError(
             f"the source has no column '{missing[0]}', which the model reads.",
@@ -48,19 +52,21 @@ def check_tag_source(frame: DataFrame, id_name: str, columns: Sequence[str]) -> 
 
 def tags_frame(
     engine: Engine,
-    frame: DataFrame,
+    frame: Frame,
+    schema: pa.Schema,
     id_name: str,
     columns: Sequence[str],
     scorer: Scorer,
     thresholds: npt.NDArray[np.float32],
     classes: Sequence[str],
     model_uri: str,
-) -> DataFrame:
+) -> Frame:
     """Id, tags in class order, the K probabilities and the model's address of every row with an id.
 
     Args:
         engine: What runs the frame.
         frame: New rows, of a table or a stream.
+        schema: Their schema.
         id_name: Column that names a row.
         columns: Features.
         scorer: The model; it travels with the tasks.
@@ -68,10 +74,8 @@ def tags_frame(
         classes: Tag names, K.
         model_uri: Recorded in every row.
     """
-    features = F.struct(*[feature_column(frame, name).alias(name) for name in columns])
-    named = frame.where(column(id_name).isNotNull()).select(
-        column(id_name).alias(ID), features.alias("features")
-    )
+    known = with_features(engine, frame.filter(~column(id_name).is_null()), schema, columns)
+    named = known.select(column(id_name).alias(ID), feature_struct(columns).alias("features"))
     names = tuple(classes)
     added = pa.schema([("tags", pa.list_(pa.string())), ("pred_probs", pa.list_(pa.float32()))])
 
@@ -88,16 +92,30 @@ def tags_frame(
             )
 
     tagged = engine.map_batches(named, run, keep=(ID,), add=added)
-    return tagged.select(F.col(ID).alias(id_name), *added.names, F.lit(model_uri).alias("model_uri"))
+    own_id = nw.col(ID).alias(in_frame(id_name))
+    return tagged.select(own_id, *added.names, nw.lit(model_uri).alias("model_uri"))
 
 
-def unnamed_frame(frame: DataFrame, id_name: str) -> DataFrame:
-    """The rows without an id, in the form of `quarantine`."""
-    unnamed = frame.where(column(id_name).isNull())
-    row = row_as_json(F.struct(*[column(name) for name in frame.columns]))
-    return unnamed.select(
-        column(id_name).alias(id_name),
-        F.lit("id_null").alias("reason"),
-        F.lit(f"'{id_name}' is null").alias("detail"),
-        row.alias("row"),
-    )
+def unnamed_frame(engine: Engine, frame: Frame, schema: pa.Schema, id_name: str) -> Frame:
+    """The rows without an id, in the form of `quarantine`.
+
+    Args:
+        engine: What runs the frame.
+        frame: New rows, of a table or a stream.
+        schema: Their schema.
+        id_name: Column that names a row.
+    """
+    names = tuple(schema.names)
+    unnamed = with_features(engine, frame.filter(column(id_name).is_null()), schema, names)
+    whole = unnamed.select(column(id_name).alias(ID), feature_struct(names).alias("carried"))
+    added = pa.schema([("reason", pa.string()), ("detail", pa.string()), ("row", pa.string())])
+    said = [pa.scalar("id_null"), pa.scalar(f"'{id_name}' is null")]
+
+    def run(batches: Batches) -> Batches:
+        for batch in batches:
+            texts = [pa.repeat(text, batch.num_rows) for text in said]
+            row = json_rows(batch.column("carried"), names)
+            yield pa.RecordBatch.from_arrays([batch.column(ID), *texts, row], names=[ID, *added.names])
+
+    rejected = engine.map_batches(whole, run, keep=(ID,), add=added)
+    return rejected.select(nw.col(ID).alias(in_frame(id_name)), *added.names)

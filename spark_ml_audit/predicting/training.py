@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import functions as F
 
-from spark_ml_audit.arrow.decode import decode_batches
+from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.errors import AuditError, ConfigError, InputError, reason_of
-from spark_ml_audit.frames.features import Features, feature_column, to_pandas
+from spark_ml_audit.frames.features import Features, feature_struct, to_pandas, with_features
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
 from spark_ml_audit.models.bundle import TagModel
@@ -21,7 +22,7 @@ from spark_ml_audit.models.scorers import TagScorer
 from spark_ml_audit.predicting.folds import FoldPlan, LabelCounts, SamplePlan
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from spark_ml_audit.engines.base import Frame
 
 FINAL = -1
 """Number of the model that is trained on the whole table."""
@@ -86,38 +87,61 @@ class Trained:
     warnings: tuple[str, ...]
 
 
-def training_rows(training: TrainingSet) -> DataFrame:
-    """The labelled rows of the sample: fold, order_key, group_key, tags, features (struct)."""
-    ingest, layout, sample = training.ingest, training.ingest.layout, training.sample
-    source, plan, rules = ingest.frame, training.plan, training.rules
-    features = F.struct(*[feature_column(source, name).alias(name) for name in training.features.names])
-    carry = F.struct(
-        plan.fold().alias("fold"),
-        plan.order_key().alias("order_key"),
-        plan.group_key().alias("group_key"),
-        plan.sample_key().alias("sample_key"),
-        features.alias("features"),
-    )
-    added = pa.schema([("tags", pa.list_(pa.int32()))])
+_ROW = pa.schema(
+    [
+        ("model", pa.int32()),
+        ("order_key", pa.int64()),
+        ("group_key", pa.int64()),
+        ("tags", pa.list_(pa.int32())),
+    ]
+)
+
+
+def training_rows(training: TrainingSet, models: Sequence[int]) -> Frame:
+    """The labelled rows of the sample, once for each model that learns from them.
+
+    Args:
+        training: What models are trained on.
+        models: Their numbers: every row goes to the models of the folds it is not in, and to `FINAL`.
+
+    Returns:
+        Columns features (struct), model, order_key, group_key, tags.
+    """
+    ingest, names = training.ingest, training.features.names
+    engine, layout, plan = ingest.engine, ingest.layout, training.plan
+    sample, rules = training.sample, training.rules
+    ingest = replace(ingest, frame=with_features(engine, ingest.frame, ingest.schema, names))
+    carry = nw.struct(plan.keys.alias("keys"), feature_struct(names).alias("features"))
 
     def run(batches: Batches) -> Batches:
         for decoded in decode_batches(batches, layout):
-            given = decoded.source.column("carried").take(pa.array(decoded.audited))
-            rows, cols = decoded.rows, decoded.cols
-            if rules is not None:
-                rows, cols = apply_rules(decoded.pred_probs, rows, cols, rules).suggested
-            keys = given.field("sample_key").to_numpy(zero_copy_only=False)
-            chosen = sample.chosen(keys, rows, cols)
-            kept = np.flatnonzero(chosen)
-            counts = np.bincount(rows, minlength=len(keys))[kept]
-            offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-            tags = pa.ListArray.from_arrays(pa.array(offsets), pa.array(cols[chosen[rows]].astype(np.int32)))
-            yield pa.RecordBatch.from_arrays([given.take(pa.array(kept)), tags], names=["carried", "tags"])
+            yield from _rows_of_models(decoded, models, plan, sample, rules)
 
     frame = ingest.task_frame(with_id=False, carry=carry)
-    chosen = ingest.engine.map_batches(frame, run, keep=("carried",), add=added)
-    names = ("fold", "order_key", "group_key", "features")
-    return chosen.select(*[F.col("carried").getField(name).alias(name) for name in names], "tags")
+    chosen = engine.map_batches(frame, run, keep=("carried",), add=_ROW)
+    return chosen.select(nw.col("carried").struct.field("features").alias("features"), *_ROW.names)
+
+
+def _rows_of_models(
+    decoded: DecodedBatch, models: Sequence[int], plan: FoldPlan, sample: SamplePlan, rules: AuditRules | None
+) -> Batches:
+    rows, cols = decoded.rows, decoded.cols
+    if rules is not None:
+        rows, cols = apply_rules(decoded.pred_probs, rows, cols, rules).suggested
+    carried, places = decoded.source.column("carried"), pa.array(decoded.audited)
+    keys = carried.field("keys").take(places)
+    chosen, folds = sample.chosen(plan.sample_keys(keys), rows, cols), plan.folds(keys)
+    counts = np.bincount(rows, minlength=len(chosen))
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    tags = pa.ListArray.from_arrays(pa.array(offsets), pa.array(cols.astype(np.int32)))
+    numbers = [pa.array(plan.order_keys(keys)), pa.array(plan.group_keys(keys)), tags]
+    for model in models:
+        # the number of the final model is no fold's
+        learned = pa.array(np.flatnonzero(chosen & (folds != model)))
+        given = [pa.array(np.full(len(learned), model, np.int32)), *[part.take(learned) for part in numbers]]
+        yield pa.RecordBatch.from_arrays(
+            [carried.take(places.take(learned)), *given], names=["carried", *_ROW.names]
+        )
 
 
 def train_folds(training: TrainingSet) -> Trained:
@@ -142,9 +166,7 @@ def train_folds(training: TrainingSet) -> Trained:
                 key="source.group" if training.plan.group else "model.folds",
                 fix="Use a group column with more values, more rows, or another model.seed.",
             )
-    # every row goes to the models of the folds it is not in
-    others = F.filter(F.lit(needed).cast("array<int>"), lambda fold: fold != F.col("fold"))
-    return _train(training, training_rows(training).withColumn("model", F.explode(others)), needed)
+    return _train(training, needed)
 
 
 def train_final(training: TrainingSet) -> Trained:
@@ -153,11 +175,11 @@ def train_final(training: TrainingSet) -> Trained:
     Raises:
         InputError: Training failed.
     """
-    return _train(training, training_rows(training).withColumn("model", F.lit(FINAL)), [FINAL])
+    return _train(training, [FINAL])
 
 
-def _train(training: TrainingSet, rows: DataFrame, numbers: list[int]) -> Trained:
-    trainer = _Trainer(training, MAX_MODELS_BYTES // len(numbers))
+def _train(training: TrainingSet, numbers: list[int]) -> Trained:
+    trainer, rows = _Trainer(training, MAX_MODELS_BYTES // len(numbers)), training_rows(training, numbers)
     table = training.ingest.engine.run_groups(rows, "model", numbers, trainer, _RESULT)
     found: list[dict[str, Any]] = table.to_pylist()
     payloads: dict[int, dict[int, bytes]] = {}
@@ -232,7 +254,7 @@ class _Trainer:
         lengths = np.diff(tags.offsets.to_numpy())
         rows = np.repeat(np.arange(len(lengths)), lengths).astype(np.int64)
         cols = tags.flatten().to_numpy().astype(np.int64)
-        frame = to_pandas(pa.Table.from_struct_array(table.column("features").combine_chunks()))
+        frame = to_pandas(pa.Table.from_struct_array(table.column("features")))
         model = TagModel.fit(
             frame,
             rows,
