@@ -13,8 +13,7 @@ from spark_ml_audit.reviewing.review import run_review
 from spark_ml_audit.reviewing.sample import run_sample
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
+    from spark_ml_audit.engines.base import Session
     from spark_ml_audit.outcomes.review import (
         CorrectOutcome,
         DecideOutcome,
@@ -24,14 +23,14 @@ if TYPE_CHECKING:
 
 
 def _sections(
-    name: str, options: Mapping[str, Any], path: str | None, schema: str | None, **more: Any
+    name: str, options: Mapping[str, Any], path: str | None, schema: str | None, engine: str, **more: Any
 ) -> dict[str, Any]:
     output = {"path": path} if schema is None else {"schema": schema, "path": path}
     run_id = more.pop("run_id", None)
     if run_id is not None:
         output["run_id"] = run_id
     given = {key: value for key, value in more.items() if value is not None}
-    return {name: dict(options), "output": output, **given}
+    return {name: dict(options), "output": output, "engine": {"kind": engine}, **given}
 
 
 def sample(
@@ -39,7 +38,8 @@ def sample(
     *,
     schema: str | None = None,
     source: Mapping[str, Any] | None = None,
-    spark: SparkSession | None = None,
+    engine: str = "auto",
+    spark: Session | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> SampleOutcome:
@@ -49,6 +49,7 @@ def sample(
         path: Folder of the audit's output; or
         schema: catalog.schema of it.
         source: Section `source` of the audit where the run does not say (audits of DataFrames).
+        engine: What runs it: auto, embedded or spark.
         spark: Session to use.
         progress: Shows stages; silent by default.
         **options: Keys of the section `sample`: run, how, size, per_stratum, seed, show, csv.
@@ -63,7 +64,7 @@ def sample(
         >>> drawn.num_cells  # doctest: +SKIP
         60
     """
-    config = parse_as(SampleConfig, _sections("sample", options, path, schema, source=source))
+    config = parse_as(SampleConfig, _sections("sample", options, path, schema, engine, source=source))
     return run_sample(config, progress or Progress(quiet=True), spark)
 
 
@@ -72,7 +73,8 @@ def decide(
     path: str | None = None,
     *,
     schema: str | None = None,
-    spark: SparkSession | None = None,
+    engine: str = "auto",
+    spark: Session | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> DecideOutcome:
@@ -82,6 +84,7 @@ def decide(
         file: CSV file, or folder of Parquet files or of a Delta table.
         path: Folder of the audit's output; or
         schema: catalog.schema of it.
+        engine: What runs it: auto, embedded or spark.
         spark: Session to use.
         progress: Shows stages; silent by default.
         **options: Other keys of the section `decide`: format, run, who, sample, to.
@@ -96,7 +99,7 @@ def decide(
         >>> told.rejected  # reason -> rows  # doctest: +SKIP
         {}
     """
-    config = parse_as(DecideConfig, _sections("decide", {"file": file, **options}, path, schema))
+    config = parse_as(DecideConfig, _sections("decide", {"file": file, **options}, path, schema, engine))
     return run_decide(config, progress or Progress(quiet=True), spark)
 
 
@@ -105,7 +108,8 @@ def review(
     *,
     schema: str | None = None,
     tracking_uri: str | None = None,
-    spark: SparkSession | None = None,
+    engine: str = "auto",
+    spark: Session | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> ReviewOutcome:
@@ -115,6 +119,7 @@ def review(
         path: Folder of the audit's output; or
         schema: catalog.schema of it.
         tracking_uri: Where the audit's MLflow run is.
+        engine: What runs it: auto, embedded or spark.
         spark: Session to use.
         progress: Shows stages; silent by default.
         **options: Keys of the section `review`: sample, run, decisions, confidence.
@@ -130,7 +135,7 @@ def review(
         [('precision', 'missing')]
     """
     tracking = {"uri": tracking_uri}
-    config = parse_as(ReviewConfig, _sections("review", options, path, schema, tracking=tracking))
+    config = parse_as(ReviewConfig, _sections("review", options, path, schema, engine, tracking=tracking))
     return run_review(config, progress or Progress(quiet=True), spark)
 
 
@@ -140,7 +145,8 @@ def correct(
     schema: str | None = None,
     source: Mapping[str, Any] | None = None,
     correction_id: str | None = None,
-    spark: SparkSession | None = None,
+    engine: str = "auto",
+    spark: Session | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> CorrectOutcome:
@@ -151,6 +157,7 @@ def correct(
         schema: catalog.schema of it.
         source: Section `source` of the audit where the run does not say (audits of DataFrames).
         correction_id: Of a try to complete; a new one by default.
+        engine: What runs it: auto, embedded or spark.
         spark: Session to use.
         progress: Shows stages; silent by default.
         **options: Keys of the section `correct`: run, decisions, accept_above, mode, to.
@@ -165,7 +172,7 @@ def correct(
         >>> done.num_rows_changed > 0, done.num_stale  # doctest: +SKIP
         (True, 0)
     """
-    values = _sections("correct", options, path, schema, source=source, run_id=correction_id)
+    values = _sections("correct", options, path, schema, engine, source=source, run_id=correction_id)
     return run_correct(parse_as(CorrectConfig, values), progress or Progress(quiet=True), spark)
 
 
@@ -174,7 +181,8 @@ def undo(
     path: str | None = None,
     *,
     schema: str | None = None,
-    spark: SparkSession | None = None,
+    engine: str = "auto",
+    spark: Session | None = None,
     progress: Progress | None = None,
 ) -> CorrectOutcome:
     """Give the rows that a correction changed their labels back, byte for byte.
@@ -183,6 +191,7 @@ def undo(
         correction_id: Of the correction.
         path: Folder of the audit's output; or
         schema: catalog.schema of it.
+        engine: What runs it: auto, embedded or spark.
         spark: Session to use.
         progress: Shows stages; silent by default.
 
@@ -197,5 +206,5 @@ def undo(
         >>> back.num_rows_changed == done.num_rows_changed  # doctest: +SKIP
         True
     """
-    values = _sections("correct", {"undo": correction_id}, path, schema)
+    values = _sections("correct", {"undo": correction_id}, path, schema, engine)
     return run_correct(parse_as(CorrectConfig, values), progress or Progress(quiet=True), spark)

@@ -74,7 +74,8 @@ def ingest_of(tables: OutputTables, run: FinishedRun, source: AuditSource) -> In
     engine = tables.engine
     if not source.needs_predictions:
         named = source.model_copy(update={"classes": run.tags})
-        return inspect_source(engine, open_audited(engine, run, source).frame, named)
+        opened = open_audited(engine, run, source)
+        return inspect_source(engine, opened.frame, named, schema=opened.schema)
     commit = tables.commit_of(PREDICTIONS, run.run_id)
     if commit is None:
         raise InputError(
@@ -83,4 +84,6 @@ def ingest_of(tables: OutputTables, run: FinishedRun, source: AuditSource) -> In
             fix="Audit the source again.",
         )
     described = source.columns().model_copy(update={"classes": run.tags})
-    return inspect_source(engine, tables.table(PREDICTIONS).read(commit.version), described)
+    table = tables.table(PREDICTIONS)
+    schema = table.schema(commit.version)
+    return inspect_source(engine, table.read(commit.version), described, schema=schema)

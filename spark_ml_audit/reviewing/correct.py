@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
+import narwhals as nw
 
+from spark_ml_audit.arrow.label_edits import ADDED, REMOVED
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.base import digest
-from spark_ml_audit.config.paths import absolute, is_path
+from spark_ml_audit.config.paths import absolute, is_path, refused_by_delta
+from spark_ml_audit.engines.base import VECTOR, rows_of
 from spark_ml_audit.engines.choose import choose_engine
-from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.class_list import CLASSES_PROPERTY, class_frame
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run
@@ -34,11 +36,9 @@ from spark_ml_audit.reviewing.correction_record import (
 )
 from spark_ml_audit.reviewing.decisions import check_decisions, standing_decisions
 from spark_ml_audit.reviewing.label_changes import (
-    ADDED,
     APPLIED,
     BEFORE,
     PLANNED,
-    REMOVED,
     STATUS,
     LabelColumns,
     compare_rows,
@@ -52,9 +52,10 @@ from spark_ml_audit.reviewing.tables import read_decisions, tables_of, with_own_
 from spark_ml_audit.reviewing.undo import undo_correction
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    import pyarrow as pa
 
     from spark_ml_audit.config import AuditSource, CorrectConfig
+    from spark_ml_audit.engines.base import Frame, Session
     from spark_ml_audit.lake.delta import Commit
     from spark_ml_audit.outcomes.review import CorrectOutcome
     from spark_ml_audit.outcomes.runs import FinishedRun
@@ -63,9 +64,7 @@ if TYPE_CHECKING:
 _MARKER = '"correction_id"'
 
 
-def run_correct(
-    config: CorrectConfig, progress: Progress, spark: SparkSession | None = None
-) -> CorrectOutcome:
+def run_correct(config: CorrectConfig, progress: Progress, spark: Session | None = None) -> CorrectOutcome:
     """Correct the labels of an audited table, or take a correction back (`correct.undo`).
 
     Args:
@@ -78,7 +77,7 @@ def run_correct(
         InputError: The source or the decisions cannot be used.
     """
     with progress.stage("session"):
-        tables = OutputTables(choose_engine(spark), config.output)
+        tables = OutputTables(choose_engine(config.engine, spark), config.output)
     correction = Correction(tables, config, progress, config.output.run_id or new_run_id())
     finished = _finished(correction)
     if finished is not None:
@@ -93,16 +92,16 @@ def _finished(correction: Correction) -> CorrectOutcome | None:
     runs = tables.existing(CORRECTION_RUNS)
     if runs is None:
         return None
-    same = F.col("correction_id") == correction.correction_id
+    same = nw.col("correction_id") == correction.correction_id
     if undone is not None:
-        same |= F.col("undoes") == undone
-    rows = runs.where(same).limit(1).collect()
+        same = same | (nw.col("undoes") == undone)
+    rows = rows_of(tables.engine, runs.filter(same).head(1))
     if not rows:
         return None
     correction.progress.note(
         f"correction {rows[0]['correction_id']} is finished already; nothing was changed"
     )
-    return outcome_of(rows[0].asDict(), tables, correction.progress, already_finished=True)
+    return outcome_of(rows[0], tables, correction.progress, already_finished=True)
 
 
 def _correct(correction: Correction) -> CorrectOutcome:
@@ -113,7 +112,7 @@ def _correct(correction: Correction) -> CorrectOutcome:
         _check_target(correction, run, source)
     about = _begun(correction, run, source).metadata
     current = open_source(tables.engine, _unpinned(source), version=about["target_version"])
-    labels = labels_of(about["labels"], current.frame)
+    labels = labels_of(about["labels"], current.schema)
     plan = planned_rows(tables, correction.correction_id, labels)
     with progress.stage(options.mode):
         if options.mode == "copy":
@@ -164,30 +163,31 @@ def _begun(correction: Correction, run: FinishedRun, source: AuditSource) -> Com
 
 def _write_plan(correction: Correction, run: FinishedRun, source: AuditSource) -> None:
     """Write which rows change, with their labels before and after, and how the table compares by now."""
-    tables, own = correction.tables, correction.correction_id
-    opened = open_audited(tables.engine, run, source)
+    tables, own, engine = correction.tables, correction.correction_id, correction.tables.engine
+    opened = open_audited(engine, run, source)
     layout = ingest_of(tables, run, source).layout
     labels = label_columns(
-        opened.frame, run.id_name, layout.labels, layout.labels_format, layout.labels_delimiter
+        opened.schema, run.id_name, layout.labels, layout.labels_format, layout.labels_delimiter
     )
     examples = with_plain_id(tables.read(EXAMPLES, run.run_id), run.id_name)
     standing = _standing(correction, run, examples)
-    changes, located = wanted_changes(examples.select(ID, "given_tags"), standing, _accepted(correction, run))
-    current = open_source(tables.engine, _unpinned(source))
-    plan = plan_rows(opened.frame, labels, changes)
-    plan = compare_rows(plan, current.frame, labels, BEFORE, PLANNED)
-    stamped = plan.select(F.lit(own).alias("correction_id"), *plan.columns)
+    given, accepted = examples.select(ID, "given_tags"), _accepted(correction, run)
+    changes, located = wanted_changes(engine, given, standing, accepted)
+    current = open_source(engine, _unpinned(source))
+    plan = plan_rows(engine, opened.frame, labels, changes)
+    plan = compare_rows(engine, plan, current.frame, labels, expected=BEFORE, good=PLANNED)
+    stamped = plan.select(nw.lit(own).alias("correction_id"), nw.all())
     metadata = {
         "correction_id": own,
         "fingerprint": _fingerprint(correction.config),
         "target_version": current.version,
         "labels": describe_labels(labels),
-        "set_aside": {} if located is None else count_set_aside(located),
+        "set_aside": {} if located is None else count_set_aside(engine, located),
     }
     tables.append(PLANS, with_own_id(stamped, run.id_name), own, metadata, with_run_id=False)
 
 
-def _standing(correction: Correction, run: FinishedRun, examples: DataFrame) -> DataFrame | None:
+def _standing(correction: Correction, run: FinishedRun, examples: Frame) -> Frame | None:
     """The verdict of every decided cell; None where no decisions are to be applied."""
     options, key = correction.config.correct, "correct.decisions"
     wanted = options.decisions
@@ -202,22 +202,25 @@ def _standing(correction: Correction, run: FinishedRun, examples: DataFrame) -> 
         key,
         "Import some with `spark-ml-audit decide`, name their table, or set correct.accept_above.",
     )
-    checked = check_decisions(found, run.id_name, examples.schema[ID].dataType, key)
-    return standing_decisions(correction.tables.engine, checked, run.tags)
+    engine = correction.tables.engine
+    id_type = engine.schema(examples.select(ID)).field(ID).type
+    checked = check_decisions(engine, found, run.id_name, id_type, key)
+    return standing_decisions(engine, checked, run.tags)
 
 
-def _accepted(correction: Correction, run: FinishedRun) -> DataFrame | None:
+def _accepted(correction: Correction, run: FinishedRun) -> Frame | None:
     """The flagged cells that are sure enough to be changed without a person."""
     tables, limit = correction.tables, correction.config.correct.accept_above
     if limit is None:
         return None
     issues = with_plain_id(tables.read(TAG_ISSUES, run.run_id), run.id_name)
-    is_missing = F.col("issue") == "missing"
-    prob = F.col("pred_prob")
-    sure = F.when(is_missing, prob >= limit).otherwise(1 - prob >= limit)
-    known = F.broadcast(class_frame(tables.engine, run.tags))
-    action = F.when(is_missing, ADDED).otherwise(REMOVED).alias("action")
-    return issues.where(sure).join(known, "tag").select(ID, "tag", "class_index", action, "pred_prob")
+    is_missing = nw.col("issue") == "missing"
+    prob = nw.col("pred_prob")
+    sure = (is_missing & (prob >= limit)) | (~is_missing & (1 - prob >= limit))
+    known = class_frame(tables.engine, run.tags)
+    action = nw.when(is_missing).then(nw.lit(ADDED)).otherwise(nw.lit(REMOVED)).alias("action")
+    found = issues.filter(sure).join(known, on="tag", how="inner")
+    return found.select(ID, "tag", "class_index", action, "pred_prob")
 
 
 # ---- the change ------------------------------------------------------------------------------------
@@ -260,17 +263,37 @@ def _check_target(correction: Correction, run: FinishedRun, source: AuditSource)
         )
 
 
-def _write_copy(
-    correction: Correction, current: OpenSource, labels: LabelColumns, plan: DataFrame
-) -> DataFrame:
+def _write_copy(correction: Correction, current: OpenSource, labels: LabelColumns, plan: Frame) -> Frame:
     """Write the corrected copy; the plan with the status that every row has now."""
-    own = correction.correction_id
-    tables, name = tables_of(correction.tables.engine, _copy_place(correction))
+    engine, own = correction.tables.engine, correction.correction_id
+    odd = next((name for name in current.schema.names if refused_by_delta(name) is not None), None)
+    if odd is not None:
+        raise InputError(
+            f"the column name '{odd}' is one that a new Delta table refuses.",
+            key="correct.mode",
+            fix="Set correct.mode to merge, or rename the column in the source and audit it again.",
+        )
+    tables, name = tables_of(engine, _copy_place(correction))
     kept = {key: value for key, value in current.properties.items() if key == CLASSES_PROPERTY}
     tables.create_schema()
-    tables.overwrite(name, corrected_rows(current.frame, labels, plan), own, {"correction_id": own}, kept)
-    is_planned = F.col(STATUS) == PLANNED
-    return plan.withColumn(STATUS, F.when(is_planned, APPLIED).otherwise(F.col(STATUS)))
+    rows = corrected_rows(engine, current.frame, current.schema.names, labels, plan)
+    about_columns = _column_metadata(current.schema)
+    tables.overwrite(name, rows, own, {"correction_id": own}, kept, about_columns)
+    status = nw.col(STATUS)
+    return plan.with_columns(nw.when(status == PLANNED).then(nw.lit(APPLIED)).otherwise(status).alias(STATUS))
+
+
+def _column_metadata(schema: pa.Schema) -> dict[str, dict[str, str]]:
+    """What the columns of a source say of themselves, but what belongs to its own files."""
+    found = {}
+    for item in schema:
+        told = {key: value for key, value in (item.metadata or {}).items() if key != VECTOR}
+        found[item.name] = {
+            key.decode(): value.decode()
+            for key, value in told.items()
+            if not key.startswith((b"delta.", b"PARQUET:"))
+        }
+    return {name: metadata for name, metadata in found.items() if metadata}
 
 
 def _unpinned(source: AuditSource) -> AuditSource:

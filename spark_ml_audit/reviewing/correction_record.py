@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
+import narwhals as nw
 
+from spark_ml_audit.arrow.label_edits import ADDED, REMOVED
 from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.lake.schemas import (
     CORRECTED,
     CORRECTION_COUNTS,
@@ -22,10 +24,8 @@ from spark_ml_audit.lake.schemas import (
 from spark_ml_audit.outcomes.review import CorrectOutcome
 from spark_ml_audit.reviewing.decisions import STANDING
 from spark_ml_audit.reviewing.label_changes import (
-    ADDED,
     APPLIED,
     GONE,
-    REMOVED,
     STALE,
     STATUS,
     LabelColumns,
@@ -35,9 +35,10 @@ from spark_ml_audit.reviewing.label_changes import (
 from spark_ml_audit.reviewing.tables import with_own_id, with_plain_id
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    import pyarrow as pa
 
     from spark_ml_audit.config import CorrectConfig
+    from spark_ml_audit.engines.base import Engine, Frame
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.progress import Progress
 
@@ -59,9 +60,9 @@ class Correction:
     correction_id: str
 
 
-def planned_rows(tables: OutputTables, correction_id: str, labels: LabelColumns) -> DataFrame:
+def planned_rows(tables: OutputTables, correction_id: str, labels: LabelColumns) -> Frame:
     """The plan of a correction, as it was written."""
-    rows = tables.read(PLANS).where(F.col("correction_id") == correction_id)
+    rows = tables.read(PLANS).filter(nw.col("correction_id") == correction_id)
     return with_plain_id(rows, labels.id).drop("correction_id")
 
 
@@ -75,10 +76,10 @@ def describe_labels(labels: LabelColumns) -> dict[str, Any]:
     }
 
 
-def labels_of(described: Mapping[str, Any], frame: DataFrame) -> LabelColumns:
+def labels_of(described: Mapping[str, Any], schema: pa.Schema) -> LabelColumns:
     """Label columns from `describe_labels`, with the types that a table gives them."""
     return label_columns(
-        frame,
+        schema,
         described["id"],
         tuple(described["names"]),
         described["labels_format"],
@@ -86,15 +87,20 @@ def labels_of(described: Mapping[str, Any], frame: DataFrame) -> LabelColumns:
     )
 
 
-def count_set_aside(located: DataFrame) -> dict[str, int]:
+def count_set_aside(engine: Engine, located: Frame) -> dict[str, int]:
     """Decisions that change nothing because they cannot be used, by reason."""
+    state = nw.col("state")
     reason = (
-        F.when(F.col("state") != STANDING, F.col("state"))
-        .when(F.col("row_audited").isNull(), "row_not_audited")
-        .when(F.col("verdict") == "unsure", "unsure")
+        nw.when(state != STANDING)
+        .then(state)
+        .when(nw.col("row_audited").is_null())
+        .then(nw.lit("row_not_audited"))
+        .when(nw.col("verdict") == "unsure")
+        .then(nw.lit("unsure"))
     )
-    counted = located.select(reason.alias("reason")).where("reason IS NOT NULL").groupBy("reason").count()
-    return {row["reason"]: row["count"] for row in counted.orderBy("reason").collect()}
+    told = located.select(reason.alias("reason")).filter(~nw.col("reason").is_null())
+    counted = told.group_by("reason").agg(nw.len().alias("count")).sort("reason")
+    return {row["reason"]: row["count"] for row in rows_of(engine, counted)}
 
 
 _SAID = {
@@ -126,7 +132,7 @@ def _warnings(counts: Mapping[str, int], set_aside: Mapping[str, int]) -> list[s
 
 def write_record(
     correction: Correction,
-    final: DataFrame,
+    final: Frame,
     labels: LabelColumns,
     *,
     set_aside: Mapping[str, int],
@@ -148,16 +154,16 @@ def write_record(
     with progress.stage("corrections"):
         each = change_rows(final, undo=undoes is not None)
         stamped = each.select(
-            F.lit(own).alias("correction_id"),
-            F.lit(about["run_id"]).alias("run_id"),
-            *each.columns,
-            F.lit(about["source_version"]).cast("string").alias("source_version"),
-            F.lit(about["target"]).alias("target"),
-            F.lit(now).alias("corrected_at"),
+            nw.lit(own).alias("correction_id"),
+            nw.lit(about["run_id"]).alias("run_id"),
+            nw.all(),
+            nw.lit(about["source_version"], dtype=nw.String).alias("source_version"),
+            nw.lit(about["target"]).alias("target"),
+            nw.lit(now).alias("corrected_at"),
         )
         tables.append(CORRECTIONS, with_own_id(stamped, labels.id), own)
-    written = tables.read(CORRECTIONS).where(F.col("correction_id") == own)
-    counts = _counts(with_plain_id(written, labels.id))
+    written = tables.read(CORRECTIONS).filter(nw.col("correction_id") == own)
+    counts = _counts(tables.engine, with_plain_id(written, labels.id))
     row = {
         "correction_id": own,
         **about,
@@ -174,17 +180,22 @@ def write_record(
     return outcome_of(row, tables, progress)
 
 
-def _counts(cells: DataFrame) -> dict[str, int]:
-    is_applied = F.col(STATUS) == APPLIED
-    counted = cells.agg(
-        F.count_distinct(F.when(is_applied, F.col(ID))).alias("num_rows_changed"),
-        F.count_if(is_applied & (F.col("action") == ADDED)).alias("num_tags_added"),
-        F.count_if(is_applied & (F.col("action") == REMOVED)).alias("num_tags_removed"),
-        F.count_distinct(F.when(F.col(STATUS) == STALE, F.col(ID))).alias("num_stale"),
-        F.count_distinct(F.when(F.col(STATUS) == GONE, F.col(ID))).alias("num_gone"),
-    )
-    found: dict[str, int] = counted.collect()[0].asDict()
-    return found
+def _counts(engine: Engine, cells: Frame) -> dict[str, int]:
+    def times(action: str) -> nw.Expr:
+        return nw.when(nw.col("action") == action).then(1).otherwise(0).sum().alias(action)
+
+    rows = cells.group_by(ID, STATUS).agg(times(ADDED), times(REMOVED))
+    sums = [nw.len().alias("rows"), nw.col(ADDED).sum(), nw.col(REMOVED).sum()]
+    found = {row[STATUS]: row for row in rows_of(engine, rows.group_by(STATUS).agg(*sums))}
+    none: dict[str, int] = {}
+    applied, stale, gone = (found.get(status, none) for status in (APPLIED, STALE, GONE))
+    return {
+        "num_rows_changed": applied.get("rows", 0),
+        "num_tags_added": applied.get(ADDED, 0),
+        "num_tags_removed": applied.get(REMOVED, 0),
+        "num_stale": stale.get("rows", 0),
+        "num_gone": gone.get("rows", 0),
+    }
 
 
 def outcome_of(

@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
 
+from spark_ml_audit.arrow.decision_values import (
+    TIME,
+    are_blank,
+    ids_of,
+    rows_as_json,
+    texts_of,
+    times_of,
+    verdicts_of,
+)
+from spark_ml_audit.arrow.hashes import hash_rows
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.paths import absolute
+from spark_ml_audit.engines.base import Batches, BatchMap, is_empty, rows_of
 from spark_ml_audit.engines.choose import choose_engine
-from spark_ml_audit.engines.columns import column, field
-from spark_ml_audit.engines.transfer import try_cast
+from spark_ml_audit.engines.columns import column, field, names_of
 from spark_ml_audit.errors import InputError, reason_of
 from spark_ml_audit.frames.class_list import class_frame
+from spark_ml_audit.kernels.records import Records, make_records
+from spark_ml_audit.lake.choose import delta_table
 from spark_ml_audit.lake.output import OutputTables
+from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.runs import find_run
 from spark_ml_audit.lake.schemas import DECISIONS, EXAMPLES, REJECTED
 from spark_ml_audit.outcomes.review import DecideOutcome
 from spark_ml_audit.reviewing.decisions import NOTE, TAG, VERDICT, VERDICTS, WHEN, WHO
-from spark_ml_audit.reviewing.spreadsheet import rearm
+from spark_ml_audit.reviewing.spreadsheet import read_csv
 from spark_ml_audit.reviewing.tables import tables_of, with_own_id
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
-
     from spark_ml_audit.config import DecideConfig
+    from spark_ml_audit.engines.base import Engine, Frame, Session
     from spark_ml_audit.outcomes.runs import FinishedRun
     from spark_ml_audit.progress import Progress
 
 _IMPORT, _SAMPLE = "import_id", "sample_id"
 _REASON = "reason"
+_COLUMNS = (ID, TAG, VERDICT, WHO, WHEN, NOTE, _SAMPLE)
+_TEXTS = (TAG, WHO, NOTE, _SAMPLE)
 
 
-def run_decide(config: DecideConfig, progress: Progress, spark: SparkSession | None = None) -> DecideOutcome:
+def run_decide(config: DecideConfig, progress: Progress, spark: Session | None = None) -> DecideOutcome:
     """Append decisions from a file to the table `decisions`.
 
     Rows without a verdict are not judged yet and passed over; rows that name no audited row, no class, no
@@ -54,27 +69,25 @@ def run_decide(config: DecideConfig, progress: Progress, spark: SparkSession | N
     """
     options = config.decide
     with progress.stage("session"):
-        tables = OutputTables(choose_engine(spark), config.output)
+        tables = OutputTables(choose_engine(config.engine, spark), config.output)
     with progress.stage("run"):
         run = find_run(tables, options.run, "decide.run")
     place, name = tables_of(tables.engine, options.to) if options.to is not None else (tables, DECISIONS)
     with progress.stage("read"):
-        rows = _read(config, run, tables)
-        import_id = _import_id(rows)
+        rows = _read(tables.engine, config, run)
+        import_id = _import_id(tables.engine, rows)
     done = _has_import(place, name, import_id) or _has_import(tables, REJECTED, import_id)
-    judged = _classify(rows, run, tables).where(F.col(_REASON) != "blank")
+    judged = _judge(rows, run, tables)
     if not done:
         with progress.stage("decisions"):
             place.create_schema()
-            tables.append(REJECTED, _rejected_frame(judged, rows.columns, run, import_id), import_id)
+            tables.append(REJECTED, _rejected_frame(tables.engine, judged, run, import_id), import_id)
             # after the rejected ones: decisions are there once, or the import is made again in full
             good = with_own_id(_decisions_frame(judged, config, import_id), run.id_name)
             place.append(name, good, import_id, with_run_id=False)
     with progress.stage("count"):
-        counts = {
-            row[_REASON]: row["count"]
-            for row in _classify(rows, run, tables).groupBy(_REASON).count().collect()
-        }
+        counted = judged.group_by(_REASON).agg(nw.len().alias("count"))  # one row per reason
+        counts = {row[_REASON]: row["count"] for row in rows_of(tables.engine, counted)}
     return DecideOutcome(
         import_id=import_id,
         run_id=run.run_id,
@@ -88,31 +101,15 @@ def run_decide(config: DecideConfig, progress: Progress, spark: SparkSession | N
     )
 
 
-def _rejected_frame(judged: DataFrame, columns: Sequence[str], run: FinishedRun, import_id: str) -> DataFrame:
-    return judged.where(F.col(_REASON) != "").select(
-        F.lit(import_id).alias(_IMPORT),
-        F.lit(run.run_id).alias("run_id"),
-        _REASON,
-        F.to_json(F.struct(*[column(name) for name in columns])).alias("row"),
-    )
+# ---- the file --------------------------------------------------------------------------------------
 
 
-def _decisions_frame(judged: DataFrame, config: DecideConfig, import_id: str) -> DataFrame:
-    now = F.lit(datetime.now(timezone.utc))
-    return judged.where(F.col(_REASON) == "").select(
-        F.col("__id").alias(ID),
-        F.col(TAG),
-        F.col("__verdict").alias(VERDICT),
-        F.coalesce(F.col(WHO), F.lit(config.decide.who)).alias(WHO),
-        F.coalesce(F.col("__when"), now).alias(WHEN),
-        F.col(NOTE),
-        F.coalesce(F.col(_SAMPLE), F.lit(config.decide.sample)).alias(_SAMPLE),
-        F.lit(import_id).alias(_IMPORT),
-    )
+def _read(engine: Engine, config: DecideConfig, run: FinishedRun) -> Frame:
+    """The file's id, tag, verdict, who, when, note and sample_id as texts, or as they are typed.
 
-
-def _read(config: DecideConfig, run: FinishedRun, tables: OutputTables) -> DataFrame:
-    """The file's id, tag, verdict, who, when, note and sample_id as texts, or as they are typed."""
+    Raises:
+        InputError: It cannot be read, or lacks a column.
+    """
     options = config.decide
     kind = options.format
     place = absolute(options.file)
@@ -120,72 +117,140 @@ def _read(config: DecideConfig, run: FinishedRun, tables: OutputTables) -> DataF
         is_delta = Path(place, "_delta_log").is_dir()
         kind = "delta" if is_delta else "parquet" if place.rstrip("/").endswith(".parquet") else "csv"
     try:
-        # as spreadsheets write it: quotes doubled, line breaks within quotes
-        as_written = {"header": True, "multiLine": True, "escape": '"', "encoding": "UTF-8"}
-        frame = tables.engine.scan_files(place, kind, options=as_written if kind == "csv" else None)
-        names = frame.schema.names
+        frame, schema = _open(engine, place, kind)
     except Exception as error:
         raise InputError(
             f"cannot read '{options.file}' as {kind}: {reason_of(error)}.",
             key="decide.file",
             fix="Give a CSV file with a header, or a folder of Parquet files or of a Delta table.",
         ) from error
-    own = run.id_name if run.id_name in names else ID
+    own = run.id_name if run.id_name in schema.names else ID
     for name in (own, TAG, VERDICT):
-        field(frame, name, "decide.file")
-    others = (TAG, VERDICT, WHO, WHEN, NOTE, _SAMPLE)
-    nothing = F.lit(None).cast("string")
-    values = [(column(name) if name in names else nothing).alias(name) for name in others]
-    found = frame.select(column(own).alias(ID), *values)
+        field(schema, name, "decide.file")
+    nothing = nw.lit(None, dtype=nw.String)
+    others = [(nw.col(name) if name in schema.names else nothing).alias(name) for name in _COLUMNS[1:]]
+    return frame.select(column(own).alias(ID), *others)
+
+
+def _open(engine: Engine, place: str, kind: str) -> tuple[Frame, pa.Schema]:
     if kind == "csv":
-        found = found.select(*[rearm(F.col(name)).alias(name) for name in found.columns])
-    return found
+        table = read_csv(place)  # what people filled in
+        return engine.from_arrow(table), table.schema
+    if kind == "delta":
+        frame = delta_table(engine, Place(place, is_path=True)).read()
+    else:
+        frame = engine.scan_files(place, kind)
+    return frame, engine.schema(frame)
 
 
-def _import_id(rows: DataFrame) -> str:
+def _import_id(engine: Engine, rows: Frame) -> str:
     """Digest of the content, whatever the order of its rows."""
-    texts = [F.col(name).cast("string") for name in rows.columns]
-    total = rows.select(F.xxhash64(*texts).cast("decimal(38,0)").alias("hash"))
-    found = total.agg(F.sum("hash").alias("sum"), F.count("hash").alias("count")).collect()[0]
-    return f"import-{int(found['sum'] or 0) & 0xFFFFFFFFFFFFFFFF:016x}-{found['count']}"
+
+    def reduce(batches: Batches) -> Iterator[Records]:
+        for batch in batches:
+            hashes = hash_rows([batch.column(name) for name in _COLUMNS]).view(np.uint64)
+            # in halves, whose sums fit
+            halves = np.stack([hashes & np.uint64(0xFFFFFFFF), hashes >> np.uint64(32)]).astype(np.int64)
+            low, high = halves.sum(axis=1).tolist()
+            yield make_records(0, [0, 1], [low, batch.num_rows], [high, 0])
+
+    sums = engine.reduce_batches(rows, reduce)
+    low, high, count = (
+        int(sums[number][sums["slot"] == slot].sum()) for number, slot in (("a", 0), ("b", 0), ("a", 1))
+    )
+    return f"import-{(low + (high << 32)) & 0xFFFFFFFFFFFFFFFF:016x}-{count}"
 
 
 def _has_import(tables: OutputTables, name: str, import_id: str) -> bool:
     table = tables.existing(name)
-    known = table is not None and _IMPORT in table.columns
-    return known and table is not None and not table.where(F.col(_IMPORT) == import_id).isEmpty()
+    if table is None or _IMPORT not in names_of(table):
+        return False
+    return not is_empty(tables.engine, table.filter(nw.col(_IMPORT) == import_id))
 
 
-def _classify(rows: DataFrame, run: FinishedRun, tables: OutputTables) -> DataFrame:
-    """The rows with readable id, verdict and time beside them, and a reason to set them aside ("": none)."""
-    examples = tables.read(EXAMPLES, run.run_id)
-    id_type = examples.schema[run.id_name].dataType
-    known = examples.select(column(run.id_name).alias("__known"))
-    classes = class_frame(tables.engine, run.tags).withColumnRenamed(TAG, "__tag").drop("class_index")
-    verdict = F.lower(F.trim(F.col(VERDICT).cast("string")))
-    read = rows.select(
-        "*",
-        _readable_id(rows, id_type).alias("__id"),
-        verdict.alias("__verdict"),
-        try_cast(F.col(WHEN), "timestamp").alias("__when"),
+# ---- its rows --------------------------------------------------------------------------------------
+
+
+def _judge(rows: Frame, run: FinishedRun, tables: OutputTables) -> Frame:
+    """The rows, what was read of them as columns `read_...`, and a reason to set them aside ("": none)."""
+    engine, examples = tables.engine, tables.read(EXAMPLES, run.run_id)
+    id_type = engine.schema(examples).field(run.id_name).type
+    known = examples.select(column(run.id_name).alias("known_id"), nw.lit(True).alias("has_id"))
+    classes = class_frame(engine, run.tags).select(
+        nw.col(TAG).alias("known_tag"), nw.lit(True).alias("has_tag")
     )
-    joined = read.join(F.broadcast(classes), F.col(TAG) == F.col("__tag"), "left").join(
-        known, F.col("__id") == F.col("__known"), "left"
+    added = pa.schema(
+        [
+            ("read_id", id_type),
+            ("read_verdict", pa.string()),
+            ("read_when", TIME),
+            ("no_when", pa.bool_()),
+            *[(f"read_{name}", pa.string()) for name in _TEXTS],
+        ]
     )
-    blank_time = F.coalesce(F.trim(F.col(WHEN).cast("string")), F.lit("")) == ""
+    read = engine.map_batches(rows, _reader(id_type), keep=_COLUMNS, add=added)
+    joined = read.join(classes, left_on=f"read_{TAG}", right_on="known_tag", how="left")
+    joined = joined.join(known, left_on="read_id", right_on="known_id", how="left")
+    verdict = nw.col("read_verdict")
     reason = (
-        F.when(F.coalesce(F.col("__verdict"), F.lit("")) == "", "blank")
-        .when(~F.col("__verdict").isin(*VERDICTS), "verdict_unknown")
-        .when(F.col("__known").isNull(), "id_unknown")
-        .when(F.col("__tag").isNull(), "tag_unknown")
-        .when(F.col("__when").isNull() & ~blank_time, "when_unreadable")
-        .otherwise("")
+        nw.when(verdict.is_null() | (verdict == ""))
+        .then(nw.lit("blank"))
+        .when(~verdict.is_in(VERDICTS))
+        .then(nw.lit("verdict_unknown"))
+        .when(nw.col("has_id").is_null())
+        .then(nw.lit("id_unknown"))
+        .when(nw.col("has_tag").is_null())
+        .then(nw.lit("tag_unknown"))
+        .when(nw.col("read_when").is_null() & ~nw.col("no_when"))
+        .then(nw.lit("when_unreadable"))
+        .otherwise(nw.lit(""))
     )
-    return joined.withColumn(_REASON, reason)
+    return joined.with_columns(reason.alias(_REASON))
 
 
-def _readable_id(rows: DataFrame, id_type: T.DataType) -> Column:
-    if isinstance(id_type, T.BinaryType) and isinstance(rows.schema[ID].dataType, T.StringType):
-        is_hex = F.col(ID).rlike("^([0-9A-Fa-f]{2})*$")
-        return F.when(is_hex, F.unhex(ID))
-    return try_cast(F.col(ID), id_type.simpleString())
+def _reader(id_type: Any) -> BatchMap:
+    def run(batches: Batches) -> Batches:
+        for batch in batches:
+            cells = {name: batch.column(name) for name in _COLUMNS}
+            read = {
+                "read_id": ids_of(cells[ID], id_type),
+                "read_verdict": verdicts_of(cells[VERDICT]),
+                "read_when": times_of(cells[WHEN]),
+                "no_when": are_blank(cells[WHEN]),
+                **{f"read_{name}": texts_of(cells[name]) for name in _TEXTS},
+            }
+            yield pa.RecordBatch.from_arrays([*cells.values(), *read.values()], names=[*cells, *read])
+
+    return run
+
+
+def _rejected_frame(engine: Engine, judged: Frame, run: FinishedRun, import_id: str) -> Frame:
+    def as_json(batches: Batches) -> Batches:
+        for batch in batches:
+            rows = rows_as_json([batch.column(name) for name in _COLUMNS], _COLUMNS)
+            yield pa.RecordBatch.from_arrays([batch.column(_REASON), rows], names=[_REASON, "row"])
+
+    faulty = judged.filter(~nw.col(_REASON).is_in(("", "blank"))).select(_REASON, *_COLUMNS)
+    written = engine.map_batches(faulty, as_json, keep=(_REASON,), add=pa.schema([("row", pa.string())]))
+    return written.select(
+        nw.lit(import_id).alias(_IMPORT), nw.lit(run.run_id).alias("run_id"), nw.col(_REASON), nw.col("row")
+    )
+
+
+def _decisions_frame(judged: Frame, config: DecideConfig, import_id: str) -> Frame:
+    now = nw.lit(datetime.now(timezone.utc))
+    return judged.filter(nw.col(_REASON) == "").select(
+        nw.col("read_id").alias(ID),
+        nw.col(f"read_{TAG}").alias(TAG),
+        nw.col("read_verdict").alias(VERDICT),
+        _filled(WHO, config.decide.who),
+        nw.coalesce(nw.col("read_when"), now).alias(WHEN),
+        nw.col(f"read_{NOTE}").alias(NOTE),
+        _filled(_SAMPLE, config.decide.sample),
+        nw.lit(import_id).alias(_IMPORT),
+    )
+
+
+def _filled(name: str, default: str | None) -> nw.Expr:
+    value = nw.col(f"read_{name}")
+    return (value if default is None else nw.coalesce(value, nw.lit(default))).alias(name)

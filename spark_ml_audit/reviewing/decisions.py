@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+import pyarrow as pa
 
+from spark_ml_audit.arrow.decision_values import TIME as TIMES
+from spark_ml_audit.arrow.decision_values import times_of
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.layout import ID, MARKS
-from spark_ml_audit.engines.base import Batches
-from spark_ml_audit.engines.columns import column, field, type_name
+from spark_ml_audit.arrow.types import is_integral, is_string, type_name
+from spark_ml_audit.engines.base import Batches, rows_of
+from spark_ml_audit.engines.columns import column, field
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.class_list import class_frame
 from spark_ml_audit.frames.fit import AuditFit
@@ -22,9 +24,10 @@ from spark_ml_audit.kernels.confident_joint import class_quality
 from spark_ml_audit.kernels.records import Records, make_records
 from spark_ml_audit.kernels.rules import apply_rules
 from spark_ml_audit.outcomes.base import plain
+from spark_ml_audit.reviewing.tables import TIME, frame_type
 
 if TYPE_CHECKING:
-    from spark_ml_audit.engines.base import Engine
+    from spark_ml_audit.engines.base import Engine, Frame
 
 VERDICTS = ("present", "absent", "unsure")
 TAG, VERDICT, WHO, WHEN, NOTE = "tag", "verdict", "who", "when", "note"
@@ -35,25 +38,27 @@ STANDING, CONTRADICTORY, TAG_UNKNOWN, VERDICT_UNKNOWN, ID_NULL = (
     "verdict_unknown",
     "id_null",
 )
-_NEVER = "0001-01-01 00:00:00"
+_UNTIMED = (ID, TAG, VERDICT, WHO, NOTE)
+_COLUMNS = (ID, TAG, VERDICT, WHO, WHEN, NOTE)
 
 
-def check_decisions(frame: DataFrame, id_name: str, id_type: T.DataType, key: str) -> DataFrame:
+def check_decisions(engine: Engine, frame: Frame, id_name: str, id_type: Any, key: str) -> Frame:
     """The columns id, tag, verdict, who, when, note of a table of decisions.
 
     Args:
+        engine: What runs the frame.
         frame: The table; who, when and note may be missing.
         id_name: Column that names a row, in the source; `id` is taken too.
-        id_type: Its type.
+        id_type: Its Arrow type.
         key: Config key, for messages.
 
     Raises:
         InputError: A column is missing, or the ids are of a type that cannot be compared.
     """
-    own = id_name if id_name in frame.columns else ID
-    found = field(frame, own, key).dataType
-    same = found == id_type or (isinstance(found, T.IntegralType) and isinstance(id_type, T.IntegralType))
-    if not same:
+    schema = engine.schema(frame)
+    own = id_name if id_name in schema.names else ID
+    found = field(schema, own, key).type
+    if not (found == id_type or (is_integral(found) and is_integral(id_type))):
         raise InputError(
             f"the decisions name rows by '{own}' ({type_name(found)}), "
             f"the source by '{id_name}' ({type_name(id_type)}).",
@@ -61,23 +66,37 @@ def check_decisions(frame: DataFrame, id_name: str, id_type: T.DataType, key: st
             fix="Import decisions with `spark-ml-audit decide`, which converts ids.",
         )
     for name in (TAG, VERDICT):
-        field(frame, name, key)
-    return frame.select(
-        column(own).cast(id_type).alias(ID),
-        column(TAG).cast("string").alias(TAG),
-        F.lower(F.trim(column(VERDICT).cast("string"))).alias(VERDICT),
-        _optional(frame, WHO, "string"),
-        _optional(frame, WHEN, "timestamp"),
-        _optional(frame, NOTE, "string"),
+        field(schema, name, key)
+    row_id = column(own) if found == id_type else column(own).cast(frame_type(id_type))
+    checked = frame.select(
+        row_id.alias(ID),
+        _text(schema, TAG),
+        _text(schema, VERDICT).str.strip_chars(" ").str.to_lowercase(),
+        _text(schema, WHO),
+        (nw.col(WHEN) if WHEN in schema.names else nw.lit(None, dtype=TIME).alias(WHEN)),
+        _text(schema, NOTE),
     )
+    kind = schema.field(WHEN).type if WHEN in schema.names else None
+    if kind is None or (pa.types.is_timestamp(kind) and kind.tz):
+        return checked
+    timed = engine.map_batches(checked, _with_times, keep=_UNTIMED, add=pa.schema([(WHEN, TIMES)]))
+    return timed.select(*_COLUMNS)
 
 
-def _optional(frame: DataFrame, name: str, kind: str) -> Column:
-    value = column(name) if name in frame.columns else F.lit(None)
-    return value.cast(kind).alias(name)
+def _text(schema: pa.Schema, name: str) -> nw.Expr:
+    if name not in schema.names:
+        return nw.lit(None, dtype=nw.String).alias(name)
+    value = nw.col(name)
+    return value if is_string(schema.field(name).type) else value.cast(nw.String)
 
 
-def standing_decisions(engine: Engine, decisions: DataFrame, classes: Sequence[str]) -> DataFrame:
+def _with_times(batches: Batches) -> Batches:
+    for batch in batches:
+        columns = [*(batch.column(name) for name in _UNTIMED), times_of(batch.column(WHEN))]
+        yield pa.RecordBatch.from_arrays(columns, names=[*_UNTIMED, WHEN])
+
+
+def standing_decisions(engine: Engine, decisions: Frame, classes: Sequence[str]) -> Frame:
     """One row per (id, tag) with the verdict that stands.
 
     The latest `when` wins; one without a time comes before all others. Where the latest ones disagree the
@@ -92,37 +111,58 @@ def standing_decisions(engine: Engine, decisions: DataFrame, classes: Sequence[s
         Columns id, tag, class_index, state (standing, contradictory, tag_unknown, verdict_unknown or
         id_null), verdict, who, when, note; verdict null unless standing.
     """
-    known = class_frame(engine, classes)
-    when = F.coalesce(F.col(WHEN), F.lit(_NEVER).cast("timestamp"))
-    good = F.col(VERDICT).isin(*VERDICTS)
-    # one struct per decision: they sort by time, then by content, so the choice never depends on order
-    entry = F.struct(when.alias("at"), F.col(VERDICT), F.col(WHO), F.col(NOTE), F.col(WHEN))
+    cell = (ID, TAG)
+    is_good = nw.col(VERDICT).is_in(VERDICTS)
+
+    def is_greatest(name: str) -> nw.Expr:
+        greatest = nw.col(f"last_{name}")
+        return (nw.col(name) == greatest) | greatest.is_null()
+
+    # of decisions that agree, the greatest who and then the greatest note stand: the choice never depends on
+    # order (a null is the least)
+    is_last = is_good & is_greatest(WHEN)
+    marked = decisions.with_columns(
+        nw.when(is_good).then(nw.col(WHEN)).max().over(*cell).alias(f"last_{WHEN}")
+    )
+    marked = marked.with_columns(nw.when(is_last).then(nw.col(WHO)).max().over(*cell).alias(f"last_{WHO}"))
+    verdict = nw.when(is_last).then(nw.col(VERDICT))
     # (a cell whose decisions all have bad verdicts keeps its row, to be reported)
-    grouped = decisions.groupBy(ID, TAG).agg(
-        F.max(F.when(good, entry)).alias("last"),
-        F.collect_set(F.when(good, F.struct(when, VERDICT))).alias("all"),
+    grouped = marked.group_by(*cell).agg(
+        verdict.max().alias("greatest_verdict"),
+        verdict.min().alias("least_verdict"),
+        nw.col(f"last_{WHO}").max(),
+        nw.col(f"last_{WHEN}").max(),
+        nw.when(is_last & is_greatest(WHO)).then(nw.col(NOTE)).max().alias(f"last_{NOTE}"),
     )
-    latest = F.filter("all", lambda item: item["col1"] == F.col("last")["at"])
-    verdicts = F.size(F.array_distinct(F.transform(latest, lambda item: item[VERDICT])))
-    joined = grouped.join(F.broadcast(known), TAG, "left")
+    joined = grouped.join(class_frame(engine, classes), on=TAG, how="left")
+    last = nw.col("greatest_verdict")
     state = (
-        F.when(F.col(ID).isNull(), ID_NULL)
-        .when(F.col("class_index").isNull(), TAG_UNKNOWN)
-        .when(F.col("last").isNull(), VERDICT_UNKNOWN)
-        .when(verdicts > 1, CONTRADICTORY)
-        .otherwise(STANDING)
+        nw.when(nw.col(ID).is_null())
+        .then(nw.lit(ID_NULL))
+        .when(nw.col("class_index").is_null())
+        .then(nw.lit(TAG_UNKNOWN))
+        .when(last.is_null())
+        .then(nw.lit(VERDICT_UNKNOWN))
+        .when(last != nw.col("least_verdict"))
+        .then(nw.lit(CONTRADICTORY))
+        .otherwise(nw.lit(STANDING))
     )
-    parts = [
-        F.when(state == STANDING, F.col("last")[name]).alias(name) for name in (VERDICT, WHO, WHEN, NOTE)
-    ]
-    return joined.select(ID, TAG, "class_index", state.alias("state"), *parts)
+    values = {VERDICT: last, **{name: nw.col(f"last_{name}") for name in (WHO, WHEN, NOTE)}}
+    stands = nw.col("state") == STANDING
+    return joined.with_columns(state.alias("state")).select(
+        ID,
+        TAG,
+        "class_index",
+        "state",
+        *[nw.when(stands).then(value).alias(name) for name, value in values.items()],
+    )
 
 
-def marks_frame(standing: DataFrame) -> DataFrame:
+def marks_frame(engine: Engine, standing: Frame) -> Frame:
     """Per id, the cells with a verdict of present or absent, as `layout.MARKS`."""
-    used = standing.where((F.col("state") == STANDING) & (F.col(VERDICT) != "unsure"))
-    code = F.col("class_index") * 2 + (F.col(VERDICT) == "present").cast("int")
-    return used.groupBy(ID).agg(F.sort_array(F.collect_list(code)).alias(MARKS))
+    used = standing.filter((nw.col("state") == STANDING) & (nw.col(VERDICT) != "unsure"))
+    code = nw.col("class_index") * 2 + nw.when(nw.col(VERDICT) == "present").then(1).otherwise(0)
+    return engine.lists(used.select(ID, code.cast(nw.Int32).alias(MARKS)), [ID], MARKS)
 
 
 @dataclass(frozen=True)
@@ -150,13 +190,13 @@ class DecisionCounts:
         ]
 
 
-def count_decisions(standing: DataFrame) -> DecisionCounts:
+def count_decisions(engine: Engine, standing: Frame) -> DecisionCounts:
     """How many cells have which state."""
-    rows = standing.groupBy("state").count().collect()  # one row per state
+    rows = rows_of(engine, standing.group_by("state").agg(nw.len().alias("count")))  # one row per state
     return DecisionCounts({row["state"]: row["count"] for row in rows})
 
 
-def apply_decisions(fit: AuditFit, standing: DataFrame) -> tuple[AuditFit, DecisionCounts]:
+def apply_decisions(fit: AuditFit, standing: Frame) -> tuple[AuditFit, DecisionCounts]:
     """Let an audit leave out what people have confirmed: cells as given, which are never flagged again.
 
     Thresholds and cut-offs stay what they are; the class table's counts of flags follow.
@@ -165,7 +205,8 @@ def apply_decisions(fit: AuditFit, standing: DataFrame) -> tuple[AuditFit, Decis
         fit: The audit.
         standing: From `standing_decisions`.
     """
-    ingest = replace(fit.ingest, marks=marks_frame(standing))
+    engine = fit.ingest.engine
+    ingest = replace(fit.ingest, marks=marks_frame(engine, standing))
     layout, rules = ingest.layout, fit.rules
     num_classes = layout.num_classes
 
@@ -183,8 +224,8 @@ def apply_decisions(fit: AuditFit, standing: DataFrame) -> tuple[AuditFit, Decis
                 yield make_records(at, side, fewer[at])
 
     # only rows with a decision can lose a flag
-    marked = ingest.task_frame(with_id=True).where(F.col(MARKS).isNotNull())
-    records = ingest.engine.reduce_batches(marked, reduce)
+    marked = ingest.task_frame(with_id=True).filter(~nw.col(MARKS).is_null())
+    records = engine.reduce_batches(marked, reduce)
     fewer = np.zeros((2, num_classes), dtype=np.int64)
     fewer[records["slot"].astype(int), records["class_index"].astype(int)] = records["a"]
     classes = fit.classes
@@ -202,4 +243,4 @@ def apply_decisions(fit: AuditFit, standing: DataFrame) -> tuple[AuditFit, Decis
         )
         for k, row in enumerate(classes)
     )
-    return replace(fit, ingest=ingest, classes=adjusted), count_decisions(standing)
+    return replace(fit, ingest=ingest, classes=adjusted), count_decisions(engine, standing)

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import Window
-from pyspark.sql import functions as F
+import pyarrow.compute as pc
 
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.encode import EXTRANEOUS
+from spark_ml_audit.arrow.hashes import hash_values
 from spark_ml_audit.arrow.layout import ID, MARKS
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import column
@@ -22,9 +23,7 @@ from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.review_sampling import CellDraw, cell_hashes, stratum_codes
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-    from spark_ml_audit.engines.base import Engine
+    from spark_ml_audit.engines.base import Engine, Frame
 
 _STRATUM, _COUNT, _HASH, _CLASS, _PROB = "stratum", "count", "hash", "class_index", "pred_prob"
 _DRAWN = pa.schema(
@@ -38,15 +37,15 @@ _DRAWN = pa.schema(
 )
 
 
-def flagged_marks(engine: Engine, tag_issues: DataFrame, id_name: str, classes: Sequence[str]) -> DataFrame:
+def flagged_marks(engine: Engine, tag_issues: Frame, id_name: str, classes: Sequence[str]) -> Frame:
     """The flagged cells of a run as marks: per id, 2 * class + 1 where the tag is given."""
-    known = F.broadcast(class_frame(engine, classes))
-    code = F.col("class_index") * 2 + (F.col("issue") == EXTRANEOUS).cast("int")
-    cells = tag_issues.select(column(id_name).alias(ID), "tag", "issue").join(known, "tag")
-    return cells.groupBy(ID).agg(F.collect_list(code).alias(MARKS))
+    code = nw.col("class_index") * 2 + nw.when(nw.col("issue") == EXTRANEOUS).then(1).otherwise(0)
+    cells = tag_issues.select(column(id_name).alias(ID), nw.col("tag"), nw.col("issue"))
+    known = cells.join(class_frame(engine, classes), on="tag", how="inner")
+    return engine.lists(known.select(ID, code.cast(nw.Int32).alias(MARKS)), [ID], MARKS)
 
 
-def draw_cells(ingest: Ingest, flagged: DataFrame, *, seed: int, most: int) -> DataFrame:
+def draw_cells(ingest: Ingest, flagged: Frame, *, seed: int, most: int) -> pa.Table:
     """Up to `most` cells of every stratum, a simple random sample of each that depends on ids and seed alone.
 
     Args:
@@ -56,12 +55,12 @@ def draw_cells(ingest: Ingest, flagged: DataFrame, *, seed: int, most: int) -> D
         most: Cells to draw per stratum, at most.
 
     Returns:
-        Columns stratum (code), size (of the stratum), hash, id, class_index, pred_prob; at most
-        ``most * len(STRATA)`` rows, strata without cells missing.
+        Columns stratum (code), size (of the stratum), hash, id, class_index, pred_prob, in the order of
+        stratum and hash; at most ``most * len(STRATA)`` rows, strata without cells missing.
     """
     ingest = replace(ingest, marks=flagged)
     layout, num_classes = ingest.layout, ingest.layout.num_classes
-    frame = ingest.task_frame(with_id=True, carry=F.xxhash64(F.lit(seed), column(layout.id)))
+    frame = ingest.task_frame(with_id=True)
 
     def run(batches: Batches) -> Batches:
         draw = CellDraw(most)
@@ -73,8 +72,7 @@ def draw_cells(ingest: Ingest, flagged: DataFrame, *, seed: int, most: int) -> D
             if decoded.marks is not None:
                 flags = decoded.marks[0] * num_classes + decoded.marks[1] // 2
             codes = stratum_codes(decoded.pred_probs, decoded.rows, decoded.cols, flags)
-            carried = decoded.source.column("carried").to_numpy(zero_copy_only=False)
-            hashes = cell_hashes(carried[decoded.audited], num_classes)
+            hashes = cell_hashes(hash_values(ids, seed)[decoded.audited], num_classes)
             found = draw.select(codes, hashes)
             if len(found):
                 rows, cols = np.divmod(found, num_classes)
@@ -95,15 +93,20 @@ def draw_cells(ingest: Ingest, flagged: DataFrame, *, seed: int, most: int) -> D
             yield _batch(pa.nulls(len(seen), id_arrow), counted)
 
     drawn = ingest.engine.map_batches(frame, run, keep=(ID,), add=_DRAWN)
-    # what tasks return is bounded by strata and tasks, so one window over it is cheap
-    by_stratum = Window.partitionBy(_STRATUM)
-    in_order = by_stratum.orderBy(F.col(_HASH).asc_nulls_last(), ID, _CLASS)
-    return (
-        drawn.withColumn("size", F.sum(_COUNT).over(by_stratum))
-        .withColumn("place", F.row_number().over(in_order))
-        .where(F.col(_HASH).isNotNull() & (F.col("place") <= most))
-        .select(_STRATUM, "size", _HASH, ID, _CLASS, _PROB)
-    )
+    # what tasks return is bounded by strata and tasks
+    return _lowest(ingest.engine.collect(drawn), most)
+
+
+def _lowest(drawn: pa.Table, most: int) -> pa.Table:
+    """Of every stratum its size and its cells with the lowest hashes, from what all tasks have drawn."""
+    stratum = drawn.column(_STRATUM).to_numpy()
+    sizes = np.bincount(stratum, drawn.column(_COUNT).to_numpy()).astype(np.int64)
+    cells = drawn.filter(pc.is_valid(drawn.column(_HASH)))
+    cells = cells.sort_by([(name, "ascending") for name in (_STRATUM, _HASH, ID, _CLASS)])
+    stratum = cells.column(_STRATUM).to_numpy()
+    place = np.arange(len(stratum)) - np.searchsorted(stratum, stratum)
+    cells = cells.append_column("size", pa.array(sizes[stratum]))
+    return cells.filter(pa.array(place < most)).select([_STRATUM, "size", _HASH, ID, _CLASS, _PROB])
 
 
 def _batch(ids: Any, values: Mapping[str, npt.NDArray[Any]]) -> Any:

@@ -6,35 +6,41 @@ label columns, from which the exact values come back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+import narwhals as nw
+import pyarrow as pa
 
+from spark_ml_audit.arrow.label_edits import ADDED, REMOVED, edit_labels, lists_contain
+from spark_ml_audit.arrow.label_json import label_key, pack_labels, unpack_labels
 from spark_ml_audit.arrow.layout import ID
-from spark_ml_audit.engines.columns import column, field, split_text, type_name
+from spark_ml_audit.arrow.types import is_list
+from spark_ml_audit.engines.base import VECTOR, Batches
+from spark_ml_audit.engines.columns import column, field, in_frame
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.formats import INTEGRAL, is_vector
 from spark_ml_audit.reviewing.decisions import STANDING
+from spark_ml_audit.reviewing.tables import TIME
 
-ADDED, REMOVED = "added", "removed"
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Engine, Frame
+
 PLANNED, APPLIED, STALE, GONE = "planned", "applied", "stale", "gone"
 BEFORE, AFTER, CHANGES, STATUS = "before", "after", "changes", "status"
-_JSON = {"ignoreNullFields": "false"}
 
-CHANGE_TYPE = T.StructType(
-    [
-        T.StructField("class_index", T.IntegerType()),
-        T.StructField("tag", T.StringType()),
-        T.StructField("action", T.StringType()),
-        T.StructField("reason", T.StringType()),
-        T.StructField("decided_by", T.StringType()),
-        T.StructField("decided_at", T.TimestampType()),
-        T.StructField("note", T.StringType()),
-        T.StructField("pred_prob", T.DoubleType()),
-    ]
+_TEXT, _CLASS, _PROB = nw.String(), nw.Int32(), nw.Float64()
+CHANGE_FIELDS: tuple[tuple[str, Any], ...] = (
+    ("class_index", _CLASS),
+    ("tag", _TEXT),
+    ("action", _TEXT),
+    ("reason", _TEXT),
+    ("decided_by", _TEXT),
+    ("decided_at", TIME),
+    ("note", _TEXT),
+    ("pred_prob", _PROB),
 )
+"""What is known of one change, and its types in frames; the class comes first, by which changes sort."""
 
 
 @dataclass(frozen=True)
@@ -44,41 +50,73 @@ class LabelColumns:
     Attributes:
         id: Column that names a row.
         names: Label columns: one, or one per class.
-        types: Their types.
+        types: Their Arrow types.
         labels_format: names, indices, multi_hot, delimited or columns.
         delimiter: Of delimited texts.
     """
 
     id: str
     names: tuple[str, ...]
-    types: tuple[T.DataType, ...]
+    types: tuple[Any, ...]
     labels_format: str
     delimiter: str
 
-    def packed(self) -> Column:
-        """The label columns of a row as JSON."""
-        struct = F.struct(*[column(name).alias(self.key(k)) for k, name in enumerate(self.names)])
-        return F.to_json(struct, _JSON)
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the label columns where the source's own are not used."""
+        return tuple(label_key(k) for k in range(len(self.names)))
 
-    def unpacked(self, packed: str) -> list[Column]:
-        """The label columns from a column of JSON."""
-        fields = [T.StructField(self.key(k), kind) for k, kind in enumerate(self.types)]
-        parsed = F.from_json(F.col(packed), T.StructType(fields))
-        return [parsed[self.key(k)] for k in range(len(self.names))]
+    def of(self, frame: Frame) -> Frame:
+        """Id and label columns of a table, as `id` and under their keys."""
+        pairs = zip(self.names, self.keys, strict=True)
+        return frame.select(column(self.id).alias(ID), *[column(name).alias(key) for name, key in pairs])
 
-    @staticmethod
-    def key(position: int) -> str:
-        """Key of a label column in the JSON."""
-        return f"l{position}"
+    def packed(self, engine: Engine, frame: Frame, name: str) -> Frame:
+        """Id and labels as JSON.
+
+        Args:
+            engine: What runs the frame.
+            frame: From `of`.
+            name: Of the column of JSON.
+        """
+        keys = self.keys
+
+        def run(batches: Batches) -> Batches:
+            for batch in batches:
+                packed = pack_labels([batch.column(key) for key in keys])
+                yield pa.RecordBatch.from_arrays([batch.column(ID), packed], names=[ID, name])
+
+        return engine.map_batches(frame, run, keep=(ID,), add=pa.schema([(name, pa.string())]))
+
+    def unpacked(self, engine: Engine, frame: Frame, **prefixes: str) -> Frame:
+        """Id and label columns from columns of JSON.
+
+        Args:
+            engine: What runs the frame.
+            frame: Rows with id and JSON.
+            **prefixes: Column of JSON -> what comes before the position in the names of its label columns.
+        """
+        types = self.types
+        added = [(f"{prefix}{k}", kind) for prefix in prefixes.values() for k, kind in enumerate(types)]
+        names = [ID, *[name for name, _ in added]]
+
+        def run(batches: Batches) -> Batches:
+            for batch in batches:
+                columns = [batch.column(ID)]
+                for packed in prefixes:
+                    columns += unpack_labels(batch.column(packed), types)
+                yield pa.RecordBatch.from_arrays(columns, names=names)
+
+        return engine.map_batches(frame.select(ID, *prefixes), run, keep=(ID,), add=pa.schema(added))
 
 
 def label_columns(
-    frame: DataFrame, id_name: str, names: tuple[str, ...], labels_format: str, delimiter: str
+    schema: pa.Schema, id_name: str, names: tuple[str, ...], labels_format: str, delimiter: str
 ) -> LabelColumns:
     """Describe the label columns of a source.
 
     Args:
-        frame: The source.
+        schema: Of the source.
         id_name: Its id column.
         names: One column, or one per class.
         labels_format: names, indices, multi_hot, delimited or columns.
@@ -87,163 +125,121 @@ def label_columns(
     Raises:
         InputError: A column is missing, or of a type that cannot be written back exactly.
     """
-    types = tuple(field(frame, name, "source.labels").dataType for name in names)
-    for name, kind in zip(names, types, strict=True):
-        if is_vector(kind):
+    fields = [field(schema, name, "source.labels") for name in names]
+    for item in fields:
+        if VECTOR in (item.metadata or {}):
             raise InputError(
-                f"label column '{name}' is {type_name(kind)}, which cannot be corrected.",
+                f"label column '{item.name}' is vector, which cannot be corrected.",
                 key="source.labels",
                 fix="Store the tags as an array, for example with pyspark.ml.functions.vector_to_array.",
             )
+    types = tuple(pa.list_(item.type.value_type) if is_list(item.type) else item.type for item in fields)
     return LabelColumns(id_name, names, types, labels_format, delimiter)
 
 
 def wanted_changes(
-    given: DataFrame, standing: DataFrame | None, auto: DataFrame | None
-) -> tuple[DataFrame, DataFrame | None]:
+    engine: Engine, given: Frame, standing: Frame | None, auto: Frame | None
+) -> tuple[Frame, Frame | None]:
     """The changes that decisions and automatic acceptance ask for.
 
     A cell with any decision, contradictory and unsure ones included, is never changed automatically.
 
     Args:
+        engine: What runs the frames.
         given: Audited rows: id, given_tags.
         standing: From `decisions.standing_decisions`, or None.
         auto: Flagged cells accepted by their confidence: id, tag, class_index, action, pred_prob; or None.
 
     Returns:
-        Columns id and `CHANGES` (see `CHANGE_TYPE`, in class order), one row per id with a change; and the
-        standing decisions with a column `row_audited`, or None.
+        Columns id and `CHANGES` (structs of `CHANGE_FIELDS`, in class order), one row per id with a change;
+        and the standing decisions with a column `row_audited`, or None.
     """
     parts = []
     located = None
     if standing is not None:
-        located = standing.join(given.withColumn("row_audited", F.lit(True)), ID, "left")
-        has_tag = F.array_contains("given_tags", F.col("tag"))
-        action = F.when((F.col("verdict") == "present") & ~has_tag, ADDED).when(
-            (F.col("verdict") == "absent") & has_tag, REMOVED
-        )
-        decided = located.where((F.col("state") == STANDING) & action.isNotNull())
-        parts.append(
-            decided.select(
-                ID,
-                _change(
-                    action=action,
-                    reason=F.lit("decision"),
-                    by=F.col("who"),
-                    at=F.col("when"),
-                    note=F.col("note"),
-                ),
-            )
-        )
+        located = standing.join(given.with_columns(nw.lit(True).alias("row_audited")), on=ID, how="left")
+        parts.append(_decided(engine, located))
     if auto is not None:
-        accepted = (
-            auto if standing is None else auto.join(standing.select(ID, "tag"), [ID, "tag"], "left_anti")
-        )
-        parts.append(
-            accepted.select(
-                ID, _change(action=F.col("action"), reason=F.lit("auto"), pred_prob=F.col("pred_prob"))
-            )
-        )
-    changes = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
-    return changes.groupBy(ID).agg(F.sort_array(F.collect_list("change")).alias(CHANGES)), located
+        spoken = None if standing is None else standing.select(ID, "tag")
+        accepted = auto if spoken is None else auto.join(spoken, on=[ID, "tag"], how="anti")
+        known = {name: nw.col(name) for name in ("class_index", "tag", "action", "pred_prob")}
+        parts.append(accepted.select(ID, _change(reason=nw.lit("auto"), **known)))
+    changes = parts[0] if len(parts) == 1 else nw.concat(parts, how="vertical")
+    return engine.lists(changes, [ID], "change").rename({"change": CHANGES}), located
 
 
-def _change(
-    *,
-    action: Column,
-    reason: Column,
-    by: Column | None = None,
-    at: Column | None = None,
-    note: Column | None = None,
-    pred_prob: Column | None = None,
-) -> Column:
-    values = [F.col("class_index"), F.col("tag"), action, reason, by, at, note, pred_prob]
+def _decided(engine: Engine, located: Frame) -> Frame:
+    """The changes that standing decisions ask for: tags that are there and should not be, or the reverse."""
+    verdict = nw.col("verdict")
+    sure = located.filter((nw.col("state") == STANDING) & nw.col("row_audited") & (verdict != "unsure"))
+    kept = (ID, "tag", "class_index", "verdict", "who", "when", "note")
+
+    def run(batches: Batches) -> Batches:
+        for batch in batches:
+            own = [batch.column(name) for name in kept]
+            has_tag = lists_contain(batch.column("given_tags"), batch.column("tag"))
+            yield pa.RecordBatch.from_arrays([*own, has_tag], names=[*kept, "has_tag"])
+
+    told = engine.map_batches(
+        sure.select(*kept, "given_tags"), run, keep=kept, add=pa.schema([("has_tag", pa.bool_())])
+    )
+    is_wrong = (verdict == "present") != nw.col("has_tag")
+    change = _change(
+        class_index=nw.col("class_index"),
+        tag=nw.col("tag"),
+        action=nw.when(verdict == "present").then(nw.lit(ADDED)).otherwise(nw.lit(REMOVED)),
+        reason=nw.lit("decision"),
+        decided_by=nw.col("who"),
+        decided_at=nw.col("when"),
+        note=nw.col("note"),
+    )
+    return told.filter(is_wrong).select(ID, change)
+
+
+def _change(**values: nw.Expr) -> nw.Expr:
     parts = [
-        (F.lit(None) if value is None else value).cast(item.dataType).alias(item.name)
-        for value, item in zip(values, CHANGE_TYPE.fields, strict=True)
+        values[name].cast(kind).alias(name) if name in values else nw.lit(None, dtype=kind).alias(name)
+        for name, kind in CHANGE_FIELDS
     ]
-    return F.struct(*parts).alias("change")
+    return nw.struct(*parts).alias("change")
 
 
-def plan_rows(source: DataFrame, labels: LabelColumns, changes: DataFrame) -> DataFrame:
+def plan_rows(engine: Engine, source: Frame, labels: LabelColumns, changes: Frame) -> Frame:
     """Changed rows with their labels before and after, by the version that was audited.
 
     Args:
+        engine: What runs the frames.
         source: The audited version of the source.
         labels: Its label columns.
-        changes: Columns id and changes (array of `CHANGE_TYPE`), one row per row to change.
+        changes: Columns id and changes, one row per row to change.
 
     Returns:
         Columns id, before, after (JSON), changes.
     """
-    own = [column(labels.id).alias(ID), labels.packed().alias(BEFORE)]
-    own += [column(name).alias(labels.key(k)) for k, name in enumerate(labels.names)]
-    joined = source.select(*own).join(changes, ID)
-    rewritten = _rewrite(labels)
-    after = F.struct(*[value.alias(labels.key(k)) for k, value in enumerate(rewritten)])
-    return joined.select(ID, BEFORE, F.to_json(after, _JSON).alias(AFTER), CHANGES)
+    keys, labels_format, delimiter = labels.keys, labels.labels_format, labels.delimiter
+    names = [ID, CHANGES, BEFORE, AFTER]
 
+    def run(batches: Batches) -> Batches:
+        for batch in batches:
+            old = [batch.column(key) for key in keys]
+            changed = batch.column(CHANGES)
+            new = edit_labels(old, changed, labels_format, delimiter)
+            columns = [batch.column(ID), changed, pack_labels(old), pack_labels(new)]
+            yield pa.RecordBatch.from_arrays(columns, names=names)
 
-def _rewrite(labels: LabelColumns) -> list[Column]:
-    """The label columns after the changes, in their own format; kept tags keep their order, new ones last."""
-
-    def changed_by(action: str) -> Column:
-        return F.filter(CHANGES, lambda item: item["action"] == action)
-
-    by = {action: changed_by(action) for action in (ADDED, REMOVED)}
-    tags = {action: F.transform(found, lambda item: item["tag"]) for action, found in by.items()}
-    numbers = {action: F.transform(found, lambda item: item["class_index"]) for action, found in by.items()}
-    values = [F.col(labels.key(k)) for k in range(len(labels.names))]
-    if labels.labels_format == "columns":
-        return [
-            F.when(F.array_contains(numbers[ADDED], k), F.lit(1).cast(kind))
-            .when(F.array_contains(numbers[REMOVED], k), F.lit(0).cast(kind))
-            .otherwise(value)
-            for k, (value, kind) in enumerate(zip(values, labels.types, strict=True))
-        ]
-    value, kind = values[0], labels.types[0]
-    if labels.labels_format == "delimited":
-        return [_rewrite_text(value, labels.delimiter, tags[ADDED], tags[REMOVED])]
-    element = kind.elementType  # type: ignore[attr-defined]
-    if labels.labels_format == "multi_hot":
-        one, zero = F.lit(1).cast(element), F.lit(0).cast(element)
-        return [
-            F.transform(
-                value,
-                lambda x, i: (
-                    F.when(F.array_contains(numbers[ADDED], i), one)
-                    .when(F.array_contains(numbers[REMOVED], i), zero)
-                    .otherwise(x)
-                ),
-            )
-        ]
-    own = tags if not isinstance(element, INTEGRAL) else numbers
-    added, removed = (F.transform(own[action], lambda x: x.cast(element)) for action in (ADDED, REMOVED))
-    return [F.concat(F.filter(value, lambda x: ~F.array_contains(removed, x)), added)]
-
-
-def _trimmed(part: Column) -> Column:
-    # (not F.trim itself: `transform` would give its second parameter the position)
-    return F.trim(part)
-
-
-def _rewrite_text(value: Column, delimiter: str, added: Column, removed: Column) -> Column:
-    """A delimited text; a space after the delimiters is kept where the text has one."""
-    parts = F.filter(F.transform(split_text(value, delimiter), _trimmed), lambda part: part != "")
-    kept = F.filter(parts, lambda part: ~F.array_contains(removed, part))
-    spaced = F.contains(value, F.lit(delimiter + " "))
-    all_tags = F.concat(kept, added)
-    return F.when(spaced, F.array_join(all_tags, delimiter + " ")).otherwise(
-        F.array_join(all_tags, delimiter)
-    )
+    joined = labels.of(source).join(changes, on=ID, how="inner")
+    added = pa.schema([(BEFORE, pa.string()), (AFTER, pa.string())])
+    planned = engine.map_batches(joined, run, keep=(ID, CHANGES), add=added)
+    return planned.select(ID, BEFORE, AFTER, CHANGES)
 
 
 def compare_rows(
-    plan: DataFrame, target: DataFrame, labels: LabelColumns, expected: str, good: str
-) -> DataFrame:
+    engine: Engine, plan: Frame, target: Frame, labels: LabelColumns, *, expected: str, good: str
+) -> Frame:
     """The plan with the status of every row in a table as it is now.
 
     Args:
+        engine: What runs the frames.
         plan: Rows with id and the labels as JSON.
         target: The table.
         labels: Its label columns.
@@ -251,63 +247,70 @@ def compare_rows(
         good: Status where they are.
 
     Returns:
-        The plan with column status: `good`; stale where the labels are others or the id is there more than
-        once; gone where the row is not there.
+        Columns id, before, after, changes, status: `good`; stale where the labels are others or the id is
+        there more than once; gone where the row is not there.
     """
-    ids = plan.select(ID)
+    there = labels.of(target).join(plan.select(ID), on=ID, how="semi")
     current = (
-        target.select(column(labels.id).alias(ID), labels.packed().alias("__now"))
-        .join(ids, ID, "left_semi")
-        .groupBy(ID)
-        .agg(F.count(F.lit(1)).alias("__times"), F.max("__now").alias("__now"))
+        labels.packed(engine, there, "now").group_by(ID).agg(nw.len().alias("times"), nw.col("now").max())
     )
-    same = (F.col("__times") == 1) & F.col("__now").eqNullSafe(F.col(expected))
-    status = F.when(F.col("__times").isNull(), GONE).when(same, good).otherwise(STALE)
-    joined = plan.drop(STATUS).join(current, ID, "left")
-    return joined.withColumn(STATUS, status).drop("__now", "__times")
+    is_same = (nw.col("times") == 1) & (nw.col("now") == nw.col(expected))
+    status = (
+        nw.when(nw.col("times").is_null())
+        .then(nw.lit(GONE))
+        .when(is_same)
+        .then(nw.lit(good))
+        .otherwise(nw.lit(STALE))
+    )
+    planned = plan.select(ID, BEFORE, AFTER, CHANGES)
+    joined = planned.join(current, on=ID, how="left")
+    return joined.select(ID, BEFORE, AFTER, CHANGES, status.alias(STATUS))
 
 
-def corrected_rows(target: DataFrame, labels: LabelColumns, plan: DataFrame) -> DataFrame:
+def corrected_rows(
+    engine: Engine, target: Frame, names: Sequence[str], labels: LabelColumns, plan: Frame
+) -> Frame:
     """A table with the planned rows' labels replaced; everything else as it is.
 
     Args:
+        engine: What runs the frames.
         target: The source as it is now.
+        names: Its columns.
         labels: Its label columns.
         plan: From `compare_rows`: rows to be replaced have the status `planned`.
     """
-    planned = plan.where(F.col(STATUS) == PLANNED).select(
-        F.col(ID).alias("__changed_id"),
-        *[value.alias(f"__{labels.key(k)}") for k, value in enumerate(labels.unpacked(AFTER))],
-    )
-    joined = target.join(planned, column(labels.id) == F.col("__changed_id"), "left")
-    is_changed = F.col("__changed_id").isNotNull()
+    new = labels.unpacked(engine, plan.filter(nw.col(STATUS) == PLANNED), **{AFTER: "__changed_"})
+    new = new.rename({ID: "__changed_id"}).with_columns(nw.lit(True).alias("__changed"))
+    joined = target.join(new, left_on=in_frame(labels.id), right_on="__changed_id", how="left")
     places = {name: k for k, name in enumerate(labels.names)}
     columns = []
-    for item in target.schema.fields:
-        value = column(item.name)
-        if item.name in places:
-            new = F.col(f"__{labels.key(places[item.name])}")
-            value = F.when(is_changed, new).otherwise(value).alias(item.name, metadata=item.metadata or {})
+    for name in names:
+        value = column(name)
+        if name in places:
+            new_value = nw.col(f"__changed_{places[name]}")
+            value = nw.when(nw.col("__changed")).then(new_value).otherwise(value).alias(in_frame(name))
         columns.append(value)
     return joined.select(*columns)
 
 
-def change_rows(plan: DataFrame, *, undo: bool) -> DataFrame:
+def change_rows(plan: Frame, *, undo: bool) -> Frame:
     """One row per changed cell, from rows with their final status."""
-    each = plan.select(ID, BEFORE, AFTER, STATUS, F.explode(CHANGES).alias("c"))
-    action = F.col("c.action")
+    each = plan.explode(CHANGES)
+
+    def known(name: str) -> nw.Expr:
+        return nw.col(CHANGES).struct.field(name)
+
+    action, reason = known("action"), known("reason")
     if undo:
-        action = F.when(action == ADDED, REMOVED).otherwise(ADDED)
+        action = nw.when(action == ADDED).then(nw.lit(REMOVED)).otherwise(nw.lit(ADDED))
+        reason = nw.lit("undo")
     return each.select(
-        ID,
-        F.col("c.tag").alias("tag"),
+        nw.col(ID),
+        known("tag").alias("tag"),
         action.alias("action"),
-        (F.lit("undo") if undo else F.col("c.reason")).alias("reason"),
-        F.col("c.decided_by").alias("decided_by"),
-        F.col("c.decided_at").alias("decided_at"),
-        F.col("c.note").alias("note"),
-        F.col("c.pred_prob").alias("pred_prob"),
-        F.col(AFTER if undo else BEFORE).alias("labels_before"),
-        F.col(BEFORE if undo else AFTER).alias("labels_after"),
-        STATUS,
+        reason.alias("reason"),
+        *[known(name).alias(name) for name in ("decided_by", "decided_at", "note", "pred_prob")],
+        nw.col(AFTER if undo else BEFORE).alias("labels_before"),
+        nw.col(BEFORE if undo else AFTER).alias("labels_after"),
+        nw.col(STATUS),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
+import narwhals as nw
 
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.errors import InputError, reason_of
@@ -15,6 +15,7 @@ from spark_ml_audit.reviewing.label_changes import (
     AFTER,
     APPLIED,
     BEFORE,
+    CHANGES,
     PLANNED,
     STATUS,
     LabelColumns,
@@ -22,14 +23,10 @@ from spark_ml_audit.reviewing.label_changes import (
 )
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-    from spark_ml_audit.engines.base import Engine
+    from spark_ml_audit.engines.base import Engine, Frame
 
 
-def merge_plan(
-    engine: Engine, place: str, labels: LabelColumns, plan: DataFrame, *, undo: bool = False
-) -> DataFrame:
+def merge_plan(engine: Engine, place: str, labels: LabelColumns, plan: Frame, *, undo: bool = False) -> Frame:
     """Change the planned rows in place; the plan with the status that every row has now.
 
     Args:
@@ -42,23 +39,24 @@ def merge_plan(
     Raises:
         InputError: The table cannot be written.
     """
-    planned = plan.where(F.col(STATUS) == PLANNED)
+    is_planned = nw.col(STATUS) == PLANNED
+    planned = plan.filter(is_planned)
     _merge_labels(engine, place, labels, planned, undo=undo)
     now = newest_version(engine, place, "correct.mode")
-    final = compare_rows(planned, now.frame, labels, BEFORE if undo else AFTER, APPLIED)
-    return final.unionByName(plan.where(F.col(STATUS) != PLANNED))
+    expected = BEFORE if undo else AFTER
+    final = compare_rows(engine, planned, now.frame, labels, expected=expected, good=APPLIED)
+    others = plan.filter(~is_planned).select(ID, BEFORE, AFTER, CHANGES, STATUS)
+    return nw.concat([final, others], how="vertical")
 
 
-def _merge_labels(engine: Engine, place: str, labels: LabelColumns, plan: DataFrame, *, undo: bool) -> None:
+def _merge_labels(engine: Engine, place: str, labels: LabelColumns, plan: Frame, *, undo: bool) -> None:
     """Replace the labels of the planned rows that still have the labels the plan knows, in one transaction.
 
     Rows changed meanwhile do not match and stay as they are; a transaction that lost a race against another
     writer is tried again on what that one left. Doing it twice changes nothing.
     """
     first, second = (AFTER, BEFORE) if undo else (BEFORE, AFTER)
-    old = [value.alias(f"old_{k}") for k, value in enumerate(labels.unpacked(first))]
-    new = [value.alias(f"new_{k}") for k, value in enumerate(labels.unpacked(second))]
-    rows = plan.select(F.col(ID).alias("row_id"), *old, *new)
+    rows = labels.unpacked(engine, plan, **{first: "old_", second: "new_"}).rename({ID: "row_id"})
     try:
         delta_table(engine, Place.of(place)).update(rows, labels.id, labels.names)
     except Exception as error:

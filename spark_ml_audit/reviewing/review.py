@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
+import narwhals as nw
 
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.base import digest
+from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.kernels.review_estimates import (
@@ -35,14 +36,13 @@ from spark_ml_audit.reviewing.tables import read_decisions, with_plain_id
 from spark_ml_audit.tracking.run import tracker_for
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
     from spark_ml_audit.config import ReviewConfig
+    from spark_ml_audit.engines.base import Frame, Session
     from spark_ml_audit.outcomes.runs import FinishedRun
     from spark_ml_audit.progress import Progress
 
 
-def run_review(config: ReviewConfig, progress: Progress, spark: SparkSession | None = None) -> ReviewOutcome:
+def run_review(config: ReviewConfig, progress: Progress, spark: Session | None = None) -> ReviewOutcome:
     """Estimate precision and recall of an audit's flags, and the errors in the table.
 
     The estimates go to the table `review_estimates` and, as metrics, to the audit's MLflow run.
@@ -58,7 +58,7 @@ def run_review(config: ReviewConfig, progress: Progress, spark: SparkSession | N
     """
     options = config.review
     with progress.stage("session"):
-        tables = OutputTables(choose_engine(spark), config.output)
+        tables = OutputTables(choose_engine(config.engine, spark), config.output)
     with progress.stage("run"):
         sample_id, run_id = _find_sample(tables, options.sample, options.run)
         run = find_run(tables, run_id, "review.run")
@@ -99,14 +99,14 @@ def _find_sample(tables: OutputTables, sample_id: str | None, run_id: str | None
     table = tables.existing(SAMPLE)
     row = None
     if table is not None:
-        own = table.where(F.col("how") == "random")
+        own = table.filter(nw.col("how") == "random")
         if sample_id is not None:
-            own = own.where(F.col("sample_id") == sample_id)
+            own = own.filter(nw.col("sample_id") == sample_id)
         if run_id is not None:
-            own = own.where(F.col("run_id") == run_id)
+            own = own.filter(nw.col("run_id") == run_id)
         # run ids start with their time
-        rows = own.orderBy(F.desc("run_id"), F.desc("sample_id")).limit(1).collect()
-        row = rows[0] if rows else None
+        newest = own.select("run_id", "sample_id").sort("run_id", "sample_id", descending=True)
+        row = next(iter(rows_of(tables.engine, newest.head(1))), None)
     if row is None:
         wanted = f"random sample '{sample_id}'" if sample_id is not None else "random sample"
         raise ConfigError(
@@ -119,30 +119,25 @@ def _find_sample(tables: OutputTables, sample_id: str | None, run_id: str | None
 
 
 def _judge(
-    tables: OutputTables, run: FinishedRun, sample_id: str, decisions: DataFrame
+    tables: OutputTables, run: FinishedRun, sample_id: str, decisions: Frame
 ) -> tuple[tuple[StratumJudged, ...], list[str]]:
     """What the verdicts say of every stratum of a sample; and sentences on decisions set aside."""
-    id_name = run.id_name
-    cells = with_plain_id(tables.read(SAMPLE).where(F.col("sample_id") == sample_id), id_name)
-    checked = check_decisions(decisions, id_name, cells.schema[ID].dataType, "review.decisions")
-    standing = standing_decisions(tables.engine, checked, run.tags)
-    verdicts = standing.select(ID, "tag", "verdict", "state")
-    is_sure = (F.col("state") == STANDING) & F.col("verdict").isin("present", "absent")
-    is_unsure = ((F.col("state") == STANDING) & (F.col("verdict") == "unsure")) | (
-        F.col("state") == CONTRADICTORY
+    engine, id_name = tables.engine, run.id_name
+    cells = with_plain_id(tables.read(SAMPLE).filter(nw.col("sample_id") == sample_id), id_name)
+    id_type = engine.schema(cells.select(ID)).field(ID).type
+    checked = check_decisions(engine, decisions, id_name, id_type, "review.decisions")
+    standing = standing_decisions(engine, checked, run.tags)
+    verdict, state = nw.col("verdict"), nw.col("state")
+    is_sure = (state == STANDING) & (verdict != "unsure")
+    is_unsure = ((state == STANDING) & (verdict == "unsure")) | (state == CONTRADICTORY)
+    is_error = is_sure & ((verdict == "present") != nw.col("given"))
+    counted = {"judged": is_sure, "unsure": is_unsure, "errors": is_error}
+    told = cells.join(standing.select(ID, "tag", "verdict", "state"), on=[ID, "tag"], how="left")
+    by_stratum = told.group_by("stratum", "stratum_size").agg(
+        nw.len().alias("drawn"),
+        *[nw.when(which).then(1).otherwise(0).sum().alias(name) for name, which in counted.items()],
     )
-    is_error = is_sure & ((F.col("verdict") == "present") != F.col("given"))
-    rows = (
-        cells.join(verdicts, [ID, "tag"], "left")
-        .groupBy("stratum", "stratum_size")
-        .agg(
-            F.count(F.lit(1)).alias("drawn"),
-            F.count_if(is_sure).alias("judged"),
-            F.count_if(is_unsure).alias("unsure"),
-            F.count_if(is_error).alias("errors"),
-        )
-        .collect()  # one row per stratum
-    )
+    rows = rows_of(engine, by_stratum)  # one row per stratum
     order = {stratum.name: k for k, stratum in enumerate(STRATA)}
     found = tuple(
         StratumJudged(
@@ -150,7 +145,7 @@ def _judge(
         )
         for row in sorted(rows, key=lambda row: order[row["stratum"]])
     )
-    return found, count_decisions(standing).warnings()
+    return found, count_decisions(engine, standing).warnings()
 
 
 def _gaps(judged: tuple[StratumJudged, ...]) -> list[str]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from spark_ml_audit.arrow.encode import EXTRANEOUS
 from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.arrow.types import is_binary
+from spark_ml_audit.arrow.value_texts import value_texts
 from spark_ml_audit.config.base import digest
-from spark_ml_audit.engines.base import from_records
+from spark_ml_audit.engines.base import from_records, is_empty, rows_of
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import column, field
-from spark_ml_audit.engines.transfer import arrow_type, spark_type
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.frames.ingest import find_repeated_ids
 from spark_ml_audit.frames.issues import RANK, tag_issues_frame
@@ -28,17 +27,16 @@ from spark_ml_audit.outcomes.review import SampleOutcome, StratumDrawn
 from spark_ml_audit.reviewing.audited import ingest_of, open_audited, source_of
 from spark_ml_audit.reviewing.draw import draw_cells, flagged_marks
 from spark_ml_audit.reviewing.spreadsheet import write_csv
-from spark_ml_audit.reviewing.tables import with_own_id, with_plain_id
+from spark_ml_audit.reviewing.tables import frame_type, with_own_id, with_plain_id
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
     from spark_ml_audit.config import SampleConfig
+    from spark_ml_audit.engines.base import Frame, Session
     from spark_ml_audit.outcomes.runs import FinishedRun
     from spark_ml_audit.progress import Progress
 
 
-def run_sample(config: SampleConfig, progress: Progress, spark: SparkSession | None = None) -> SampleOutcome:
+def run_sample(config: SampleConfig, progress: Progress, spark: Session | None = None) -> SampleOutcome:
     """Draw cells to review from a finished audit and append them to the table `review_sample`.
 
     Args:
@@ -51,7 +49,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: SparkSession | N
         InputError: A random sample needs the audited source, which cannot be read any more.
     """
     with progress.stage("session"):
-        tables = OutputTables(choose_engine(spark), config.output)
+        tables = OutputTables(choose_engine(config.engine, spark), config.output)
     with progress.stage("run"):
         run = find_run(tables, config.sample.run, "sample.run")
     options = config.sample.model_dump(mode="json", exclude={"run", "csv", "show"})
@@ -62,16 +60,15 @@ def run_sample(config: SampleConfig, progress: Progress, spark: SparkSession | N
             draw = _worst if config.sample.how == "worst" else _random
             cells = draw(run, tables, config)
             stamped = cells.select(
-                F.lit(run.run_id).alias("run_id"),
-                F.lit(sample_id).alias("sample_id"),
-                F.lit(config.sample.how).alias("how"),
-                *cells.columns,
+                nw.lit(run.run_id).alias("run_id"),
+                nw.lit(sample_id).alias("sample_id"),
+                nw.lit(config.sample.how).alias("how"),
+                nw.all(),
             )
             tables.append(SAMPLE, with_own_id(stamped, run.id_name), sample_id)
-    written = tables.read(SAMPLE).where(F.col("sample_id") == sample_id)
+    written = tables.read(SAMPLE).filter(nw.col("sample_id") == sample_id)
     with progress.stage("count"):
-        counted = written.agg(F.count(F.lit(1)), F.count_distinct(column(run.id_name))).collect()[0]
-        strata = written.where("stratum IS NOT NULL").groupBy("stratum", "stratum_size").count().collect()
+        num_cells, num_rows, strata = _counts(tables, written, run.id_name)
     csv = None
     if config.sample.csv is not None:
         with progress.stage("csv"):
@@ -81,8 +78,8 @@ def run_sample(config: SampleConfig, progress: Progress, spark: SparkSession | N
         sample_id=sample_id,
         run_id=run.run_id,
         how=config.sample.how,
-        num_cells=counted[0],
-        num_rows=counted[1],
+        num_cells=num_cells,
+        num_rows=num_rows,
         strata=tuple(
             StratumDrawn(row["stratum"], row["stratum_size"], row["count"])
             for row in sorted(strata, key=lambda row: order[row["stratum"]])
@@ -96,48 +93,60 @@ def run_sample(config: SampleConfig, progress: Progress, spark: SparkSession | N
 
 def _is_there(tables: OutputTables, sample_id: str) -> bool:
     table = tables.existing(SAMPLE)
-    return table is not None and not table.where(F.col("sample_id") == sample_id).isEmpty()
+    if table is None:
+        return False
+    return not is_empty(tables.engine, table.filter(nw.col("sample_id") == sample_id))
 
 
-def _worst(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> DataFrame:
+def _counts(tables: OutputTables, written: Frame, id_name: str) -> tuple[int, int, list[dict[str, Any]]]:
+    """Cells and rows of a sample, and the strata of a random one."""
+    whole = written.select(nw.len().alias("cells"), column(id_name).n_unique().alias("rows"))
+    (counted,) = rows_of(tables.engine, whole)
+    drawn = written.filter(~nw.col("stratum").is_null())
+    by_stratum = drawn.group_by("stratum", "stratum_size").agg(nw.len().alias("count"))
+    # (no row is none of the ids)
+    return counted["cells"], counted["rows"] if counted["cells"] else 0, rows_of(tables.engine, by_stratum)
+
+
+def _worst(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> Frame:
     """The flagged cells of the rows with the lowest quality, surest first within a row.
 
     Raises:
         ConfigError: The run was made by a version that ranked rows elsewhere.
     """
     ranked = tables.existing(ISSUES)
-    own = None if ranked is None else ranked.where(F.col("run_id") == run.run_id)
-    if own is None or (run.ref.num_label_issues and own.isEmpty()):
+    own = None if ranked is None else ranked.filter(nw.col("run_id") == run.run_id)
+    if own is None or (run.ref.num_label_issues and is_empty(tables.engine, own)):
         raise ConfigError(
             f"version {run.ref.package_version}, which made run {run.run_id}, wrote no table '{ISSUES}'.",
             key="sample.run",
             fix="Audit the source again, and sample from that run.",
         )
-    issues = with_plain_id(own, run.id_name)
-    cells = tag_issues_frame(issues.where(F.col(RANK) <= config.sample.size), ID, "given_tags")
-    known = {"position": F.col(RANK), "given": F.col("issue") == EXTRANEOUS}
-    values = [
-        known.get(name, F.col(name) if name in cells.columns else F.lit(None))
-        .cast(spark_type(kind))
-        .alias(name)
-        for name, kind in SAMPLE_FIELDS
-    ]
-    return cells.select(ID, *values, "given_tags", F.col("rank_in_row").alias("position_in_row"))
+    issues = with_plain_id(own, run.id_name).filter(nw.col(RANK) <= config.sample.size)
+    cells = tag_issues_frame(tables.engine, issues, ID, "given_tags")
+    known = {name: nw.col(name) for name in ("tag", "issue", "pred_prob")}
+    known |= {"position": nw.col(RANK), "given": nw.col("issue") == EXTRANEOUS}
+    values = []
+    for name, kind in SAMPLE_FIELDS:
+        wanted = frame_type(kind)
+        value = known[name].cast(wanted) if name in known else nw.lit(None, dtype=wanted)
+        values.append(value.alias(name))
+    position = nw.col("rank_in_row").cast(nw.Int32).alias("position_in_row")
+    return cells.select(nw.col(ID), *values, nw.col("given_tags"), position)
 
 
-def _random(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> DataFrame:
+def _random(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> Frame:
     """A stratified random sample of all cells of the audited rows."""
     options = config.sample
     ingest = find_repeated_ids(ingest_of(tables, run, source_of(run, config.source)))
     engine, issues = tables.engine, tables.read(TAG_ISSUES, run.run_id)
     flagged = flagged_marks(engine, issues, run.id_name, run.tags)
     most = options.per_stratum or options.size
-    found = draw_cells(ingest, flagged, seed=options.seed, most=most).collect()  # bounded by the config
+    found = draw_cells(ingest, flagged, seed=options.seed, most=most).to_pylist()  # bounded by the config
     sizes = np.zeros(len(STRATA), dtype=np.int64)
     for row in found:
         sizes[row["stratum"]] = row["size"]
     numbers = allocate(sizes, options.size, options.per_stratum)
-    found.sort(key=lambda row: (row["stratum"], row["hash"]))
     taken = np.zeros(len(STRATA), dtype=np.int64)
     drawn = []
     for row in found:
@@ -147,11 +156,12 @@ def _random(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> Dat
     # in the order of the hashes: whoever judges them learns nothing from their order
     drawn.sort(key=lambda row: row["hash"])
     cells = [_cell(position, row, run, numbers) for position, row in enumerate(drawn, start=1)]
-    id_type = arrow_type(ingest.frame.schema[run.id_name].dataType)
-    frame = from_records(engine, cells, pa.schema([(ID, id_type), *SAMPLE_FIELDS]))
+    names = [ID, *[name for name, _ in SAMPLE_FIELDS]]
+    frame = from_records(engine, cells, pa.schema([(ID, ingest.id_type), *SAMPLE_FIELDS]))
     examples = with_plain_id(tables.read(EXAMPLES, run.run_id), run.id_name)
-    with_tags = examples.select(ID, "given_tags").join(F.broadcast(frame), ID)
-    return with_tags.select(*frame.columns, "given_tags", F.lit(1).alias("position_in_row"))
+    with_tags = examples.select(ID, "given_tags").join(frame, on=ID, how="inner")
+    position = nw.lit(1, dtype=nw.Int32).alias("position_in_row")
+    return with_tags.select(*names, "given_tags", position)
 
 
 def _cell(position: int, row: Any, run: FinishedRun, numbers: Any) -> dict[str, Any]:
@@ -170,43 +180,36 @@ def _cell(position: int, row: Any, run: FinishedRun, numbers: Any) -> dict[str, 
     }
 
 
-def _to_csv(run: FinishedRun, tables: OutputTables, written: DataFrame, config: SampleConfig) -> str:
+def _to_csv(run: FinishedRun, tables: OutputTables, written: Frame, config: SampleConfig) -> str:
     """A line per cell with empty verdict and note; a random sample does not tell what was flagged."""
-    id_name, named = run.id_name, config.sample.show
+    id_name, named, engine = run.id_name, config.sample.show, tables.engine
     shown = [named] if isinstance(named, str) else list(named or ())
     cells = with_plain_id(written, id_name)
     if shown:
-        source = open_audited(tables.engine, run, source_of(run, config.source)).frame
+        source = open_audited(engine, run, source_of(run, config.source))
         for name in shown:
-            field(source, name, "sample.show")
-        kept = [F.col(ID), *[column(name).cast("string").alias(f"show_{k}") for k, name in enumerate(shown)]]
-        once = (
-            with_plain_id(source.select(*dict.fromkeys([id_name, *shown])), id_name)
-            if (id_name not in shown)
-            else source.withColumn(ID, column(id_name))
-        )
-        cells = (
-            once.join(F.broadcast(cells.select(ID).distinct()), ID, "left_semi")
-            .select(*kept)
-            .join(F.broadcast(cells), ID)
-        )
+            field(source.schema, name, "sample.show")
+        with_arrays = engine.with_arrays(source.frame, shown)
+        beside = [column(name).alias(f"show_{k}") for k, name in enumerate(shown)]
+        rows = with_arrays.select(column(id_name).alias(ID), *beside)
+        rows = rows.join(cells.select(ID).unique(), on=ID, how="semi")
+        cells = rows.join(cells, on=ID, how="inner")
+    table = engine.collect(cells.sort("position", "position_in_row"))  # bounded by the config
+    values = {name: table.column(name).to_pylist() for name in ("sample_id", "given_tags", "tag", "given")}
+    ids = table.column(ID)
+    is_bytes = is_binary(ids.type)
     hints = ["issue"] if config.sample.how == "worst" else []
-    is_binary = isinstance(cells.schema[ID].dataType, T.BinaryType)
-    written_id = F.hex(ID) if is_binary else F.col(ID).cast("string")
-    ordered = cells.orderBy("position", "position_in_row").select(
-        "sample_id",
-        written_id.alias(ID),
-        *[f"show_{k}" for k in range(len(shown))],
-        F.to_json("given_tags").alias("given_tags"),
-        "tag",
-        F.when(F.col("given"), "given").otherwise("not given").alias("given"),
-        *hints,
-    )
+    nothing = [None] * table.num_rows
+    columns = [
+        values["sample_id"],
+        [value.hex().upper() for value in ids.to_pylist()] if is_bytes else value_texts(ids),
+        *[value_texts(table.column(f"show_{k}")) for k in range(len(shown))],
+        [", ".join(tags) for tags in values["given_tags"]],
+        values["tag"],
+        ["given" if is_given else "not given" for is_given in values["given"]],
+        *[table.column(name).to_pylist() for name in hints],
+        nothing,
+        nothing,
+    ]
     header = ["sample_id", id_name, *shown, "given_tags", "tag", "given", *hints, "verdict", "note"]
-    place = 2 + len(shown)
-    rows = []
-    for row in ordered.collect():  # bounded by the config
-        values = list(row)
-        values[place] = ", ".join(json.loads(values[place]))
-        rows.append([*values, None, None])
-    return write_csv(config.sample.csv or "", header, rows)
+    return write_csv(config.sample.csv or "", header, list(zip(*columns, strict=True)))

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
+import pyarrow as pa
+from pyarrow import fs
 
+from spark_ml_audit.config.paths import local_path
 from spark_ml_audit.errors import ConfigError
 
 # A cell that starts with one of these is read as a formula (OWASP, "CSV injection"). The quote that
 # disarms it is itself escaped, so that reading back is exact.
 _DANGEROUS = "=+-@\t\r'"
+_DISARMED = re.compile(f"'(?=[{re.escape(_DANGEROUS)}])")
 
 
 def disarm(value: str) -> str:
@@ -22,9 +25,51 @@ def disarm(value: str) -> str:
     return f"'{value}" if value[:1] and value[0] in _DANGEROUS else value
 
 
-def rearm(value: Column) -> Column:
-    """What `disarm` made of a text, turned back; other texts stay as they are."""
-    return F.regexp_replace(value, r"^'(?=[=+\-@\t\r'])", "")
+def rearm(value: str) -> str:
+    """What `disarm` made of a text, turned back; other texts stay as they are.
+
+    >>> rearm(disarm("=1+1")), rearm("'quoted'"), rearm(disarm("'quoted'"))
+    ('=1+1', "'quoted'", "'quoted'")
+    """
+    return value[1:] if _DISARMED.match(value) else value
+
+
+def read_csv(place: str) -> pa.Table:
+    """A table that people filled in, as CSV with a header; every column as text, empty cells as null.
+
+    Args:
+        place: Path or address of the file, or of a folder of such files.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        csv.Error: It is no CSV.
+    """
+    names: dict[str, None] = {}
+    rows: list[dict[str, str]] = []
+    for text in _texts_at(place):
+        # as spreadsheets write it: quotes doubled, line breaks within quotes
+        lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+        header = [rearm(name) for name in next(lines, [])]
+        names |= dict.fromkeys(header)
+        # a line may end early: what it lacks is empty
+        cells = (zip(header, line, strict=False) for line in lines if line)
+        rows += [{name: rearm(cell) for name, cell in row if cell} for row in cells]
+    return pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in names})
+
+
+def _texts_at(place: str) -> list[str]:
+    own = local_path(place)
+    filesystem, path = (fs.LocalFileSystem(), str(own)) if own is not None else fs.FileSystem.from_uri(place)
+    paths = [path]
+    if filesystem.get_file_info(path).type == fs.FileType.Directory:
+        files = filesystem.get_file_info(fs.FileSelector(path))
+        shown = [file for file in files if file.is_file and not file.base_name.startswith(("_", "."))]
+        paths = sorted(file.path for file in shown)
+    texts = []
+    for name in paths:
+        with filesystem.open_input_stream(name) as stream:
+            texts.append(stream.read().decode("utf-8-sig", "replace"))
+    return texts
 
 
 def write_csv(path: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
+import narwhals as nw
 
 from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.lake.schemas import CORRECTION_RUNS, CORRECTIONS
@@ -37,12 +38,12 @@ def undo_correction(correction: Correction, undone: str) -> CorrectOutcome:
         row = _to_undo(tables, undone)
         target = row["target"]
         now = newest_version(tables.engine, target, "correct.undo")
-        labels = labels_of(json.loads(row["labels"]), now.frame)
-        applied = tables.read(CORRECTIONS).where(
-            (F.col("correction_id") == undone) & (F.col(STATUS) == APPLIED)
+        labels = labels_of(json.loads(row["labels"]), now.schema)
+        applied = tables.read(CORRECTIONS).filter(
+            (nw.col("correction_id") == undone) & (nw.col(STATUS) == APPLIED)
         )
-        ids = applied.select(column(labels.id).alias(ID)).distinct()
-        plan = planned_rows(tables, undone, labels).join(ids, ID, "left_semi")
+        ids = applied.select(column(labels.id).alias(ID)).unique()
+        plan = planned_rows(tables, undone, labels).join(ids, on=ID, how="semi")
     with progress.stage("merge"):
         final = merge_plan(tables.engine, target, labels, plan, undo=True)
     return write_record(
@@ -61,20 +62,22 @@ def undo_correction(correction: Correction, undone: str) -> CorrectOutcome:
 
 def _to_undo(tables: OutputTables, undone: str) -> dict[str, Any]:
     runs = tables.existing(CORRECTION_RUNS)
-    rows = [] if runs is None else runs.where(F.col("correction_id") == undone).limit(1).collect()
+    named = None if runs is None else runs.filter(nw.col("correction_id") == undone).head(1)
+    rows = [] if named is None else rows_of(tables.engine, named)
     if runs is None or not rows or rows[0]["undoes"] is not None:
         raise ConfigError(
             f"'{tables.location(CORRECTION_RUNS)}' names no correction {undone}.",
             key="correct.undo",
             fix="Give the correction_id that `correct` reported, and the output it was given.",
         )
-    row: dict[str, Any] = rows[0].asDict()
+    row = rows[0]
     if row["mode"] == "copy":
-        later = runs.where(F.col("undoes").isNull() & (F.col("target") == row["target"]))
-        newest = later.orderBy(F.desc("corrected_at")).select("correction_id").limit(1).collect()[0][0]
-        if newest != undone:
+        later = runs.filter(nw.col("undoes").is_null() & (nw.col("target") == row["target"]))
+        newest = later.sort("corrected_at", descending=True).head(1).select("correction_id")
+        (found,) = rows_of(tables.engine, newest)
+        if found["correction_id"] != undone:
             raise ConfigError(
-                f"the copy '{row['target']}' was written anew by correction {newest}.",
+                f"the copy '{row['target']}' was written anew by correction {found['correction_id']}.",
                 key="correct.undo",
                 fix="Take that one back, or write a new copy.",
             )

@@ -1,0 +1,174 @@
+"""Labels with tags added and removed, rewritten in the format that they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spark_ml_audit.arrow.types import is_integral
+from spark_ml_audit.kernels.profile import IntArray
+
+ADDED, REMOVED = "added", "removed"
+"""What a change does to its tag."""
+
+
+@dataclass(frozen=True)
+class Edits:
+    """The changes of a batch of rows, in the order of the rows and of each row's list.
+
+    Attributes:
+        num_rows: Rows of the batch.
+        rows: Row of each change.
+        classes: Its class.
+        tags: Its tag.
+        is_added: Whether the tag is added, else removed.
+    """
+
+    num_rows: int
+    rows: IntArray
+    classes: IntArray
+    tags: Sequence[str]
+    is_added: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of_changes(cls, changes: Any) -> Edits:
+        """From an Arrow array of lists of structs with class_index, tag and action."""
+        flat = pc.list_flatten(changes)
+        classes = pc.struct_field(flat, "class_index").to_numpy(zero_copy_only=False)
+        added = pc.equal(pc.struct_field(flat, "action"), ADDED)
+        return cls(
+            len(changes),
+            _rows_of(changes),
+            np.asarray(classes).astype(np.int64),
+            pc.struct_field(flat, "tag").to_pylist(),
+            np.asarray(added.to_numpy(zero_copy_only=False)).astype(np.bool_),
+        )
+
+    def values(self, kind: Any) -> tuple[list[list[Any]], list[list[Any]]]:
+        """What each row gains and what it loses, as its labels write it: tags, or numbers of classes.
+
+        Args:
+            kind: Arrow type of one label.
+        """
+        added: list[list[Any]] = [[] for _ in range(self.num_rows)]
+        removed: list[list[Any]] = [[] for _ in range(self.num_rows)]
+        written = self.classes.tolist() if is_integral(kind) else self.tags
+        for row, value, is_added in zip(self.rows.tolist(), written, self.is_added.tolist(), strict=True):
+            (added if is_added else removed)[row].append(value)
+        return added, removed
+
+
+def _rows_of(lists: Any) -> IntArray:
+    """The row of each item of an Arrow array of lists."""
+    return np.repeat(np.arange(len(lists)), _lengths(lists))
+
+
+def _lengths(lists: Any) -> IntArray:
+    found: IntArray = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    return found.astype(np.int64)
+
+
+def lists_contain(lists: Any, values: Any) -> Any:
+    """Whether each list holds the value beside it, as Arrow array.
+
+    >>> lists_contain(pa.array([["a", "b"], [], None]), pa.array(["b", "a", "a"])).to_pylist()
+    [True, False, False]
+    """
+    rows = _rows_of(lists)
+    is_hit = pc.fill_null(pc.equal(pc.list_flatten(lists), values.take(pa.array(rows))), False)
+    hits = np.asarray(is_hit.to_numpy(zero_copy_only=False))
+    return pa.array(np.bincount(rows[hits], minlength=len(lists)) > 0)
+
+
+def edit_labels(columns: Sequence[Any], changes: Any, labels_format: str, delimiter: str) -> list[Any]:
+    """The label columns after the changes; tags that stay keep their order, new ones come last.
+
+    Args:
+        columns: Arrow arrays of the label columns: one, or one per class.
+        changes: Arrow array of lists of structs with class_index, tag and action, in class order.
+        labels_format: names, indices, multi_hot, delimited or columns.
+        delimiter: Of delimited texts.
+
+    Returns:
+        Arrow arrays of the same types.
+
+    Example:
+        >>> changes = pa.array([[{"class_index": 1, "tag": "red", "action": "added"}]])
+        >>> edit_labels([pa.array([["blue"]])], changes, "names", ",")[0].to_pylist()
+        [['blue', 'red']]
+        >>> edit_labels([pa.array([[1.0, 0.0]])], changes, "multi_hot", ",")[0].to_pylist()
+        [[1.0, 1.0]]
+        >>> edit_labels([pa.array(["blue, green"])], changes, "delimited", ",")[0].to_pylist()
+        ['blue, green, red']
+    """
+    edits = Edits.of_changes(changes)
+    if labels_format == "columns":
+        return _edit_columns(columns, edits)
+    values = columns[0]
+    if labels_format == "delimited":
+        return [_edit_texts(values, edits, delimiter)]
+    return [_edit_multi_hot(values, edits) if labels_format == "multi_hot" else _edit_lists(values, edits)]
+
+
+def _edit_columns(columns: Sequence[Any], edits: Edits) -> list[Any]:
+    found = list(columns)
+    for k in np.unique(edits.classes).tolist():
+        own = edits.classes == k
+        found[k] = _with_bits(columns[k], edits.rows[own], edits.is_added[own])
+    return found
+
+
+def _edit_multi_hot(values: Any, edits: Edits) -> Any:
+    """Lists of 0 and 1; a class that a list is too short for changes nothing."""
+    lengths = _lengths(values)
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    fits = edits.classes < lengths[edits.rows]
+    places = offsets[edits.rows[fits]] + edits.classes[fits]
+    flat = _with_bits(pc.list_flatten(values), places, edits.is_added[fits])
+    return pa.ListArray.from_arrays(
+        pa.array(offsets), flat, type=pa.list_(flat.type), mask=pc.is_null(values)
+    )
+
+
+def _with_bits(values: Any, places: npt.NDArray[Any], bits: npt.NDArray[np.bool_]) -> Any:
+    """An array with 1 or 0, in its own type, at some places."""
+    for bit in (1, 0):
+        at = np.zeros(len(values), dtype=np.bool_)
+        at[places[bits == bool(bit)]] = True
+        values = pc.if_else(pa.array(at), _one_value(bit, values.type), values)
+    return values
+
+
+def _one_value(bit: int, kind: Any) -> Any:
+    # Arrow makes no decimal of few digits from a whole number
+    return pa.scalar(Decimal(bit), kind) if pa.types.is_decimal(kind) else pa.scalar(bit).cast(kind)
+
+
+def _edit_lists(values: Any, edits: Edits) -> Any:
+    kind = values.type.value_type
+    edited = [
+        None if value is None else [item for item in value if item is not None and item not in lost] + gained
+        for value, gained, lost in zip(values.to_pylist(), *edits.values(kind), strict=True)
+    ]
+    return pa.array(edited, pa.list_(kind))
+
+
+def _edit_texts(values: Any, edits: Edits, delimiter: str) -> Any:
+    """Delimited texts; a space after the delimiters is kept where the text has one."""
+
+    def edit(value: str, gained: list[str], lost: list[str]) -> str:
+        parts = [part.strip() for part in value.split(delimiter)]
+        kept = [part for part in parts if part and part not in lost]
+        spaced = f"{delimiter} " if f"{delimiter} " in value else delimiter
+        return spaced.join([*kept, *gained])
+
+    rows = zip(values.to_pylist(), *edits.values(values.type), strict=True)
+    return pa.array([None if row[0] is None else edit(*row) for row in rows], pa.string())
