@@ -19,14 +19,12 @@
 
 # COMMAND ----------
 
-from pyspark.sql import functions as F
-
 from spark_ml_audit import audit, predict
 from spark_ml_audit.demo.dataset import demo_classes, demo_file
 from spark_ml_audit.demo.notebook import open_workplace
 
 place = open_workplace("first-audit", rows=3000, dbutils=globals().get("dbutils"))
-spark, rows = place.spark, place.rows
+rows = place.rows
 
 # COMMAND ----------
 
@@ -41,10 +39,7 @@ table = pq.read_table(demo_file()).to_pandas().sample(rows, random_state=0)
 known = set(demo_classes())
 table["labels"] = [[tag for tag in tags if tag in known] for tags in table["labels"]]
 table["evidence_labels"] = [list(tags) for tags in table["evidence_labels"]]
-schema_of_table = "id string, text string, labels array<string>, evidence_labels array<string>"
-packages = place.save(
-    spark.createDataFrame(table[["id", "text", "labels", "evidence_labels"]], schema_of_table), "packages"
-)
+packages = place.save(table[["id", "text", "labels", "evidence_labels"]], "packages")
 print(packages)
 
 # COMMAND ----------
@@ -76,19 +71,20 @@ for sentence in predicted.warnings:
 
 # COMMAND ----------
 
-result = audit(predictions)
+result = audit(predictions, classes=predicted.classes)
 print(result.summary)
 
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC The worst rows first: what was given, what should be added, what should go.
+# MAGIC The worst rows first: what was given, what should be added, what should go. `result.issues` and its like are lazy: DataFrames
+# MAGIC of Spark, or relations of DuckDB where no Spark runs. `rows_of` fetches small ones as pandas.
 
 # COMMAND ----------
 
-result.issues.orderBy("issue_rank").select(
-    "id", "label_quality_score", "given_tags", "missing_tags", "extraneous_tags"
-).show(10, truncate=60)
+worst = place.rows_of(result.issues).sort_values("issue_rank")
+columns = ["id", "label_quality_score", "given_tags", "missing_tags", "extraneous_tags"]
+print(worst[columns].head(10).to_string(index=False, max_colwidth=60))
 
 # COMMAND ----------
 
@@ -98,9 +94,10 @@ result.issues.orderBy("issue_rank").select(
 
 # COMMAND ----------
 
-by_tag = result.classes.orderBy(F.desc(F.col("num_missing") + F.col("num_extraneous")))
-columns = ("tag", "num_given", "num_missing", "num_extraneous", "cutoff_missing", "cutoff_extraneous")
-by_tag.select(*columns).show(10, truncate=False)
+by_tag = place.rows_of(result.classes)
+most = (by_tag["num_missing"] + by_tag["num_extraneous"]).nlargest(10).index
+columns = ["tag", "num_given", "num_missing", "num_extraneous", "cutoff_missing", "cutoff_extraneous"]
+print(by_tag.loc[most, columns].to_string(index=False))
 
 # COMMAND ----------
 
@@ -112,18 +109,13 @@ by_tag.select(*columns).show(10, truncate=False)
 
 # COMMAND ----------
 
-evidence = place.read(packages)
-provable = [
-    row["tag"] for row in evidence.select(F.explode("evidence_labels").alias("tag")).distinct().collect()
-]
-flags = result.tag_issues.where((F.col("issue") == "missing") & F.col("tag").isin(provable))
-judged = flags.join(evidence.select("id", "evidence_labels"), "id").select(
-    F.array_contains("evidence_labels", F.col("tag")).alias("proved")
-)
-counts = judged.agg(F.count("*").alias("flags"), F.sum(F.col("proved").cast("int")).alias("proved")).first()
-print(
-    f"{counts['proved'] or 0} of {counts['flags']} missing tags that evidence can speak of are proved by it"
-)
+evidence = place.read(packages).set_index("id")["evidence_labels"]
+provable = {tag for tags in evidence for tag in tags}
+flags = place.rows_of(result.tag_issues)
+judged = flags[(flags["issue"] == "missing") & flags["tag"].isin(provable)]
+proved = [tag in evidence[name] for name, tag in zip(judged["id"], judged["tag"], strict=True)]
+counts = {"flags": len(proved), "proved": sum(proved)}
+print(f"{counts['proved']} of {counts['flags']} missing tags that evidence can speak of are proved by it")
 
 # COMMAND ----------
 

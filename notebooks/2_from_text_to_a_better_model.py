@@ -28,7 +28,7 @@ from spark_ml_audit.demo.dataset import demo_file
 from spark_ml_audit.demo.notebook import open_workplace
 
 place = open_workplace("better-model", rows=3000, dbutils=globals().get("dbutils"))
-spark, rows = place.spark, place.rows
+rows = place.rows
 
 # COMMAND ----------
 
@@ -47,8 +47,7 @@ table = pq.read_table(demo_file(), columns=["id", "text", "labels"]).to_pandas()
 rng = np.random.default_rng(0)
 table["original"] = [[tag for tag in tags if tag in classes] for tags in table["labels"]]
 table["labels"] = [[tag for tag in tags if rng.random() > 0.25] for tags in table["original"]]
-columns = "id string, text string, labels array<string>, original array<string>"
-packages = place.save(spark.createDataFrame(table[["id", "text", "labels", "original"]], columns), "packages")
+packages = place.save(table[["id", "text", "labels", "original"]], "packages")
 given, kept = table["original"].map(len).sum(), table["labels"].map(len).sum()
 print(f"{given - kept} of {given} tags were removed")
 
@@ -66,14 +65,9 @@ def learn(source, name):
     return place.save(found.predictions, name)
 
 
-def read(where):
-    """A table by path or name."""
-    return place.read(where)
-
-
 output = place.output
 predictions = learn(packages, "predictions")
-result = audit(predictions)
+result = audit(predictions, classes=classes)
 result.write(**output)
 print(result.summary)
 
@@ -114,7 +108,7 @@ corrected = correct(**output, mode="copy")
 print(
     f"{corrected.num_rows_changed} rows: {corrected.num_tags_added} tags added, {corrected.num_tags_removed} removed"
 )
-fixed = read(corrected.target)
+fixed = place.read(corrected.target)
 
 # COMMAND ----------
 
@@ -129,14 +123,14 @@ from sklearn.metrics import average_precision_score
 
 
 def quality(predictions):
-    """Mean average precision of the predictions against the original tags."""
-    found = predictions.select("original", "pred_probs").toPandas()
+    """Mean average precision of a table of predictions against the original tags."""
+    found = place.read(predictions)
     probs = np.stack([np.asarray(row) for row in found["pred_probs"]])
     present = np.array([[tag in tags for tag in classes] for tags in found["original"]])
     used = present.any(axis=0)
     return average_precision_score(present[:, used], probs[:, used], average="macro")
 
 
-retrained = learn(place.save(fixed.drop("pred_probs", "fold"), "corrected_packages"), "new_predictions")
-before, after = quality(read(predictions)), quality(read(retrained))
+again = place.save(fixed.drop(columns=["pred_probs", "fold"]), "corrected_packages")
+before, after = quality(predictions), quality(learn(again, "new_predictions"))
 print(f"mean average precision: {before:.3f} trained on the tags as given, {after:.3f} on the corrected ones")

@@ -21,13 +21,14 @@
 import os
 
 import numpy as np
+import pandas as pd
 
 from spark_ml_audit import compare
 from spark_ml_audit.cli import main
 from spark_ml_audit.demo.notebook import open_workplace
 
 place = open_workplace("monitored", rows=2000, dbutils=globals().get("dbutils"))
-spark, rows = place.spark, place.rows
+rows = place.rows
 
 # COMMAND ----------
 
@@ -45,11 +46,13 @@ probs = np.clip(np.where(needs, 0.85, 0.12) + rng.normal(0, 0.1, needs.shape), 0
 
 def tickets(given):
     """The table as it is after a load."""
-    found = [
-        (f"t{i:06}", [tags[k] for k in np.flatnonzero(given[i])], probs[i].tolist())
-        for i in range(len(given))
-    ]
-    return spark.createDataFrame(found, "id string, labels array<string>, pred_probs array<double>")
+    return pd.DataFrame(
+        {
+            "id": [f"t{i:06}" for i in range(len(given))],
+            "labels": [[tags[k] for k in np.flatnonzero(row)] for row in given],
+            "pred_probs": probs.tolist(),
+        }
+    )
 
 
 source = place.save(tickets(given), "tickets")
@@ -111,21 +114,19 @@ assert status == 3
 # COMMAND ----------
 
 difference = compare(**place.output)
-difference.cells.groupBy("tag", "issue", "change", "reason").count().orderBy("tag", "change").show(
-    20, truncate=False
-)
+changes = place.rows_of(difference.cells).groupby(["tag", "issue", "change", "reason"], dropna=False).size()
+print(changes.head(20).to_string())
 
 # COMMAND ----------
 
 # MAGIC %md
 # MAGIC ## Back to the version before
 # MAGIC
-# MAGIC Delta keeps it. The third audit finds what the first one found.
+# MAGIC Delta keeps it (in SQL: `RESTORE TABLE`). The third audit finds what the first one found.
 
 # COMMAND ----------
 
-name = source if place.schema else f"delta.`{source}`"
-spark.sql(f"RESTORE TABLE {name} TO VERSION AS OF 0")
+place.save(place.read(source, version=0), "tickets")
 status = run("audit", **settings)
 print("exit status", status)
 assert status in (0, 4)

@@ -20,13 +20,13 @@
 # COMMAND ----------
 
 import numpy as np
-from pyspark.sql import functions as F
+import pandas as pd
 
 from spark_ml_audit import audit, predict
 from spark_ml_audit.demo.notebook import open_workplace
 
 place = open_workplace("embeddings", rows=1797, dbutils=globals().get("dbutils"))
-spark, rows = place.spark, place.rows
+rows = place.rows
 
 # COMMAND ----------
 
@@ -53,13 +53,14 @@ truth = np.array([[digit in members for members in tags.values()] for digit in d
 flipped = np.random.default_rng(0).random(truth.shape) < 0.03
 given = truth ^ flipped
 names = list(tags)
-images = place.save(
-    spark.createDataFrame(
-        [(i, vectors[i].tolist(), [names[k] for k in np.flatnonzero(given[i])]) for i in range(len(given))],
-        "id bigint, vector array<double>, labels array<string>",
-    ),
-    "images",
+table = pd.DataFrame(
+    {
+        "id": range(len(given)),
+        "vector": vectors.tolist(),
+        "labels": [[names[k] for k in np.flatnonzero(row)] for row in given],
+    }
 )
+images = place.save(table, "images")
 print(f"{flipped.sum()} of {flipped.size} tags were flipped")
 
 # COMMAND ----------
@@ -83,7 +84,8 @@ print(result.summary)
 
 # COMMAND ----------
 
-flags = {(row["id"], names.index(row["tag"])) for row in result.tag_issues.select("id", "tag").collect()}
+found = place.rows_of(result.tag_issues)
+flags = {(row, names.index(tag)) for row, tag in zip(found["id"], found["tag"], strict=True)}
 planted = set(zip(*map(np.ndarray.tolist, np.nonzero(flipped)), strict=True))
 precision, recall = len(flags & planted) / max(len(flags), 1), len(flags & planted) / max(len(planted), 1)
 print(f"{len(flags)} flagged cells: precision {precision:.2f}, recall {recall:.2f}")
@@ -97,6 +99,5 @@ print(f"{len(flags)} flagged cells: precision {precision:.2f}, recall {recall:.2
 
 # COMMAND ----------
 
-result.examples.orderBy(F.desc("outlier_score")).select(
-    "id", "outlier_score", "is_outlier", "given_tags"
-).show(5)
+farthest = place.rows_of(result.examples).nlargest(5, "outlier_score")
+print(farthest[["id", "outlier_score", "is_outlier", "given_tags"]].to_string(index=False))

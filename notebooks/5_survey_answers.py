@@ -21,13 +21,12 @@
 # COMMAND ----------
 
 import numpy as np
-from pyspark.sql import functions as F
 
 from spark_ml_audit import audit, predict
 from spark_ml_audit.demo.notebook import open_workplace
 
 place = open_workplace("survey", rows=3000, dbutils=globals().get("dbutils"))
-spark, rows = place.spark, place.rows
+rows = place.rows
 
 # COMMAND ----------
 
@@ -59,7 +58,7 @@ corrupted = rng.random(truth.shape) < 0.02
 answers = pd.DataFrame((truth ^ corrupted).astype("int32"), columns=questions)
 answers.insert(0, "respondent", [f"r{i:05}" for i in range(rows)])
 answers["age"], answers["region"] = age, region
-survey = place.save(spark.createDataFrame(answers), "survey")
+survey = place.save(answers, "survey")
 print(f"{corrupted.sum()} of {corrupted.size} answers were corrupted")
 
 # COMMAND ----------
@@ -86,7 +85,8 @@ print(result.summary)
 
 # COMMAND ----------
 
-result.tag_issues.orderBy("cell_score").show(10, truncate=False)
+found = place.rows_of(result.tag_issues)
+print(found.sort_values("cell_score").head(10).to_string(index=False))
 
 # COMMAND ----------
 
@@ -98,11 +98,9 @@ result.tag_issues.orderBy("cell_score").show(10, truncate=False)
 
 # COMMAND ----------
 
-flags = {(row["respondent"], row["tag"]) for row in result.tag_issues.select("respondent", "tag").collect()}
+flags = set(zip(found["respondent"], found["tag"], strict=True))
 planted = {(f"r{i:05}", questions[k]) for i, k in zip(*np.nonzero(corrupted), strict=True)}
 print(f"{len(flags)} flags, {len(flags & planted)} of them on the {len(planted)} corrupted answers")
 print(f"by chance it would be {len(flags) * len(planted) / truth.size:.0f}")
-by_question = result.classes.select(
-    "tag", "num_missing", "num_extraneous", "label_noise", "inverse_label_noise"
-)
-by_question.orderBy(F.desc("label_noise")).show(truncate=False)
+columns = ["tag", "num_missing", "num_extraneous", "label_noise", "inverse_label_noise"]
+print(place.rows_of(result.classes).nlargest(len(questions), "label_noise")[columns].to_string(index=False))

@@ -16,10 +16,12 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from spark_ml_audit.arrow.layout import REASON_NAMES, InputLayout
 from spark_ml_audit.config.audit import MethodConfig
 from spark_ml_audit.config.source import ColumnsConfig
-from spark_ml_audit.engines.choose import choose_engine, engine_of
+from spark_ml_audit.engines.choose import choose_engine, engine_for
+from spark_ml_audit.engines.plain_strings import plain_strings
+from spark_ml_audit.engines.session import session_for
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.fit import fit_audit
-from spark_ml_audit.frames.ingest import Ingest, inspect_source
+from spark_ml_audit.frames.ingest import inspect_source
 from spark_ml_audit.frames.transform import ERROR, KEEP, SKIP, transform_frame
 from spark_ml_audit.kernels.ambiguity import AmbiguityOptions
 from spark_ml_audit.kernels.cutoffs import Cutoffs
@@ -155,7 +157,7 @@ class LabelAuditor(
             pred_probs_format=self.getOrDefault(self.predProbsFormat),
             classes=self.getOrDefault(self.classes) if self.isSet(self.classes) else None,
         )
-        ingest = inspect_source(engine_of(dataset), dataset, columns, with_id=False)
+        ingest = inspect_source(*engine_for(dataset), columns, with_id=False)
         fit = fit_audit(ingest, method, Progress(quiet=True), check_ids=False)
         if fit.rows.num_quarantined and handling == ERROR:
             reasons = ", ".join(
@@ -199,7 +201,9 @@ class LabelAuditorModel(
     @property
     def classes(self) -> DataFrame:
         """The class table: thresholds, joint, cut-offs, counts, noise."""
-        return class_table_frame(choose_engine(), self.class_rows)
+        engine = choose_engine(spark=session_for())
+        classes: DataFrame = engine.native(class_table_frame(engine, self.class_rows))
+        return classes
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         layout, rules = _from_json(self.getOrDefault(self.audit))
@@ -209,15 +213,17 @@ class LabelAuditorModel(
             labels_format=layout.labels_format,
             classes=list(layout.classes),
         )
-        engine = engine_of(dataset)
-        found = inspect_source(engine, dataset, columns, with_id=False).layout
+        ingest = inspect_source(*engine_for(dataset), columns, with_id=False)
+        found = ingest.layout
         if found.dtype != layout.dtype:
             raise InputError(
                 f"column '{found.pred_probs[0]}' holds {found.dtype}, the model {layout.dtype}.",
                 key="predProbsCol",
                 fix="Cast the column to the type the model was fitted on; cut-offs are exact in it.",
             )
-        return transform_frame(Ingest(engine, dataset, found), rules, self._handling())
+        audited = transform_frame(ingest, rules, self._handling())
+        # once more: a carried vector keeps the types beside it as they are
+        return plain_strings(ingest.engine.native(audited))
 
 
 def _to_json(layout: InputLayout, rules: AuditRules, classes: Sequence[ClassRow]) -> str:

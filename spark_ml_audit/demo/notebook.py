@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.arrow.types import is_list
+from spark_ml_audit.config.engine import EngineConfig
+from spark_ml_audit.engines.choose import choose_engine, frame_of
+from spark_ml_audit.lake.choose import delta_table
+from spark_ml_audit.lake.places import Place
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    import pandas as pd
+
+    from spark_ml_audit.engines.base import Engine
 
 
 @dataclass(frozen=True)
@@ -17,30 +24,40 @@ class Workplace:
     """Where a notebook works.
 
     Attributes:
-        spark: The notebook's own session; on a plain machine a local one.
+        engine: What runs its queries: Spark on Databricks, elsewhere as a rule the embedded engine.
         schema: catalog.schema of its tables; empty: they go into the folder.
         folder: Absolute path of its tables and files.
         rows: How many rows to take.
     """
 
-    spark: SparkSession
+    engine: Engine
     schema: str
     folder: str
     rows: int
 
-    def save(self, frame: DataFrame, name: str) -> str:
-        """Write a frame as a Delta table in the place of an older one; its name or path."""
-        writer = frame.write.format("delta").mode("overwrite").option("overwriteSchema", True)
+    def save(self, rows: Any, name: str) -> str:
+        """Write rows as a Delta table in the place of an older one.
+
+        Args:
+            rows: Arrow table, pandas DataFrame, or what `predict` and others give.
+            name: Of the table.
+
+        Returns:
+            Its full name or path.
+        """
         where = f"{self.schema}.{name}" if self.schema else f"{self.folder}/{name}"
-        if self.schema:
-            writer.saveAsTable(where)
-        else:
-            writer.save(where)
+        table = delta_table(self.engine, Place.of(where))
+        table.overwrite(frame_of(self.engine, rows), f"notebook-{secrets.token_hex(8)}", {})
         return where
 
-    def read(self, where: str) -> DataFrame:
-        """The rows of a table that `save` wrote."""
-        return self.spark.read.table(where) if self.schema else self.spark.read.format("delta").load(where)
+    def read(self, where: str, version: int | None = None) -> pd.DataFrame:
+        """The rows of a table that is small, as they are or were at a version."""
+        frame = delta_table(self.engine, Place.of(where)).read(version)
+        return _to_pandas(self.engine.collect(frame))
+
+    def rows_of(self, result: Any) -> pd.DataFrame:
+        """The rows of a small result, such as `issues` of an audit."""
+        return _to_pandas(self.engine.collect(frame_of(self.engine, result)))
 
     @property
     def output(self) -> dict[str, str]:
@@ -63,9 +80,21 @@ def open_workplace(folder: str, rows: int, dbutils: Any = None) -> Workplace:
         dbutils.widgets.text(name, default)
         return str(dbutils.widgets.get(name))
 
+    schema = parameter("schema", "")
+    # only Spark knows schemas
+    wanted = EngineConfig(kind="spark") if schema else EngineConfig()
     return Workplace(
-        session_for(),
-        parameter("schema", ""),
+        choose_engine(wanted),
+        schema,
         os.path.abspath(parameter("folder", folder)),
         int(parameter("rows", str(rows))),
     )
+
+
+def _to_pandas(table: Any) -> pd.DataFrame:
+    """An Arrow table, its lists as lists."""
+    frame: pd.DataFrame = table.to_pandas()
+    for item in table.schema:
+        if is_list(item.type):
+            frame[item.name] = table.column(item.name).to_pylist()
+    return frame

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+import narwhals as nw
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from spark_ml_audit.auditing.audit import run_audit
 from spark_ml_audit.config import load_config
 from spark_ml_audit.demo.dataset import demo_classes, demo_evidence, demo_file
 from spark_ml_audit.demo.evidence import check_against_evidence
-from spark_ml_audit.engines.choose import choose_engine
-from spark_ml_audit.engines.session import session_for
+from spark_ml_audit.engines.base import rows_of
+from spark_ml_audit.engines.choose import choose_engine, require_engine
 from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.lake.choose import delta_table
 from spark_ml_audit.lake.output import OutputTables
+from spark_ml_audit.lake.places import Place
 from spark_ml_audit.outcomes.audit import AuditOutcome
 
 if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Engine, Frame
     from spark_ml_audit.progress import Progress
 
 _SHOWN = 5
-_FILES = 8
+# Of the source: one file would be read by one task of Spark alone.
+_PARTS = 4
 
 
 def run_demo(
@@ -43,6 +49,7 @@ def run_demo(
 
     Raises:
         ConfigError: `output` is a file, or a setting does not fit (see `run_audit` for what else).
+        SetupError: The engine is not installed.
     """
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
@@ -57,35 +64,41 @@ def run_demo(
         "output": {"path": str(folder / "audit")},
     }
     config = load_config(config_path, overrides, base=base)
+    require_engine(config.engine)
     with progress.stage("session"):
-        spark = session_for(small=True)
+        engine = choose_engine(config.engine, small=True)
     with progress.stage("demo data"):
-        write_packages(spark, source)
-    outcome = run_audit(config, progress, spark)
-    tables = OutputTables(choose_engine(spark), config.output)
+        write_packages(engine, source)
+    outcome = run_audit(config, progress)
+    tables = OutputTables(engine, config.output)
     with progress.stage("evidence"):
-        missing = tables.read("tag_issues", outcome.run_id).where(F.col("issue") == "missing")
-        lines = _evidence_lines(missing)
+        lines = _evidence_lines(engine, tables.read("tag_issues", outcome.run_id))
     return outcome, [*lines, "", f"Audited table (Debian packages and their debtags): {source}"]
 
 
-def write_packages(spark: SparkSession, path: str) -> None:
+def write_packages(engine: Engine, path: str) -> None:
     """Write the shipped packages as a Delta table; tags restricted to the classes, listed in its metadata."""
     classes = demo_classes()
-    frame = spark.read.parquet(str(demo_file()))
-    known = F.array_intersect("labels", F.array(*[F.lit(name) for name in classes]))
-    labels = known.alias("labels", metadata={"classes": json.dumps(classes)})
-    # not withColumn: over Spark Connect it drops the metadata
-    frame = frame.select(*[labels if name == "labels" else name for name in frame.columns])
-    # the shipped file has one row group, which one task would read alone
-    frame = frame.repartition(_FILES, "id")
-    frame.write.format("delta").mode("overwrite").option("overwriteSchema", True).save(path)
+    known = set(classes)
+    table = pq.read_table(demo_file()).replace_schema_metadata(None)
+    labels = [[tag for tag in dict.fromkeys(tags) if tag in known] for tags in table["labels"].to_pylist()]
+    place = table.schema.get_field_index("labels")
+    table = table.set_column(place, "labels", pa.array(labels, pa.list_(pa.string())))
+    size = -(-table.num_rows // _PARTS)
+    parts = [engine.from_arrow(table.slice(start, size)) for start in range(0, table.num_rows, size)]
+    delta_table(engine, Place(path, is_path=True)).overwrite(
+        nw.concat(parts),
+        f"demo-{secrets.token_hex(8)}",
+        {},
+        column_metadata={"labels": {"classes": json.dumps(classes)}},
+    )
 
 
-def _evidence_lines(missing: DataFrame) -> list[str]:
+def _evidence_lines(engine: Engine, tag_issues: Frame) -> list[str]:
     evidence = demo_evidence()
-    ranked = missing.where(F.col("tag").isin(*evidence.classes)).orderBy("cell_score", "id", "tag").limit(100)
-    surest = [(row["id"], row["tag"]) for row in ranked.select("id", "tag").collect()]
+    missing = tag_issues.filter((nw.col("issue") == "missing") & nw.col("tag").is_in(evidence.classes))
+    ranked = missing.sort("cell_score", "id", "tag").select("id", "tag", "cell_score").head(100)
+    surest = [(row["id"], row["tag"]) for row in rows_of(engine, ranked)]
     check = check_against_evidence(
         surest, ids=evidence.ids, given=evidence.given, proved=evidence.proved, classes=evidence.classes
     )

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.encode import embedding_vectors
 from spark_ml_audit.arrow.layout import ID, UNLABELLED
 from spark_ml_audit.engines.base import Batches
-from spark_ml_audit.frames.features import feature_column
+from spark_ml_audit.engines.columns import column
+from spark_ml_audit.frames.features import with_features
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.lsh import MAX_GRAMS, Banding, digest, grams_of, normalise, text_keys, vector_keys
 from spark_ml_audit.models.text import MAX_CHARACTERS, as_text
 
-CONTENT, KEYS, BODY = "content", "keys", "body"
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Frame
+
+CONTENT, KEYS, BODY, GIVEN = "content", "keys", "body", "given"
+
+WITH_TAGS, WITHOUT_TAGS = -1, -2
+"""What a list `given` begins with, before the class indices: whether the row has a list of tags at all."""
+
+Contents = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -47,23 +56,29 @@ class DuplicateFinder:
 
 
 def content_hashes(
-    finder: DuplicateFinder, *, tags: bool = False, keys: bool = False, body: bool = False
-) -> DataFrame:
+    finder: DuplicateFinder,
+    *,
+    tags: bool = False,
+    keys: bool = False,
+    body: bool = False,
+    only: Contents | None = None,
+) -> Frame:
     """Audited and unlabelled rows that have content: id, content hash, and what else is asked for.
 
     Args:
         finder: What is compared, and how.
-        tags: Whether to add `given`: class indices of the given tags.
+        tags: Whether to add `given`: `WITH_TAGS` or `WITHOUT_TAGS`, then class indices of the given tags.
         keys: Whether to add keys: rows that share one may be alike.
         body: Whether to add what similarity is computed from: hashed 5-grams, or the vector.
+        only: Content hashes of the rows wanted, ascending; None: all rows.
     """
     ingest, width, is_text = finder.ingest, finder.width, finder.is_text
-    layout = ingest.layout
-    features = [feature_column(ingest.frame, name).alias(f"c{i}") for i, name in enumerate(finder.columns)]
+    engine, layout = ingest.engine, ingest.layout
+    ingest = replace(ingest, frame=with_features(engine, ingest.frame, ingest.schema, finder.columns))
     banding = Banding.for_texts(finder.threshold) if is_text else Banding.for_vectors(finder.threshold)
     body_type = pa.int64() if is_text else pa.float32()
     asked = [
-        *([("given", pa.list_(pa.int32()))] if tags else []),
+        *([(GIVEN, pa.list_(pa.int32()))] if tags else []),
         *([(KEYS, pa.list_(pa.int64()))] if keys else []),
         *([(BODY, pa.list_(body_type))] if body else []),
     ]
@@ -73,43 +88,64 @@ def content_hashes(
         for decoded in decode_batches(batches, layout):
             good = np.flatnonzero(decoded.status <= UNLABELLED)
             carried = decoded.source.column("carried").take(pa.array(good))
-            read = _read_texts if is_text else _read_vectors
-            used, contents, key_lists, bodies = read(carried, width, banding, keys=keys, body=body)
-            columns = [decoded.source.column(ID).take(pa.array(good[used])), pa.array(contents, pa.int64())]
+            held: Any  # texts or vectors
+            used, contents, held = _texts(carried) if is_text else _vectors(carried, width)
+            if only is not None:
+                wanted = _are_among(contents, only)
+                used, contents, held = used[wanted], contents[wanted], held[wanted]
+            rows = pa.array(good[used])
+            columns = [decoded.source.column(ID).take(rows), pa.array(contents)]
             if tags:
-                columns.append(_given_lists(decoded).take(pa.array(good[used])))
-            columns += [_list_array(key_lists, pa.int64())] if keys else []
-            columns += [_list_array(bodies, body_type)] if body else []
+                columns.append(_given_lists(decoded).take(rows))
+            if keys or body:
+                compare = _compared_texts if is_text else _compared_vectors
+                key_lists, bodies = compare(held, banding, keys=keys)
+                columns += [_list_array(key_lists, pa.int64())] if keys else []
+                columns += [_list_array(bodies, body_type)] if body else []
             yield pa.RecordBatch.from_arrays(columns, names=[ID, *added.names])
 
-    frame = ingest.task_frame(with_id=True, carry=F.struct(*features))
-    return ingest.engine.map_batches(frame, run, keep=(ID,), add=added)
+    carry = nw.struct(*[column(name).alias(f"c{i}") for i, name in enumerate(finder.columns)])
+    return engine.map_batches(ingest.task_frame(with_id=True, carry=carry), run, keep=(ID,), add=added)
 
 
-def _read_texts(carried: Any, width: int, banding: Banding, *, keys: bool, body: bool) -> Any:
-    columns = [column_.to_pylist() for column_ in carried.flatten()]
-    used, contents, key_lists, bodies = [], [], [], []
+def _are_among(contents: Contents, only: Contents) -> npt.NDArray[np.bool_]:
+    if not len(only):
+        return np.zeros(len(contents), dtype=bool)
+    # not by numpy.isin, which sorts all of them for every batch
+    places = np.minimum(np.searchsorted(only, contents), len(only) - 1)
+    among: npt.NDArray[np.bool_] = only[places] == contents
+    return among
+
+
+def _texts(carried: Any) -> tuple[npt.NDArray[np.int64], Contents, npt.NDArray[np.object_]]:
+    """Rows that have a text, its hash, and the normalised text."""
+    columns = [values.to_pylist() for values in carried.flatten()]
+    used, contents, texts = [], [], []
     for row, parts in enumerate(zip(*columns, strict=True)):
         text = normalise("\n".join(as_text(part) for part in parts)[:MAX_CHARACTERS])
-        if not text:
-            continue
-        used.append(row)
-        contents.append(digest(text.encode("utf-8", "replace")))
-        if keys or body:
-            grams = grams_of(text)
-            bodies.append(grams[:MAX_GRAMS])
-            if keys:
-                key_lists.append(text_keys(grams, banding))
-    return np.array(used, dtype=np.int64), contents, key_lists, bodies
+        if text:
+            used.append(row)
+            contents.append(digest(text.encode("utf-8", "replace")))
+            texts.append(text)
+    return np.array(used, np.int64), np.array(contents, np.int64), np.array(texts, dtype=object)
 
 
-def _read_vectors(carried: Any, width: int, banding: Banding, *, keys: bool, body: bool) -> Any:
+def _compared_texts(texts: npt.NDArray[np.object_], banding: Banding, *, keys: bool) -> Any:
+    grams = [grams_of(text) for text in texts]
+    return [text_keys(found, banding) for found in grams] if keys else [], [g[:MAX_GRAMS] for g in grams]
+
+
+def _vectors(carried: Any, width: int) -> tuple[npt.NDArray[np.int64], Contents, npt.NDArray[np.float32]]:
+    """Rows that have a vector to compare, its hash, and the vector."""
     vectors, usable = embedding_vectors(carried.flatten()[0], width)
     usable &= vectors.any(axis=1)
     vectors = vectors[usable] + np.float32(0.0)  # -0.0 and 0.0 are the same content
-    contents = [digest(vector.tobytes()) for vector in vectors]
-    key_lists = list(vector_keys(vectors, banding)) if keys and len(vectors) else []
-    return np.flatnonzero(usable), contents, key_lists, list(vectors)
+    contents = np.array([digest(vector.tobytes()) for vector in vectors], dtype=np.int64)
+    return np.flatnonzero(usable), contents, vectors
+
+
+def _compared_vectors(vectors: npt.NDArray[np.float32], banding: Banding, *, keys: bool) -> Any:
+    return list(vector_keys(vectors, banding)) if keys and len(vectors) else [], list(vectors)
 
 
 def _list_array(arrays: list[Any], value_type: Any) -> Any:
@@ -119,11 +155,14 @@ def _list_array(arrays: list[Any], value_type: Any) -> Any:
 
 
 def _given_lists(decoded: DecodedBatch) -> Any:
-    """Class indices given to each row of a slice; null for unlabelled and rejected rows."""
-    size = len(decoded.status)
-    counts = np.zeros(size, dtype=np.int64)
-    counts[decoded.audited] = np.bincount(decoded.rows, minlength=len(decoded.audited))
-    audited = np.zeros(size, dtype=bool)
-    audited[decoded.audited] = True
-    offsets = pa.array(np.append(0, np.cumsum(counts)).astype(np.int32), mask=np.append(~audited, False))
-    return pa.ListArray.from_arrays(offsets, pa.array(decoded.cols.astype(np.int32)))
+    """What each row of a slice begins with, then the class indices given to it."""
+    lengths = np.ones(len(decoded.status), dtype=np.int64)
+    lengths[decoded.audited] += np.bincount(decoded.rows, minlength=len(decoded.audited))
+    offsets = np.append(0, np.cumsum(lengths))
+    begins = np.full(len(lengths), WITHOUT_TAGS)
+    begins[decoded.audited] = WITH_TAGS
+    values = np.empty(offsets[-1], dtype=np.int32)
+    is_begin = np.zeros(len(values), dtype=bool)
+    is_begin[offsets[:-1]] = True
+    values[is_begin], values[~is_begin] = begins, decoded.cols
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(values))

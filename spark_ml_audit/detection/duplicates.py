@@ -8,36 +8,52 @@ threshold are joined into groups. Every step is a join or an aggregate over keys
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F
 
 from spark_ml_audit.arrow.encode import TAG_LIST, tag_lists
 from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.arrow.types import type_name
 from spark_ml_audit.config.detect import DuplicatesConfig
-from spark_ml_audit.detection.content_hashes import BODY, CONTENT, KEYS, DuplicateFinder, content_hashes
+from spark_ml_audit.detection.content_hashes import (
+    BODY,
+    CONTENT,
+    GIVEN,
+    KEYS,
+    WITH_TAGS,
+    DuplicateFinder,
+    content_hashes,
+)
 from spark_ml_audit.detection.outliers import most_common_width_of
 from spark_ml_audit.engines.base import Batches, Engine
-from spark_ml_audit.engines.columns import field
+from spark_ml_audit.engines.columns import field, in_frame
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.features import plain_type
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.lsh import cosine, jaccard
 
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Frame
+
 # Rows that share a key are compared with this many next ones (by content hash), and with the first.
 _REACH = 16
+# Candidates up to this many are known on the driver, and nothing but their content is read then.
+_MAX_KNOWN = 1_000_000
 # Pairs that are joined into groups on the driver; the most similar ones, if there are more.
 _MAX_PAIRS = 2_000_000
+# What is said of a tag in a group, beside each other in one number: tag * 4 + these.
+_DIFFERS, _IS_OF_MOST = 1, 2
+
+_NO_PAIRS = {name: np.zeros(0) for name in ("first", "second", "crowded", "similarity")}
 
 
 @dataclass(frozen=True)
 class DuplicatesFound:
     """The table `duplicates` as a frame, and what a user should know."""
 
-    frame: DataFrame
+    frame: Frame
     warnings: tuple[str, ...]
 
 
@@ -52,8 +68,8 @@ def plan_duplicates(ingest: Ingest, config: DuplicatesConfig) -> DuplicateFinder
     fitting = ("string", "array<string>") if config.text else ("array<float>", "array<double>")
     for name in names:
         key = f"detect.duplicates.{kind}"
-        found = plain_type(field(ingest.frame, name, key).dataType)
-        if found.partition("(")[0] not in (*fitting, "varchar", "char"):
+        found = type_name(field(ingest.schema, name, key).type)
+        if found not in fitting:
             raise InputError(
                 f"column '{name}' is {found}, which is no {kind} column.",
                 key=key,
@@ -75,15 +91,18 @@ def find_duplicates_frame(finder: DuplicateFinder) -> DuplicatesFound:
         alone are computed now.
     """
     warnings = []
-    pairs = _similar_pairs(finder)
     engine = finder.ingest.engine
-    found = _collect_pairs(engine, pairs)
+    candidates = _candidates(finder)
+    known = engine.collect(candidates.head(_MAX_KNOWN + 1))
+    pairs = _similar_pairs(finder, candidates if known.num_rows > _MAX_KNOWN else known)
+    # nothing need be read to find that nothing is alike
+    found = _collect_pairs(engine, pairs) if known.num_rows else _NO_PAIRS
     if len(found["similarity"]) > _MAX_PAIRS:
         warnings.append(
             f"More than {_MAX_PAIRS:,} pairs of near-duplicates: only the most similar ones were grouped. "
             "A higher detect.duplicates.threshold makes fewer."
         )
-        most = pairs.orderBy(F.desc("similarity"), "first", "second").limit(_MAX_PAIRS)
+        most = pairs.sort("similarity", "first", "second", descending=[True, False, False]).head(_MAX_PAIRS)
         found = _collect_pairs(engine, most)
     crowded = int(np.count_nonzero(found["crowded"]))
     if crowded:
@@ -98,43 +117,68 @@ def find_duplicates_frame(finder: DuplicateFinder) -> DuplicatesFound:
 # ---- pairs -----------------------------------------------------------------------------------------
 
 
-def _similar_pairs(finder: DuplicateFinder) -> DataFrame:
-    """Pairs of distinct contents at or above the threshold: first, second, similarity, crowded."""
-    keyed = content_hashes(finder, keys=True).groupBy(CONTENT).agg(F.first(KEYS).alias(KEYS))
-    shared = keyed.select(F.col(CONTENT), F.explode(KEYS).alias("key"))
-    by_key = Window.partitionBy("key").orderBy(CONTENT)
-    following = [F.lead(CONTENT, i).over(by_key) for i in range(1, _REACH + 1)]
+def _candidates(finder: DuplicateFinder) -> Frame:
+    """Pairs of distinct contents that share a key, as far as they meet: first, second, crowded."""
+    keyed = _once(content_hashes(finder, keys=True))
+    shared = keyed.select(nw.col(CONTENT).alias("own"), nw.col(KEYS).alias("key")).explode("key")
+
+    def following(reach: int) -> nw.Expr:
+        return nw.col("own").shift(-reach).over("key", order_by="own")
+
     # within a key, every row meets the next few and the first; `crowded` says that this is not all
-    met = shared.select(
-        F.col(CONTENT).alias("first"),
-        F.array(*following, F.first(CONTENT).over(by_key)).alias("seconds"),
-        F.lead(CONTENT, _REACH + 1).over(by_key).isNotNull().alias("crowded"),
-    ).where(F.col("seconds")[0].isNotNull() | (F.col("seconds")[_REACH] != F.col("first")))
-    each = met.select("first", F.explode("seconds").alias("second"), "crowded").where(
-        F.col("second").isNotNull() & (F.col("first") != F.col("second"))
+    reached = [following(i).alias(f"next_{i}") for i in range(1, _REACH + 1)]
+    first = nw.col("own").cum_min().over("key", order_by="own").alias("first")
+    met = shared.with_columns(*reached, first, following(_REACH + 1).alias("beyond"))
+    met = met.filter(~nw.col("next_1").is_null() | (nw.col("first") != nw.col("own")))
+    others = nw.list(*[f"next_{i}" for i in range(1, _REACH + 1)], "first").alias("other")
+    each = met.select("own", others, (~nw.col("beyond").is_null()).alias("crowded")).explode("other")
+    each = each.filter(~nw.col("other").is_null() & (nw.col("other") != nw.col("own")))
+    pairs = each.select(
+        nw.min_horizontal("own", "other").alias("first"),
+        nw.max_horizontal("own", "other").alias("second"),
+        "crowded",
     )
-    pairs = (
-        each.select(
-            F.least("first", "second").alias("first"),
-            F.greatest("first", "second").alias("second"),
-            "crowded",
-        )
-        .groupBy("first", "second")
-        .agg(F.max("crowded").alias("crowded"))
+    return pairs.group_by("first", "second").agg(nw.col("crowded").max())
+
+
+def _once(rows: Frame) -> Frame:
+    """One row of each content: its keys and its body are those of all of them."""
+    return rows.unique(subset=[CONTENT], keep="any")
+
+
+def _similar_pairs(finder: DuplicateFinder, candidates: Frame | pa.Table) -> Frame:
+    """Candidates at or above the threshold: first, second, crowded, similarity.
+
+    Args:
+        finder: How rows are compared.
+        candidates: A table where they are known: what only others hold is not read then.
+    """
+    only = None
+    if isinstance(candidates, pa.Table):
+        only = np.unique(np.concatenate([candidates.column(name).to_numpy() for name in ("first", "second")]))
+        candidates = finder.ingest.engine.from_arrow(candidates)
+    bodies = _once(content_hashes(finder, body=True, only=only)).select(CONTENT, BODY)
+    # both sides in one join, so that bodies are made once
+    sides = candidates.with_columns(nw.list("first", "second").alias(CONTENT)).explode(CONTENT)
+    held = sides.join(bodies, on=CONTENT, how="inner")
+    of_side = {
+        side: nw.when(nw.col(CONTENT) == nw.col(side)).then(nw.col(BODY)) for side in ("first", "second")
+    }
+    pairs = held.group_by("first", "second").agg(
+        nw.col("crowded").max(), *[body.max().alias(f"{side}_body") for side, body in of_side.items()]
     )
-    bodies = content_hashes(finder, body=True).groupBy(CONTENT).agg(F.first(BODY).alias(BODY))
-    for side in ("first", "second"):
-        pairs = pairs.join(bodies.select(F.col(CONTENT).alias(side), F.col(BODY).alias(f"{side}_body")), side)
     return _verified(pairs, finder)
 
 
-def _verified(pairs: DataFrame, finder: DuplicateFinder) -> DataFrame:
+def _verified(pairs: Frame, finder: DuplicateFinder) -> Frame:
     threshold, is_text, width = finder.threshold, finder.is_text, finder.width
     kept_columns = ("first", "second", "crowded")
     added = pa.schema([("similarity", pa.float64())])
 
     def run(batches: Batches) -> Batches:
         for batch in batches:
+            if not batch.num_rows:
+                continue
             bodies = [batch.column(f"{side}_body") for side in ("first", "second")]
             if is_text:
                 sides = [
@@ -152,12 +196,12 @@ def _verified(pairs: DataFrame, finder: DuplicateFinder) -> DataFrame:
     return finder.ingest.engine.map_batches(pairs, run, keep=kept_columns, add=added)
 
 
-def _collect_pairs(engine: Engine, pairs: DataFrame) -> dict[str, Any]:
-    table = engine.collect(pairs.limit(_MAX_PAIRS + 1))
+def _collect_pairs(engine: Engine, pairs: Frame) -> dict[str, Any]:
+    table = engine.collect(pairs.head(_MAX_PAIRS + 1))
     return {name: table.column(name).to_numpy() for name in table.column_names}
 
 
-def _groups_of(engine: Engine, pairs: dict[str, Any]) -> DataFrame:
+def _groups_of(engine: Engine, pairs: dict[str, Any]) -> Frame:
     """Connected contents: content, its group (the least content), its largest similarity."""
     import scipy.sparse as sp
 
@@ -178,77 +222,86 @@ def _groups_of(engine: Engine, pairs: dict[str, Any]) -> DataFrame:
 # ---- groups ----------------------------------------------------------------------------------------
 
 
-def _grouped_rows(finder: DuplicateFinder, groups: DataFrame) -> DataFrame:
-    rows = content_hashes(finder, tags=True).join(groups, CONTENT, "left")
-    rows = rows.withColumn("group", F.coalesce("near_group", CONTENT))
-    # one row per tag and one without, so that sizes and tags are counted in one pass
-    marker = F.array(F.lit(None).cast("int"))
-    each = rows.select(
-        "group",
-        CONTENT,
-        F.col("given").isNotNull().cast("int").alias("labelled"),
-        F.explode(F.concat(marker, F.coalesce("given", F.array().cast("array<int>")))).alias("tag"),
-    )
-    counted = each.groupBy("group", "tag").agg(F.count("*").alias("n"), F.sum("labelled").alias("labelled"))
-    is_marker = F.col("tag").isNull()
-    stats = counted.groupBy("group").agg(
-        F.max(F.when(is_marker, F.col("n"))).alias("size"),
-        F.max(F.when(is_marker, F.col("labelled"))).alias("labelled"),
-        F.collect_list(F.when(~is_marker, F.struct("tag", "n"))).alias("tags"),
-    )
+def _grouped_rows(finder: DuplicateFinder, groups: Frame) -> Frame:
+    rows = content_hashes(finder, tags=True).join(groups, on=CONTENT, how="left")
+    rows = rows.with_columns(nw.coalesce("near_group", CONTENT).alias("group"))
+    found = rows.join(_tags_of_groups(finder, rows), on="group", how="inner")
+    found = found.with_columns(nw.len().over(CONTENT).alias("copies"))
+    return _named(found.select(ID, "group", "nearest", "copies", GIVEN, "codes"), finder)
 
-    def chosen(condition: Any) -> Column:
-        return F.array_sort(F.transform(F.filter("tags", condition), lambda tag: tag["tag"]))
 
-    stats = stats.where(F.col("size") > 1).select(
-        "group",
-        chosen(lambda tag: tag["n"] < F.col("labelled")).alias("differing"),
-        chosen(lambda tag: tag["n"] * 2 > F.col("labelled")).alias("majority"),
-    )
+def _tags_of_groups(finder: DuplicateFinder, rows: Frame) -> Frame:
+    """Groups of several rows, and what is to be said of their tags: group, codes."""
+    # every row begins its list with a sign, so that sizes and tags are counted in one pass
+    each = rows.select("group", nw.col(GIVEN).alias("tag")).explode("tag")
+    counted = each.group_by("group", "tag").agg(nw.len().alias("n"))
+
+    def in_group(condition: nw.Expr) -> nw.Expr:
+        return nw.when(condition).then(nw.col("n")).otherwise(0).sum().over("group").cast(nw.Int64)
+
+    is_tag, count, labelled = nw.col("tag") >= 0, nw.col("n"), nw.col("labelled")
+    counted = counted.with_columns(
+        in_group(nw.col("tag") < 0).alias("size"), in_group(nw.col("tag") == WITH_TAGS).alias("labelled")
+    ).filter(nw.col("size") > 1)
+    differs = nw.when(is_tag & (count < labelled)).then(_DIFFERS).otherwise(0)
+    is_of_most = nw.when(count * 2 > labelled).then(_IS_OF_MOST).otherwise(0)
+    counted = counted.with_columns(differs.alias("differs"), is_of_most.alias("is_of_most"))
     if not finder.keep_all:
-        stats = stats.where(F.size("differing") > 0)
-    copies = Window.partitionBy(CONTENT)
-    found = rows.join(stats, "group").withColumn("copies", F.count("*").over(copies))
-    exact = F.col("copies") > 1
-    return _named(
-        found.select(
-            ID,
-            F.lower(F.lpad(F.hex("group"), 16, "0")).alias("group_id"),
-            F.when(exact, 1.0).otherwise(F.col("nearest")).alias("similarity"),
-            F.when(exact, "exact").otherwise("near").alias("kind"),
-            "given",
-            "differing",
-            "majority",
-        ),
-        finder,
-    )
+        counted = counted.with_columns(nw.col("differs").max().over("group").alias("any_differs"))
+        counted = counted.filter(nw.col("any_differs") > 0)
+    code = nw.when(is_tag).then(nw.col("tag") * 4 + nw.col("differs") + nw.col("is_of_most"))
+    return finder.ingest.engine.lists(counted.select("group", code.alias("codes")), ["group"], "codes")
 
 
-def _named(frame: DataFrame, finder: DuplicateFinder) -> DataFrame:
-    """Class indices spelled out."""
+def _named(frame: Frame, finder: DuplicateFinder) -> Frame:
+    """Class indices spelled out, and what is known of a row said."""
     layout = finder.ingest.layout
-    kept = (ID, "group_id", "similarity", "kind")
-    added = pa.schema([(name, TAG_LIST) for name in ("given_tags", "differing_tags", "majority_tags")])
+    named = ("given_tags", "differing_tags", "majority_tags")
+    added = pa.schema(
+        [
+            ("group_id", pa.string()),
+            ("similarity", pa.float64()),
+            ("kind", pa.string()),
+            *[(name, TAG_LIST) for name in named],
+        ]
+    )
 
     def run(batches: Batches) -> Batches:
         classes = pa.array(layout.classes, pa.string())
         for batch in batches:
-            columns = [batch.column(name) for name in kept]
-            for name in ("given", "differing", "majority"):
-                lists = batch.column(name)
-                lengths = lists.value_lengths().fill_null(0).to_numpy()
-                rows = np.repeat(np.arange(batch.num_rows), lengths)
-                spelled = tag_lists((rows, lists.flatten().to_numpy()), batch.num_rows, classes)
-                nulls = pa.array(np.where(lists.is_null().to_numpy(zero_copy_only=False), -1, 0))
-                columns.append(_with_nulls(spelled, nulls))
-            yield pa.RecordBatch.from_arrays(columns, names=[*kept, *added.names])
+            groups = batch.column("group").to_pylist()
+            exact = batch.column("copies").to_numpy() > 1
+            nearest = batch.column("nearest").to_numpy(zero_copy_only=False)
+            places, codes = _entries(batch.column("codes"))
+            columns = [
+                batch.column(ID),
+                pa.array([f"{group % (1 << 64):016x}" for group in groups], pa.string()),
+                pa.array(np.where(exact, 1.0, nearest)),
+                pa.array(np.where(exact, "exact", "near").astype(object), pa.string()),
+                _given_tags(batch.column(GIVEN), classes),
+            ]
+            for flag in (_DIFFERS, _IS_OF_MOST):
+                chosen = (codes & flag) > 0
+                columns.append(tag_lists((places[chosen], codes[chosen] // 4), batch.num_rows, classes))
+            yield pa.RecordBatch.from_arrays(columns, names=[ID, *added.names])
 
-    named = finder.ingest.engine.map_batches(frame, run, keep=kept, add=added)
-    return named.withColumnRenamed(ID, layout.id)
+    return finder.ingest.engine.map_batches(frame, run, keep=(ID,), add=added).rename(
+        {ID: in_frame(layout.id)}
+    )
 
 
-def _with_nulls(array: Any, nulls: Any) -> Any:
-    missing = nulls.to_numpy() < 0
-    if not missing.any():
-        return array
-    return array.take(pa.array(np.arange(len(array)), mask=missing))
+def _entries(lists: Any) -> tuple[Any, Any]:
+    """Row and value of every entry."""
+    lengths = lists.value_lengths().to_numpy()
+    return np.repeat(np.arange(len(lists)), lengths), lists.flatten().to_numpy().astype(np.int64)
+
+
+def _given_tags(given: Any, classes: Any) -> Any:
+    """Given tags of each row; null where it has no list of them."""
+    rows, values = _entries(given)
+    tags = values >= 0
+    spelled = tag_lists((rows[tags], values[tags]), len(given), classes)
+    unlabelled = values[~tags] != WITH_TAGS
+    if not unlabelled.any():
+        return spelled
+    return spelled.take(pa.array(np.arange(len(given)), mask=unlabelled))

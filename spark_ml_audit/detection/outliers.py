@@ -6,35 +6,34 @@ travel to the tasks; each row is then scored by itself in the map that writes `e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from threadpoolctl import threadpool_limits
 
 from spark_ml_audit.arrow.encode import embedding_vectors
+from spark_ml_audit.arrow.hashes import Hashes, hash_values
+from spark_ml_audit.arrow.types import type_name
 from spark_ml_audit.config.detect import OutliersConfig
 from spark_ml_audit.config.features import FeaturesConfig
-from spark_ml_audit.engines.base import Engine
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.features import feature_column, find_features, plain_type, to_pandas
+from spark_ml_audit.frames.features import feature_struct, find_features, lowest_rows, to_pandas
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.models.design import BoolArray, Float32Array, Float64Array
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.neighbours import NeighbourIndex, OutlierScale
 from spark_ml_audit.models.vectors import Embeddings, VectorEncoder, most_common_width
 
-KEY = "key"
+_ID, _VALUES = "row_id", "compared"
 # What the reference's vectors may take up: they travel to every task.
 _MAX_REFERENCE_VALUES = 1 << 24
 _MIN_REFERENCE = 100
-_SPARE_SHARE = 1.3
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,9 @@ class OutlierFinder:
     scale: OutlierScale
     neighbours: int
 
-    def carried(self, ingest: Ingest) -> Column:
-        """What a row must bring: its key and the compared columns."""
-        return _carried(ingest, self.columns)
+    def carried(self, ingest: Ingest) -> nw.Expr:
+        """What a row must bring: its id and the compared columns."""
+        return nw.struct(column(ingest.layout.id).alias(_ID), feature_struct(self.columns).alias(_VALUES))
 
     def scores(self, carried: Any) -> tuple[Float64Array, BoolArray]:
         """Outlier score of each row, NaN where it cannot be compared, and whether it is an outlier.
@@ -65,7 +64,11 @@ class OutlierFinder:
         Args:
             carried: Arrow struct array of `carried`.
         """
-        vectors, usable, keys = vectors_of(carried, self.columns, self.encoder)
+        if not len(carried):  # a batch of rows that were all set aside: scikit-learn hashes no empty list
+            return np.zeros(0), np.zeros(0, dtype=bool)
+        arrays = dict(zip(self.columns, carried.field(_VALUES).flatten(), strict=True))
+        vectors, usable = vectors_of(arrays, self.encoder)
+        keys = hash_values(carried.field(_ID))
         result = np.full(len(usable), np.nan)
         measures = self.scale.measures(*self.index.search(vectors[usable], keys[usable], self.neighbours))
         result[usable] = self.scale.scores(measures)
@@ -83,28 +86,31 @@ class OutlierPlan:
     warnings: tuple[str, ...]
 
 
-def _carried(ingest: Ingest, columns: Sequence[str]) -> Column:
-    values = [feature_column(ingest.frame, name).alias(f"c{i}") for i, name in enumerate(columns)]
-    return F.struct(F.xxhash64(column(ingest.layout.id)).alias(KEY), *values)
-
-
 def vectors_of(
-    carried: Any, columns: Sequence[str], encoder: VectorEncoder, *, reference: bool = False
-) -> tuple[Float32Array, BoolArray, Any]:
-    """Vectors of rows, which of them can be compared, and their keys."""
-    arrays = {name: pc.struct_field(carried, [i + 1]) for i, name in enumerate(columns)}
+    arrays: dict[str, Any], encoder: VectorEncoder, *, reference: bool = False
+) -> tuple[Float32Array, BoolArray]:
+    """Vectors of rows, and which of them can be compared.
+
+    Args:
+        arrays: Column -> its values.
+        encoder: Rows to vectors.
+        reference: Whether they are the rows that the encoder was fitted on.
+    """
     embeddings: Embeddings = {
         name: embedding_vectors(arrays[name], width) for name, width in encoder.widths.items()
     }
-    frame = _plain_frame(arrays, encoder.spec, len(carried))
-    vectors, usable = encoder.transform(frame, embeddings, reference=reference)
-    return vectors, usable, pc.struct_field(carried, [0]).to_numpy(zero_copy_only=False)
+    num_rows = len(next(iter(arrays.values())))
+    return encoder.transform(_plain_frame(arrays, encoder.spec, num_rows), embeddings, reference=reference)
 
 
 def most_common_width_of(ingest: Ingest, name: str, wanted: int = 1000) -> int:
     """The most common width of an embedding column among the rows whose id hashes lowest; 0 without any."""
-    lists = pc.struct_field(_sample(ingest, (name,), wanted, 0), [1])
-    return most_common_width(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False))
+    return _width_of(_sample(ingest, (name,), wanted)[0][name])
+
+
+def _width_of(lists: Any) -> int:
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    return most_common_width(lengths.to_numpy(zero_copy_only=False))
 
 
 def _plain_frame(arrays: dict[str, Any], spec: FeatureSpec, num_rows: int) -> pd.DataFrame:
@@ -114,13 +120,12 @@ def _plain_frame(arrays: dict[str, Any], spec: FeatureSpec, num_rows: int) -> pd
     return to_pandas(pa.table(others))
 
 
-def plan_outliers(ingest: Ingest, config: OutliersConfig, num_rows: int, exclude: set[str]) -> OutlierPlan:
+def plan_outliers(ingest: Ingest, config: OutliersConfig, exclude: set[str]) -> OutlierPlan:
     """Choose columns and reference, build the index, measure the reference itself.
 
     Args:
         ingest: The source.
         config: The section `detect.outliers`.
-        num_rows: Rows of the source.
         exclude: Columns that are not compared: id, labels, group.
 
     Raises:
@@ -130,15 +135,13 @@ def plan_outliers(ingest: Ingest, config: OutliersConfig, num_rows: int, exclude
     warnings: list[str] = []
     spec = _spec_of(ingest, config, exclude | set(ingest.layout.pred_probs), notes, warnings)
     columns = spec.columns
-    sample = _sample(ingest, columns, config.reference, num_rows)
-    arrays = {name: pc.struct_field(sample, [i + 1]) for i, name in enumerate(columns)}
-    widths = {}
-    for name in spec.embedding:
-        lengths = pc.fill_null(pc.list_value_length(arrays[name]), 0)
-        widths[name] = most_common_width(lengths.to_numpy(zero_copy_only=False))
+    arrays, keys = _sample(ingest, columns, config.reference)
+    widths = {name: _width_of(arrays[name]) for name in spec.embedding}
     by_angle = not set(columns) & set(ingest.layout.pred_probs)
-    encoder = VectorEncoder.fit(_plain_frame(arrays, spec, len(sample)), spec, widths, by_angle=by_angle)
-    vectors, usable, keys = vectors_of(sample, columns, encoder, reference=True)
+    frame = _plain_frame(arrays, spec, len(keys))
+    with threadpool_limits(limits=1):  # how BLAS rounds depends on the number of threads
+        encoder = VectorEncoder.fit(frame, spec, widths, by_angle=by_angle)
+    vectors, usable = vectors_of(arrays, encoder, reference=True)
     vectors, keys = vectors[usable], keys[usable]
     most = max(_MIN_REFERENCE, _MAX_REFERENCE_VALUES // max(1, vectors.shape[1]))
     if len(vectors) > most:
@@ -148,8 +151,9 @@ def plan_outliers(ingest: Ingest, config: OutliersConfig, num_rows: int, exclude
         named = ", ".join(f"'{name}'" for name in columns)
         warnings.append(f"No outliers were looked for: fewer than two rows can be compared by {named}.")
         return OutlierPlan(None, tuple(notes), tuple(warnings))
-    index = NeighbourIndex.build(vectors, keys, config.neighbours)
-    queries, _, _ = vectors_of(sample, columns, encoder)
+    with threadpool_limits(limits=1):
+        index = NeighbourIndex.build(vectors, keys, config.neighbours)
+    queries, _ = vectors_of(arrays, encoder)
     own = index.search(queries[usable][: len(vectors)], keys, config.neighbours)
     how = f"{index.num_lists} clusters, recall {index.recall:.3f}" if index.num_lists else "exhaustive"
     notes.append(f"outliers: by {', '.join(columns)}; {len(vectors):,} reference rows, {how}")
@@ -160,11 +164,16 @@ def plan_outliers(ingest: Ingest, config: OutliersConfig, num_rows: int, exclude
 def _spec_of(
     ingest: Ingest, config: OutliersConfig, exclude: set[str], notes: list[str], warnings: list[str]
 ) -> FeatureSpec:
-    frame, features = ingest.frame, config.features
+    features = config.features
+
+    def found_features(wanted: Any) -> FeatureSpec:
+        source = (ingest.engine, ingest.frame, ingest.schema)
+        return find_features(*source, wanted, ingest.layout.id, exclude, notes).spec
+
     if isinstance(features, FeaturesConfig):
-        return find_features(frame, features.by_kind, ingest.layout.id, exclude, notes).spec
+        return found_features(features.by_kind)
     if features is None:
-        kinds = {item.name: plain_type(item.dataType) for item in frame.schema.fields}
+        kinds = {item.name: type_name(item.type) for item in ingest.schema}
         found = [
             name
             for name, kind in kinds.items()
@@ -173,7 +182,7 @@ def _spec_of(
         if found:
             return FeatureSpec(embedding=tuple(found))
         try:
-            return find_features(frame, "auto", ingest.layout.id, exclude, notes).spec
+            return found_features("auto")
         except InputError:
             warnings.append(
                 "The source has no embedding, text or feature column: outliers were looked for by "
@@ -195,28 +204,9 @@ def _probabilities_spec(ingest: Ingest) -> FeatureSpec:
     )
 
 
-def _sample(ingest: Ingest, columns: Sequence[str], wanted: int, num_rows: int) -> Any:
-    """The rows whose id hashes lowest, as an Arrow struct array: the same whatever the partitions."""
-    keyed = ingest.frame.where(column(ingest.layout.id).isNotNull()).select(
-        _carried(ingest, columns).alias("carried")
-    )
-    key = F.col(f"carried.{KEY}")
-    share = _SPARE_SHARE * wanted / max(1, num_rows)
-    if share < 1:
-        # so that tasks need not sort what cannot be among the lowest
-        bound = int(-(2**63) + share * 2**64)
-        found = _lowest(ingest.engine, keyed.where(key < bound), wanted)
-        if len(found) == wanted:
-            return found
-    return _lowest(ingest.engine, keyed, wanted)
-
-
-def _lowest(engine: Engine, keyed: DataFrame, wanted: int) -> Any:
-    chosen = keyed.orderBy(F.col(f"carried.{KEY}"), F.hash("carried")).limit(wanted)
-    return _one_array(engine.collect(chosen).column("carried"))
-
-
-def _one_array(column_: Any) -> Any:
-    if not column_.num_chunks:
-        return pa.array([], column_.type)
-    return column_.chunk(0) if column_.num_chunks == 1 else pa.concat_arrays(column_.chunks)
+def _sample(ingest: Ingest, columns: tuple[str, ...], wanted: int) -> tuple[dict[str, Any], Hashes]:
+    """Values of the rows whose id hashes lowest, and these hashes: the same whatever the partitions."""
+    id_name = ingest.layout.id
+    named = ingest.frame.filter(~column(id_name).is_null())
+    found = lowest_rows(ingest.engine, named, ingest.schema, columns, id_name, wanted)
+    return dict(zip(columns, found.values.columns, strict=True)), found.hashes

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.detection.content_hashes import DuplicateFinder
-from spark_ml_audit.detection.duplicates import plan_duplicates
-from spark_ml_audit.detection.outliers import OutlierFinder, plan_outliers
-
 if TYPE_CHECKING:
     from spark_ml_audit.config import DetectConfig
+    from spark_ml_audit.detection.content_hashes import DuplicateFinder
+    from spark_ml_audit.detection.outliers import OutlierFinder
     from spark_ml_audit.frames.fit import AuditFit
     from spark_ml_audit.progress import Progress
 
@@ -57,15 +55,20 @@ def plan_detection(fit: AuditFit, config: DetectConfig, group: str | None, progr
     ingest = fit.ingest
     outliers, duplicates = None, None
     warnings: list[str] = []
+    # what each needs takes seconds to import, and few audits ask for them
     if config.outliers is not None and fit.rows.num_audited:
+        from spark_ml_audit.detection.outliers import plan_outliers
+
         with progress.stage("outliers"):
             exclude = {ingest.layout.id, *ingest.layout.labels, *([group] if group else []), *_PREDICTED}
-            plan = plan_outliers(ingest, config.outliers, fit.rows.num_rows, exclude)
+            plan = plan_outliers(ingest, config.outliers, exclude)
         for note in plan.notes:
             progress.note(note)
         outliers = plan.finder
         warnings += plan.warnings
     if config.duplicates is not None:
+        from spark_ml_audit.detection.duplicates import plan_duplicates
+
         duplicates = plan_duplicates(ingest, config.duplicates)
         if duplicates is None:
             warnings.append(

@@ -15,12 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import narwhals as nw
 from pyspark.sql import functions as F
 
 from spark_ml_audit.config.output import OutputConfig
 from spark_ml_audit.config.paths import is_path
 from spark_ml_audit.engines.choose import choose_engine
-from spark_ml_audit.engines.columns import quote
+from spark_ml_audit.engines.columns import names_of, quote
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run
@@ -72,22 +73,22 @@ def no_label_issue(
         df: DataFrame, spark: SparkSession, ref_dfs: Mapping[str, DataFrame] | None = None, **_: Any
     ) -> DataFrame:
         place = {"path": audit} if is_path(audit) else {"schema": audit, "prefix": prefix}
-        tables = OutputTables(choose_engine(spark), OutputConfig.parse(place, "output"))
+        engine = choose_engine(spark=spark)
+        tables = OutputTables(engine, OutputConfig.parse(place, "output"))
         flags = tables.read(TAG_ISSUES, find_run(tables, run, "run").run_id)
         if tags is not None:
-            flags = flags.where(F.col("tag").isin(list(tags)))
+            flags = flags.filter(nw.col("tag").is_in(list(tags)))
         if max_score is not None:
-            flags = flags.where(F.col("cell_score") <= max_score)
-        id_name = id_column(flags.columns)
+            flags = flags.filter(nw.col("cell_score") <= max_score)
+        id_name = id_column(names_of(flags))
         if id_name is None:
             raise ConfigError(
                 f"no id column in the audit {audit}.", key="audit", fix="Name an audit's output."
             )
         key = f"{added}_id"
         said = F.concat(F.col("issue"), F.lit(" "), F.col("tag"))
-        found = flags.groupBy(F.col(quote(id_name)).alias(key)).agg(
-            F.array_join(F.array_sort(F.collect_list(said)), ", ").alias(added)
-        )
+        by_row = engine.native(flags).groupBy(F.col(quote(id_name)).alias(key))
+        found = by_row.agg(F.array_join(F.array_sort(F.collect_list(said)), ", ").alias(added))
         return df.join(found, F.col(quote(row_id)) == F.col(key), "left").drop(key)
 
     message = F.concat(F.lit("tags questioned by the label audit: "), F.col(added))
