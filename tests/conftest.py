@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +15,16 @@ from tests.lake import Lake
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine
 
-ENGINES = ("spark", "connect")
+ENGINES = ("embedded", "spark", "connect")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--engine",
         choices=ENGINES,
-        default="spark",
-        help="what runs the tests of tests/engine: classic Spark or Spark Connect (default: %(default)s)",
+        default="embedded",
+        help="what runs the tests of tests/engine: the embedded engine, classic Spark or Spark Connect;"
+        " tests marked `spark` run on classic Spark unless it is Connect (default: %(default)s)",
     )
     parser.addoption(
         "--long", action="store_true", help="also run the tests marked `long`, which take minutes each"
@@ -56,15 +57,22 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         mlflow.set_tracking_uri(None)
 
 
-@pytest.fixture(scope="session")
-def engine_kind(pytestconfig: pytest.Config) -> str:
-    """Which engine was asked for."""
-    return str(pytestconfig.getoption("--engine"))
+def kind_for(node: pytest.Item | pytest.Collector) -> str:
+    """What runs a test, or what the tests of a module share: what was asked for, or what the mark says."""
+    wanted = str(node.config.getoption("--engine"))
+    return "spark" if wanted == "embedded" and node.get_closest_marker("spark") else wanted
+
+
+@pytest.fixture
+def engine_kind(request: pytest.FixtureRequest) -> str:
+    """What runs this test: embedded, spark or connect."""
+    return kind_for(request.node)
 
 
 @pytest.fixture(scope="session")
-def spark(engine_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One local session for all tests, classic or of Spark Connect."""
+def spark(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One local session for all tests that need one, classic or of Spark Connect."""
+    pytest.importorskip("pyspark", reason="pyspark is not installed")
     from spark_ml_audit.engines.java import require_java
     from spark_ml_audit.errors import SetupError
 
@@ -79,7 +87,7 @@ def spark(engine_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     # tasks import the package too, whether it is installed or not
     known = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT), *([known] if known else [])])
-    connect = engine_kind == "connect"
+    connect = pytestconfig.getoption("--engine") == "connect"
     # over Spark Connect only a few of the tests run: compiling their code well does not pay
     builder = local_session_builder("spark-ml-audit-tests", connect=connect, small=connect)
     for key, value in {
@@ -102,11 +110,40 @@ def spark(engine_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def engine(spark: Any) -> Engine:
-    """The engine that was asked for."""
-    from spark_ml_audit.engines.choose import choose_engine
+def embedded_engine() -> Iterator[Engine]:
+    """The embedded engine."""
+    from spark_ml_audit.engines.embedded import EmbeddedEngine
 
-    return choose_engine(spark)
+    engine = EmbeddedEngine()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def spark_engine(spark: Any) -> Engine:
+    """The engine in Spark's session."""
+    from spark_ml_audit.engines.spark import SparkEngine
+
+    return SparkEngine(spark)
+
+
+def engine_for(request: pytest.FixtureRequest) -> Engine:
+    """The engine of a test, or of what the tests of a module share."""
+    name = "embedded_engine" if kind_for(request.node) == "embedded" else "spark_engine"
+    found: Engine = request.getfixturevalue(name)
+    return found
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """The engine that runs this test."""
+    return engine_for(request)
+
+
+@pytest.fixture(scope="module")
+def house_engine(request: pytest.FixtureRequest) -> Engine:
+    """The engine that runs what the tests of a module share."""
+    return engine_for(request)
 
 
 @pytest.fixture(scope="session")
@@ -115,24 +152,23 @@ def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db"
 
 
+def lake_for(request: pytest.FixtureRequest, folder: Path, uri: str) -> Lake:
+    """A lake whose commands run on what the test, or the module, asks for."""
+    kind = kind_for(request.node)
+    if kind != "embedded":
+        request.getfixturevalue("spark")
+    return Lake("embedded" if kind == "embedded" else "spark", folder, uri)
+
+
 @pytest.fixture
-def lake(spark: Any, tmp_path: Path, tracking_uri: str) -> Lake:
+def lake(request: pytest.FixtureRequest, tmp_path: Path, tracking_uri: str) -> Lake:
     """A lake of the test's own."""
-    return Lake(spark, tmp_path, tracking_uri)
-
-
-@pytest.fixture
-def make_lake(spark: Any, tmp_path: Path, tracking_uri: str) -> Callable[[str], Lake]:
-    """More lakes of the test's own, by name."""
-
-    def make(name: str) -> Lake:
-        (tmp_path / name).mkdir()
-        return Lake(spark, tmp_path / name, tracking_uri)
-
-    return make
+    return lake_for(request, tmp_path, tracking_uri)
 
 
 @pytest.fixture(scope="module")
-def house(spark: Any, tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Lake:
+def house(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tracking_uri: str
+) -> Lake:
     """A lake that the tests of a module share."""
-    return Lake(spark, tmp_path_factory.mktemp("house"), tracking_uri)
+    return lake_for(request, tmp_path_factory.mktemp("house"), tracking_uri)

@@ -18,6 +18,7 @@ PAGES = (
     *(DOCS / f"{name}.md" for name in ("integrations", "gates", "compare_and_trend", "where_it_runs")),
     *(DOCS / f"{name}.md" for name in ("from_cleanlab", "report", "method", "architecture")),
     PROJECT / "CONTRIBUTING.md",
+    DOCS / "engines.md",
 )
 _BLOCK = re.compile(
     r"^(?:<!-- test: (?P<note>[^>]*) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from cleanlab.internal.multilabel_utils import int2onehot
 from cleanlab.multilabel_classification import get_label_quality_scores
 from cleanlab.multilabel_classification.filter import find_label_issues, find_multilabel_issues_per_class
+from deltalake import DeltaTable
 
 from tests.benchmarks.table import class_names, read_labels, row_of
 
@@ -42,14 +42,14 @@ def audit(folder: Path, num_classes: int) -> dict[str, Any]:
 
 
 def compare(folder: Path, num_classes: int, tables: Path) -> dict[str, Any]:
-    """Compare an audit's tables (Parquet copies) with cleanlab: every cell's flag and every row's score."""
+    """Compare an audit's tables  with cleanlab: every cell's flag and every row's score."""
     labels, probs = read_labels(folder, num_classes)
     theirs = find_multilabel_issues_per_class(labels, probs)
     scores = get_label_quality_scores(labels, probs)
     given = int2onehot(labels, K=num_classes)
     del labels
 
-    issues = pq.read_table(tables / "tag_issues", columns=["id", "tag", "issue"])
+    issues = DeltaTable(str(tables / "tag_issues")).to_pyarrow_table(columns=["id", "tag", "issue"])
     rows = row_of(issues.column("id"))
     names = class_names(num_classes)
     cols = pc.index_in(issues.column("tag"), value_set=pa.array(names)).to_numpy()
@@ -60,7 +60,8 @@ def compare(folder: Path, num_classes: int, tables: Path) -> dict[str, Any]:
     )
     differing = np.argwhere(ours != theirs)
 
-    examples = pq.read_table(tables / "examples", columns=["id", "label_quality_score", "is_label_issue"])
+    columns = ["id", "label_quality_score", "is_label_issue"]
+    examples = DeltaTable(str(tables / "examples")).to_pyarrow_table(columns=columns)
     position = row_of(examples.column("id"))
     score_difference = np.abs(scores[position] - examples.column("label_quality_score").to_numpy())
     row_flags = examples.column("is_label_issue").to_numpy()
@@ -91,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--classes", type=int, required=True)
-    parser.add_argument("--compare", type=Path, help="folder of Parquet copies of the audit's tables")
+    parser.add_argument("--compare", type=Path, help="folder of the audit's tables")
     options = parser.parse_args()
     if options.compare is None:
         print(json.dumps(audit(options.source, options.classes)))

@@ -49,10 +49,10 @@ def audit_once(spark: SparkSession, source: Path, output: Path, num_classes: int
     now = datetime.now(timezone.utc)
     run_id = new_run_id(now)
     with progress.stage("source"):
-        engine = choose_engine(spark)
+        engine = choose_engine(spark=spark)
         tables = OutputTables(engine, config.output)
         opened = open_source(engine, config.source)
-        ingest = inspect_source(engine, opened.frame, config.source, opened.properties)
+        ingest = inspect_source(engine, opened.frame, config.source, opened.properties, schema=opened.schema)
     fit = fit_audit(ingest, config.audit, progress)
     metadata = {"fingerprint": config.fingerprint(), "source_version": opened.version}
     detection = plan_detection(fit, config.detect, config.source.group, progress)
@@ -155,12 +155,6 @@ def _repeated(frame: DataFrame) -> int:
     return len(frame.groupBy("id").count().where(F.col("count") > 1).limit(1).collect())
 
 
-def convert_to_delta(spark: SparkSession, folder: Path) -> None:
-    """Make a Delta table of Parquet files where they are."""
-    if not (folder / "_delta_log").exists():
-        spark.sql(f"CONVERT TO DELTA parquet.`{folder}`")
-
-
 def copy_tables(spark: SparkSession, output: Path, copies: Path) -> None:
     """Copy the row-sized tables of the newest run as Parquet: the rows that the floor writes again."""
     runs = spark.read.format("delta").load(str(output / "runs"))
@@ -202,18 +196,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder for what is written")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--floor", action="store_true")
-    parser.add_argument("--convert", action="store_true", help="only make Delta tables of the Parquet files")
-    parser.add_argument("--copy", type=Path, help="only copy the tables of this output as Parquet")
     options = parser.parse_args()
-    if options.convert or options.copy is not None:
-        spark = session_for()
-        if options.convert:
-            convert_to_delta(spark, options.source)
-            convert_to_delta(spark, options.tiny)
-        else:
-            copy_tables(spark, options.copy, options.work / "copies")
-        spark.stop()
-        return
     print(json.dumps(measure(options)))
 
 

@@ -10,8 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from joblib import Parallel, delayed
 
 NUM_FILES = 8
+# Larger tables have more files instead, written beside each other.
+_FILE_ROWS = 1_000_000
 TAGS_PER_ROW = 3.0
 # Share of the given tags that annotators forgot, and as many wrong ones for each class.
 FORGOTTEN = 0.03
@@ -48,6 +51,14 @@ def parquet_files(folder: Path) -> list[str]:
 def write_table(folder: Path, num_rows: int, num_classes: int, dtype: str) -> None:
     """Write the table as Parquet files: id, labels (tag names), pred_probs, and nothing else."""
     folder.mkdir(parents=True)
+    bounds = np.linspace(0, num_rows, max(NUM_FILES, num_rows // _FILE_ROWS) + 1).astype(int)
+    Parallel(n_jobs=-1 if num_rows > NUM_FILES * _FILE_ROWS else 1)(
+        delayed(_write_file)(folder / f"part-{number:05d}.parquet", number, first, end, num_classes, dtype)
+        for number, (first, end) in enumerate(pairwise(bounds.tolist()))
+    )
+
+
+def _write_file(path: Path, number: int, first: int, end: int, num_classes: int, dtype: str) -> None:
     value_type = pa.float32() if dtype == "float32" else pa.float64()
     schema = pa.schema(
         [("id", pa.string()), ("labels", pa.list_(pa.string())), ("pred_probs", pa.list_(value_type))]
@@ -55,16 +66,13 @@ def write_table(folder: Path, num_rows: int, num_classes: int, dtype: str) -> No
     prevalence = prevalence_of(num_classes)
     names = pa.array(class_names(num_classes))
     step = max(1, _CHUNK_CELLS // num_classes)
-    bounds = np.linspace(0, num_rows, NUM_FILES + 1).astype(int)
-    for number, (first, end) in enumerate(pairwise(bounds.tolist())):
-        rng = np.random.default_rng([_SEED, num_classes, number])
-        path = folder / f"part-{number:05d}.parquet"
-        with pq.ParquetWriter(path, schema, compression="snappy", use_dictionary=["labels"]) as writer:
-            for start in range(first, end, step):
-                stop = min(start + step, end)
-                given, probs = _rows(rng, prevalence, stop - start)
-                batch = [_ids(start, stop), tag_lists(given, names), _lists(probs.astype(dtype))]
-                writer.write_table(pa.table(batch, schema=schema))
+    rng = np.random.default_rng([_SEED, num_classes, number])
+    with pq.ParquetWriter(path, schema, compression="snappy", use_dictionary=["labels"]) as writer:
+        for start in range(first, end, step):
+            stop = min(start + step, end)
+            given, probs = _rows(rng, prevalence, stop - start)
+            batch = [_ids(start, stop), tag_lists(given, names), _lists(probs.astype(dtype))]
+            writer.write_table(pa.table(batch, schema=schema))
 
 
 def prevalence_of(num_classes: int) -> npt.NDArray[np.float64]:

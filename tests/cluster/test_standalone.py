@@ -22,7 +22,7 @@ Submit = Callable[..., subprocess.Popen[str]]
 
 
 def test_a_cluster_with_little_memory_gives_the_same_tables(lake: Lake, cluster: str, submit: Submit) -> None:
-    source = lake.write(lake.dataset_frame(make_dataset(5, "forest")).repartition(4))
+    source = lake.write(lake.dataset_frame(make_dataset(5, "forest")), files=4)
     expected = lake.contents(lake.audit(source__path=source))
     arguments = lake.arguments("audit", {"source.path": source, "output.path": lake.path("out")})[1:]
     tight = {"spark.executor.memory": "512m", "spark.executor.pyspark.memory": "1g"}
@@ -63,7 +63,7 @@ def an_executor_below(process: subprocess.Popen[str]) -> psutil.Process:
 @pytest.mark.long
 def test_an_executor_killed_in_every_pass_changes_nothing(lake: Lake, submit: Submit) -> None:
     stages = ["ids", "profile", "resolve", "tag_issues", "examples"]
-    source = lake.write(lake.dataset_frame(make_dataset(5, "forest")).repartition(4))
+    source = lake.write(lake.dataset_frame(make_dataset(5, "forest")), files=4)
     expected = lake.contents(lake.audit(source__path=source))
     arguments = lake.arguments("audit", {"source.path": source, "output.path": lake.path("out")})[1:]
     arguments.remove("--quiet")

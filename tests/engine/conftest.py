@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from spark_ml_audit.engines.base import Engine
+from spark_ml_audit.lake.choose import delta_table
+from spark_ml_audit.lake.places import Place
+from tests.conftest import lake_for
 from tests.datasets import Dataset, make_dataset
 from tests.lake import Lake
 
@@ -28,10 +32,17 @@ class Audited:
     result: dict[str, Any]
 
 
+def scan(engine: Engine, path: str, run_id: str | None = None) -> Any:
+    """A Delta table, or the rows of one run, as a frame of the engine."""
+    return delta_table(engine, Place(path, is_path=True)).read(run_id=run_id)
+
+
 @pytest.fixture(scope="session")
-def audited(spark: Any, tmp_path_factory: pytest.TempPathFactory, tracking_uri: str) -> Audited:
+def audited(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tracking_uri: str
+) -> Audited:
     """One audit for all tests that only read one."""
-    lake = Lake(spark, tmp_path_factory.mktemp("audited"), tracking_uri)
+    lake = lake_for(request, tmp_path_factory.mktemp("audited"), tracking_uri)
     data = make_dataset(3, "plain", "float32")
     source = lake.write(lake.dataset_frame(data))
     return Audited(

@@ -3,47 +3,40 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from pyspark.sql import functions as F
+from deltalake import DeltaTable
 
 from spark_ml_audit import correct, undo
-from spark_ml_audit.engines.choose import engine_of
+from spark_ml_audit.engines.base import VECTOR
 from spark_ml_audit.errors import AuditError, ConfigError, InputError
-from spark_ml_audit.reviewing.label_changes import (
-    APPLIED,
-    BEFORE,
-    CHANGE_TYPE,
-    PLANNED,
-    compare_rows,
-    corrected_rows,
-    label_columns,
-    plan_rows,
-)
-from spark_ml_audit.reviewing.merge import merge_plan
+from spark_ml_audit.reviewing.label_changes import label_columns
 from tests.lake import Lake
-
-pytestmark = pytest.mark.spark
+from tests.sql_types import table_of
 
 TAGS = ["b", "a", "c`, x"]
 CHANGES = {
-    "r1": [(1, "a", "removed"), (2, "c`, x", "added")],
-    "r2": [(0, "b", "removed")],
-    "r3": [(0, "b", "added"), (1, "a", "added")],
+    "r1": [("a", "removed"), ("c`, x", "added")],
+    "r2": [("b", "removed")],
+    "r3": [("b", "added"), ("a", "added")],
 }
 SCHEMA = (
     "id string, names array<string>, `in.dex` array<smallint>, hot array<boolean>, ones array<double>, "
-    "text string, c0 boolean, `c 1` int, c2 double"
+    "text string, c0 boolean, `c``1` int, c2 double, pred_probs array<float>"
 )
+P = [0.5] * 3
 SOURCE: list[tuple[Any, ...]] = [
-    ("r1", ["a", "b"], [1, 0], [True, True, False], [1.0, 1.0, 0.0], "a|b", True, 1, 0.0),
-    ("r2", ["b"], [0], [True, False, False], [1.0, 0.0, 0.0], "  b ", True, 0, 0.0),
-    ("r3", [], [], [False] * 3, [0.0, 0.0, 0.0], "", False, 0, 0.0),
-    ("r4", ["c`, x", "a"], [2, 1], [False, True, True], [0.0, 1.0, 1.0], "c`, x| a", False, 1, 1.0),
-    ("r5", None, None, None, None, None, None, None, None),
+    ("r1", ["a", "b"], [1, 0], [True, True, False], [1.0, 1.0, 0.0], "a|b", True, 1, 0.0, P),
+    ("r2", ["b"], [0], [True, False, False], [1.0, 0.0, 0.0], "  b ", True, 0, 0.0, P),
+    ("r3", [], [], [False] * 3, [0.0, 0.0, 0.0], "", False, 0, 0.0, P),
+    ("r4", ["c`, x", "a"], [2, 1], [False, True, True], [0.0, 1.0, 1.0], "c`, x| a", False, 1, 1.0, P),
+    ("r5", None, None, None, None, None, None, None, None, P),
 ]
+SOONEST = ("names", "columns")
 # format -> label columns, and what the changed rows hold afterwards
 FORMATS: dict[str, tuple[str, tuple[str, ...], list[tuple[Any, ...]]]] = {
     "names": ("names", ("names",), [(["b", "c`, x"],), ([],), (["b", "a"],)]),
@@ -51,66 +44,61 @@ FORMATS: dict[str, tuple[str, tuple[str, ...], list[tuple[Any, ...]]]] = {
     "booleans": ("multi_hot", ("hot",), [([True, False, True],), ([False] * 3,), ([True, True, False],)]),
     "doubles": ("multi_hot", ("ones",), [([1.0, 0.0, 1.0],), ([0.0] * 3,), ([1.0, 1.0, 0.0],)]),
     "delimited": ("delimited", ("text",), [("b|c`, x",), ("",), ("b|a",)]),
-    "columns": ("columns", ("c0", "c 1", "c2"), [(True, 0, 1.0), (False, 0, 0.0), (True, 1, 0.0)]),
+    "columns": ("columns", ("c0", "c`1", "c2"), [(True, 0, 1.0), (False, 0, 0.0), (True, 1, 0.0)]),
 }
 
 
-@pytest.fixture(scope="module")
-def mixed(house: Lake) -> str:
-    """A table with the same tags in every format; names that Delta maps."""
-    frame = house.frame(SOURCE, SCHEMA)
-    return house.write(frame, **{"delta.columnMapping.mode": "name"})
+DECISIONS = "id long, tag string, verdict string, who string, when timestamp, note string"
 
 
-def contents(frame: Any) -> list[tuple[Any, ...]]:
-    return sorted(map(tuple, frame.collect()))
+def noon(day: str) -> datetime:
+    return datetime.fromisoformat(f"2026-{day} 12:00:00+00:00")
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_labels_keep_their_format_and_come_back_exactly(house: Lake, mixed: str, name: str) -> None:
+def contents(lake: Lake, path: str) -> list[tuple[Any, ...]]:
+    return sorted(tuple(row.values()) for row in lake.records(path))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.matrix] * (name in SOONEST)) for name in FORMATS]
+)
+def test_labels_keep_their_format_and_come_back_exactly(lake: Lake, name: str) -> None:
     labels_format, columns, expected = FORMATS[name]
-    source = house.table(mixed)
-    original = contents(source)
-    labels = label_columns(source, "id", columns, labels_format, "|")
-    changes = house.spark.createDataFrame(
-        [
-            (row, [(k, tag, action, "decision", None, None, None, None) for k, tag, action in cells])
-            for row, cells in CHANGES.items()
-        ],
-        f"id string, changes array<{CHANGE_TYPE.simpleString()}>",
-    )
-    rows = plan_rows(source, labels, changes).collect()
-    schema = f"id string, before string, after string, changes array<{CHANGE_TYPE.simpleString()}>"
-    plan = house.spark.createDataFrame(rows, schema)
-    planned = compare_rows(plan, source, labels, BEFORE, PLANNED)
-    places = [source.columns.index(column) for column in columns]
+    source, out = lake.write(lake.frame(SOURCE, SCHEMA, TAGS)), lake.path("out")
+    original, names = contents(lake, source), lake.table(source).column_names
+    settings = {
+        "source.labels": columns[0] if len(columns) == 1 else list(columns),
+        "source.labels_format": labels_format,
+        "source.labels_delimiter": "|",
+    }
+    lake.audit({"source.path": source, "output.path": out, **settings})
+    says = {"added": "present", "removed": "absent"}
+    decisions = [
+        (row, tag, says[action], "ann", noon("06-01"), "")
+        for row, cells in CHANGES.items()
+        for tag, action in cells
+    ]
+    decided = lake.write(lake.frame(decisions, DECISIONS.replace("id long", "id string")))
 
-    copy = contents(corrected_rows(source, labels, planned))
+    done = lake.call(correct, out, decisions=decided)
+    copy, places = contents(lake, done.target), [names.index(column) for column in columns]
     assert [tuple(row[k] for k in places) for row in copy[:3]] == expected
     assert copy[3:] == original[3:]
-    others = [k for k in range(len(source.columns)) if k not in places]
+    others = [k for k in range(len(names)) if k not in places]
     assert [[row[k] for k in others] for row in copy] == [[row[k] for k in others] for row in original]
 
-    restored = plan.select("id", *[value.alias(f"l{k}") for k, value in enumerate(labels.unpacked(BEFORE))])
-    assert contents(restored) == [tuple(row[k] for k in (0, *places)) for row in original[:3]]
-    if name not in ("names", "columns"):  # a MERGE costs seconds; delimited texts meet it below
-        return
-    engine = engine_of(source)
-    written = plan.withColumn("status", F.lit(PLANNED))
-    merged = merge_plan(engine, mixed, labels, written)
-    assert {row["status"] for row in merged.collect()} == {APPLIED}
-    assert contents(house.table(mixed)) == copy
-    merge_plan(engine, mixed, labels, written, undo=True)
-    assert contents(house.table(mixed)) == original
+    merged = lake.call(correct, out, decisions=decided, mode="merge")
+    assert (merged.num_rows_changed, merged.num_stale) == (3, 0)
+    assert contents(lake, source) == copy
+    lake.call(undo, merged.correction_id, out)
+    assert contents(lake, source) == original
 
 
-def test_vectors_are_refused_with_a_way_out(house: Lake) -> None:
-    from pyspark.ml.functions import array_to_vector
-
-    frame = house.frame([("a", [1.0, 0.0])], "id string, v array<double>")
-    with_vector = frame.select("id", array_to_vector("v").alias("v"))
+def test_vectors_are_refused_with_a_way_out() -> None:
+    vector = pa.field("v", pa.list_(pa.float64()), metadata={VECTOR: b"1"})
+    schema = pa.schema([pa.field("id", pa.string()), vector])
     with pytest.raises(InputError, match="which cannot be corrected"):
-        label_columns(with_vector, "id", ("v",), "multi_hot", ",")
+        label_columns(schema, "id", ("v",), "multi_hot", ",")
 
 
 @pytest.fixture(scope="module")
@@ -158,25 +146,28 @@ def decided(house: Lake, audited: dict[str, Any]) -> dict[str, Any]:
     ):
         for which, day in verdicts:
             verdict = "unsure" if which is None else says[cell["issue"]][which]
-            rows.append((cell["key"], cell["tag"], verdict, "ann", f"2026-{day} 12:00:00", ""))
+            rows.append((cell["key"], cell["tag"], verdict, "ann", noon(day), ""))
     rows += [
-        (900, "a", "present", "ann", "2026-06-01 12:00:00", ""),
-        (12345, "a", "present", "ann", "2026-06-01 12:00:00", ""),
-        (1, "zzz", "present", "ann", "2026-06-01 12:00:00", ""),
-        (1, "a", "maybe", "ann", "2026-06-01 12:00:00", ""),
+        (900, "a", "present", "ann", noon("06-01"), ""),
+        (12345, "a", "present", "ann", noon("06-01"), ""),
+        (1, "zzz", "present", "ann", noon("06-01"), ""),
+        (1, "a", "maybe", "ann", noon("06-01"), ""),
     ]
-    frame = house.frame(rows, "id long, tag string, verdict string, who string, when string, note string")
-    frame = frame.withColumn("when", F.col("when").cast("timestamp"))
-    frame.write.format("delta").save(house.path("decisions"))
+    house.write(house.frame(rows, DECISIONS), to=house.path("decisions"))
     # somebody else works on the source meanwhile
-    table = f"delta.`{audited['source']}`"
-    house.spark.sql(f"UPDATE {table} SET tags = 'b,a,c' WHERE key = {stale['key']}")
-    house.spark.sql(f"INSERT INTO {table} VALUES (1000, 'a', array(0.5D, 0.5D, 0.5D))")
+    source = DeltaTable(audited["source"])
+    source.update(predicate=f"key = {stale['key']}", new_values={"tags": "b,a,c"})
+    more = table_of([(1000, "a", [0.5] * 3)], house.table(audited["source"]).schema)
+    house.write(more, to=audited["source"], mode="append")
     return {"right": right, "revised": revised, "stale": stale, "confirmed": confirmed, "torn": torn}
 
 
 def labels_of(house: Lake, where: str) -> dict[int, str]:
-    return {row["key"]: row["tags"] for row in house.table(where).collect()}
+    return {row["key"]: row["tags"] for row in house.records(where)}
+
+
+def corrected_by(house: Lake, table: str, correction_id: str) -> list[dict[str, Any]]:
+    return [row for row in house.records(house.path(f"out/{table}")) if row["correction_id"] == correction_id]
 
 
 def changed(tags: str, cell: dict[str, Any]) -> str:
@@ -189,7 +180,7 @@ SET_ASIDE = {"contradictory": 1, "row_not_audited": 2, "tag_unknown": 1, "unsure
 
 @pytest.mark.matrix
 def test_decisions_correct_a_copy_and_leave_rows_that_changed(house, audited, decided):
-    done = correct(house.path("out"), decisions=house.path("decisions"), spark=house.spark)
+    done = house.call(correct, house.path("out"), decisions=house.path("decisions"))
     assert (done.num_rows_changed, done.num_stale, done.num_gone) == (2, 1, 0)
     assert done.set_aside == SET_ASIDE
     now, copy = labels_of(house, audited["source"]), labels_of(house, done.target)
@@ -202,14 +193,9 @@ def test_decisions_correct_a_copy_and_leave_rows_that_changed(house, audited, de
     assert copy[900] is None
     assert house.table(done.target).schema == house.table(audited["source"]).schema
     with pytest.raises(ConfigError, match="holds a table that no correction wrote"):
-        correct(
-            house.path("out"),
-            accept_above=0.9,
-            to=house.path("decisions"),
-            spark=house.spark,
-        )
+        house.call(correct, house.path("out"), accept_above=0.9, to=house.path("decisions"))
     with pytest.raises(ConfigError, match="is the source itself"):
-        correct(house.path("out"), accept_above=0.9, to=audited["source"], spark=house.spark)
+        house.call(correct, house.path("out"), accept_above=0.9, to=audited["source"])
 
 
 @pytest.mark.matrix
@@ -220,18 +206,10 @@ def test_merge_is_recorded_repeated_without_effect_and_undone(house, audited, de
     assert outcome.exit_code == 0, outcome.stderr
     done = outcome.json
     after = labels_of(house, audited["source"])
+    recorded = corrected_by(house, "corrections", done["correction_id"])
     assert {key for key in before if before[key] != after[key]} == {
-        row["key"]
-        for row in house.table(house.path("out/corrections"))
-        .where(f"correction_id = '{done['correction_id']}' AND status = 'applied'")
-        .collect()
+        row["key"] for row in recorded if row["status"] == "applied"
     }
-    recorded = [
-        row.asDict()
-        for row in house.table(house.path("out/corrections"))
-        .where(f"correction_id = '{done['correction_id']}'")
-        .collect()
-    ]
     assert done["num_tags_added"] + done["num_tags_removed"] == sum(
         row["status"] == "applied" for row in recorded
     )
@@ -254,17 +232,17 @@ def test_merge_is_recorded_repeated_without_effect_and_undone(house, audited, de
     assert {row["status"] for row in recorded if row["key"] == decided["stale"]["key"]} == {"stale"}
 
     version = house.versions({"tables": {"source": audited["source"]}})
-    again = correct(house.path("out"), correction_id=done["correction_id"], spark=house.spark, **options)
+    again = house.call(correct, house.path("out"), correction_id=done["correction_id"], **options)
     assert again.already_finished
     assert house.versions({"tables": {"source": audited["source"]}}) == version
 
     # a row that somebody changed after the correction stays theirs
     theirs = decided["right"]["key"]
-    house.spark.sql(f"UPDATE delta.`{audited['source']}` SET tags = 'c,a,b' WHERE key = {theirs}")
-    back = undo(done["correction_id"], house.path("out"), spark=house.spark)
+    DeltaTable(audited["source"]).update(predicate=f"key = {theirs}", new_values={"tags": "c,a,b"})
+    back = house.call(undo, done["correction_id"], house.path("out"))
     assert (back.num_stale, back.num_rows_changed) == (1, done["num_rows_changed"] - 1)
     assert labels_of(house, audited["source"]) == {**before, theirs: "c,a,b"}
-    assert undo(done["correction_id"], house.path("out"), spark=house.spark).already_finished
+    assert house.call(undo, done["correction_id"], house.path("out")).already_finished
 
 
 def test_a_correction_killed_after_the_merge_is_completed_by_its_retry(house, audited, decided, monkeypatch):
@@ -279,18 +257,13 @@ def test_a_correction_killed_after_the_merge_is_completed_by_its_retry(house, au
 
     monkeypatch.setattr(correction_record, "change_rows", die)
     with pytest.raises(AuditError, match="killed"):
-        correct(house.path("out"), correction_id=correction_id, spark=house.spark, **options)
+        house.call(correct, house.path("out"), correction_id=correction_id, **options)
     monkeypatch.undo()
     merged = labels_of(house, audited["source"])
+    other = {**options, "accept_above": 0.9}
     with pytest.raises(ConfigError, match="was begun with another config"):
-        correct(
-            house.path("out"),
-            correction_id=correction_id,
-            spark=house.spark,
-            **{**options, "accept_above": 0.9},
-        )
-    done = correct(house.path("out"), correction_id=correction_id, spark=house.spark, **options)
+        house.call(correct, house.path("out"), correction_id=correction_id, **other)
+    done = house.call(correct, house.path("out"), correction_id=correction_id, **options)
     assert done.num_rows_changed > 0
     assert labels_of(house, audited["source"]) == merged
-    runs = house.table(house.path("out/correction_runs")).where(f"correction_id = '{correction_id}'")
-    assert runs.count() == 1
+    assert len(corrected_by(house, "correction_runs", correction_id)) == 1

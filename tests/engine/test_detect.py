@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from pyspark.sql import functions as F
 
 from spark_ml_audit.kernels.ambiguity import AmbiguityOptions, DoubtBands, find_ambiguous
 from spark_ml_audit.kernels.profile import Thresholds
-from tests.lake import Lake, tag_names
-
-pytestmark = pytest.mark.spark
+from tests.conftest import lake_for
+from tests.lake import Lake, records, tag_names, with_column
 
 NUM_ROWS, NUM_CLASSES = 400, 6
 NAMES = tag_names(NUM_CLASSES)
@@ -57,21 +56,28 @@ def made_rows() -> tuple[list[tuple[Any, ...]], np.ndarray]:
 
 
 SCHEMA = "id string, labels array<string>, pred_probs array<double>, body string, vector array<float>"
+NEW_COLUMNS = (
+    "ambiguity_score", "is_ambiguous", "ambiguous_tags", "outlier_score", "is_outlier", "num_ambiguous",
+    "ambiguous_share", "num_outliers", "num_duplicate_groups", "issue_rank", "flagged_cells",
+)  # fmt: skip
 WANTED = {"detect.outliers": True, "detect.duplicates": {"text": "body"}}
 
 
 @pytest.fixture(scope="module")
 def audited(
-    spark: Any, tmp_path_factory: pytest.TempPathFactory, tracking_uri: str
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tracking_uri: str
 ) -> tuple[Lake, dict, str]:
-    folder = tmp_path_factory.mktemp("detect")
-    lake = Lake(spark, folder, tracking_uri)
-    source = lake.write(lake.frame(made_rows()[0], SCHEMA, NAMES).repartition(3))
+    lake = lake_for(request, tmp_path_factory.mktemp("detect"), tracking_uri)
+    source = lake.write(lake.frame(made_rows()[0], SCHEMA, NAMES), files=3)
     return lake, lake.audit({"source.path": source, **WANTED}), source
 
 
 def examples_of(lake: Lake, result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {row["id"]: row for row in lake.rows(result, "examples")}
+
+
+def without(table: Any, *names: str) -> Any:
+    return table.drop_columns([name for name in names if name in table.column_names])
 
 
 def test_ambiguity_is_that_of_the_kernel_in_rows_classes_and_counts(audited: Any) -> None:
@@ -137,23 +143,20 @@ def test_groups_of_near_duplicates_name_the_tags_that_differ(audited: Any) -> No
 
 
 def test_results_do_not_depend_on_partitions_and_old_outputs_take_the_new_columns(
-    audited: Any, spark: Any, tmp_path: Path
+    audited: Any, tmp_path: Path
 ) -> None:
     lake, result, source = audited
     output = str(tmp_path / "out")
     # tables as an older version left them
     for name in ("examples", "tag_issues", "classes", "runs"):
-        old = lake.table(result["tables"][name]).drop(
-            "ambiguity_score", "is_ambiguous", "ambiguous_tags", "outlier_score", "is_outlier",
-            "num_ambiguous", "ambiguous_share", "num_outliers", "num_duplicate_groups",
-            "issue_rank", "flagged_cells",
-        )  # fmt: skip
-        came = {"examples": ("issue_rank", "bigint"), "tag_issues": ("label_quality_score", "double")}
+        old = without(lake.table(result["tables"][name]), *NEW_COLUMNS)
+        came = {"examples": ("issue_rank", pa.int64()), "tag_issues": ("label_quality_score", pa.float64())}
         if name in came:  # and gone since
             column, kind = came[name]
-            old = old.withColumn(column, F.lit(1).cast(kind))
-        old.write.format("delta").save(f"{output}/{name}")
-    shuffled = lake.write(spark.read.format("delta").load(source).orderBy(F.rand(1)).repartition(7))
+            old = with_column(old, column, pa.array([1] * old.num_rows, kind))
+        lake.write(old, to=f"{output}/{name}")
+    rows = lake.table(source)
+    shuffled = lake.write(rows.take(np.random.default_rng(1).permutation(rows.num_rows)), files=7)
     again = lake.audit(
         {
             "source.path": shuffled,
@@ -172,7 +175,7 @@ def test_results_do_not_depend_on_partitions_and_old_outputs_take_the_new_column
     # the run of the older version has no ranks there to sample by
     refused = lake.refuse(command="sample", output__path=output, sample__run=result["run_id"])
     assert refused["key"] == "sample.run"
-    runs = {row["run_id"]: row for row in lake.table(again["tables"]["runs"]).collect()}
+    runs = {row["run_id"]: row for row in lake.records(again["tables"]["runs"])}
     assert runs[result["run_id"]]["num_outliers"] is None
     assert runs[again["run_id"]]["num_outliers"] == again["num_outliers"] == len(ODD)
     groups: dict[str, set[str]] = {}
@@ -190,11 +193,12 @@ def test_an_old_output_takes_the_new_columns_though_nothing_is_flagged(lake: Lak
     first = lake.audit(source__path=source)
     output = lake.path("old")
     for name in ("examples", "tag_issues", "classes", "runs"):
-        table = lake.table(first["tables"][name])
-        table.drop("issue_rank", "flagged_cells").write.format("delta").save(f"{output}/{name}")
+        lake.write(
+            without(lake.table(first["tables"][name]), "issue_rank", "flagged_cells"), to=f"{output}/{name}"
+        )
     again = lake.audit(source__path=source, output__path=output)
     assert again["num_label_issues"] == 0
-    assert "issue_rank" in lake.table(again["tables"]["tag_issues"]).columns
+    assert "issue_rank" in lake.table(again["tables"]["tag_issues"]).column_names
     assert lake.rows(again, "issues") == []
 
 
@@ -208,11 +212,11 @@ def test_without_features_rows_are_compared_by_their_probabilities(lake: Lake) -
     probs[42] = [0.95, 0.95, 0.95]
     rows = [(i, [NAMES[k] for k in range(3) if p[k] > 0.5], p.tolist()) for i, p in enumerate(probs)]
     frame = lake.frame(rows, "id int, labels array<string>, pred_probs array<double>")
-    result = audit(frame, classes=NAMES[:3], detect={"outliers": True})
+    result = lake.call(audit, lake.native(frame), classes=NAMES[:3], detect={"outliers": True})
     # besides the one that was put in, some at the edge of their own kind
     assert 1 <= result.summary.num_outliers <= 5
     assert result.summary.num_duplicate_groups is None
     assert result.duplicates is None
     assert any("by pred_probs" in text for text in result.warnings)
-    worst = result.examples.orderBy(F.desc("outlier_score")).first()
+    worst = max(records(result.examples), key=lambda row: row["outlier_score"])
     assert (worst["id"], worst["is_outlier"]) == (42, True)

@@ -6,13 +6,14 @@ import csv
 import doctest
 import importlib
 import inspect
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from pyspark.sql import functions as F
 
 import spark_ml_audit
 from spark_ml_audit.cli import main
@@ -20,8 +21,6 @@ from spark_ml_audit.config import load_config
 from tests.documents import COMMAND, Block, blocks, covering_test
 from tests.lake import Lake
 from tests.paths import PROJECT
-
-pytestmark = pytest.mark.spark
 
 BLOCKS = blocks()
 TAGS = ["billing", "delivery", "login"]
@@ -50,17 +49,17 @@ def place(house: Lake) -> Lake:
         tags = [TAGS[k] for k in np.flatnonzero(given[i])]
         rows.append((f"t{i:03}", f"ticket {i} {words}", tags, probs[i].tolist()))
     schema = "id string, text string, labels array<string>, pred_probs array<double>"
-    frame = lake.frame(rows, schema, TAGS)
-    frame.write.format("delta").save(lake.path("data/tags"))
-    frame.write.parquet(lake.path("data/tags.parquet"))
-    frame.drop("pred_probs").write.format("delta").save(lake.path("data/films"))
-    frame.select("id", "text").write.format("delta").save(lake.path("data/new_films"))
+    table = lake.frame(rows, schema, TAGS)
+    lake.write(table, to=lake.path("data/tags"))
+    lake.write(table, to=lake.path("data/tags.parquet"), fmt="parquet")
+    lake.write(table.drop_columns(["pred_probs"]), to=lake.path("data/films"))
+    lake.write(table.select(["id", "text"]), to=lake.path("data/new_films"))
     Path(lake.path("conf")).symlink_to(PROJECT / "conf")
     return lake
 
 
-@pytest.fixture(autouse=True)
-def in_place(own_folder: None, place: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def enter(place: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in the place, with its MLflow store."""
     monkeypatch.chdir(place.folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", place.tracking_uri)
     import mlflow
@@ -68,9 +67,13 @@ def in_place(own_folder: None, place: Lake, monkeypatch: pytest.MonkeyPatch) -> 
     mlflow.set_tracking_uri(None)
 
 
+@pytest.fixture(autouse=True)
+def in_place(own_folder: None, place: Lake, read_pages: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter(place, monkeypatch)
+
+
 def correction_id(place: Lake) -> str:
-    found = place.table(place.path("audits/tags/correction_runs")).orderBy(F.desc("correction_id")).first()
-    return str(found["correction_id"])
+    return max(row["correction_id"] for row in place.records(place.path("audits/tags/correction_runs")))
 
 
 def fill_in(sheet: Path) -> None:
@@ -90,7 +93,8 @@ def run_command(place: Lake, words: list[str]) -> None:
     """One command line of ours."""
     words = [correction_id(place) if word == EXAMPLE_ID else word for word in words]
     start = time.monotonic()
-    assert main([*words[1:], "--quiet"]) == 0, words
+    engine = ["--set", f"engine.kind={place.kind}"]
+    assert main([words[1], *engine, *words[2:], "--quiet"]) == 0, words
     print(f"{time.monotonic() - start:6.1f} s  {' '.join(words)}")
     sheet = Path("review.csv")
     if words[1] == "sample" and sheet.exists():
@@ -108,24 +112,42 @@ def test_blocks_are_run_here_or_by_a_test_that_they_name() -> None:
             assert all(words[0] == COMMAND for words in block.commands()), block.where
 
 
-def test_all_pages_run_from_top_to_bottom(place: Lake) -> None:
-    names: dict[str, Any] = {
-        "spark": place.spark,
-        "df": place.table(place.path("data/tags")),
-        "classes": TAGS,
-    }
+def needs_spark(block: Block) -> bool:
+    """Whether a block is for Spark by nature: SQL over Delta paths, a session, pyspark.ml."""
+    return block.kind == "sql" or bool(block.kind == "python" and re.search(r"\bspark\.|\.ml\b", block.text))
+
+
+def run_blocks(place: Lake, of_spark: bool, names: dict[str, Any]) -> None:
     for block in BLOCKS:
-        if block.note is not None:
+        if block.note is not None or needs_spark(block) != of_spark:
             continue
         try:
             run_block(place, block, names)
         except BaseException as error:
             raise AssertionError(f"{block.where}:\n{block.text}") from error
+
+
+@pytest.fixture(scope="module")
+def read_pages(place: Lake) -> None:
+    """All pages were read from top to bottom, and what they say was done."""
+    df = place.native(place.table(place.path("data/tags")))
+    with pytest.MonkeyPatch.context() as monkeypatch, place.chosen():
+        enter(place, monkeypatch)
+        run_blocks(place, False, {"df": df, "classes": TAGS})
+
+
+def test_all_pages_run_from_top_to_bottom(place: Lake) -> None:
     assert (place.folder / "audits/tags/reports/trend.html").is_file()
     used = {words[words.index("--config") + 1] for block in BLOCKS if block.kind == "bash"
             for words in block.commands() if "--config" in words}  # fmt: skip
     known = {f"conf/{path.name}" for path in (PROJECT / "conf").glob("*.example.yml")}
     assert known <= used | {f"conf/{name}.example.yml" for name in ALONE}
+
+
+@pytest.mark.spark
+def test_what_the_pages_say_to_spark_runs(place: Lake, spark: Any) -> None:
+    df = spark.read.format("delta").load(place.path("data/tags"))
+    run_blocks(place, True, {"spark": spark, "df": df, "classes": TAGS})
 
 
 def run_block(place: Lake, block: Block, names: dict[str, Any]) -> None:
@@ -137,7 +159,7 @@ def run_block(place: Lake, block: Block, names: dict[str, Any]) -> None:
     elif block.kind == "sql":
         for statement in block.text.replace("/lake/", f"{place.folder}/").split(";"):
             if statement.strip():
-                place.spark.sql(statement).collect()
+                names["spark"].sql(statement).collect()
     else:
         Path("block.yml").write_text(block.text, encoding="utf-8")
         load_config(
@@ -146,23 +168,33 @@ def run_block(place: Lake, block: Block, names: dict[str, Any]) -> None:
 
 
 # Their examples are skipped where there is no engine; here they run, on the tables that the README left.
-EXAMPLES = (
-    *(f"spark_ml_audit.{name}" for name in spark_ml_audit.__all__ if not name.startswith("__")),
+EXAMPLES = [f"spark_ml_audit.{name}" for name in spark_ml_audit.__all__ if not name.startswith("__")]
+OF_SPARK = [
+    "spark_ml_audit.ema_label_quality",
     "spark_ml_audit.ml.LabelAuditor",
     "spark_ml_audit.integrations.dqx.no_label_issue",
-)
+]
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", sorted({*EXAMPLES} - {*OF_SPARK}))
 def test_an_example_of_a_public_docstring_runs(place: Lake, name: str) -> None:
+    df = place.native(place.table(place.path("data/tags")))
+    with place.chosen():
+        run_example(name, {"df": df, "spark": place.spark})
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("name", OF_SPARK)
+def test_an_example_for_spark_runs(place: Lake, spark: Any, name: str) -> None:
+    no_label_issue = importlib.import_module("spark_ml_audit.integrations.dqx").no_label_issue
+    df = spark.read.format("delta").load(place.path("data/tags"))
+    run_example(name, {"df": df, "spark": spark, "no_label_issue": no_label_issue})
+
+
+def run_example(name: str, names: dict[str, Any]) -> None:
     module, _, attribute = name.rpartition(".")
     documented = getattr(importlib.import_module(module), attribute)
     text = inspect.getdoc(documented) or ""
-    names = {
-        "spark": place.spark,
-        "df": place.table(place.path("data/tags")),
-        "no_label_issue": importlib.import_module("spark_ml_audit.integrations.dqx").no_label_issue,
-    }
     test = doctest.DocTestParser().get_doctest(text, names, name, None, 0)
     assert test.examples, f"{name} has no example"
     for example in test.examples:
@@ -180,30 +212,34 @@ def test_an_example_config_runs(place: Lake, name: str) -> None:
     run_command(place, [COMMAND, name, "--config", config])
 
 
-def test_the_assertion_for_dbt_returns_the_sure_flags_of_the_newest_run(place: Lake) -> None:
+def newest_flags(place: Lake) -> pd.DataFrame:
+    run_id = max(row["run_id"] for row in place.records(place.path("audits/tags/runs")))
+    return place.table(place.path("audits/tags/tag_issues"), run_id).to_pandas()
+
+
+@pytest.mark.spark
+def test_the_assertion_for_dbt_returns_the_sure_flags_of_the_newest_run(place: Lake, spark: Any) -> None:
     (query,) = [block.text for block in BLOCKS if block.text.startswith("-- dbt")]
-    found = place.spark.sql(query.replace("/lake/", f"{place.folder}/")).toPandas()
-    run = place.table(place.path("audits/tags/runs")).orderBy(F.desc("run_id")).first()
-    flags = place.table(place.path("audits/tags/tag_issues"), run["run_id"]).toPandas()
+    found = spark.sql(query.replace("/lake/", f"{place.folder}/")).toPandas()
+    flags = newest_flags(place)
     sure = flags[flags["cell_score"] < 0.2]
     assert 0 < len(sure) == len(found)
     assert set(zip(found["id"], found["tag"], strict=True)) == set(zip(sure["id"], sure["tag"], strict=True))
 
 
-def test_a_dqx_check_marks_the_rows_that_the_audit_questions(place: Lake) -> None:
+@pytest.mark.spark
+def test_a_dqx_check_marks_the_rows_that_the_audit_questions(place: Lake, spark: Any) -> None:
     from spark_ml_audit.integrations.dqx import no_label_issue
 
-    frame = place.table(place.path("data/tags"))
-    run = place.table(place.path("audits/tags/runs")).orderBy(F.desc("run_id")).first()
-    flags = place.table(place.path("audits/tags/tag_issues"), run["run_id"]).toPandas()
+    frame, flags = spark.read.format("delta").load(place.path("data/tags")), newest_flags(place)
     condition, apply = no_label_issue(["id"], place.path("audits/tags"))
-    checked = apply(frame, place.spark, {}).select("id", condition).toPandas()
+    checked = apply(frame, spark, {}).select("id", condition).toPandas()
     assert len(checked) == ROWS
     messages = checked.set_index("id").iloc[:, 0].dropna()
     assert set(messages.index) == set(flags["id"])
     first = flags.iloc[0]
     assert f"{first['issue']} {first['tag']}" in messages[first["id"]]
     condition, apply = no_label_issue(["id"], place.path("audits/tags"), tags=["login"], max_score=0.5)
-    some = apply(frame, place.spark).select("id", condition).toPandas().iloc[:, 1].dropna()
+    some = apply(frame, spark).select("id", condition).toPandas().iloc[:, 1].dropna()
     chosen = flags[(flags["tag"] == "login") & (flags["cell_score"] <= 0.5)]
     assert len(some) == chosen["id"].nunique()

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spark_ml_audit.arrow.types import type_name
 from tests.datasets import Dataset
 from tests.lake import Lake
 from tests.oracle import oracle_audit
-
-pytestmark = pytest.mark.spark
 
 SCHEMA = "id string, labels array<string>, pred_probs array<double>"
 HOSTILE = [
@@ -87,7 +86,7 @@ def test_hostile_tag_names_are_data_everywhere(lake: Lake) -> None:
     data = Dataset("hostile", labels, probs)
     # folders may be called anything, too
     source = lake.path("it's `odd`; DROP TABLE runs; -- é")
-    lake.dataset_frame(data, HOSTILE).write.format("delta").save(source)
+    lake.write(lake.dataset_frame(data, HOSTILE), to=source)
     result = lake.audit(source__path=source, output__path=lake.path("out' OR '1'='1 `x` <b>"))
     assert result["delivered"], result["warnings"]
     rows = sorted(lake.rows(result, "examples"), key=lambda row: row["id"])
@@ -125,7 +124,7 @@ def test_ids_keep_name_and_type_and_break_ties_in_their_own_order(
     assert plain == sorted(ids, key=lambda value: value.encode() if isinstance(value, str) else value)
     assert [row["issue_rank"] for row in found] == [1, 2, 3, 4]
     for table in ("examples", "issues", "tag_issues", "quarantine"):
-        assert dict(lake.table(result["tables"][table]).dtypes)[name] == kind
+        assert type_name(lake.table(result["tables"][table]).schema.field(name).type) == kind
     assert len(lake.rows(result, "quarantine")) == 2
 
 
@@ -141,6 +140,7 @@ def test_odd_column_names_are_columns_and_nothing_else(lake: Lake) -> None:
     assert "given`tags" in error["fix"]
 
 
+@pytest.mark.spark
 def test_texts_in_sql_are_literals_and_read_no_settings(spark: Any) -> None:
     from spark_ml_audit.lake.delta_spark import _literal
 

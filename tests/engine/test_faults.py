@@ -13,7 +13,7 @@ from spark_ml_audit.outcomes.runs import new_run_id
 from tests.datasets import make_dataset
 from tests.lake import Lake
 
-pytestmark = [pytest.mark.spark, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 
 @pytest.fixture
@@ -68,4 +68,4 @@ def test_two_processes_audit_into_one_new_output(lake: Lake) -> None:
         results.append(json.loads(out))
     for source, result in zip(sources, results, strict=True):
         assert lake.contents(result) == lake.contents(lake.audit(source__path=source))
-    assert lake.table(lake.path("shared/runs")).count() == 2
+    assert lake.count(lake.path("shared/runs")) == 2

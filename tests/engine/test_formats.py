@@ -11,17 +11,17 @@ import pytest
 
 from spark_ml_audit.config.audit import MethodConfig
 from spark_ml_audit.config.source import ColumnsConfig
-from spark_ml_audit.engines.choose import engine_of
+from spark_ml_audit.engines.base import Engine
+from spark_ml_audit.engines.choose import engine_for
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.fit import fit_audit
-from spark_ml_audit.frames.ingest import inspect_source
+from spark_ml_audit.frames.ingest import Ingest, inspect_source
 from spark_ml_audit.progress import Progress
 from tests.datasets import Dataset, make_dataset
 from tests.engine.conftest import Audited
-from tests.lake import Lake
+from tests.lake import Lake, with_classes
 from tests.oracle import oracle_audit
-
-pytestmark = pytest.mark.spark
+from tests.sql_types import schema_of, table_of
 
 NAMES = ["b tag", "a.tag", "z`tag", "c;tag"]
 LABELS = {
@@ -33,7 +33,6 @@ LABELS = {
 }
 PROBS = {
     "array": "p_array",
-    "vector": "p_vector",
     "map": "p_map",
     "columns": ["p.0", "p`1", "p 2", "π3"],
 }
@@ -45,29 +44,18 @@ def dataset() -> Dataset:
     return found
 
 
-@pytest.fixture(scope="module")
-def wide(spark: Any) -> Any:
-    """A data set written in every format at once."""
-    from pyspark.ml.linalg import DenseVector, SparseVector, VectorUDT
-    from pyspark.sql import types as T
+SCHEMA = (
+    "id int, by_name array<string>, by_index array<smallint>, by_bit array<tinyint>, by_text string, "
+    "`y.0` int, `y``1` boolean, `y 2` int, `ÿ3` boolean, "
+    "p_array array<double>, p_map map<string, double>, `p.0` double, `p``1` double, `p 2` double, `π3` double"
+)
 
+
+def wide_rows() -> list[tuple[Any, ...]]:
     data = dataset()
-    fields = [
-        ("id", T.IntegerType()),
-        ("by_name", T.ArrayType(T.StringType())),
-        ("by_index", T.ArrayType(T.ShortType())),
-        ("by_bit", T.ArrayType(T.ByteType())),
-        ("by_text", T.StringType()),
-        *[(name, T.BooleanType() if i % 2 else T.IntegerType()) for i, name in enumerate(LABELS["columns"])],
-        ("p_array", T.ArrayType(T.DoubleType())),
-        ("p_vector", VectorUDT()),
-        ("p_map", T.MapType(T.StringType(), T.DoubleType())),
-        *[(name, T.DoubleType()) for name in PROBS["columns"]],
-    ]
     rows = []
     for i, (tags, p, bits) in enumerate(zip(data.labels, data.pred_probs.tolist(), data.given, strict=True)):
         names = [NAMES[k] for k in reversed(tags)]
-        sparse = SparseVector(len(p), {k: value for k, value in enumerate(p) if value})
         rows.append(
             (
                 i,
@@ -77,12 +65,38 @@ def wide(spark: Any) -> Any:
                 " | ".join(names),
                 *[bool(bit) if k % 2 else int(bit) for k, bit in enumerate(bits)],
                 p,
-                sparse if i % 2 else DenseVector(p),
                 {NAMES[k]: p[k] for k in (3, 1, 0, 2)},
                 *p,
             )
         )
-    return spark.createDataFrame(rows, T.StructType([T.StructField(*field) for field in fields]))
+    return rows
+
+
+@pytest.fixture
+def wide(engine: Engine) -> Any:
+    """A data set written in every format at once."""
+    return engine.from_arrow(table_of(wide_rows(), schema_of(SCHEMA)))
+
+
+@pytest.fixture
+def vectors(spark: Any) -> Any:
+    """The same with probabilities as vectors of pyspark.ml, dense and sparse."""
+    from pyspark.ml.linalg import DenseVector, SparseVector
+
+    rows = []
+    for i, (row, p) in enumerate(zip(wide_rows(), dataset().pred_probs.tolist(), strict=True)):
+        sparse = SparseVector(len(p), {k: value for k, value in enumerate(p) if value})
+        rows.append((i, row[2], sparse if i % 2 else DenseVector(p)))
+    return spark.createDataFrame(rows, vector_schema("by_index", "short"))
+
+
+def vector_schema(labels: str, kind: str) -> Any:
+    from pyspark.ml.linalg import VectorUDT
+    from pyspark.sql import types as T
+
+    element = {"short": T.ShortType(), "string": T.StringType()}[kind]
+    schema = T.StructType([T.StructField("id", T.IntegerType())])
+    return schema.add(labels, T.ArrayType(element)).add("p_vector", VectorUDT())
 
 
 # how they decode, in every pair: tests/unit/arrow/test_decode.py
@@ -91,7 +105,9 @@ PAIRS = list(zip(LABELS, itertools.cycle(PROBS), strict=False))
 
 @pytest.mark.matrix
 @pytest.mark.parametrize(("labels_format", "probs_format"), PAIRS)
-def test_every_format_gives_the_same_audit(wide: Any, labels_format: str, probs_format: str) -> None:
+def test_every_format_gives_the_same_audit(
+    engine: Engine, wide: Any, labels_format: str, probs_format: str
+) -> None:
     columns = ColumnsConfig.from_arguments(
         id="id",
         labels=LABELS[labels_format],
@@ -99,7 +115,22 @@ def test_every_format_gives_the_same_audit(wide: Any, labels_format: str, probs_
         pred_probs=PROBS[probs_format],
         classes=NAMES,
     )
-    ingest = inspect_source(engine_of(wide), wide, columns)
+    check_audit(inspect_source(engine, wide, columns), labels_format, probs_format)
+
+
+@pytest.mark.spark
+@pytest.mark.matrix
+def test_vectors_give_the_same_audit(vectors: Any) -> None:
+    columns = {"id": "id", "labels": "by_index", "pred_probs": "p_vector", "classes": NAMES}
+    found, given = (
+        inspect_source(*engine_for(vectors), ColumnsConfig.from_arguments(**columns, pred_probs_format=how))
+        for how in ("auto", "vector")
+    )
+    check_audit(found, "indices", "vector")
+    assert given.layout == found.layout
+
+
+def check_audit(ingest: Ingest, labels_format: str, probs_format: str) -> None:
     assert ingest.layout.labels_format == labels_format
     notes = "\n".join(ingest.notes)
     assert f"labels_format: {labels_format}" in notes
@@ -114,30 +145,30 @@ def test_every_format_gives_the_same_audit(wide: Any, labels_format: str, probs_
 
 
 @pytest.mark.parametrize("labels_format", ["names", "indices", "multi_hot", "delimited"])
-def test_a_labels_format_may_be_given_and_must_fit(wide: Any, labels_format: str) -> None:
+def test_a_labels_format_may_be_given_and_must_fit(engine: Engine, wide: Any, labels_format: str) -> None:
     columns = {"id": "id", "pred_probs": "p_array", "classes": NAMES, "labels_format": labels_format}
     ingest = inspect_source(
-        engine_of(wide), wide, ColumnsConfig.from_arguments(**columns, labels=LABELS[labels_format])
+        engine, wide, ColumnsConfig.from_arguments(**columns, labels=LABELS[labels_format])
     )
     assert ingest.layout.labels_format == labels_format
     other = "by_name" if labels_format != "names" else "by_text"
     with pytest.raises(InputError, match="labels_format") as refused:
-        inspect_source(engine_of(wide), wide, ColumnsConfig.from_arguments(**columns, labels=other))
+        inspect_source(engine, wide, ColumnsConfig.from_arguments(**columns, labels=other))
     assert f"'{labels_format}' was given" in refused.value.message
     assert refused.value.fix
 
 
-def test_a_probability_format_may_be_given_and_must_fit(wide: Any) -> None:
+def test_a_probability_format_may_be_given_and_must_fit(engine: Engine, wide: Any) -> None:
     columns = {"id": "id", "labels": "by_name", "classes": NAMES}
-    for given, name in (("array", "p_array"), ("vector", "p_vector"), ("map", "p_map")):
+    for given, name in (("array", "p_array"), ("map", "p_map")):
         inspect_source(
-            engine_of(wide),
+            engine,
             wide,
             ColumnsConfig.from_arguments(**columns, pred_probs=name, pred_probs_format=given),
         )
     with pytest.raises(InputError, match=r"source\.pred_probs_format") as refused:
         inspect_source(
-            engine_of(wide),
+            engine,
             wide,
             ColumnsConfig.from_arguments(**columns, pred_probs="p_map", pred_probs_format="array"),
         )
@@ -160,27 +191,30 @@ PLAIN = "id int, labels array<int>, pred_probs array<double>"
         ([[0, 1, 1], [0, 1, 1], [0, 1]], None),
     ],
 )
-def test_integer_lists_are_indices_or_vectors(lake: Lake, lists: list[Any], expected: str | None) -> None:
+def test_integer_lists_are_indices_or_vectors(engine: Engine, lists: list[Any], expected: str | None) -> None:
     rows = [(i, labels, [0.5, 0.1, 0.9]) for i, labels in enumerate(lists)]
     columns = ColumnsConfig.from_arguments(
         id="id", labels="labels", pred_probs="pred_probs", classes=["a", "b", "c"]
     )
-    frame = lake.frame(rows, PLAIN)
+    frame = engine.from_arrow(table_of(rows, schema_of(PLAIN)))
     if expected is None:
         with pytest.raises(InputError, match="'indices' or 'multi_hot'"):
-            inspect_source(engine_of(frame), frame, columns)
+            inspect_source(engine, frame, columns)
     else:
-        assert inspect_source(engine_of(frame), frame, columns).layout.labels_format == expected
+        assert inspect_source(engine, frame, columns).layout.labels_format == expected
 
 
 @pytest.mark.parametrize("lists", [[[0, 1], [1, 0]], [[0, 1], [1, 1]]])
-def test_with_two_classes_lists_of_zeros_and_ones_are_not_taken_for_vectors(lake: Lake, lists: Any) -> None:
-    frame = lake.frame([(i, labels, [0.5, 0.1]) for i, labels in enumerate(lists)], PLAIN)
+def test_with_two_classes_lists_of_zeros_and_ones_are_not_taken_for_vectors(
+    engine: Engine, lists: Any
+) -> None:
+    rows = [(i, labels, [0.5, 0.1]) for i, labels in enumerate(lists)]
+    frame = engine.from_arrow(table_of(rows, schema_of(PLAIN)))
     columns = ColumnsConfig.from_arguments(
         id="id", labels="labels", pred_probs="pred_probs", classes=["a", "b"]
     )
     with pytest.raises(InputError, match="'indices' or 'multi_hot'") as undecided:
-        inspect_source(engine_of(frame), frame, columns)
+        inspect_source(engine, frame, columns)
     assert undecided.value.key == "source.labels_format"
 
 
@@ -217,9 +251,7 @@ def test_the_class_list_is_taken_from_the_first_place_that_has_one(lake: Lake) -
     rows = [(0, [], [0.1, 0.9]), (1, ["x"], [0.5, 0.5])]
     schema = "id int, labels array<string>, pred_probs array<double>"
     source = lake.write(lake.frame(rows, schema, ["meta", "x"]))
-    lake.spark.sql(
-        f"""ALTER TABLE delta.`{source}` SET TBLPROPERTIES ('spark_ml_audit.classes' = '["property","x"]')"""
-    )
+    lake.set_properties(source, {"spark_ml_audit.classes": '["property","x"]'})
     listed = lake.folder / "classes.txt"
     listed.write_text("file\nx\n", encoding="utf-8")
 
@@ -233,9 +265,7 @@ def test_the_class_list_is_taken_from_the_first_place_that_has_one(lake: Lake) -
     assert classes(source) == ["meta", "x"]
     # a column written without metadata leaves the property
     bare = lake.write(lake.frame(rows, schema))
-    lake.spark.sql(
-        f"""ALTER TABLE delta.`{bare}` SET TBLPROPERTIES ('spark_ml_audit.classes' = '["property","x"]')"""
-    )
+    lake.set_properties(bare, {"spark_ml_audit.classes": '["property","x"]'})
     assert classes(bare) == ["property", "x"]
     mapped = lake.write(
         lake.frame([(0, ["b"], {"b": 0.1, "a": 0.2})], "id int, labels array<string>, p map<string,double>")
@@ -260,31 +290,23 @@ def test_the_class_list_is_taken_from_the_first_place_that_has_one(lake: Lake) -
     ],
 )
 def test_a_class_list_that_cannot_be_exits_2(lake: Lake, classes: str, said: str) -> None:
-    from pyspark.sql import functions as F
-
-    frame = lake.frame([(0, [], [0.1, 0.9])], "id int, labels array<string>, pred_probs array<double>")
-    frame = frame.withColumn(
-        "pred_probs", F.col("pred_probs").alias("pred_probs", metadata={"classes": classes})
-    )
-    with pytest.raises(InputError, match=said) as refused:
-        inspect_source(
-            engine_of(frame),
-            frame,
-            ColumnsConfig.from_arguments(id="id", labels="labels", pred_probs="pred_probs"),
-        )
-    assert refused.value.key == "source.classes"
-    assert refused.value.fix
+    table = lake.frame([(0, [], [0.1, 0.9])], "id int, labels array<string>, pred_probs array<double>")
+    error = lake.refuse(source__path=lake.write(with_classes(table, classes)), command="check")
+    assert error["key"] == "source.classes"
+    assert said in f"{error['message']} {error['fix']}"
 
 
-def test_a_vector_source_with_faulty_rows_reaches_quarantine(lake: Lake, wide: Any) -> None:
+@pytest.mark.spark
+def test_a_vector_source_with_faulty_rows_reaches_quarantine(lake: Lake, spark: Any) -> None:
     from pyspark.ml.linalg import DenseVector
 
-    frame = lake.spark.createDataFrame(
-        [(0, ["a"], DenseVector([0.2, 0.3])), (1, ["a"], DenseVector([0.2])), (2, ["b"], None)],
-        wide.select("id", wide["by_name"].alias("labels"), wide["p_vector"].alias("pred_probs")).schema,
+    rows = [(0, ["a"], DenseVector([0.2, 0.3])), (1, ["a"], DenseVector([0.2])), (2, ["b"], None)]
+    source = lake.path("vectors")
+    frame = spark.createDataFrame(rows, vector_schema("labels", "string"))
+    frame.write.format("delta").save(source)
+    result = lake.audit(
+        source__path=source, source__pred_probs="p_vector", source__classes=["a", "b"], expect=3
     )
-    source = lake.write(frame)
-    result = lake.audit(source__path=source, source__classes=["a", "b"], expect=3)
     found = {row["id"]: (row["reason"], json.loads(row["row"])) for row in lake.rows(result, "quarantine")}
     assert found[1][0] == "probs_length"
     assert found[2][0] == "probs_null"

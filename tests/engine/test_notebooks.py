@@ -45,8 +45,7 @@ def test_there_are_five_notebooks() -> None:
     assert [path.name[0] for path in NOTEBOOKS] == list(ROWS)
 
 
-@pytest.mark.spark
-@pytest.mark.usefixtures("spark")
+@pytest.mark.usefixtures("engine")  # an open session makes them run by Spark
 class TestRuns:
     @pytest.fixture
     def ran(
@@ -74,7 +73,7 @@ class TestRuns:
     @pytest.mark.long
     def test_3_a_monitored_table(self, ran: dict[str, Any], tmp_path: Path) -> None:
         # exit statuses are asserted in the notebook itself
-        found = ran["difference"].cells.toPandas()
+        found = ran["place"].rows_of(ran["difference"].cells)
         new = found[(found["tag"] == "login") & (found["reason"] == "tags_changed")]
         assert len(new) > 20
         assert (tmp_path / "tables/audit/reports/trend.html").stat().st_size > 1000

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spark_ml_audit.arrow.types import type_name
 from tests.datasets import KINDS, Dataset, make_dataset
 from tests.engine.conftest import Audited
 from tests.lake import Lake, tag_names
 from tests.oracle import FILTERS, OracleResult, oracle_audit
-
-pytestmark = pytest.mark.spark
 
 CONTRACT_TYPES = {
     "examples": {
@@ -253,7 +252,8 @@ def test_every_score_and_aggregate_equals_the_oracle(lake: Lake, options: dict[s
 def test_the_tables_have_the_columns_and_types_of_the_contract(audited: Audited) -> None:
     lake, result = audited.lake, audited.result
     for name, expected in CONTRACT_TYPES.items():
-        found = dict(lake.table(result["tables"][name]).dtypes)
+        schema = lake.table(result["tables"][name]).schema
+        found = {field.name: type_name(field.type) for field in schema}
         assert {column: found.get(column) for column in expected} == expected
         assert next(iter(found)) == "run_id"
         assert result["tables"][name].endswith(f"/{name}")

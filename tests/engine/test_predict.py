@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from tests.lake import Lake
+from spark_ml_audit.arrow.types import type_name
+from tests.lake import Lake, records
 
-pytestmark = pytest.mark.spark
+if TYPE_CHECKING:
+    from spark_ml_audit.engines.base import Engine
 
 SCHEMA = (
     "id string, title string, price double, kind string, fresh boolean, made date, "
@@ -48,8 +50,11 @@ def item_rows(num_rows: int = 160, seed: int = 0) -> list[tuple[Any, ...]]:
 
 def probabilities(lake: Lake, where: str) -> dict[Any, tuple[int, bytes]]:
     """Id -> fold and the exact bits of the probabilities."""
-    found = lake.table(where).select("id", "fold", "pred_probs").collect()
-    return {row["id"]: (row["fold"], np.array(row["pred_probs"], np.float32).tobytes()) for row in found}
+    return bits(lake.records(where))
+
+
+def bits(rows: list[dict[str, Any]]) -> dict[Any, tuple[int, bytes]]:
+    return {row["id"]: (row["fold"], np.array(row["pred_probs"], np.float32).tobytes()) for row in rows}
 
 
 @pytest.fixture
@@ -64,12 +69,12 @@ def test_a_table_with_tags_and_features_gets_out_of_sample_probabilities(lake: L
     result = outcome.json
     assert (result["num_rows"], result["num_predicted"], result["num_classes"]) == (160, 160, 4)
     assert result["quality"]["macro_auc"] > 0.7
-    frame = lake.table(result["tables"]["predictions"])
-    assert frame.columns == [*lake.table(source).columns, "pred_probs", "fold"]
-    assert frame.schema["pred_probs"].dataType.simpleString() == "array<float>"
-    assert frame.schema["fold"].dataType.simpleString() == "int"
-    assert json.loads(frame.schema["pred_probs"].metadata["classes"]) == sorted(TAGS)
-    rows = frame.collect()
+    table = lake.table(result["tables"]["predictions"])
+    assert table.column_names == [*lake.table(source).column_names, "pred_probs", "fold"]
+    assert type_name(table.schema.field("pred_probs").type) == "array<float>"
+    assert type_name(table.schema.field("fold").type) == "int"
+    assert json.loads(table.schema.field("pred_probs").metadata[b"classes"]) == sorted(TAGS)
+    rows = records(table)
     given = {row[0]: row for row in item_rows()}
     assert {row["id"]: row["labels"] for row in rows} == {key: row[-1] for key, row in given.items()}
     by_author: dict[str, set[int]] = {}
@@ -81,19 +86,18 @@ def test_a_table_with_tags_and_features_gets_out_of_sample_probabilities(lake: L
 
 
 def test_probabilities_do_not_depend_on_row_order_or_partitions(lake: Lake) -> None:
-    from pyspark.sql import functions as F
-
-    frame = lake.frame(item_rows(), SCHEMA)
-    frames = [
-        frame.repartition(1),
-        frame.orderBy(F.hash("id")).repartition(3),
-        frame.orderBy(F.desc("title")).repartition(8),
+    table = lake.frame(item_rows(), SCHEMA)
+    shuffled = table.take(np.random.default_rng(0).permutation(table.num_rows))
+    sources = [
+        lake.write(table),
+        lake.write(shuffled, files=3),
+        lake.write(table.sort_by([("title", "descending")]), files=8),
     ]
     found = []
-    for position, shuffled in enumerate(frames):
+    for position, source in enumerate(sources):
         outcome = lake.run(
             "predict",
-            source__path=lake.write(shuffled),
+            source__path=source,
             output__path=lake.path(f"out-{position}"),
             model__folds=3,
             model__max_train_rows=80,
@@ -130,8 +134,9 @@ def test_faulty_rows_are_set_aside_and_unlabelled_ones_predicted(lake: Lake) -> 
         "label_repeated",
         "labels_malformed",
     ]
-    predicted = lake.table(result["tables"]["predictions"])
-    assert predicted.where("id = 'unlabelled' and labels is null and size(pred_probs) = 4").count() == 1
+    (row,) = [row for row in lake.records(result["tables"]["predictions"]) if row["id"] == "unlabelled"]
+    assert row["labels"] is None
+    assert len(row["pred_probs"]) == 4
     # the same rows, predicted and audited in one run: nothing is lost there either
     audit = lake.audit(
         {**settings, "source.pred_probs": None, "output.path": lake.path("both")},
@@ -177,7 +182,7 @@ def test_a_retry_changes_nothing_and_completes_what_is_missing(lake: Lake, sourc
     # another run replaces the table
     other = lake.run("predict", {**settings, "model.folds": 3}).json
     assert other["run_id"] != first["run_id"]
-    assert lake.table(where).count() == 160
+    assert lake.count(where) == 160
 
 
 @pytest.mark.parametrize(
@@ -232,7 +237,7 @@ def test_one_sided_and_rare_tags_are_predicted_and_reported(lake: Lake) -> None:
     assert outcome.exit_code == 0, outcome.json
     said = " ".join(outcome.json["warnings"])
     assert "'never' (0), 'once' (1)" in said
-    found = lake.table(outcome.json["tables"]["predictions"]).collect()
+    found = lake.records(outcome.json["tables"]["predictions"])
     probs = np.array([row["pred_probs"] for row in found])
     assert probs.shape == (60, 3)
     assert (probs[:, 1] > 0.9).all()
@@ -240,28 +245,30 @@ def test_one_sided_and_rare_tags_are_predicted_and_reported(lake: Lake) -> None:
     assert lake.audit(source__path=outcome.json["tables"]["predictions"])["num_audited"] == 60
 
 
-def test_a_sample_for_training_keeps_the_positives_of_rare_tags(lake: Lake) -> None:
-    from spark_ml_audit.config import LabelsConfig
-    from spark_ml_audit.engines.choose import engine_of
+def test_a_sample_for_training_keeps_the_positives_of_rare_tags(lake: Lake, engine: Engine) -> None:
+    from spark_ml_audit.config import LabelsConfig, PlaceConfig
     from spark_ml_audit.frames.features import find_features
+    from spark_ml_audit.lake.source import open_source
     from spark_ml_audit.predicting.folds import FoldPlan, count_labels, plan_sample
     from spark_ml_audit.predicting.labels import inspect_labels
-    from spark_ml_audit.predicting.training import TrainingSet, training_rows
+    from spark_ml_audit.predicting.training import FINAL, TrainingSet, training_rows
 
     rows = [
         (i, "text of row", ["common", *(["rare"] if i % 100 == 0 else [])] if i % 2 == 0 else [])
         for i in range(4000)
     ]
-    frame = lake.frame(rows, "id bigint, title string, labels array<string>")
+    table = lake.frame(rows, "id bigint, title string, labels array<string>")
     plan = FoldPlan(5, 0, "id")
     counts, chosen = [], []
-    for partitions in (1, 4):
-        ingest = inspect_labels(engine_of(frame), frame.repartition(partitions), LabelsConfig())
-        features = find_features(ingest.frame, {"text": ("title",)}, "id", {"id", "labels"}, [])
+    for files in (1, 4):
+        opened = open_source(engine, PlaceConfig(path=lake.write(table, files=files)))
+        ingest = inspect_labels(opened, LabelsConfig())
+        source = (engine, ingest.frame, ingest.schema)
+        features = find_features(*source, {"text": ("title",)}, "id", {"id", "labels"}, [])
         counts.append(count_labels(ingest, plan))
         sample = plan_sample(4000, counts[-1].present.sum(axis=0), 400)
         training = TrainingSet(ingest, features, plan, counts[-1], sample, "linear")
-        found = training_rows(training).select("order_key", "tags").collect()
+        found = records(engine.collect(training_rows(training, [FINAL]).select("order_key", "tags")))
         chosen.append(sorted((row["order_key"], tuple(row["tags"])) for row in found))
     assert chosen[0] == chosen[1]
     # 40 rows have the rare tag (class 1), 2,000 the common one
@@ -274,14 +281,14 @@ def test_a_sample_for_training_keeps_the_positives_of_rare_tags(lake: Lake) -> N
 def assert_training_takes_the_suggested_tags(result: Any, examples: Any) -> None:
     from spark_ml_audit.predicting.corrected_tags import corrected
     from spark_ml_audit.predicting.predictions import predicted_ingest
-    from spark_ml_audit.predicting.training import training_rows
+    from spark_ml_audit.predicting.training import FINAL, training_rows
 
     plan = result._plan
-    predictions = predicted_ingest(plan.ingest, result.predictions)
+    predictions = predicted_ingest(plan.ingest, result._predictions)
     changed = corrected(plan.training, predictions, result._out_of_fold.profile, 1000)
-    learned = training_rows(changed.training).select("tags").collect()
-    suggested = examples.select("given_tags", "suggested_tags").collect()
-    assert sorted([result.classes[k] for k in row["tags"]] for row in learned) == sorted(
+    learned = plan.ingest.engine.collect(training_rows(changed.training, [FINAL]).select("tags"))
+    suggested = records(examples)
+    assert sorted([result.classes[k] for k in row["tags"]] for row in records(learned)) == sorted(
         row["suggested_tags"] for row in suggested
     )
     added = sum(len(set(row["suggested_tags"]) - set(row["given_tags"])) for row in suggested)
@@ -293,12 +300,15 @@ def assert_training_takes_the_suggested_tags(result: Any, examples: Any) -> None
 def test_python_predicts_a_dataframe_that_audit_takes_as_it_is(lake: Lake) -> None:
     from spark_ml_audit import audit, predict
 
-    frame = lake.frame(item_rows(), SCHEMA)
-    result = predict(frame, features={"text": ["title"], "numeric": ["price"]}, kind="linear", folds=3)
+    frame = lake.native(lake.frame(item_rows(), SCHEMA))
+    features = {"text": ["title"], "numeric": ["price"]}
+    result = lake.call(predict, frame, features=features, kind="linear", folds=3)
     assert result.classes == tuple(sorted(TAGS))
     assert result.quality["macro_auc"] is not None
     assert result.quality["macro_auc"] > 0.7
-    audited = audit(result.predictions)
+    # a DataFrame of Spark has the classes with it
+    named = {"classes": result.classes} if lake.kind == "embedded" else {}
+    audited = lake.call(audit, result.predictions, **named)
     assert audited.summary.num_audited == 160
     assert_training_takes_the_suggested_tags(result, audited.examples)
     assert set(result.class_quality["tag"]) == set(TAGS)
@@ -306,13 +316,10 @@ def test_python_predicts_a_dataframe_that_audit_takes_as_it_is(lake: Lake) -> No
     written = probabilities(lake, where["predictions"])
     result.write(lake.path("out"))
     assert probabilities(lake, where["predictions"]) == written
-    assert written == {
-        row["id"]: (row["fold"], np.array(row["pred_probs"], np.float32).tobytes())
-        for row in result.predictions.select("id", "fold", "pred_probs").collect()
-    }
+    assert written == bits(records(result.predictions))
 
 
-def test_check_and_predict_into_a_schema_and_models_too_large(
+def test_check_computes_nothing_and_models_too_large_are_refused(
     lake: Lake, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from spark_ml_audit.predicting import training
@@ -325,15 +332,18 @@ def test_check_and_predict_into_a_schema_and_models_too_large(
     assert any("text: title" in note for note in checked.json["notes"])
     assert not Path(lake.path("never")).exists()
 
-    in_schema = {**settings, "output.schema": "predict_out", "output.prefix": "q_", "output.path": None}
-    result = lake.run("predict", in_schema)
-    assert result.exit_code == 0, (result.json, result.stderr)
-    assert result.json["tables"]["predictions"] == "predict_out.q_predictions"
-    assert lake.table("predict_out.q_predictions").count() == 160
-    runs = lake.table("predict_out.q_prediction_runs").collect()
-    assert [row["run_id"] for row in runs] == [result.json["run_id"]]
-
     monkeypatch.setattr(training, "MAX_MODELS_BYTES", 2000)
     error = lake.refuse({**settings, "model.kind": "linear"}, command="predict")
     assert error["key"] == "model.kind"
     assert "take a smaller model" in error["message"]
+
+
+@pytest.mark.spark
+def test_predictions_go_into_a_schema(lake: Lake, source: str) -> None:
+    settings = {"source.path": source, "model.folds": 2, "model.kind": "prior"}
+    result = lake.run("predict", {**settings, "output.schema": "predict_out", "output.prefix": "q_"})
+    assert result.exit_code == 0, (result.json, result.stderr)
+    assert result.json["tables"]["predictions"] == "predict_out.q_predictions"
+    assert lake.count("predict_out.q_predictions") == 160
+    runs = lake.records("predict_out.q_prediction_runs")
+    assert [row["run_id"] for row in runs] == [result.json["run_id"]]

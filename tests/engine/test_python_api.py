@@ -8,10 +8,8 @@ import pytest
 from spark_ml_audit import audit, ema_label_quality
 from spark_ml_audit.errors import ConfigError, InputError
 from tests.datasets import make_dataset
-from tests.lake import tag_names
+from tests.lake import records, tag_names
 from tests.oracle import oracle_audit
-
-pytestmark = pytest.mark.spark
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +22,13 @@ def names(dataset):
     return tag_names(dataset.pred_probs.shape[1])
 
 
-def rows_of(frame, *columns):
-    return sorted(tuple(row[name] for name in columns) for row in frame.select(*columns).collect())
-
-
 @pytest.mark.matrix
 def test_audit_of_a_dataframe_equals_the_oracle(lake, dataset, names):
-    result = audit(
-        lake.dataset_frame(dataset), id="id", labels="labels", pred_probs="pred_probs", classes=names
-    )
+    frame = lake.native(lake.dataset_frame(dataset))
+    result = lake.call(audit, frame, id="id", labels="labels", pred_probs="pred_probs", classes=names)
     expected = oracle_audit(dataset.labels, dataset.pred_probs)
 
-    found = {row["id"]: row for row in result.examples.collect()}
+    found = {row["id"]: row for row in records(result.examples)}
     issue = (expected.missing | expected.extraneous).any(axis=1)
     assert len(found) == len(dataset.labels)
     for i in range(len(dataset.labels)):
@@ -43,28 +36,43 @@ def test_audit_of_a_dataframe_equals_the_oracle(lake, dataset, names):
         assert row["run_id"] == result.run_id
         assert row["is_label_issue"] == issue[i]
         assert row["suggested_tags"] == [names[k] for k in expected.suggested_tags(i)]
-    assert result.summary.num_label_issues == issue.sum() == result.examples.where("is_label_issue").count()
-    assert result.tag_issues.count() == expected.missing.sum() + expected.extraneous.sum()
-    assert [row["tag"] for row in result.classes.orderBy("class_index").collect()] == names
-    assert result.quarantine.count() == 0
+    flagged = [row for row in found.values() if row["is_label_issue"]]
+    assert result.summary.num_label_issues == issue.sum() == len(flagged)
+    assert len(records(result.tag_issues)) == expected.missing.sum() + expected.extraneous.sum()
+    classes = sorted(records(result.classes), key=lambda row: row["class_index"])
+    assert [row["tag"] for row in classes] == names
+    assert records(result.quarantine) == []
+    assert type(result.examples) is type(frame)
 
 
-def test_write_commits_a_run_and_a_second_write_changes_nothing(lake, spark, dataset, names):
-    result = audit(lake.dataset_frame(dataset), classes=names)
+def test_arrow_tables_paths_and_frames_of_the_engine_give_the_same_audit(lake, dataset, names):
+    table = lake.dataset_frame(dataset)
+    given = [table, lake.write(table), lake.native(table)]
+    found = [records(lake.call(audit, data, classes=names).tag_issues) for data in given]
+    for rows in found:
+        for row in rows:
+            del row["run_id"]
+        rows.sort(key=lambda row: (row["issue_rank"], row["rank_in_row"]))
+    assert found[0] == found[1] == found[2] != []
+
+
+def test_write_commits_a_run_and_a_second_write_changes_nothing(lake, dataset, names):
+    result = lake.call(audit, lake.native(lake.dataset_frame(dataset)), classes=names)
     tables = result.write(path=lake.path("api-output"))
     result.write(path=lake.path("api-output"))
 
-    runs = spark.read.format("delta").load(tables["runs"]).collect()
+    runs = lake.records(tables["runs"])
     assert [row["run_id"] for row in runs] == [result.run_id]
     assert runs[0]["num_rows"] == len(dataset.labels)
     for name in ("examples", "issues", "tag_issues"):
-        written, lazy = spark.read.format("delta").load(tables[name]), getattr(result, name)
-        assert written.columns == lazy.columns
-        assert sorted(map(str, written.collect())) == sorted(map(str, lazy.collect()))
+        written, lazy = lake.table(tables[name]), getattr(result, name)
+        assert written.column_names == list(lazy.columns)
+        assert sorted(map(str, records(written))) == sorted(map(str, records(lazy)))
 
 
+@pytest.mark.spark
 def test_issues_are_the_same_ranked_in_one_place_or_by_ranges(lake, dataset, names, monkeypatch):
-    frame = lake.dataset_frame(dataset)
+    frame = lake.native(lake.dataset_frame(dataset))
     expected = sorted(audit(frame, classes=names).issues.drop("run_id").collect())
     monkeypatch.setattr("spark_ml_audit.auditing.api.FEW_ROWS", 0)
     monkeypatch.setattr("spark_ml_audit.engines.ranking._ROWS_PER_RANGE", 20)
@@ -75,7 +83,7 @@ def test_issues_are_the_same_ranked_in_one_place_or_by_ranges(lake, dataset, nam
 def test_log_records_one_finished_run(lake, dataset, names, tracking_uri):
     from mlflow import MlflowClient
 
-    result = audit(lake.dataset_frame(dataset), classes=names, alpha=0.5)
+    result = lake.call(audit, lake.native(lake.dataset_frame(dataset)), classes=names, alpha=0.5)
     run_id = result.log(experiment="from-python", tracking_uri=tracking_uri)
     run = MlflowClient(tracking_uri=tracking_uri).get_run(run_id)
     assert run.info.status == "FINISHED"
@@ -84,15 +92,16 @@ def test_log_records_one_finished_run(lake, dataset, names, tracking_uri):
 
 
 def test_an_unknown_option_and_a_missing_column_are_named(lake, dataset, names):
-    frame = lake.dataset_frame(dataset)
+    frame = lake.native(lake.dataset_frame(dataset))
     with pytest.raises(ConfigError, match=r"audit\.alfa"):
-        audit(frame, classes=names, alfa=0.5)
+        lake.call(audit, frame, classes=names, alfa=0.5)
     with pytest.raises(InputError, match=r"'lables'.*Did you mean 'labels'"):
-        audit(frame, labels="lables", classes=names)
+        lake.call(audit, frame, labels="lables", classes=names)
 
 
+@pytest.mark.spark
 @pytest.mark.matrix
-def test_udf_scores_like_the_audit_in_columns_and_in_sql(lake, spark, dataset, names):
+def test_udf_scores_like_the_audit_in_columns_and_in_sql(spark, dataset):
     rows = [
         (f"r{i:04}", list(tags), p.tolist())
         for i, (tags, p) in enumerate(zip(dataset.labels, dataset.pred_probs, strict=True))
@@ -109,6 +118,7 @@ def test_udf_scores_like_the_audit_in_columns_and_in_sql(lake, spark, dataset, n
         np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
+@pytest.mark.spark
 @pytest.mark.parametrize(
     ("tags", "probs"),
     [
@@ -132,10 +142,11 @@ def test_udf_gives_null_for_null_and_faulty_rows(spark, tags, probs):
     assert scores[1] == pytest.approx(0.9)
 
 
+@pytest.mark.spark
 class TestLabelAuditor:
     @pytest.fixture
     def frame(self, lake, dataset):
-        return lake.dataset_frame(dataset)
+        return lake.native(lake.dataset_frame(dataset))
 
     def test_pipeline_is_saved_loaded_and_gives_the_audit(self, lake, frame, dataset, names):
         from pyspark.ml import Pipeline, PipelineModel
@@ -193,6 +204,6 @@ class TestLabelAuditor:
         assert scores["c"] is None
         assert scores["a"] is not None
         skipped = model.setHandleInvalid("skip").transform(frame)
-        assert rows_of(skipped, "id") == [("a",), ("c",), ("d",)]
+        assert sorted(row["id"] for row in skipped.collect()) == ["a", "c", "d"]
         with pytest.raises(Exception, match="'z' is not among the 2 classes"):
             model.setHandleInvalid("error").transform(frame).collect()

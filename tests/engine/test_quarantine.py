@@ -10,8 +10,6 @@ import pytest
 
 from tests.lake import Lake
 
-pytestmark = pytest.mark.spark
-
 SCHEMA = "id string, labels array<string>, pred_probs array<double>, extra struct<`a.b`:int,when:timestamp>"
 CLASSES = ["x", "y", "z"]
 GOOD = [0.2, 0.3, 0.9]
@@ -108,19 +106,8 @@ def test_a_gate_that_allows_rejected_rows_lets_the_run_pass(lake: Lake) -> None:
 
 
 def test_thousands_of_repeated_ids_are_all_rejected(lake: Lake) -> None:
-    from pyspark.sql import functions as F
-
-    frame = (
-        lake.spark.range(2500)
-        .select(
-            (F.col("id") % 1250).cast("int").alias("id"),
-            F.array(F.lit("x")).alias("labels"),
-            F.array(F.lit(0.1), F.lit(0.2), F.lit(0.9)).alias("pred_probs"),
-        )
-        .unionByName(
-            lake.frame([(9999, ["y"], GOOD)], "id int, labels array<string>, pred_probs array<double>")
-        )
-    )
+    rows = [(i % 1250, ["x"], GOOD) for i in range(2500)] + [(9999, ["y"], GOOD)]
+    frame = lake.frame(rows, "id int, labels array<string>, pred_probs array<double>")
     result = lake.audit(source__path=lake.write(frame), source__classes=CLASSES, expect=3)
     assert (result["num_audited"], result["num_quarantined"], result["num_rows"]) == (1, 2500, 2501)
     found = lake.rows(result, "quarantine")

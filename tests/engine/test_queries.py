@@ -14,9 +14,9 @@ from tests.lake import Lake
 
 pytestmark = pytest.mark.spark
 
-# Of a small table: a look at the width of pred_probs, ids, profile, resolve; five tables, counts, a proof;
+# Of a small table: a look at the width of pred_probs, ids, profile, resolve; five tables, counts, two proofs;
 # earlier runs, what changed since the last; the worst rows, the ambiguous rows, texts of the source if shown.
-QUERIES = 14
+QUERIES = 15
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
-from pyspark.sql import functions as F
 
 from spark_ml_audit.engines.base import Engine
 from spark_ml_audit.report.page import ReportData
 from spark_ml_audit.report.queries import ReportFrames, tag_pairs
 from tests.browser import browser_session, has_browser
 from tests.datasets import make_dataset
-from tests.engine.conftest import Audited
-from tests.lake import Lake, tag_names
+from tests.engine.conftest import Audited, scan
+from tests.lake import Lake, tag_names, with_column
 
 TABLES = ("examples", "issues", "quarantine")
-pytestmark = pytest.mark.spark
 
 EVIL = "<script>window.pwned=1</script>"
 
@@ -45,20 +44,22 @@ def payload_of(page: str) -> dict[str, Any]:
 @pytest.mark.matrix
 def test_a_report_shows_what_the_tables_hold(lake: Lake, tmp_path: Path) -> None:
     from mlflow import MlflowClient
-    from pyspark.sql import functions as F
 
     data = make_dataset(3, "plain", "float32")
     names = tag_names(data.pred_probs.shape[1])
     names[0] = EVIL
-    frame = lake.dataset_frame(data, names)
-    frame = (
-        frame.withColumn("text.of", F.concat(F.lit(EVIL), F.col("id"), F.lit("x" * 3000)))
-        .withColumn("words", F.array("id", F.lit(None).cast("string")))
-        .withColumn("nested", F.struct(F.lit(1).alias("a")))
-        .withColumn("raw", F.lit(b"\x00\xff"))
-    )
-    bad = frame.limit(1).withColumn("id", F.lit("bad")).withColumn("labels", F.array(F.lit("no such tag")))
-    source = lake.write(frame.unionByName(bad))
+    table = lake.dataset_frame(data, names)
+    ids = table.column("id").to_pylist()
+    for name, values in (
+        ("text.of", pa.array([EVIL + name + "x" * 3000 for name in ids])),
+        ("words", pa.array([[name, None] for name in ids])),
+        ("nested", pa.array([{"a": 1}] * len(ids))),
+        ("raw", pa.array([b"\x00\xff"] * len(ids))),
+    ):
+        table = table.append_column(name, values)
+    bad = with_column(table.slice(0, 1), "id", pa.array(["bad"]))
+    bad = with_column(bad, "labels", pa.array([["no such tag"]], table.schema.field("labels").type))
+    source = lake.write(pa.concat_tables([table, bad.cast(table.schema)]))
     settings = {
         "source.path": source,
         "source.show": ["text.of", "words", "nested", "raw"],
@@ -141,7 +142,8 @@ def test_a_report_shows_what_the_tables_hold(lake: Lake, tmp_path: Path) -> None
 
 def test_a_column_to_show_that_is_missing_is_refused(lake: Lake) -> None:
     data = make_dataset(3, "plain", "float32")
-    source = lake.write(lake.dataset_frame(data).selectExpr("*", "id as title"))
+    table = lake.dataset_frame(data)
+    source = lake.write(table.append_column("title", table.column("id")))
     for command in ("audit", "check"):
         error = lake.refuse({"source.path": source, "source.show": ["titel"]}, command=command)
         assert error["key"] == "source.show"
@@ -162,6 +164,7 @@ def test_a_report_that_breaks_is_told_of_and_costs_nothing_else(
     assert lake.rows(result, "runs")
 
 
+@pytest.mark.spark
 def test_without_a_folder_the_report_goes_to_mlflow_alone(lake: Lake, audited: Audited) -> None:
     from mlflow import MlflowClient
 
@@ -175,11 +178,11 @@ def test_without_a_folder_the_report_goes_to_mlflow_alone(lake: Lake, audited: A
 def test_pairs_of_tags_are_the_same_read_and_counted_by_the_engine(lake: Lake, engine: Engine) -> None:
     source = lake.write(lake.dataset_frame(make_dataset(5, "forest")))
     result = lake.audit(source__path=source, audit__filter_by="predicted_neq_given")
-    own = [lake.table(result["tables"][name]).where(F.col("run_id") == result["run_id"]) for name in TABLES]
+    own = [scan(engine, result["tables"][name], result["run_id"]) for name in TABLES]
     num_issues = result["num_label_issues"]
     found = [
         tag_pairs(
-            ReportFrames(engine, *own, source=lake.table(source), id="id", most_worst=most),
+            ReportFrames(engine, *own, source=scan(engine, source), id="id", most_worst=most),
             num_issues,
             limit=7,
         )

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 from spark_ml_audit import correct, decide, review, sample
 from spark_ml_audit.errors import ConfigError
+from tests.engine.conftest import scan
 from tests.lake import Lake
-
-pytestmark = pytest.mark.spark
 
 TAGS = ["=b", "plain", "c,d", "+x", "'q"]
 ROWS = 300
@@ -76,14 +76,8 @@ def write_csv(path: str, rows: list[dict[str, str]]) -> str:
 
 @pytest.fixture(scope="module")
 def drawn(house: Lake, audited: dict[str, Any]) -> Any:
-    return sample(
-        house.path("out"),
-        how="random",
-        size=150,
-        csv=house.path("random.csv"),
-        show=["text"],
-        spark=house.spark,
-    )
+    csv = house.path("random.csv")
+    return house.call(sample, house.path("out"), how="random", size=150, csv=csv, show=["text"])
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +90,7 @@ def imported(house: Lake, drawn: Any, truth: np.ndarray) -> Any:
         {**rows[0], "verdict": ""},
     ]
     path = write_csv(house.path("judged.csv"), [*rows, *faulty])
-    return decide(path, house.path("out"), who="ann", spark=house.spark)
+    return house.call(decide, path, house.path("out"), who="ann")
 
 
 def test_worst_sample_lists_the_flagged_cells_of_the_worst_rows(house, audited):
@@ -119,32 +113,36 @@ def test_random_sample_is_stratified_and_the_same_every_time(house, audited, dra
     assert sizes["flagged missing"] == audited["num_missing_tags"]
     assert sizes["flagged extraneous"] == audited["num_extraneous_tags"]
     assert sum(sizes.values()) == ROWS * len(TAGS)  # neither unlabelled nor quarantined rows
-    cells = house.table(house.path("out/review_sample")).where(f"sample_id = '{drawn.sample_id}'")
-    for row in cells.collect():
+    cells = house.records(house.path("out/review_sample"))
+    cells = [row for row in cells if row["sample_id"] == drawn.sample_id]
+    assert len(cells) == 150
+    for row in cells:
         assert row["inclusion_probability"] == pytest.approx(row["num_drawn"] / sizes[row["stratum"]])
         assert (row["issue"] is not None) == row["stratum"].startswith("flagged")
     # what was flagged is not told to whoever judges
     assert "issue" not in read_csv(drawn.csv)[0]
-    again = sample(house.path("out"), how="random", size=150, spark=house.spark)
+    again = house.call(sample, house.path("out"), how="random", size=150)
     assert again.already_finished
     assert again.sample_id == drawn.sample_id
 
 
-def test_draw_does_not_depend_on_partitions(house, audited):
+def test_draw_does_not_depend_on_layout(house, house_engine, audited):
     from spark_ml_audit.config import SourceConfig
-    from spark_ml_audit.engines.choose import engine_of
     from spark_ml_audit.frames.ingest import inspect_source
     from spark_ml_audit.reviewing.draw import draw_cells, flagged_marks
 
-    columns = SourceConfig(path=audited["source"])
-    issues = house.table(audited["tables"]["tag_issues"], audited["run_id"])
+    columns = SourceConfig(path=audited["source"], classes=TAGS)
+    issues = scan(house_engine, audited["tables"]["tag_issues"], audited["run_id"])
+    table = house.table(audited["source"])
+    table = table.filter(pc.not_equal(table.column("id"), "twice"))
     found = []
-    for parts in (1, 5):
-        frame = house.table(audited["source"]).where("id != 'twice'").repartition(parts)
-        engine = engine_of(frame)
-        ingest = inspect_source(engine, frame, columns)
-        cells = draw_cells(ingest, flagged_marks(engine, issues, "id", TAGS), seed=3, most=9)
-        found.append(sorted(map(tuple, cells.collect())))
+    for files in (1, 5):
+        order = np.random.default_rng(files).permutation(table.num_rows)
+        ingest = inspect_source(
+            house_engine, scan(house_engine, house.write(table.take(order), files=files)), columns
+        )
+        cells = draw_cells(ingest, flagged_marks(house_engine, issues, "id", TAGS), seed=3, most=9)
+        found.append(sorted(tuple(row.values()) for row in cells.to_pylist()))
     assert found[0] == found[1]
     assert max(row[0] for row in found[0]) > 5
 
@@ -153,11 +151,11 @@ def test_decisions_are_imported_once_and_faulty_ones_set_aside(house, drawn, imp
     assert imported.num_imported == 150
     assert imported.rejected == {"id_unknown": 1, "tag_unknown": 1, "verdict_unknown": 1}
     assert imported.num_blank == 1
-    rejected = house.table(house.path("out/decisions_rejected")).collect()
+    rejected = house.records(house.path("out/decisions_rejected"))
     assert {json.loads(row["row"])["id"] for row in rejected if row["reason"] == "id_unknown"} == {"nobody"}
-    again = decide(house.path("judged.csv"), house.path("out"), who="ann", spark=house.spark)
+    again = house.call(decide, house.path("judged.csv"), house.path("out"), who="ann")
     assert again.already_finished
-    decisions = house.table(house.path("out/decisions")).collect()
+    decisions = house.records(house.path("out/decisions"))
     assert len(decisions) == 150
     assert {row["who"] for row in decisions} == {"ann"}
     assert {row["sample_id"] for row in decisions} == {drawn.sample_id}
@@ -170,7 +168,7 @@ def test_review_estimates_and_puts_them_beside_the_audits_own(
 ):
     from mlflow import MlflowClient
 
-    found = review(house.path("out"), tracking_uri=tracking_uri, spark=house.spark)
+    found = house.call(review, house.path("out"), tracking_uri=tracking_uri)
     assert (found.num_drawn, found.num_judged, found.num_unsure) == (150, 150, 0)
     values = {(item.quantity, item.direction): item for item in found.estimates}
     actual = {"missing": (~given & truth).sum(), "extraneous": (given & ~truth).sum()}
@@ -191,7 +189,7 @@ def test_review_estimates_and_puts_them_beside_the_audits_own(
     metrics = MlflowClient(tracking_uri=tracking_uri).get_run(audited["mlflow_run_id"]).data.metrics
     assert metrics["review/recall_missing"] == pytest.approx(values["recall", "missing"].estimate)
     json.dumps(found.to_dict(), allow_nan=False)
-    written = house.table(house.path("out/review_estimates")).collect()
+    written = house.records(house.path("out/review_estimates"))
     assert {(row["quantity"], row["direction"]) for row in written} == set(values)
 
 
@@ -204,7 +202,7 @@ def test_the_next_audit_leaves_confirmed_cells_alone(house, audited, imported, t
         gate__max_quarantined_fraction=1.0,
     )
     before, after = house.rows(audited, "tag_issues"), house.rows(found, "tag_issues")
-    decided = {(row["id"], row["tag"]) for row in house.table(house.path("out/decisions")).collect()}
+    decided = {(row["id"], row["tag"]) for row in house.records(house.path("out/decisions"))}
     confirmed = {
         (row_id, tag)
         for row_id, tag in decided
@@ -230,11 +228,11 @@ def test_the_next_audit_leaves_confirmed_cells_alone(house, audited, imported, t
 
 def test_what_is_not_there_is_named(house, audited, drawn, tmp_path):
     with pytest.raises(ConfigError, match="runs' does not exist"):
-        sample(str(tmp_path), spark=house.spark)
+        house.call(sample, str(tmp_path))
     with pytest.raises(ConfigError, match=r"review\.sample: .*holds no random sample 'x'"):
-        review(house.path("out"), sample="x", spark=house.spark)
+        house.call(review, house.path("out"), sample="x")
     with pytest.raises(ConfigError, match=r"correct\.undo: .*names no correction"):
-        correct(house.path("out"), undo="20260131t180000z-0a1b2c3d", spark=house.spark)
+        house.call(correct, house.path("out"), undo="20260131t180000z-0a1b2c3d")
     assert (
         "cannot read"
         in house.refuse(command="decide", decide__file=str(Path(tmp_path, "none.csv")))["message"]

@@ -6,12 +6,8 @@ import json
 import time
 from typing import Any
 
-import pytest
-
 from tests.engine.conftest import Audited
 from tests.lake import Lake, tag_names
-
-pytestmark = pytest.mark.spark
 
 
 def client_of(lake: Lake) -> Any:

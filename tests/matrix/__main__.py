@@ -27,6 +27,11 @@ VERSIONS = {
 }
 TESTS = ("deltalake>=1", "hypothesis", "psutil", "pytest>=8", "pytest-timeout>=2.3", "selenium>=4.20")
 LONG = tuple(f"tests/engine/test_{name}.py" for name in ("connect", "notebooks", "oracle_cli"))
+# What is about Spark by nature runs on it in either case.
+FAULTS = {
+    "embedded": ("tests/engine", "tests/tracking", "tests/cluster"),
+    "spark": ("tests/engine", "tests/tracking"),
+}
 ALWAYS = ("mlflow>=3.1,<4", "matplotlib", *TESTS)
 
 
@@ -44,10 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     results = [(f"Spark {version}", *run_version(version)) for version in options.versions]
     if options.long:
-        results.append(("long tests", *pytest(Path(sys.executable), "spark and not faults", *LONG)))
+        results.append(("long tests", *pytest(Path(sys.executable), "not faults", *LONG)))
     for number in range(1, options.repeat + 1):
-        found = pytest(Path(sys.executable), "faults", "tests/engine", "tests/tracking", "tests/cluster")
-        results.append((f"failure tests, round {number} of {options.repeat}", *found))
+        for engine, folders in FAULTS.items():
+            found = pytest(Path(sys.executable), "faults", *folders, "--engine", engine)
+            results.append((f"failure tests, {engine}, {number} of {options.repeat}", *found))
     print()
     for name, code, seconds, summary in results:
         print(f"{name:35} {'passed' if code == 0 else 'FAILED':7} {seconds:6.0f} s  {summary}")
@@ -58,7 +64,7 @@ def run_version(version: str) -> tuple[int, float, str]:
     """Exit status, seconds and last line of the marked tests on one version of Spark."""
     python = VENVS / version / "bin" / "python"
     make_environment(version, python)
-    return pytest(python, "matrix", "tests/engine")
+    return pytest(python, "matrix", "tests/engine", "--engine", "spark")
 
 
 def make_environment(version: str, python: Path) -> None:
@@ -90,8 +96,8 @@ def make_environment(version: str, python: Path) -> None:
 
 
 def pytest(python: Path, marker: str, *folders: str) -> tuple[int, float, str]:
-    """Run the tests with a marker; exit status, seconds, last line."""
-    there = [folder for folder in folders if (PROJECT / folder).exists()]
+    """Run the tests with a marker, of folders or with options; exit status, seconds, last line."""
+    there = [folder for folder in folders if not folder.startswith("tests") or (PROJECT / folder).exists()]
     command = [
         str(python),
         "-m",

@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.conftest import lake_for
 from tests.documents import DOCS, blocks_of
-from tests.lake import Lake
+from tests.lake import records
 from tests.tracking.three_runs import TAGS, History, Row, expected_changes, three_runs, written
-
-pytestmark = pytest.mark.spark
 
 NO_TAG = {"limit": 0.1, "classes": ["role::progam"]}
 
 
 @pytest.fixture(scope="module")
-def history(spark: Any, server: str, tmp_path_factory: pytest.TempPathFactory) -> History:
-    return three_runs(Lake(spark, tmp_path_factory.mktemp("history"), server))
+def history(request: pytest.FixtureRequest, server: str, tmp_path_factory: pytest.TempPathFactory) -> History:
+    return three_runs(lake_for(request, tmp_path_factory.mktemp("history"), server))
 
 
 def test_compare_says_what_was_flagged_fixed_and_left(history: History, tmp_path: Path) -> None:
@@ -89,16 +88,17 @@ def test_compare_says_what_was_flagged_fixed_and_left(history: History, tmp_path
 def test_python_compares_without_writing(history: History) -> None:
     from spark_ml_audit import compare
 
-    backwards = compare(history.output, run=history.first["run_id"], against=history.second["run_id"])
+    runs = {"run": history.first["run_id"], "against": history.second["run_id"]}
+    backwards = history.lake.call(compare, history.output, **runs)
     rows, cells = expected_changes(history)
     mirrored = {"newly_flagged": "fixed", "fixed": "newly_flagged", "still_open": "still_open"}
-    assert Counter(row["change"] for row in backwards.rows.collect()) == Counter(
+    assert Counter(row["change"] for row in records(backwards.rows)) == Counter(
         mirrored[w] for w, _ in rows.values()
     )
-    assert Counter(row["change"] for row in backwards.cells.collect()) == Counter(
+    assert Counter(row["change"] for row in records(backwards.cells)) == Counter(
         mirrored[what] for what, _ in cells.values()
     )
-    assert backwards.classes.count() == len(TAGS)
+    assert len(records(backwards.classes)) == len(TAGS)
 
 
 def test_an_audit_says_what_changed_since_the_last_run(history: History, tmp_path: Path) -> None:
@@ -234,10 +234,11 @@ def test_trend_page_and_numbers(history: History, trend: Row, tmp_path: Path) ->
     assert (tmp_path / "t.html").is_file()
 
 
-def test_the_documented_query_gives_the_same_numbers(history: History, trend: Row) -> None:
+@pytest.mark.spark
+def test_the_documented_query_gives_the_same_numbers(history: History, trend: Row, spark: Any) -> None:
     (text,) = [block.text for block in blocks_of(DOCS / "compare_and_trend.md") if block.kind == "sql"]
     query = text.replace("/lake/audits/tags", history.output)
-    rows = history.lake.spark.sql(query).collect()
+    rows = spark.sql(query).collect()
     by_run = {(row["run_id"], row["tag"]): row for row in rows}
     assert len(by_run) == len(rows) == 3 * len(TAGS)
     for place, run in enumerate(trend["runs"]):

@@ -12,7 +12,7 @@ from tests.datasets import make_dataset
 from tests.lake import Lake
 from tests.mlflow_server import Door
 
-pytestmark = [pytest.mark.spark, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 
 def client_of(uri: str) -> Any:
@@ -102,8 +102,8 @@ def test_a_run_that_tracking_never_saw_is_recorded_once(lake: Lake, server: str)
 
 
 def test_the_quality_of_predictions_is_sent_late_too(lake: Lake, tmp_path: Path) -> None:
-    frame = lake.dataset_frame(make_dataset(3, "plain")).withColumnRenamed("pred_probs", "vector")
-    source = lake.write(frame)
+    table = lake.dataset_frame(make_dataset(3, "plain"))
+    source = lake.write(table.rename_columns(["id", "labels", "vector"]))
     settings = {
         "source.path": source,
         "source.pred_probs": None,

@@ -86,11 +86,3 @@ def test_goes_to_stderr_and_quiet_prints_nothing(capsys: pytest.CaptureFixture[s
     assert out == ""
     assert "profile started" in err
     assert "hidden" not in err
-
-
-def test_work_beside_gives_its_result_or_raises_its_error() -> None:
-    progress = Progress(quiet=True)
-    assert progress.beside(lambda: 3)() == 3
-    fail = progress.beside(lambda: int("none"))
-    with pytest.raises(ValueError, match="none"):
-        fail()

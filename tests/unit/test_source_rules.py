@@ -20,6 +20,13 @@ FORBIDDEN_NAMES = {"SparkContext", "SparkConf", "RDD", "StorageLevel"}
 SESSION_SQL = re.compile(r"\s*(SET(?! TBLPROPERTIES)|RESET|CACHE|UNCACHE|ADD JAR)\s")
 # Builds the one session that is ours to set up, on a plain machine.
 BUILDS_SESSIONS = {"engines/session.py"}
+# Identifiers in SQL text are quoted here.
+SQL_PLACES = {
+    "engines/embedded.py", "engines/embedded_sql.py", "lake/delta_spark.py", "lake/delta_rs_read.py",
+    "integrations/udf.py",
+}  # fmt: skip
+# pyspark.ml, DQX, and functions registered with a session or connection of the user's.
+FACES_OF_SPARK = {"ml.py", "integrations/dqx.py", "integrations/udf.py"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "build_debtags" not in path.parts)
 
 
@@ -45,7 +52,12 @@ def offences(tree: ast.AST) -> list[tuple[int, str]]:
     return [(line, name) for line, name in found if name]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+@pytest.mark.parametrize(
+    "path",
+    # sets its own connection up
+    [path for path in MODULES if path.name != "embedded.py"],
+    ids=lambda path: path.relative_to(PACKAGE).as_posix(),
+)
 def test_the_package_uses_what_every_kind_of_session_has(path: Path) -> None:
     assert offences(ast.parse(path.read_text(encoding="utf-8"))) == []
 
@@ -91,7 +103,43 @@ def test_sql_text_is_built_only_where_identifiers_are_quoted():
         for path in MODULES
         if re.search(r"\.sql\(|\bexpr\(", path.read_text())
     }
-    assert using_sql <= {"lake/delta_spark.py"}
+    assert using_sql <= SQL_PLACES
+
+
+def test_nobody_asks_which_engine_runs():
+    """`engine.kind` is for people: shown and written, compared only where engines and writers are chosen."""
+    asking = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if asks_for_engine(node)
+    }
+    assert {place for place in asking if not place.startswith(("engines/", "lake/"))} == set()
+
+
+def asks_for_engine(node: ast.AST) -> bool:
+    if isinstance(node, ast.Compare):
+        texts = [ast.unparse(part) for part in (node.left, *node.comparators)]
+        return any(text.endswith("engine.kind") for text in texts)
+    return isinstance(node, ast.Call) and bool(re.match(r"isinstance\(.*Engine", ast.unparse(node)))
+
+
+def test_engines_are_known_in_two_folders_and_the_faces_of_spark():
+    """Spark, DuckDB and delta-rs are imported by engines and lake alone, but for what is theirs by nature."""
+    knowing = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in imported(node)
+        if name.partition(".")[0] in {"pyspark", "delta", "duckdb", "deltalake"}
+    }
+    assert {place for place in knowing if not place.startswith(("engines/", "lake/"))} <= FACES_OF_SPARK
+
+
+def imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.ImportFrom):
+        return [node.module or ""]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
 
 
 def lines_without_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

@@ -103,7 +103,8 @@ def test_bad_config_is_refused_fast_and_without_engines() -> None:
     script = (
         "import sys, spark_ml_audit, spark_ml_audit.cli as cli\n"
         "code = cli.main(['audit', '--set', 'source.path=a', '--set', 'audit.x=1'])\n"
-        "heavy = {'pyspark', 'mlflow', 'numpy', 'pandas', 'pyarrow', 'delta'} & set(sys.modules)\n"
+        "engines = {'pyspark', 'delta', 'duckdb', 'deltalake', 'narwhals'}\n"
+        "heavy = ({'mlflow', 'numpy', 'pandas', 'pyarrow'} | engines) & set(sys.modules)\n"
         "sys.exit(f'{code} {heavy}' if heavy or code != 2 else 0)\n"
     )
     started = time.monotonic()
@@ -126,11 +127,11 @@ def test_missing_java_exits_2_with_one_sentence(
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     monkeypatch.delenv("SPARK_REMOTE", raising=False)
     # other tests in this process may have a session
-    monkeypatch.setattr("spark_ml_audit.engines.java._session_is_active", lambda: False)
+    monkeypatch.setattr("spark_ml_audit.engines.java.active_session", lambda: None)
     places = () if command == "demo" else PLACES
     if command == "tag":
         places = (*PLACES, "--set", "model.uri=models:/m/1")
-    done = run_here(command, *places, "--json")
+    done = run_here(command, *places, "--json", "--engine", "spark")
     assert "Install Java 17 or newer" in assert_one_sentence(done)
     assert json.loads(done.stdout)["error"]["key"] == "JAVA_HOME"
 

@@ -163,7 +163,7 @@ def test_refused_value_names_key_value_and_fix(override: str, key: str, said: st
         (
             "souce.path=x",
             "souce",
-            "Did you mean source? Sections: source, audit, output, tracking, gate,",
+            "Did you mean source? Sections: source, audit, output, tracking, engine, gate,",
         ),
         ("filter_by=both", "filter_by", "Did you mean audit.filter_by?"),
         ("output.zzz=1", "output.zzz", "Keys of output: path, schema, prefix, files, run_id, orphan_after."),

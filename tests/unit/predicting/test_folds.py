@@ -1,12 +1,62 @@
-"""Which rows train: sampling rates within a budget, rare tags favoured."""
+"""Which fold a row is in, and which rows train: the same whatever the batch, rare tags favoured."""
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_ml_audit.predicting.folds import plan_sample
+from spark_ml_audit.predicting.folds import FoldPlan, plan_sample
+
+
+def keys_of(ids: list[object], groups: list[object] | None = None) -> pa.StructArray:
+    arrays = [pa.array(ids)] + ([] if groups is None else [pa.array(groups)])
+    return pa.StructArray.from_arrays(arrays, ["id", "group"][: len(arrays)])
+
+
+def test_a_row_keeps_its_fold_whatever_the_batch_and_the_width_of_its_id() -> None:
+    plan = FoldPlan(5, 3, "id")
+    ids = list(range(-50, 1000))
+    keys = keys_of(ids)
+    folds = plan.folds(keys)
+    assert sorted(set(folds.tolist())) == [0, 1, 2, 3, 4]
+    assert np.bincount(folds).min() > 150
+    assert np.array_equal(plan.folds(keys[100:200]), folds[100:200])
+    short = pa.StructArray.from_arrays([pa.array(ids, pa.int16())], ["id"])
+    assert np.array_equal(plan.folds(short), folds)
+    assert np.array_equal(pickle.loads(pickle.dumps(plan)).folds(keys), folds)
+    # hashes for different ends, and with different seeds, do not follow each other
+    others = [FoldPlan(5, 4, "id").folds(keys), plan.order_keys(keys) % 5, plan.sample_keys(keys) * 5 // 1]
+    for other in others:
+        assert abs(float((folds == other).mean()) - 0.2) < 0.05
+
+
+def test_rows_of_a_group_share_a_fold_and_rows_without_one_go_their_own_ways() -> None:
+    plan = FoldPlan(7, 0, "id", "author")
+    ids = [f"r{i}" for i in range(300)]
+    authors = [None if i % 3 == 0 else f"author-{i % 20}" for i in range(300)]
+    keys = keys_of(ids, authors)
+    folds, groups = plan.folds(keys), plan.group_keys(keys)
+    for author in {*authors} - {None}:
+        own = [i for i, found in enumerate(authors) if found == author]
+        assert len(set(folds[own])) == len(set(groups[own])) == 1
+    alone = [i for i, found in enumerate(authors) if found is None]
+    assert len(set(folds[alone])) == 7
+    assert np.array_equal(folds[alone], FoldPlan(7, 0, "id").folds(keys_of([ids[i] for i in alone])))
+    assert len(set(groups[alone])) == len(alone)
+
+
+def test_keys_are_those_of_the_source_under_any_name() -> None:
+    from spark_ml_audit.engines.columns import in_frame
+
+    plan = FoldPlan(3, 0, "row.id", "`who`")
+    ids, who = pa.array(["a", "b", None]), pa.array([1, None, 1])
+    rows = pa.StructArray.from_arrays([who, ids], [in_frame("`who`"), in_frame("row.id")])
+    assert plan.keys_of(rows[1:]).to_pylist() == [{"id": "b", "group": None}, {"id": None, "group": 1}]
+    assert plan.folds(plan.keys_of(rows)).tolist()[0] == plan.folds(plan.keys_of(rows)).tolist()[2]
 
 
 @given(

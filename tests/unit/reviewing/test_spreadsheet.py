@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gzip
 from pathlib import Path
 
 import pytest
 
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.reviewing.spreadsheet import disarm, write_csv
+from spark_ml_audit.reviewing.spreadsheet import disarm, read_csv, rearm, write_csv
 
 
 def test_spreadsheets_show_formulas_and_run_none(tmp_path):
@@ -23,3 +24,57 @@ def test_spreadsheets_show_formulas_and_run_none(tmp_path):
     assert not [row for row in rows if row[0][:1] in tuple("=+-@\t\r")]
     with pytest.raises(ConfigError, match=r"sample\.csv"):
         write_csv(str(tmp_path), ["a"], [])
+
+
+def test_what_was_written_reads_back_the_same(tmp_path):
+    values = [
+        "=1+1",
+        "'=d",
+        "'plain",
+        "'",
+        "''",
+        "plain",
+        'quo"te',
+        "line\nbreak",
+        "a\r\nb",
+        " b ",
+        "é",
+        None,
+    ]
+    path = write_csv(str(tmp_path / "x.csv"), ["=id", "n"], [(value, None) for value in values])
+    table = read_csv(path)
+    assert table.to_pydict() == {"=id": values, "n": [None] * len(values)}
+    assert all(rearm(disarm(value)) == value for value in values if value is not None)
+
+
+def test_tables_are_read_as_people_leave_them(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(b'id,tag,note\n1,a\n\n2,b,"say ""no""",more\n,,\n3,\xff,\n')
+    assert read_csv(str(path)).to_pylist() == [
+        {"id": "1", "tag": "a", "note": None},
+        {"id": "2", "tag": "b", "note": 'say "no"'},
+        {"id": None, "tag": None, "note": None},
+        {"id": "3", "tag": "\ufffd", "note": None},
+    ]
+    assert read_csv(path.as_uri()).num_rows == 4
+    path.write_text("id,tag\n")
+    assert read_csv(str(path)).to_pydict() == {"id": [], "tag": []}
+    path.write_text("")
+    assert read_csv(str(path)).column_names == []
+
+
+def test_folders_and_compressed_files_are_read(tmp_path):
+    (tmp_path / "_SUCCESS").write_text("")
+    (tmp_path / ".part-0.crc").write_bytes(b"\x00")
+    (tmp_path / "part-0.csv").write_text("id,tag\n1,a\n")
+    (tmp_path / "part-1.csv.gz").write_bytes(gzip.compress(b"tag,id\nb,2\n"))
+    assert read_csv(str(tmp_path)).to_pydict() == {"id": ["1", "2"], "tag": ["a", "b"]}
+
+
+def test_files_that_are_no_csv_are_refused(tmp_path):
+    with pytest.raises(OSError, match=r"none\.csv"):
+        read_csv(str(tmp_path / "none.csv"))
+    path = tmp_path / "x.csv"
+    path.write_text('id,note\n1,"never closed\n2,x\n')
+    with pytest.raises(csv.Error):
+        read_csv(str(path))
