@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import create_table_with_add_actions
 
 from spark_ml_audit.config.paths import local_path
-from spark_ml_audit.errors import InputError, reason_of
+from spark_ml_audit.errors import AuditError, InputError, reason_of
 from spark_ml_audit.lake.commit_retries import attempts, is_conflict
 from spark_ml_audit.lake.delta import HOUSEKEEPING, TABLE_PROPERTIES, Commit, TableDetail, recorded_in
 from spark_ml_audit.lake.delta_rs_files import LOG, StagedRows, add_actions, indexed_columns
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 # delta-rs takes some of them for escapes, and dies of others.
 _REFUSED_IN_FOLDERS = "%\\[]^|"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _USE_SPARK = "Spark can: set engine.kind to spark."
 
 
@@ -318,3 +320,20 @@ class RsDeltaTable:
             raise InputError(
                 f"'{self.place.text}' cannot be {action} without Spark: {reason_of(error)}.", fix=_USE_SPARK
             ) from error
+        except OSError as error:
+            if is_conflict(error):
+                raise
+            raise AuditError(
+                f"'{self.place.text}' cannot be {action}: {_said_last(error)}.",
+                fix="See that there is room and that the folder can be written to.",
+            ) from error
+
+
+def _said_last(error: OSError) -> str:
+    r"""What the system said, which delta-rs puts last, in colours.
+
+    >>> _said_last(OSError("Generic LocalFileSystem error\n  ↳ No space left on device (os error 28)"))
+    'No space left on device (os error 28)'
+    """
+    lines = [_COLOURS.sub("", line).strip(" ↳") for line in str(error).splitlines()]
+    return next((line.rstrip(".") for line in reversed(lines) if line), type(error).__name__)
