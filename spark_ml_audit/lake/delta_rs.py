@@ -321,7 +321,7 @@ class RsDeltaTable:
                 f"'{self.place.text}' cannot be {action} without Spark: {reason_of(error)}.", fix=_USE_SPARK
             ) from error
         except OSError as error:
-            if is_conflict(error):
+            if action == "read" or is_conflict(error):
                 raise
             raise AuditError(
                 f"'{self.place.text}' cannot be {action}: {_said_last(error)}.",

@@ -13,7 +13,7 @@ import pytest
 
 from spark_ml_audit.engines.base import Engine
 from spark_ml_audit.engines.embedded import EmbeddedEngine
-from spark_ml_audit.errors import InputError
+from spark_ml_audit.errors import AuditError, InputError
 from spark_ml_audit.lake import delta_rs
 from spark_ml_audit.lake.choose import delta_table
 from spark_ml_audit.lake.delta import DeltaTable
@@ -97,7 +97,7 @@ def test_files_of_a_commit_that_failed_are_removed(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(delta_rs, "create_table_with_add_actions", fail)
-        with pytest.raises(OSError, match="disk full"):
+        with pytest.raises(AuditError, match="disk full"):
             here.append(frame(engine, ["a"]), "first", {})
     assert data_files(here) == set()
     here.append(frame(engine, ["a"]), "first", {})
@@ -105,7 +105,7 @@ def test_files_of_a_commit_that_failed_are_removed(
     with monkeypatch.context() as patch:
         patch.setattr(deltalake.DeltaTable, "create_write_transaction", fail)
         for write in (here.append, here.overwrite):
-            with pytest.raises(OSError, match="disk full"):
+            with pytest.raises(AuditError, match="disk full"):
                 write(frame(engine, ["b"]), "second", {})
     assert data_files(here) == files
 
@@ -122,7 +122,7 @@ def test_files_of_a_commit_that_landed_stay_whatever_comes_after(
 
     with monkeypatch.context() as patch:
         patch.setattr(deltalake.DeltaTable, "create_write_transaction", then_fail)
-        with pytest.raises(OSError, match="disk full"):
+        with pytest.raises(AuditError, match="disk full"):
             here.append(frame(engine, ["b"]), "second", {})
     here.append(frame(engine, ["b"]), "second", {})
     assert rows_of(engine, here.read()) == [("r1", "a"), ("r1", "b")]

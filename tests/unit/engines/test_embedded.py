@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,7 @@ from spark_ml_audit.engines.columns import column, in_frame
 from spark_ml_audit.engines.embedded import EmbeddedEngine
 from spark_ml_audit.engines.limits import Limits
 from spark_ml_audit.kernels.records import make_records
+from tests.paths import PROJECT
 
 ODD = 'a.b `c` "d"'
 
@@ -232,20 +235,34 @@ def test_work_beside_gives_its_result_or_raises_its_error(engine: EmbeddedEngine
         fail()
 
 
-def test_libraries_have_their_threads_back_after_streams_that_overlapped(engine: EmbeddedEngine):
-    from threadpoolctl import threadpool_info
+def test_libraries_have_their_threads_back_after_streams_that_overlapped():
+    """In a process of its own: OpenBLAS obeys one thread, and other tests leave it to another."""
+    done = subprocess.run(
+        [sys.executable, "-c", OVERLAPPING], capture_output=True, check=False, cwd=PROJECT, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
-    def blas() -> set[int]:
-        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
-    def seen(batches: Iterator[Any]) -> Iterator[Any]:
-        inside.append(blas())
-        return doubled(batches)
+OVERLAPPING = """
+import numpy as np, narwhals as nw, pyarrow as pa
+from threadpoolctl import threadpool_info
+from spark_ml_audit.engines.base import count_rows, is_empty
+from spark_ml_audit.engines.embedded import EmbeddedEngine
 
-    before, inside = blas(), []
-    once = engine.map_batches(numbers(engine), seen, keep=("n",), add=pa.schema([("twice", pa.int64())]))
-    other = once.select(nw.col("n").alias("k"), nw.col("twice").alias("other"))
-    assert count_rows(engine, once.join(other, left_on="n", right_on="k")) == 100_000
-    assert not is_empty(engine, once)
-    assert inside[0] == {1}
-    assert blas() == before
+def blas():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+def seen(batches):
+    inside.append(blas())
+    for batch in batches:
+        yield pa.RecordBatch.from_arrays([batch.column(0), batch.column(0)], names=["n", "same"])
+
+engine, before, inside = EmbeddedEngine(), blas(), []
+numbers = engine.from_arrow(pa.table({"n": np.arange(100_000)}))
+once = engine.map_batches(numbers, seen, keep=("n",), add=pa.schema([("same", pa.int64())]))
+other = once.select(nw.col("n").alias("k"), nw.col("same").alias("other"))
+assert count_rows(engine, once.join(other, left_on="n", right_on="k")) == 100_000
+assert not is_empty(engine, once)
+assert inside[0] == {1}, inside
+assert blas() == before, blas()
+"""
