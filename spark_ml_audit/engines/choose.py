@@ -111,11 +111,7 @@ def engine_for(data: Any, spark: SparkSession | None = None) -> tuple[Engine, Fr
     Raises:
         InputError: It is none of these.
     """
-    if _is_spark(data):
-        from spark_ml_audit.engines.spark import SparkEngine, to_frame
-
-        return SparkEngine(data.sparkSession), to_frame(data)
-    engine = choose_engine(spark=spark)
+    engine = choose_engine(spark=data.sparkSession if _is_spark(data) else spark)
     return engine, frame_of(engine, data)
 
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spark_ml_audit.errors import ConfigError
+
 # Of what is free, if nobody says: sorting in files costs a few percent of an audit's time, and others run on
 # the machine too.
 _SHARE = 1 / 8
@@ -41,9 +43,21 @@ class Limits:
 
     @classmethod
     def of_machine(cls, memory_bytes: int | None = None, spill: str | None = None) -> Limits:
-        """All cores and an eighth of the free memory (1 GiB at least), unless told otherwise."""
+        """All cores and an eighth of the free memory (1 GiB at least), unless told otherwise.
+
+        Raises:
+            ConfigError: The folder to spill to cannot be made.
+        """
         memory = memory_bytes or max(int(_free_bytes() * _SHARE), _LEAST_SHARE)
         folder = spill or tempfile.gettempdir()
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"the folder '{folder}' cannot be made: {error.strerror or error}.",
+                key="engine.spill",
+                fix="Give a folder that can be written to, or leave it out.",
+            ) from error
         _sweep(Path(folder))
         return cls(_cores(), max(memory, _LEAST_BYTES), folder)
 

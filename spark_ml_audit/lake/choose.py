@@ -24,12 +24,12 @@ def delta_table(engine: Engine, place: Place) -> DeltaTable:
     Raises:
         ConfigError: The place is one that only Spark can reach (key `engine.kind`).
     """
+    check_reachable(engine, place)
     spark = _spark_engine(engine)
     if spark is not None:
         from spark_ml_audit.lake.delta_spark import SparkDeltaTable
 
         return SparkDeltaTable(spark, place)
-    check_local(place)
     from spark_ml_audit.lake.delta_rs import RsDeltaTable
 
     embedded: Any = engine
@@ -37,12 +37,14 @@ def delta_table(engine: Engine, place: Place) -> DeltaTable:
     return table
 
 
-def check_local(place: Place) -> None:
-    """Refuse a place that the embedded engine cannot reach.
+def check_reachable(engine: Engine, place: Place) -> None:
+    """Refuse a place that the engine cannot reach; Spark reaches all.
 
     Raises:
         ConfigError: It is a table of a catalog, or a folder of a remote store (key `engine.kind`).
     """
+    if _spark_engine(engine) is not None:
+        return
     if not place.is_path:
         raise ConfigError(
             f"'{place.text}' is a table of a catalog, which only Spark knows.",

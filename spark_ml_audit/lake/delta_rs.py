@@ -323,7 +323,8 @@ class RsDeltaTable:
         except OSError as error:
             if action == "read" or is_conflict(error):
                 raise
-            raise AuditError(
+            kind = InputError if isinstance(error, (NotADirectoryError, PermissionError)) else AuditError
+            raise kind(
                 f"'{self.place.text}' cannot be {action}: {_said_last(error)}.",
                 fix="See that there is room and that the folder can be written to.",
             ) from error

@@ -94,8 +94,9 @@ class OutputTables:
         """
         if name in self._there:
             return self.read(name)
+        table = self.table(name)
         try:
-            found = self.table(name).existing()
+            found = table.existing()
         except Exception as error:
             raise ConfigError(
                 f"the output table '{self.location(name)}' cannot be read: {reason_of(error)}.",

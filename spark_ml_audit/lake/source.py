@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from spark_ml_audit.config import PlaceConfig
 from spark_ml_audit.errors import InputError, reason_of
-from spark_ml_audit.lake.choose import delta_table
+from spark_ml_audit.lake.choose import check_reachable, delta_table
 from spark_ml_audit.lake.delta import DeltaTable
 from spark_ml_audit.lake.parquet_files import files_digest, with_column_metadata
 from spark_ml_audit.lake.places import Place
@@ -145,6 +145,7 @@ def _resolve_version(table: DeltaTable, config: PlaceConfig) -> str:
 
 def _open_parquet(engine: Engine, config: PlaceConfig, version: str | None) -> OpenSource:
     place = Place.of_source(config)
+    check_reachable(engine, place)
     if place.is_path and Path(place.address, "_delta_log").is_dir():
         raise InputError(
             f"'{config.name}' holds a Delta table, and its files alone are not what is in it.",
@@ -184,8 +185,9 @@ def read_place(engine: Engine, place: str, key: str) -> Frame:
     Raises:
         InputError: It cannot be read.
     """
+    table = delta_table(engine, Place.of(place))
     try:
-        frame = delta_table(engine, Place.of(place)).read()
+        frame = table.read()
         engine.schema(frame)  # as above
     except Exception as error:
         raise InputError(
