@@ -16,12 +16,15 @@ _RUN_TIME = "%Y%m%dt%H%M%Sz"
 
 
 def new_run_id(now: datetime | None = None) -> str:
-    """A run id: UTC start and 8 random hex digits.
+    """A run id: UTC start to the second, then 8 hex digits: its microsecond, and a random number.
 
-    >>> new_run_id(datetime(2026, 1, 31, 18, tzinfo=timezone.utc))[:17]
-    '20260131t180000z-'
+    The newest run is the one of the greatest id, and several small ones may start within a second.
+
+    >>> new_run_id(datetime(2026, 1, 31, 18, 0, 0, 10, tzinfo=timezone.utc))[:22]
+    '20260131t180000z-0000a'
     """
-    return (now or datetime.now(timezone.utc)).strftime(_RUN_TIME) + "-" + secrets.token_hex(4)
+    now = now or datetime.now(timezone.utc)
+    return f"{now.strftime(_RUN_TIME)}-{now.microsecond:05x}{secrets.randbelow(1 << 12):03x}"
 
 
 def run_started(run_id: str) -> datetime:

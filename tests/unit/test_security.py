@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,13 @@ def test_a_run_id_is_digits_letters_and_a_hyphen_or_refused(text: str) -> None:
         assert found == text
         assert set(text) <= set("0123456789abcdeftz-")
         assert len(text) == len(RUN_ID)
+
+
+def test_run_ids_have_the_order_in_which_runs_began() -> None:
+    began = [datetime(2026, 1, 31, 18, 0, 0, place, tzinfo=timezone.utc) for place in (0, 1, 15, 16, 999_999)]
+    found = [new_run_id(time) for time in began]
+    assert found == sorted(found)
+    assert len({new_run_id(began[0]) for _ in range(50)}) > 40
 
 
 def test_a_new_run_id_is_one_that_a_retry_may_give() -> None:
