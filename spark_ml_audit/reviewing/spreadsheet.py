@@ -18,6 +18,8 @@ from spark_ml_audit.errors import ConfigError
 # disarms it is itself escaped, so that reading back is exact.
 _DANGEROUS = "=+-@\t\r'"
 _DISARMED = re.compile(f"'(?=[{re.escape(_DANGEROUS)}])")
+# Characters of a cell that is read: Python stops at 131,072, and a sample shows whole texts of the source.
+_MAX_CELL = 1 << 30
 
 
 def disarm(value: str) -> str:
@@ -46,14 +48,18 @@ def read_csv(place: str) -> pa.Table:
     """
     names: dict[str, None] = {}
     rows: list[dict[str, str]] = []
-    for text in _texts_at(place):
-        # as spreadsheets write it: quotes doubled, line breaks within quotes
-        lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header = [rearm(name) for name in next(lines, [])]
-        names |= dict.fromkeys(header)
-        # a line may end early: what it lacks is empty
-        cells = (zip(header, line, strict=False) for line in lines if line)
-        rows += [{name: rearm(cell) for name, cell in row if cell} for row in cells]
+    limit = csv.field_size_limit(_MAX_CELL)  # of the whole process
+    try:
+        for text in _texts_at(place):
+            # as spreadsheets write it: quotes doubled, line breaks within quotes
+            lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+            header = [rearm(name) for name in next(lines, [])]
+            names |= dict.fromkeys(header)
+            # a line may end early: what it lacks is empty
+            cells = (zip(header, line, strict=False) for line in lines if line)
+            rows += [{name: rearm(cell) for name, cell in row if cell} for row in cells]
+    finally:
+        csv.field_size_limit(limit)
     return pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in names})
 
 

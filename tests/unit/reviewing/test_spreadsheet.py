@@ -63,6 +63,17 @@ def test_tables_are_read_as_people_leave_them(tmp_path):
     assert read_csv(str(path)).column_names == []
 
 
+def test_texts_of_any_length_read_back(tmp_path):
+    limit = csv.field_size_limit()
+    text = "a long description, " * 20_000
+    path = write_csv(str(tmp_path / "x.csv"), ["id", "text"], [("1", text), ("2", "short")])
+    assert read_csv(path).to_pydict() == {"id": ["1", "2"], "text": [text, "short"]}
+    (tmp_path / "y.csv").write_text('id\n"never closed')
+    with pytest.raises(csv.Error):
+        read_csv(str(tmp_path / "y.csv"))
+    assert csv.field_size_limit() == limit  # of the whole process
+
+
 def test_folders_and_compressed_files_are_read(tmp_path):
     (tmp_path / "_SUCCESS").write_text("")
     (tmp_path / ".part-0.crc").write_bytes(b"\x00")
