@@ -12,6 +12,7 @@ import pyarrow as pa
 from spark_ml_audit.arrow.layout import FAULT, ID, MARKS, REASONS, InputLayout
 from spark_ml_audit.arrow.types import is_binary, is_integral, is_string, type_name
 from spark_ml_audit.config.source import ColumnsConfig
+from spark_ml_audit.engines.base import FEW_ROWS
 from spark_ml_audit.engines.columns import column, field, in_frame
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.class_list import check_width, find_classes
@@ -20,8 +21,11 @@ from spark_ml_audit.frames.formats import label_columns_of, labels_format_of, pr
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
 
-# Repeated ids up to this many travel to the tasks as literals; more are joined.
+# Repeated ids up to this many travel to the tasks as literals; more are joined. Bytes always are: narwhals
+# makes no list of them.
 _MAX_LITERAL_IDS = 1000
+# Up to this many are known on the driver; to find more, every pass counts all ids anew.
+_MAX_KNOWN_IDS = FEW_ROWS
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Ingest:
         layout: How to read it.
         notes: What automatic detection found, one sentence each.
         repeated: Frame of the ids that occur more than once (column `id`), or None.
-        repeated_ids: The same as values when there are few.
+        repeated_ids: Their values instead where they are few.
         has_null_ids: Whether rows may have no id; known once repeated ids are.
         marks: What is known of cells, as frame of `id` and `marks` (see `layout`), one row per id; or None.
     """
@@ -78,8 +82,8 @@ class Ingest:
                 .otherwise(fault)
             )
         elif self.repeated_ids:
-            repeated = _is_among(id_column, self.repeated_ids)
-            fault = nw.when(repeated).then(_code(REASONS["id_duplicate"])).otherwise(fault)
+            is_repeated = id_column.is_in(self.repeated_ids)
+            fault = nw.when(is_repeated).then(_code(REASONS["id_duplicate"])).otherwise(fault)
         # a pass without ids need not read the column where no fault can be in it
         if self.has_null_ids:
             fault = nw.when(id_column.is_null()).then(_code(REASONS["id_null"])).otherwise(fault)
@@ -105,15 +109,6 @@ class Ingest:
 
 def _code(number: int) -> nw.Expr:
     return nw.lit(number, dtype=nw.Int8)
-
-
-def _is_among(ids: nw.Expr, values: tuple[Any, ...]) -> nw.Expr:
-    if isinstance(values[0], bytes):  # narwhals makes no list of them
-        found = ids == nw.lit(values[0])
-        for value in values[1:]:
-            found |= ids == nw.lit(value)
-        return found
-    return ids.is_in(values)
 
 
 def inspect_source(
@@ -182,8 +177,11 @@ def find_repeated_ids(ingest: Ingest) -> Ingest:
     ids = ingest.frame.select(column(ingest.layout.id).alias(ID))
     counted = ids.group_by(ID).agg(nw.len().alias("times"))
     at_fault = counted.filter((nw.col("times") > 1) | nw.col(ID).is_null()).select(ID)
-    found = ingest.engine.collect(at_fault.head(_MAX_LITERAL_IDS + 2)).column(ID).to_pylist()
-    repeated = tuple(value for value in found if value is not None)
-    if len(repeated) > _MAX_LITERAL_IDS:  # a null may be among those not collected
+    found = ingest.engine.collect(at_fault.head(_MAX_KNOWN_IDS + 2)).column(ID)
+    repeated = found.drop_null()
+    if len(repeated) > _MAX_KNOWN_IDS:  # a null may be among those not collected
         return replace(ingest, repeated=at_fault.filter(~nw.col(ID).is_null()))
-    return replace(ingest, repeated_ids=repeated, has_null_ids=len(repeated) < len(found))
+    known = replace(ingest, has_null_ids=found.null_count > 0)
+    if len(repeated) > _MAX_LITERAL_IDS or (len(repeated) and is_binary(ingest.id_type)):
+        return replace(known, repeated=ingest.engine.from_arrow(pa.table({ID: repeated})))
+    return replace(known, repeated_ids=tuple(repeated.to_pylist()))

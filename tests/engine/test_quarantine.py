@@ -137,12 +137,24 @@ def test_binary_ids_and_columns_per_tag_are_set_aside_with_the_id_of_the_row(lak
     assert found[b"above"] == ("probs_range", "the probability of 'z' is 1.5")
 
 
-@pytest.mark.parametrize("most", [2, 3])
+def test_hundreds_of_repeated_binary_ids_are_all_rejected(lake: Lake) -> None:
+    rows = [(b"id %d" % (i % 500), ["x"], GOOD) for i in range(1000)] + [(b"once", ["y"], GOOD)]
+    frame = lake.frame(rows, "id binary, labels array<string>, pred_probs array<double>")
+    result = lake.audit(source__path=lake.write(frame), source__classes=CLASSES, expect=3)
+    assert (result["num_audited"], result["num_quarantined"]) == (1, 1000)
+    found = lake.rows(result, "quarantine")
+    assert {row["reason"] for row in found} == {"id_duplicate"}
+    assert {bytes(row["id"]) for row in found} == {b"id %d" % i for i in range(500)}
+    assert [bytes(row["id"]) for row in lake.rows(result, "examples")] == [b"once"]
+
+
+@pytest.mark.parametrize(("most", "known"), [(2, 9), (3, 9), (1, 2)])
 def test_many_repeated_ids_and_a_null_are_found_alike(
-    lake: Lake, most: int, monkeypatch: pytest.MonkeyPatch
+    lake: Lake, most: int, known: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # up to so many travel as literals, more are joined
+    # up to so many travel as literals, more as a table, and still more are found anew by every pass
     monkeypatch.setattr("spark_ml_audit.frames.ingest._MAX_LITERAL_IDS", most)
+    monkeypatch.setattr("spark_ml_audit.frames.ingest._MAX_KNOWN_IDS", known)
     ids = ["a", "b", "c", "a", "b", "c", "d", None, None]
     source = lake.write(lake.frame([(value, ["x"], GOOD, None) for value in ids], SCHEMA, CLASSES))
     result = lake.audit(source__path=source, gate__max_quarantined_fraction=1.0)
