@@ -85,7 +85,7 @@ def audit(
         detect: The config's `detect` section, such as {"ambiguous": {"min_tags": 3}}.
         decisions: Reviewers' decisions, as DataFrame or place of a Delta table: cells that they confirm as
             given are not flagged.
-        engine: What runs it, for a path or table: auto, embedded or spark.
+        engine: What runs it: auto, embedded or spark.
         spark: Session to use; the DataFrame's or the active one by default.
         progress: Shows stages; silent by default.
         **method: Options of the config's `audit` section, such as filter_by, alpha or frac_noise.
@@ -115,17 +115,17 @@ def audit(
         "pred_probs_format": pred_probs_format,
     }
     options = MethodConfig.from_arguments(**method)
+    wanted_engine = EngineConfig.parse({"kind": engine}, "engine")
     wanted = DetectConfig.parse(plain_arguments(detect or {}), "detect")
     shown = progress or Progress(quiet=True)
     if isinstance(data, (str, os.PathLike)):
         place = place_of(data)
         source_config = SourceConfig.from_arguments(**columns, **place, version=version)
-        wanted_engine = EngineConfig.parse({"kind": engine}, "engine")
         opened = open_source(choose_engine(wanted_engine, spark), source_config)
         described: ColumnsConfig = source_config
     else:
         described = ColumnsConfig.from_arguments(**columns)
-        opened = OpenSource.of_frame(*engine_for(data, spark))
+        opened = OpenSource.of_frame(*engine_for(data, spark, wanted_engine))
     ingest = inspect_source(opened.engine, opened.frame, described, opened.properties, schema=opened.schema)
     fit = fit_audit(ingest, options, shown, detect=wanted)
     if decisions is not None:

@@ -48,21 +48,8 @@ class Engine(Protocol):
 
     # ---- frames in and out -------------------------------------------------------------------------
 
-    def scan_files(
-        self,
-        path: str,
-        file_format: str,
-        version: str | int | None = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> Frame:
-        """The rows below an absolute path.
-
-        Args:
-            path: Absolute path or address.
-            file_format: delta, parquet or csv.
-            version: Version to read, of a format that has versions.
-            options: Of the reader, such as `header` for csv.
-        """
+    def scan_parquet(self, path: str) -> Frame:
+        """The rows of the Parquet files below an absolute path or address."""
 
     def scan_table(self, name: str) -> Frame:
         """The rows of a table or view of the catalog, its name quoted."""

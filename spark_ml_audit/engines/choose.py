@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.engines.java import require_spark
-from spark_ml_audit.errors import InputError, SetupError
+from spark_ml_audit.errors import InputError, SetupError, reason_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -101,17 +101,20 @@ def choose_engine(
     return EmbeddedEngine(Limits.of_machine(wanted.memory_bytes, wanted.spill))
 
 
-def engine_for(data: Any, spark: SparkSession | None = None) -> tuple[Engine, Frame]:
+def engine_for(
+    data: Any, spark: SparkSession | None = None, wanted: EngineConfig | None = None
+) -> tuple[Engine, Frame]:
     """The engine for rows in memory, and the rows as its frame.
 
     Args:
         data: Spark DataFrame, Arrow table, relation of DuckDB, or pandas or Polars DataFrame.
         spark: Session that is to run an Arrow table.
+        wanted: The `engine` section.
 
     Raises:
-        InputError: It is none of these.
+        InputError: It is none of these, or of another engine than the one wanted.
     """
-    engine = choose_engine(spark=data.sparkSession if _is_spark(data) else spark)
+    engine = choose_engine(wanted, data.sparkSession if _is_spark(data) else spark)
     return engine, frame_of(engine, data)
 
 
@@ -140,15 +143,24 @@ def frame_of(engine: Engine, data: Any) -> Frame:
 
 def _to_arrow(data: Any) -> Any:
     import narwhals as nw
+    import pyarrow as pa
 
     try:
-        return nw.from_native(data, eager_only=True).to_arrow()
+        frame = nw.from_native(data, eager_only=True)
     except TypeError as error:
         raise InputError(
             f"{type(data).__name__} holds no rows that can be read.",
             key="data",
             fix="Give a Spark, pandas or Polars DataFrame, an Arrow table, a relation of DuckDB, or the path "
             "of a Delta table.",
+        ) from error
+    try:
+        return frame.to_arrow()
+    except pa.ArrowException as error:
+        raise InputError(
+            f"the rows cannot be read: {reason_of(error)}.",
+            key="data",
+            fix="Give each column values of one type.",
         ) from error
 
 
@@ -174,7 +186,7 @@ def _missing_packages() -> list[str]:
 def _not_installed() -> SetupError:
     missing = ", ".join(_missing_packages())
     return SetupError(
-        f"no engine is installed: the embedded one needs {missing}, Spark needs pyspark and delta-spark.",
+        f"the embedded engine is not installed: it needs {missing}. Spark needs pyspark and delta-spark.",
         key="engine.kind",
         fix='Install it with: pip install "spark-ml-audit[local]", or [spark] for Spark.',
     )

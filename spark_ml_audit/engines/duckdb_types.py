@@ -28,6 +28,16 @@ _PLAIN = {
 }
 
 
+def quoted(name: str) -> str:
+    """An identifier, as SQL writes it for DuckDB and for delta-rs."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str) -> str:
+    """A text, as SQL writes it for DuckDB and for delta-rs."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 def known_schema(schema: pa.Schema) -> pa.Schema:
     """A schema with types that DuckDB reads: it has no half-precision numbers."""
     return pa.schema([item.with_type(_known(item.type)) for item in schema], schema.metadata)
@@ -63,6 +73,6 @@ def plain_type(kind: Any) -> str | None:
         fields = [(item, child, plain_type(child)) for item, child in kind.children]
         if not any(plain for _, _, plain in fields):
             return None
-        inside = ", ".join(f'"{item}" {plain or child}' for item, child, plain in fields)
+        inside = ", ".join(f"{quoted(item)} {plain or child}" for item, child, plain in fields)
         return f"STRUCT({inside})"
     return None

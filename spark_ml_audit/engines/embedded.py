@@ -10,10 +10,8 @@ import functools
 import itertools
 import secrets
 import shutil
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +24,9 @@ import pyarrow as pa
 from spark_ml_audit.arrow.records import RECORD_SCHEMA, partial_sums, to_records
 from spark_ml_audit.engines.base import Batches, BatchMap, BatchReduction, Found
 from spark_ml_audit.engines.columns import framed, in_frame, true_name
-from spark_ml_audit.engines.duckdb_types import known_schema
+from spark_ml_audit.engines.duckdb_types import known_schema, plain_type
 from spark_ml_audit.engines.embedded_sql import (
     by_column,
-    chosen_columns,
     copy_sql,
     lists_sql,
     no_rows_of,
@@ -37,7 +34,6 @@ from spark_ml_audit.engines.embedded_sql import (
     plain_sql,
     ranked_sql,
     read_files,
-    sources_in,
     split_sql,
     under_frame_names,
     under_true_names,
@@ -45,15 +41,13 @@ from spark_ml_audit.engines.embedded_sql import (
 from spark_ml_audit.engines.files import local_files
 from spark_ml_audit.engines.limits import Limits
 from spark_ml_audit.engines.processes import run_in_processes
+from spark_ml_audit.engines.queries import Queries
 from spark_ml_audit.engines.streams import Stream
-from spark_ml_audit.engines.threads import run_in_threads
 from spark_ml_audit.kernels.records import Records, sum_records
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Frame
 
-# Rows of a batch: large enough for NumPy, and a few megabytes even with a thousand classes.
-_BATCH_ROWS = 16_384
 _FILE_BYTES = 128 << 20
 
 
@@ -87,50 +81,30 @@ class EmbeddedEngine:
         self.limits = limits or Limits.of_machine()
         self._connection = duckdb.connect(":memory:", config=self.limits.settings())
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
-        # asked for further connections alone, so that it is never busy when a map wants one
-        self._spare = self._connection.cursor()
-        self._lock = threading.Lock()
-        self._sources: dict[str, Any] = {}
+        self._queries = Queries(self._connection.cursor(), self.limits.threads)
         self._numbers = itertools.count()
-        self._failures: list[BaseException] = []
-        weakref.finalize(self, self.limits.remove)
+        # relations in users' hands outlive the engine, and the queries with them
+        weakref.finalize(self._queries, self.limits.remove)
 
     # ---- frames in and out -------------------------------------------------------------------------
 
-    def scan_files(
-        self,
-        path: str,
-        file_format: str,
-        version: str | int | None = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> Frame:
+    def scan_parquet(self, path: str) -> Frame:
         """The rows of the Parquet files below a path; folders named `column=value` become columns."""
-        if file_format != "parquet":
-            raise ValueError(f"Delta tables are read by their writer, and {file_format} files are not")
         files = [str(file) for file in local_files(path)]
         if not files:
             raise FileNotFoundError(f"there is no Parquet file in '{path}'")
-        return self._framed(read_files(files, "hive_partitioning = true"))
+        return self.sql_frame(read_files(files, "hive_partitioning = true"))
 
     def scan_table(self, name: str) -> Frame:
         """Refused: there is no catalog."""
         raise LookupError(f"{name} is a table of a catalog, which only Spark knows")
 
-    def scan_parquet(self, files: Sequence[str], columns: Sequence[tuple[str, str]] | None = None) -> Frame:
-        """The rows of Parquet files.
-
-        Args:
-            files: Absolute paths.
-            columns: Names and DuckDB types of the columns, null where a file lacks one; None: as found.
-        """
-        sql = read_files(files, "union_by_name = true")
-        if columns is None:
-            return self._framed(sql)
-        return self._framed(chosen_columns(sql, set(self._connection.sql(sql).columns), columns))
-
     def sql_frame(self, sql: str) -> Frame:
-        """A query as a frame."""
-        return self._framed(sql)
+        """A query as a frame, its columns under the names that frames use."""
+        relation = self._bound(sql)
+        if any(in_frame(name) != name for name in relation.columns):
+            relation = self._bound(under_frame_names(sql, relation.columns))
+        return framed(relation)
 
     def from_arrow(self, table: pa.Table) -> Frame:
         """An Arrow table as a frame."""
@@ -146,11 +120,11 @@ class EmbeddedEngine:
             for batch in open_stream():
                 yield batch.rename_columns(names)
 
-        return self._registered(Stream(renamed, batches, self._failures))
+        return self._registered(Stream(renamed, batches, self._queries.failures))
 
     def collect(self, frame: Frame) -> pa.Table:
         """The rows of a small frame."""
-        with self._running(frame) as (cursor, sql):
+        with self._queries.running(frame) as (cursor, sql):
             table = cursor.sql(sql).to_arrow_table()
         return table.rename_columns([true_name(name) for name in table.column_names])
 
@@ -176,12 +150,8 @@ class EmbeddedEngine:
         schema = pa.schema([*[source.field(name) for name in keep], *add])
         # asked now: while users read a relation of ours, it answers nothing
         sql = plain_sql(frame.to_native())
-        return self._registered(Stream(schema, lambda: self._mapped(sql, function), self._failures))
-
-    def _mapped(self, frame: Frame | str, function: Callable[[Batches], Any]) -> Iterator[Any]:
-        with self._running(frame) as (cursor, sql):
-            batches = cursor.sql(sql).to_arrow_reader(_BATCH_ROWS)
-            yield from run_in_threads(batches, function, self.limits.threads)
+        queries = self._queries
+        return self._registered(Stream(schema, lambda: queries.mapped(sql, function), queries.failures))
 
     def reduce_batches(self, frame: Frame, function: BatchReduction) -> Records:
         """Reduce every thread's rows to records and add them up."""
@@ -189,17 +159,16 @@ class EmbeddedEngine:
         def run(batches: Batches) -> Batches:
             yield from partial_sums(function(batches))
 
-        parts = list(self._mapped(frame, run))
-        return sum_records(to_records(pa.Table.from_batches(parts))) if parts else _no_records()
+        return sum_records(to_records(pa.Table.from_batches(self._queries.mapped(frame, run), RECORD_SCHEMA)))
 
     def ranked(self, frame: Frame, by: tuple[str, str], rank: str, histogram: npt.NDArray[np.int64]) -> Frame:
         """Number rows in an order, by a sort that spills."""
         order = [in_frame(name) for name in by]
-        return self._framed(ranked_sql(frame.to_native().sql_query(), order, rank))
+        return self.sql_frame(ranked_sql(frame.to_native().sql_query(), order, rank))
 
     def lists(self, frame: Frame, keys: Sequence[str], value: str) -> Frame:
         """One row per combination of keys, its values as one ascending list."""
-        return self._framed(lists_sql(frame.to_native().sql_query(), keys, value))
+        return self.sql_frame(lists_sql(frame.to_native().sql_query(), keys, value))
 
     def run_groups(
         self,
@@ -212,7 +181,7 @@ class EmbeddedEngine:
         """Call a function once per group, groups in processes beside each other."""
         with self.limits.spill_folder("groups") as folder:
             # in one go: a function on batches would run once per group else
-            with self._running(rows) as (cursor, sql):
+            with self._queries.running(rows) as (cursor, sql):
                 cursor.execute(split_sql(sql, folder, key))
             files = {number: sorted(map(str, Path(folder).glob(f"{key}={number}/*"))) for number in keys}
             return run_in_processes(function, files, schema, self.limits)
@@ -235,7 +204,7 @@ class EmbeddedEngine:
         staged = Path(folder, f"_staged-{named}")
         Path(folder).mkdir(parents=True, exist_ok=True)
         try:
-            with self._running(frame) as (cursor, sql):
+            with self._queries.running(frame) as (cursor, sql):
                 query = under_true_names(sql, frame.to_native().columns)
                 written = self._copy(cursor, query, str(staged), in_order=in_order)
             found = []
@@ -262,57 +231,21 @@ class EmbeddedEngine:
     def close(self) -> None:
         """Close the connection and remove its files."""
         self._connection.close()
-        self._sources.clear()
+        self._queries.sources.clear()
         self.limits.remove()
 
     # ---- queries -----------------------------------------------------------------------------------
 
-    def _framed(self, sql: str) -> Frame:
-        """A query as a frame, its columns under the names that frames use."""
-        relation = self._bound(sql)
-        if any(in_frame(name) != name for name in relation.columns):
-            relation = self._bound(under_frame_names(sql, relation.columns))
-        return framed(relation)
-
     def _bound(self, sql: str) -> Any:
-        return self._connection.sql(plain_sql(self._connection.sql(sql)))
+        relation = self._connection.sql(sql)
+        return self._connection.sql(plain_sql(relation)) if any(map(plain_type, relation.types)) else relation
 
     def _registered(self, source: Any) -> Frame:
         name = f"frame_{next(self._numbers)}"
-        self._sources[name] = source
+        self._queries.sources[name] = source
         self._connection.register(name, source)
         return framed(self._connection.view(name))
 
     def _arrow_schema(self, frame: Frame) -> pa.Schema:
-        with self._running(frame) as (cursor, sql):
+        with self._queries.running(frame) as (cursor, sql):
             return cursor.sql(no_rows_of(sql)).to_arrow_table().schema
-
-    @contextmanager
-    def _running(self, frame: Frame | str) -> Iterator[tuple[Any, str]]:
-        """A connection to run a frame's SQL on, and the SQL.
-
-        Args:
-            frame: The frame, or its SQL.
-
-        Raises:
-            BaseException: What a function on batches raised, of which DuckDB knows the text alone.
-        """
-        sql = frame if isinstance(frame, str) else plain_sql(frame.to_native())
-        with self._lock:  # maps that are joined open theirs from threads of DuckDB
-            cursor = self._spare.cursor()
-        try:
-            for name in sources_in(sql) & self._sources.keys():
-                cursor.register(name, self._sources[name])
-            yield cursor, sql
-        except duckdb.Error as error:
-            if not self._failures:
-                raise
-            first, *_ = self._failures
-            self._failures.clear()
-            raise first from error
-        finally:
-            cursor.close()
-
-
-def _no_records() -> Records:
-    return to_records(RECORD_SCHEMA.empty_table())

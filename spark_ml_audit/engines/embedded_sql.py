@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spark_ml_audit.engines.columns import in_frame, true_name
-from spark_ml_audit.engines.duckdb_types import plain_type
+from spark_ml_audit.engines.duckdb_types import literal, plain_type, quoted
 
 _SOURCE = re.compile(r'"?(frame_\d+)"?')
 
@@ -46,17 +46,8 @@ def under_true_names(sql: str, columns: Sequence[str]) -> str:
 def read_files(files: Sequence[str], options: str) -> str:
     """A query of the rows of Parquet files."""
     # DuckDB takes brackets and stars in file names for patterns
-    listed = ", ".join(text(re.sub(r"([\[*?])", r"[\1]", file)) for file in files)
+    listed = ", ".join(literal(re.sub(r"([\[*?])", r"[\1]", file)) for file in files)
     return f"SELECT * FROM read_parquet([{listed}], {options})"
-
-
-def chosen_columns(sql: str, there: set[str], columns: Sequence[tuple[str, str]]) -> str:
-    """A query, cut to columns of known names and types; null where there is no such column."""
-    chosen = [
-        f"CAST({quoted(name) if name in there else 'NULL'} AS {kind}) AS {quoted(name)}"
-        for name, kind in columns
-    ]
-    return f"SELECT {', '.join(chosen)} FROM ({sql})"
 
 
 def ranked_sql(sql: str, order: Sequence[str], rank: str) -> str:
@@ -85,7 +76,7 @@ def copy_sql(sql: str, folder: str, *, file_bytes: int, in_order: bool) -> str:
     options = ["FORMAT parquet", "COMPRESSION snappy", "RETURN_STATS", f"FILE_SIZE_BYTES {file_bytes}"]
     # of one thread each, so that none waits for another
     options.append("FILENAME_PATTERN 'part-{i}'" if in_order else "PER_THREAD_OUTPUT")
-    return f"COPY ({sql}) TO {text(folder)} ({', '.join(options)})"
+    return f"COPY ({sql}) TO {literal(folder)} ({', '.join(options)})"
 
 
 def split_sql(sql: str, folder: str, key: str) -> str:
@@ -96,17 +87,7 @@ def split_sql(sql: str, folder: str, key: str) -> str:
         f"PARTITION_BY ({quoted(key)})",
         "WRITE_PARTITION_COLUMNS",
     ]
-    return f"COPY ({sql}) TO {text(folder)} ({', '.join(options)})"
-
-
-def quoted(name: str) -> str:
-    """An identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def text(value: str) -> str:
-    """A literal."""
-    return "'" + value.replace("'", "''") + "'"
+    return f"COPY ({sql}) TO {literal(folder)} ({', '.join(options)})"
 
 
 def by_column(statistics: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from glob import glob
 from pathlib import Path
 
+from spark_ml_audit.config.paths import local_path
+
 
 def local_files(address: str) -> list[Path]:
     """The Parquet files of a folder, a pattern or a file; hidden ones and those of other programs left out.
 
     Args:
-        address: Absolute path.
+        address: Absolute path, or one as `file:` address.
     """
-    place = Path(address.removeprefix("file://"))
+    place = local_path(address) or Path(address)
     if place.is_dir():
         found = (file for file in place.rglob("*") if file.is_file() and _is_data(file.relative_to(place)))
         return sorted(found)

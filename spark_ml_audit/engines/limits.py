@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -39,7 +40,9 @@ class Limits:
     threads: int
     memory_bytes: int
     spill: str
-    _own: str = field(default_factory=lambda: f"{_PREFIX}{os.getpid()}-{secrets.token_hex(8)}")
+    _own: str = field(
+        default_factory=lambda: f"{_PREFIX}{os.getpid()}-{secrets.token_hex(8)}@{platform.node()}"
+    )
 
     @classmethod
     def of_machine(cls, memory_bytes: int | None = None, spill: str | None = None) -> Limits:
@@ -125,8 +128,8 @@ def _free_of_container() -> int | None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what processes that are gone, killed ones, left behind."""
-    for left in folder.glob(f"{_PREFIX}*"):
+    """Remove what processes of this machine that are gone, killed ones, left behind."""
+    for left in folder.glob(f"{_PREFIX}*@{platform.node()}"):
         owner = left.name.removeprefix(_PREFIX).partition("-")[0]
         if owner.isdigit() and not Path("/proc", owner).exists() and Path("/proc/self").exists():
             shutil.rmtree(left, ignore_errors=True)

@@ -54,16 +54,9 @@ class SparkEngine:
         """Its name."""
         return "spark"
 
-    def scan_files(
-        self,
-        path: str,
-        file_format: str,
-        version: str | int | None = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> Frame:
-        """The rows below an absolute path; of one version if the format has versions."""
-        reader = self.session.read.format(file_format).options(**(options or {}))
-        return to_frame((reader if version is None else reader.option("versionAsOf", version)).load(path))
+    def scan_parquet(self, path: str) -> Frame:
+        """The rows of the Parquet files below a path."""
+        return to_frame(self.session.read.parquet(path))
 
     def scan_table(self, name: str) -> Frame:
         """The rows of a table or view of the catalog, its name quoted."""
@@ -102,12 +95,7 @@ class SparkEngine:
 
     def native(self, frame: Frame, column_metadata: Mapping[str, Mapping[str, str]] | None = None) -> Any:
         """The frame as a DataFrame."""
-        rows, notes = from_frame(frame), column_metadata or {}
-        if not notes:
-            return rows
-        columns = {name: spark_column(name) for name in rows.columns}
-        noted = {name: columns[name].alias(name, metadata=dict(note)) for name, note in notes.items()}
-        return rows.select(*(columns | noted).values())
+        return with_notes(from_frame(frame), column_metadata or {})
 
     def map_batches(self, frame: Frame, function: BatchMap, *, keep: Sequence[str], add: pa.Schema) -> Frame:
         """Put every row through a function, called once per task."""
@@ -208,6 +196,25 @@ def from_frame(frame: Frame) -> DataFrame:
     fields = native.schema.fields
     return native.select(
         *[spark_column(item.name).alias(true_name(item.name), metadata=item.metadata) for item in fields]
+    )
+
+
+def with_notes(rows: DataFrame, notes: Mapping[str, Mapping[str, str]]) -> DataFrame:
+    """The rows with more noted in the metadata of their columns.
+
+    Args:
+        rows: The rows.
+        notes: Column -> what is to be noted.
+    """
+    if not notes:
+        return rows
+    return rows.select(
+        *[
+            spark_column(item.name).alias(
+                item.name, metadata={**(item.metadata or {}), **notes.get(item.name, {})}
+            )
+            for item in rows.schema.fields
+        ]
     )
 
 

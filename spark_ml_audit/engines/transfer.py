@@ -36,6 +36,10 @@ _TYPES: tuple[tuple[pa.DataType, type[T.DataType]], ...] = (
 )
 
 
+# The types that hold the same numbers, by bits.
+_UNSIGNED = {8: T.ShortType(), 16: T.IntegerType(), 32: T.LongType(), 64: T.DecimalType(20, 0)}
+
+
 def spark_column(name: str) -> Column:
     """The column that a frame of Spark has under exactly this name."""
     return F.col(quote(name))
@@ -49,6 +53,9 @@ def spark_type(arrow_type: pa.DataType) -> T.DataType:
     kinds: list[tuple[Callable[[Any], bool], Callable[[Any], T.DataType]]] = [
         (pa.types.is_timestamp, lambda kind: T.TimestampType() if kind.tz else T.TimestampNTZType()),
         (pa.types.is_large_string, lambda _: T.StringType()),
+        (pa.types.is_large_binary, lambda _: T.BinaryType()),
+        (pa.types.is_unsigned_integer, lambda kind: _UNSIGNED[kind.bit_width]),
+        (pa.types.is_dictionary, lambda kind: spark_type(kind.value_type)),
         (pa.types.is_decimal, lambda kind: T.DecimalType(kind.precision, kind.scale)),
         (is_list, lambda kind: T.ArrayType(spark_type(kind.value_type), kind.value_field.nullable)),
         (pa.types.is_map, lambda kind: T.MapType(spark_type(kind.key_type), spark_type(kind.item_type))),
@@ -106,7 +113,8 @@ def from_arrow(session: SparkSession, table: pa.Table) -> DataFrame:
     """A small Arrow table as a frame."""
     schema = T.StructType(spark_fields(table.schema))
     if IS_SPARK_4:  # no Python worker, no pickling
-        return session.createDataFrame(table, schema)
+        plain = [pa.field(item.name, arrow_type(item.dataType)) for item in schema.fields]
+        return session.createDataFrame(table.cast(pa.schema(plain)), schema)
     return session.createDataFrame([tuple(row.values()) for row in table.to_pylist()], schema)
 
 

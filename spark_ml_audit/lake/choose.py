@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
-from spark_ml_audit.config.paths import scheme_of
+from spark_ml_audit.config.paths import local_path
 from spark_ml_audit.engines.base import Engine
 from spark_ml_audit.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from spark_ml_audit.engines.embedded import EmbeddedEngine
     from spark_ml_audit.engines.spark import SparkEngine
     from spark_ml_audit.lake.delta import DeltaTable
     from spark_ml_audit.lake.places import Place
@@ -32,9 +33,7 @@ def delta_table(engine: Engine, place: Place) -> DeltaTable:
         return SparkDeltaTable(spark, place)
     from spark_ml_audit.lake.delta_rs import RsDeltaTable
 
-    embedded: Any = engine
-    table: DeltaTable = RsDeltaTable(embedded, place)
-    return table
+    return RsDeltaTable(cast("EmbeddedEngine", engine), place)
 
 
 def check_reachable(engine: Engine, place: Place) -> None:
@@ -51,7 +50,7 @@ def check_reachable(engine: Engine, place: Place) -> None:
             key="engine.kind",
             fix=f"{_USE_SPARK} For a folder write its path, with a slash in it.",
         )
-    if scheme_of(place.address) not in ("", "file"):
+    if local_path(place.address) is None:
         raise ConfigError(
             f"'{place.text}' is on a remote store, which only Spark reaches.",
             key="engine.kind",
@@ -65,9 +64,10 @@ def ensure_schema(engine: Engine, quoted_name: str) -> None:
     Raises:
         ConfigError: The engine has no catalog (key `engine.kind`).
     """
+    spark = _with_catalog(engine, quoted_name)
     from spark_ml_audit.lake.delta_spark import create_schema
 
-    create_schema(_with_catalog(engine, quoted_name), quoted_name)
+    create_schema(spark, quoted_name)
 
 
 def ensure_view(engine: Engine, view: Place, select: str, columns: Sequence[str] = ()) -> None:
@@ -79,17 +79,14 @@ def ensure_view(engine: Engine, view: Place, select: str, columns: Sequence[str]
         select: Its query; identifiers in it are quoted.
         columns: Columns it must have.
     """
+    spark = _with_catalog(engine, view.text)
     from spark_ml_audit.lake.delta_spark import create_view
 
-    create_view(_with_catalog(engine, view.text), view, select, columns)
+    create_view(spark, view, select, columns)
 
 
 def _spark_engine(engine: Engine) -> SparkEngine | None:
-    if engine.kind != "spark":
-        return None
-    found: Any = engine
-    spark: SparkEngine = found
-    return spark
+    return cast("SparkEngine", engine) if engine.kind == "spark" else None
 
 
 def _with_catalog(engine: Engine, name: str) -> SparkEngine:

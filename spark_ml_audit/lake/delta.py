@@ -65,6 +65,12 @@ class DeltaTable(Protocol):
     def existing(self) -> Frame | None:
         """Its rows, or None where there is no table; raises what else goes wrong."""
 
+    def exists(self) -> bool:
+        """Whether there is a table; raises what else goes wrong."""
+
+    def opened(self, version: str | int | None = None) -> tuple[Frame, pa.Schema]:
+        """Its rows and its columns (see `schema`), at one version if given."""
+
     def read(self, version: str | int | None = None, run_id: str | None = None) -> Frame:
         """Its rows, at one version if given; those of one run if given, by the column run_id."""
 

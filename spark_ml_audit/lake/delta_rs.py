@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import create_table_with_add_actions
 
 from spark_ml_audit.config.paths import local_path
+from spark_ml_audit.engines.duckdb_types import literal, quoted
 from spark_ml_audit.errors import AuditError, InputError, reason_of
 from spark_ml_audit.lake.commit_retries import attempts, is_conflict
 from spark_ml_audit.lake.delta import HOUSEKEEPING, TABLE_PROPERTIES, Commit, TableDetail, recorded_in
@@ -33,7 +34,7 @@ from spark_ml_audit.lake.delta_rs_log import (
     takes_files,
 )
 from spark_ml_audit.lake.delta_rs_read import frame_of
-from spark_ml_audit.lake.delta_types import UnsupportedError, arrow_schema, literal, quoted
+from spark_ml_audit.lake.delta_types import UnsupportedError, arrow_schema
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Frame
@@ -68,6 +69,15 @@ class RsDeltaTable:
         table = self._open()
         return None if table is None else self._frame(table, None)
 
+    def exists(self) -> bool:
+        """Whether there is a table."""
+        return self._open() is not None
+
+    def opened(self, version: str | int | None = None) -> tuple[Frame, pa.Schema]:
+        """Its rows and its columns."""
+        table = self._opened(version)
+        return self._frame(table, None), self._columns(table)
+
     def read(self, version: str | int | None = None, run_id: str | None = None) -> Frame:
         """Its rows, at one version if given, of one run if given."""
         return self._frame(self._opened(version), run_id)
@@ -78,7 +88,9 @@ class RsDeltaTable:
 
     def schema(self, version: str | int | None = None) -> pa.Schema:
         """Its columns with their Arrow types and metadata."""
-        table = self._opened(version)
+        return self._columns(self._opened(version))
+
+    def _columns(self, table: deltalake.DeltaTable) -> pa.Schema:
         with self._named_in_errors("read"):
             return arrow_schema(fields_of(table))
 
@@ -115,6 +127,12 @@ class RsDeltaTable:
                 return deltalake.DeltaTable(folder, version=None if version is None else int(version))
         except TableNotFoundError:
             return None
+        except InputError:
+            if version is None or (folder / LOG / f"{int(version):020}.json").exists():
+                raise
+            raise InputError(
+                f"'{self.place.text}' cannot be read at version {version}, which it never had or has no more."
+            ) from None
 
     def _opened(self, version: str | int | None = None) -> deltalake.DeltaTable:
         table = self._open(version)
@@ -174,17 +192,34 @@ class RsDeltaTable:
         """Append rows in one transaction; columns that the table lacks are added before."""
         properties = {} if indexed is None else {"delta.dataSkippingNumIndexedCols": str(indexed)}
         commit = RsTransaction(transaction, metadata, properties)
+        self._commit(frame, commit, self._append, in_order=in_order)
+
+    def _commit(
+        self,
+        frame: Frame,
+        commit: RsTransaction,
+        step: Callable[[StagedRows, RsTransaction], None],
+        *,
+        in_order: bool = False,
+    ) -> None:
+        """Write rows to files, once, and name them in a commit; a lost race is retried."""
         with StagedRows(self.engine, frame, self._folder, in_order=in_order) as rows:
             for attempt in attempts():
                 with attempt, self._named_in_errors("written"):
-                    self._append(rows, commit)
+                    step(rows, commit)
 
-    def _append(self, rows: StagedRows, commit: RsTransaction) -> None:
+    def _to_change(self, rows: StagedRows, commit: RsTransaction) -> deltalake.DeltaTable | None:
+        """The table; None where nothing is left to do: it was created with the rows, or has them."""
         table = self._open()
         if table is None:
             self._create(rows, commit)
-            return
-        if commit.is_known_to(table):
+        elif not commit.is_known_to(table):
+            return table
+        return None
+
+    def _append(self, rows: StagedRows, commit: RsTransaction) -> None:
+        table = self._to_change(rows, commit)
+        if table is None:
             return
         known = arrow_schema(fields_of(table))
         schema = rows.fitted(known)
@@ -226,17 +261,11 @@ class RsDeltaTable:
     ) -> None:
         """Replace all rows, and the schema with them, in one transaction."""
         commit = RsTransaction(transaction, metadata, column_metadata=column_metadata or {})
-        with StagedRows(self.engine, frame, self._folder, in_order=False) as rows:
-            for attempt in attempts():
-                with attempt, self._named_in_errors("written"):
-                    self._overwrite(rows, commit)
+        self._commit(frame, commit, self._overwrite)
 
     def _overwrite(self, rows: StagedRows, commit: RsTransaction) -> None:
-        table = self._open()
+        table = self._to_change(rows, commit)
         if table is None:
-            self._create(rows, commit)
-            return
-        if commit.is_known_to(table):
             return
         check_removable(table)
         if not takes_files(table):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_ml_audit.engines.columns import in_frame
+from spark_ml_audit.engines.duckdb_types import literal, quoted
+from spark_ml_audit.engines.embedded_sql import read_files
 from spark_ml_audit.lake.delta_rs_log import added_files, fields_of, is_mapped
-from spark_ml_audit.lake.delta_types import UnsupportedError, arrow_schema, literal, quoted, to_duckdb
+from spark_ml_audit.lake.delta_types import UnsupportedError, arrow_schema, to_duckdb
 
 if TYPE_CHECKING:
     import deltalake
@@ -141,11 +142,9 @@ def _query(paths: Sequence[str], there: Sequence[str], columns: Sequence[Any], *
         name = known.get(item.name.lower())
         value = "NULL" if name is None else quoted(name)
         chosen.append(f"CAST({value} AS {to_duckdb(item.type)}) AS {quoted(in_frame(item.name))}")
-    # DuckDB takes brackets and stars in file names for patterns
-    listed = ", ".join(literal(re.sub(r"([\[*?])", r"[\1]", path)) for path in paths)
     options = "hive_partitioning = false" + (f", filename = '{_FILE}'" if with_file else "")
     selected = ", ".join([*chosen, *([_FILE] if with_file else [])])
-    return f"SELECT {selected} FROM read_parquet([{listed}], {options})"
+    return f"SELECT {selected} FROM ({read_files(paths, options)})"
 
 
 def _no_rows(schema: pa.Schema) -> str:

@@ -14,8 +14,7 @@ from pyspark.sql import functions as F
 
 from spark_ml_audit.engines.columns import quote
 from spark_ml_audit.engines.plain_strings import plain_strings
-from spark_ml_audit.engines.spark import from_frame, to_frame
-from spark_ml_audit.engines.transfer import spark_column
+from spark_ml_audit.engines.spark import from_frame, to_frame, with_notes
 from spark_ml_audit.lake.commit_retries import attempts
 from spark_ml_audit.lake.delta import HOUSEKEEPING, TABLE_PROPERTIES, Commit, TableDetail, recorded_in
 
@@ -60,6 +59,15 @@ class SparkDeltaTable:
             raise
         return frame
 
+    def exists(self) -> bool:
+        """Whether there is a table."""
+        return self.existing() is not None
+
+    def opened(self, version: str | int | None = None) -> tuple[Frame, pa.Schema]:
+        """Its rows and its columns."""
+        rows = self._rows(version)
+        return rows, self.engine.schema(rows)
+
     def read(self, version: str | int | None = None, run_id: str | None = None) -> Frame:
         """Its rows, at one version if given, of one run if given."""
         frame = self._rows(version)
@@ -67,7 +75,9 @@ class SparkDeltaTable:
 
     def _rows(self, version: str | int | None) -> Frame:
         if self.place.is_path:
-            return self.engine.scan_files(self.place.address, "delta", version)
+            reader = self.engine.session.read.format("delta")
+            reader = reader if version is None else reader.option("versionAsOf", version)
+            return to_frame(reader.load(self.place.address))
         if version is None:
             return self.engine.scan_table(self.place.table_name)
         # not by an option of the reader, which cannot name columns that are gone by now on Spark 3.5
@@ -263,18 +273,7 @@ def create_view(engine: SparkEngine, view: Place, select: str, columns: Sequence
 
 def _to_write(frame: Frame, metadata: Mapping[str, Mapping[str, str]] | None = None) -> DataFrame:
     """The rows as Delta writes them: true names, plain strings, metadata of columns."""
-    rows = plain_strings(from_frame(frame))
-    if not metadata:
-        return rows
-    fields = rows.schema.fields
-    return rows.select(
-        *[
-            spark_column(item.name).alias(
-                item.name, metadata={**(item.metadata or {}), **metadata.get(item.name, {})}
-            )
-            for item in fields
-        ]
-    )
+    return with_notes(plain_strings(from_frame(frame)), metadata or {})
 
 
 def _literal(text: str) -> str:

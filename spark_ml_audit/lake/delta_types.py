@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from spark_ml_audit.engines.duckdb_types import quoted
+
 DeltaField: TypeAlias = dict[str, Any]
 """A column in the log: name, type, nullable, metadata."""
 
@@ -33,6 +35,9 @@ _PLAIN: tuple[tuple[str, pa.DataType, str], ...] = (
     ("timestamp_ntz", pa.timestamp("us"), "TIMESTAMP"),
     ("void", pa.null(), "VARCHAR"),
 )
+_TO_ARROW = {name: arrow for name, arrow, _ in _PLAIN}
+_TO_DELTA = {arrow: name for name, arrow, _ in _PLAIN}
+_TO_DUCKDB = {arrow: duckdb for _, arrow, duckdb in _PLAIN}
 _DECIMAL = re.compile(r"decimal\((\d+),\s*(\d+)\)")
 # What may become what without a loss.
 _WIDER = {
@@ -52,9 +57,8 @@ def to_arrow(kind: Any) -> pa.DataType:
     >>> to_arrow({"type": "array", "elementType": "decimal(5,2)", "containsNull": True})
     ListType(list<item: decimal128(5, 2)>)
     """
-    for name, arrow, _ in _PLAIN:
-        if kind == name:
-            return arrow
+    if isinstance(kind, str) and kind in _TO_ARROW:
+        return _TO_ARROW[kind]
     if isinstance(kind, str) and (decimal := _DECIMAL.fullmatch(kind)):
         return pa.decimal128(int(decimal[1]), int(decimal[2]))
     nested = kind.get("type") if isinstance(kind, Mapping) else None
@@ -76,9 +80,8 @@ def to_delta(kind: pa.DataType) -> Any:
     >>> to_delta(pa.map_(pa.string(), pa.float32()))
     {'type': 'map', 'keyType': 'string', 'valueType': 'float', 'valueContainsNull': True}
     """
-    for name, arrow, _ in _PLAIN:
-        if kind == arrow:
-            return name
+    if kind in _TO_DELTA:
+        return _TO_DELTA[kind]
     if pa.types.is_decimal(kind):
         return f"decimal({kind.precision},{kind.scale})"
     if pa.types.is_list(kind):
@@ -97,9 +100,8 @@ def to_duckdb(kind: pa.DataType) -> str:
     >>> to_duckdb(pa.struct([("a.b", pa.list_(pa.int8()))]))
     'STRUCT("a.b" TINYINT[])'
     """
-    for _, arrow, name in _PLAIN:
-        if kind == arrow:
-            return name
+    if kind in _TO_DUCKDB:
+        return _TO_DUCKDB[kind]
     if pa.types.is_list(kind):
         return f"{to_duckdb(kind.value_type)}[]"
     if pa.types.is_map(kind):
@@ -107,16 +109,6 @@ def to_duckdb(kind: pa.DataType) -> str:
     if pa.types.is_struct(kind):
         return f"STRUCT({', '.join(f'{quoted(item.name)} {to_duckdb(item.type)}' for item in kind)})"
     return f"DECIMAL({kind.precision},{kind.scale})"
-
-
-def quoted(name: str) -> str:
-    """A name as SQL writes it for DuckDB and for delta-rs."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(value: str) -> str:
-    """A text as SQL writes it for DuckDB and for delta-rs."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 def delta_fields(

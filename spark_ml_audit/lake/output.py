@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 
 from spark_ml_audit.arrow.types import type_name
-from spark_ml_audit.config.paths import split_identifier
+from spark_ml_audit.config.paths import absolute, local_path, split_identifier
 from spark_ml_audit.engines.base import from_records, rows_of
 from spark_ml_audit.engines.columns import quote
 from spark_ml_audit.errors import ConfigError, reason_of
-from spark_ml_audit.lake.choose import delta_table, ensure_schema, ensure_view
+from spark_ml_audit.lake.choose import check_reachable, delta_table, ensure_schema, ensure_view
 from spark_ml_audit.lake.delta import Commit, DeltaTable
 from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.schemas import (
@@ -57,9 +57,24 @@ class OutputTables:
     def __init__(self, engine: Engine, config: OutputConfig) -> None:
         self.engine = engine
         self._config = config
+        check_reachable(engine, self._place(RUNS))
+        self._check_takes_tables()
         self._there: set[str] = set()
 
     # ---- where they are ----------------------------------------------------------------------------
+
+    def _check_takes_tables(self) -> None:
+        """Refuse a path on which a file lies, before anything is read."""
+        folder = local_path(absolute(self._config.path)) if self._config.path else None
+        file = (
+            next((place for place in (folder, *folder.parents) if place.is_file()), None) if folder else None
+        )
+        if file is not None:
+            raise ConfigError(
+                f"'{file}' is a file, so no tables can be written under '{self._config.path}'.",
+                key="output.path",
+                fix="Choose another output.path: a folder, or one that is not there yet.",
+            )
 
     def _place(self, name: str) -> Place:
         return Place.of_output(self._config, name)
@@ -92,24 +107,27 @@ class OutputTables:
         Raises:
             ConfigError: It is there and cannot be read.
         """
+        return self.read(name) if self.exists(name) else None
+
+    def exists(self, name: str) -> bool:
+        """Whether the table exists.
+
+        Raises:
+            ConfigError: It is there and cannot be read.
+        """
         if name in self._there:
-            return self.read(name)
-        table = self.table(name)
+            return True
         try:
-            found = table.existing()
+            found = self.table(name).exists()
         except Exception as error:
             raise ConfigError(
                 f"the output table '{self.location(name)}' cannot be read: {reason_of(error)}.",
                 key="output.path" if self._config.path else "output.schema",
                 fix="Choose another output, or mend the table.",
             ) from error
-        if found is not None:
+        if found:
             self._there.add(name)  # and stays: looking again costs as much as a small query
         return found
-
-    def exists(self, name: str) -> bool:
-        """Whether the table exists; see `existing`."""
-        return self.existing(name) is not None
 
     def id_name(self) -> str:
         """The column that names rows in this output; nothing where its tables have none."""
@@ -191,7 +209,7 @@ class OutputTables:
                 f"run {run_id} was begun with another config, or by an older version.", key=key, fix=fix
             )
         # its transaction ids are used up then
-        if any(self.exists(name) and self.table(name).has_deleted(run_id) for name in DATA_TABLES):
+        if any(self.table(name).has_deleted(run_id) for name in DATA_TABLES):
             raise ConfigError(
                 f"what run {run_id} had written was removed as the leftovers of a killed run.",
                 key=key,

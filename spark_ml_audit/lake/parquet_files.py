@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
@@ -12,44 +12,37 @@ from urllib.parse import unquote, urlparse
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spark_ml_audit.config.paths import scheme_of
-from spark_ml_audit.engines.files import local_files
-
 if TYPE_CHECKING:
-    from spark_ml_audit.engines.base import Engine, Frame
-    from spark_ml_audit.lake.places import Place
+    from pathlib import Path
+
+    from spark_ml_audit.engines.base import Frame
 
 _SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
 _Files = Iterable[tuple[str, int, int]]
 
 
-def files_digest(engine: Engine, frame: Frame, place: Place) -> str | None:
+def files_digest(frame: Frame, files: Sequence[Path]) -> str | None:
     """Digest of names, sizes and times of a source's files, the same on every engine.
 
     Args:
-        engine: What reads the source.
-        frame: Its rows.
-        place: Where it is.
+        frame: Its rows; asked for the files where none can be seen from here.
+        files: Those that can.
 
     Returns:
         The digest; None where there are no files to be seen.
     """
-    files: _Files
-    if place.is_path and scheme_of(place.address) in ("", "file"):
-        files = _local_files(place.address)
-    else:
-        files = _files_of_spark(frame)
-    listed = sorted(f"{name}\0{size}\0{time}" for name, size, time in files)
+    about = _about(files) if files else _files_of_spark(frame)
+    listed = sorted(f"{name}\0{size}\0{time}" for name, size, time in about)
     if not listed:
         return None
     text = "\n".join(listed)
     return f"files-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def _local_files(address: str) -> _Files:
-    for file in local_files(address):
-        about = file.stat()
-        yield str(file), about.st_size, about.st_mtime_ns // 1_000_000
+def _about(files: Sequence[Path]) -> _Files:
+    for file in files:
+        found = file.stat()
+        yield str(file), found.st_size, found.st_mtime_ns // 1_000_000
 
 
 def _files_of_spark(frame: Frame) -> _Files:
@@ -66,16 +59,13 @@ def _milliseconds(time: datetime) -> int:
     return int(time.timestamp() * 1000)
 
 
-def with_column_metadata(schema: pa.Schema, place: Place) -> pa.Schema:
+def with_column_metadata(schema: pa.Schema, files: Sequence[Path]) -> pa.Schema:
     """A schema with what the files record with their columns: Arrow's own words, or Spark's.
 
     Args:
         schema: Of the rows, as the engine tells it.
-        place: Where the files are; nothing is added for a place that is not local.
+        files: The files; nothing is added without any.
     """
-    if not place.is_path or scheme_of(place.address) not in ("", "file"):
-        return schema
-    files = local_files(place.address)
     if not files:
         return schema
     written = pq.read_schema(files[0])

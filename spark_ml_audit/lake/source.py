@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spark_ml_audit.config import PlaceConfig
+from spark_ml_audit.config.paths import local_path
+from spark_ml_audit.engines.files import local_files
 from spark_ml_audit.errors import InputError, reason_of
 from spark_ml_audit.lake.choose import check_reachable, delta_table
 from spark_ml_audit.lake.delta import DeltaTable
@@ -100,10 +102,11 @@ def open_source(engine: Engine, config: PlaceConfig, *, version: str | None = No
         )
     number = version if version is not None else _resolve_version(table, config)
     try:
-        frame, columns = table.read(number), table.schema(number)
+        frame, columns = table.opened(number)
     except Exception as error:
+        said = f"version {number} of '{config.name}' cannot be read: {reason_of(error)}."
         raise InputError(
-            f"version {number} of '{config.name}' cannot be read: {reason_of(error)}.",
+            str(error) if isinstance(error, InputError) else said,
             key="source.version",
             fix="Choose a version that DESCRIBE HISTORY lists and VACUUM has not removed.",
         ) from error
@@ -146,25 +149,24 @@ def _resolve_version(table: DeltaTable, config: PlaceConfig) -> str:
 def _open_parquet(engine: Engine, config: PlaceConfig, version: str | None) -> OpenSource:
     place = Place.of_source(config)
     check_reachable(engine, place)
-    if place.is_path and Path(place.address, "_delta_log").is_dir():
+    folder = local_path(place.address) if place.is_path else None
+    if folder is not None and (folder / "_delta_log").is_dir():
         raise InputError(
             f"'{config.name}' holds a Delta table, and its files alone are not what is in it.",
             key="source.format",
             fix="Set source.format to delta.",
         )
     try:
-        if place.is_path:
-            frame = engine.scan_files(place.address, "parquet")
-        else:
-            frame = engine.scan_table(place.table_name)
-        columns = with_column_metadata(engine.schema(frame), place)
+        frame = engine.scan_parquet(place.address) if place.is_path else engine.scan_table(place.table_name)
+        files = [] if folder is None else local_files(str(folder))
+        columns = with_column_metadata(engine.schema(frame), files)
     except Exception as error:
         raise InputError(
             f"cannot read '{config.name}' as Parquet: {reason_of(error)}.",
             key="source.path" if config.path else "source.table",
             fix="Check the path; for a Delta table set source.format to delta.",
         ) from error
-    digest = files_digest(engine, frame, place)
+    digest = files_digest(frame, files)
     if version is not None and digest != version:
         raise InputError(
             f"the files of '{config.name}' changed since the first try of this run.",

@@ -139,7 +139,7 @@ def _open(engine: Engine, place: str, kind: str) -> tuple[Frame, pa.Schema]:
     if kind == "delta":
         frame = delta_table(engine, Place(place, is_path=True)).read()
     else:
-        frame = engine.scan_files(place, kind)
+        frame = engine.scan_parquet(place)
     return frame, engine.schema(frame)
 
 

@@ -107,3 +107,44 @@ def test_a_float_id_cannot_name_a_row(lake: Lake) -> None:
     error = lake.refuse(source__path=path)
     assert error["key"] == "source.id"
     assert "double" in error["message"]
+
+
+def test_an_output_path_that_is_a_file_is_refused(lake: Lake, source: str) -> None:
+    out = Path(lake.path("out"))
+    out.write_text("not a folder")
+    error = lake.refuse(source__path=source, output__path=str(out))
+    assert error["key"] == "output.path"
+    assert f"'{out}' is a file" in error["message"]
+    assert out.read_text() == "not a folder"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"source.path": "s3://bucket/tags"}, "'s3://bucket/tags' is on a remote store"),
+        ({"source.path": "s3://bucket/tags", "source.format": "parquet"}, "is on a remote store"),
+        ({"source.path": None, "source.table": "main.tags"}, "'main.tags' is a table of a catalog"),
+        ({"output.path": "s3://bucket/audit"}, "'s3://bucket/audit"),
+        ({"output.path": None, "output.schema": "main.audit"}, "'main.audit.runs' is a table of a catalog"),
+    ],
+)  # fmt: skip
+def test_places_that_only_spark_reaches_are_refused_without_it(
+    lake: Lake, source: str, settings: dict[str, Any], said: str
+) -> None:
+    if lake.kind != "embedded":
+        pytest.skip("Spark reaches these places.")
+    error = lake.refuse({"source.path": source, "output.path": lake.path("out"), **settings})
+    assert error["key"] == "engine.kind"
+    assert said in error["message"]
+    assert "--engine spark" in error["fix"]
+    assert not Path(lake.path("out")).exists()
+
+
+def test_a_spill_place_that_is_a_file_is_refused(lake: Lake, source: str) -> None:
+    if lake.kind != "embedded":
+        pytest.skip("Spark has folders of its own for what does not fit into memory.")
+    spill = Path(lake.path("spill"))
+    spill.write_text("not a folder")
+    error = lake.refuse(source__path=source, engine__spill=str(spill))
+    assert error["key"] == "engine.spill"
+    assert str(spill) in error["message"]

@@ -22,7 +22,7 @@ SESSION_SQL = re.compile(r"\s*(SET(?! TBLPROPERTIES)|RESET|CACHE|UNCACHE|ADD JAR
 BUILDS_SESSIONS = {"engines/session.py"}
 # Identifiers in SQL text are quoted here.
 SQL_PLACES = {
-    "engines/embedded.py", "engines/embedded_sql.py", "lake/delta_spark.py", "lake/delta_rs_read.py",
+    "engines/embedded.py", "engines/queries.py", "lake/delta_spark.py",
     "integrations/udf.py",
 }  # fmt: skip
 # pyspark.ml, DQX, and functions registered with a session or connection of the user's.

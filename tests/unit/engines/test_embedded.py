@@ -51,7 +51,7 @@ def test_odd_names_go_through_and_come_back(engine: EmbeddedEngine, tmp_path: Pa
     assert engine.schema(chosen).names == [ODD, "n"]
     (file,) = engine.write_parquet(chosen, str(tmp_path / "written"))
     assert pq.read_schema(file.path).names == [ODD, "n"]
-    assert rows_of(engine, engine.scan_files(file.path, "parquet")) == [{ODD: "y", "n": 2}]
+    assert rows_of(engine, engine.scan_parquet(file.path)) == [{ODD: "y", "n": 2}]
     assert engine.native(chosen).columns == [ODD, "n"]
 
 
@@ -184,7 +184,7 @@ def test_files_are_found_whatever_their_folder_is_called(engine: EmbeddedEngine,
     place.mkdir(parents=True)
     pq.write_table(pa.table({"n": [1, 2]}), place / "part.parquet")
     (tmp_path / folder / "_SUCCESS").touch()
-    rows = rows_of(engine, engine.scan_files(str(tmp_path / folder), "parquet").sort("n"))
+    rows = rows_of(engine, engine.scan_parquet(str(tmp_path / folder)).sort("n"))
     assert rows == [{"n": 1, "day": 1}, {"n": 2, "day": 1}]
 
 

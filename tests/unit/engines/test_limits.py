@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -25,8 +26,8 @@ def test_what_a_dead_process_left_is_removed_and_what_lives_stays(tmp_path: Path
     done = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], check=True, capture_output=True, text=True
     )
-    dead = tmp_path / f"spark_ml_audit-spill-{int(done.stdout)}-ab"
-    alive = tmp_path / "spark_ml_audit-spill-1-ab"
+    dead = tmp_path / f"spark_ml_audit-spill-{int(done.stdout)}-ab@{platform.node()}"
+    alive = tmp_path / f"spark_ml_audit-spill-1-ab@{platform.node()}"
     for folder in (dead, alive):
         (folder / "inside").mkdir(parents=True)
     Limits.of_machine(spill=str(tmp_path))
