@@ -14,8 +14,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_ml_audit.arrow.json_rows import json_texts
-from spark_ml_audit.arrow.label_json import quoted_text
+from spark_ml_audit.arrow.json_rows import json_objects
 from spark_ml_audit.arrow.types import is_binary, is_integral, is_string
 from spark_ml_audit.arrow.value_texts import value_texts
 
@@ -107,12 +106,7 @@ def rows_as_json(columns: Sequence[Any], names: Sequence[str]) -> Any:
     >>> rows_as_json([pa.array([1, None]), pa.array(["a", "b"])], ["id", "tag"]).to_pylist()
     ['{"id":1,"tag":"a"}', '{"tag":"b"}']
     """
-    keyed = [
-        ["" if text is None else f"{quoted_text(name)}:{text}" for text in json_texts(values)]
-        for name, values in zip(names, columns, strict=True)
-    ]
-    rows = [",".join(filter(None, parts)) for parts in zip(*keyed, strict=True)]
-    return pa.array([f"{{{row}}}" for row in rows], pa.string())
+    return json_objects(columns, names, nulls=False)
 
 
 def _unless_null(value: Any, function: Callable[[Any], Any]) -> Any:

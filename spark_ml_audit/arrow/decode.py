@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_ml_audit.arrow.layout import AUDITED, FAULT, MARKS, REASONS, UNLABELLED, InputLayout
+from spark_ml_audit.arrow.lists import lengths_of, places_of
 from spark_ml_audit.arrow.types import is_list
 from spark_ml_audit.kernels.profile import IntArray
 
@@ -175,10 +176,7 @@ def _nulls(array: Any) -> npt.NDArray[np.bool_]:
 
 def _list_parts(array: Any) -> tuple[Any, IntArray, npt.NDArray[np.bool_]]:
     """Flat values, length per row (0 where null) and null mask of a list array."""
-    lengths = pc.list_value_length(array)
-    if array.null_count:
-        lengths = lengths.fill_null(0)
-    return array.flatten(), np.asarray(lengths.to_numpy(zero_copy_only=False), dtype=np.int64), _nulls(array)
+    return array.flatten(), lengths_of(array), _nulls(array)
 
 
 def _ordered_tags(
@@ -228,8 +226,7 @@ def _decode_multi_hot(columns: list[Any], layout: InputLayout, faults: _Faults) 
     values, lengths, nulls = _list_parts(columns[0])
     faults.mark("labels_malformed", (lengths != layout.num_classes) & ~nulls)
     rows = np.repeat(np.arange(len(lengths)), lengths)
-    starts = np.cumsum(lengths) - lengths
-    cols = np.arange(len(rows)) - starts[rows]
+    cols = places_of(lengths)
     ones, bad = _zero_or_one(values)
     faults.mark("labels_malformed", rows[bad])
     # positions past K belong to rows already rejected for their length

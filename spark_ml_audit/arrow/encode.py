@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from spark_ml_audit.arrow.decode import DecodedBatch
+from spark_ml_audit.arrow.lists import lengths_of, list_array
 from spark_ml_audit.kernels.ambiguity import find_ambiguous
 from spark_ml_audit.kernels.float_keys import FloatArray
 from spark_ml_audit.kernels.profile import IntArray
@@ -30,8 +30,7 @@ def embedding_vectors(lists: Any, width: int) -> tuple[Float32Array, BoolArray]:
     """
     if isinstance(lists, pa.ChunkedArray):
         lists = lists.combine_chunks()
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-    usable = (lengths == width) & (width > 0)
+    usable = (lengths_of(lists) == width) & (width > 0)
     vectors = np.zeros((len(lists), width), dtype=np.float32)
     if usable.any():
         kept = lists if usable.all() else lists.filter(pa.array(usable))
@@ -93,14 +92,7 @@ def tag_lists(pairs: tuple[IntArray, IntArray], num_rows: int, classes: Any) -> 
     [['red', 'green'], [], ['green']]
     """
     rows, cols = pairs
-    return pa.ListArray.from_arrays(_offsets(rows, num_rows), classes.take(pa.array(cols)))
-
-
-def _offsets(rows: IntArray, num_rows: int) -> Any:
-    """Where the list of each row begins, from the ascending rows of all entries."""
-    offsets = np.zeros(num_rows + 1, dtype=np.int32)
-    np.cumsum(np.bincount(rows, minlength=num_rows), out=offsets[1:])
-    return pa.array(offsets)
+    return list_array(np.bincount(rows, minlength=num_rows), classes.take(pa.array(cols)))
 
 
 def flagged_cells(pred_probs: FloatArray, applied: AppliedBatch, classes: Any) -> Any:
@@ -125,7 +117,7 @@ def flagged_cells(pred_probs: FloatArray, applied: AppliedBatch, classes: Any) -
         pa.array(scores[order]),
     ]
     cells = pa.StructArray.from_arrays(values, fields=list(fields))
-    return pa.ListArray.from_arrays(_offsets(rows, len(pred_probs)), cells)
+    return list_array(np.bincount(rows, minlength=len(pred_probs)), cells)
 
 
 def example_arrays(decoded: DecodedBatch, rules: AuditRules, classes: Any) -> list[Any]:

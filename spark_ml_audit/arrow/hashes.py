@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_ml_audit.arrow.types import is_list
+from spark_ml_audit.arrow.lists import lengths_of, places_of
+from spark_ml_audit.arrow.types import is_binary, is_list, is_string
 
 _HASH_KEY = "spark_ml_audit16"  # of SipHash: 16 characters
 _NULL = np.uint64(0x9E3779B97F4A7C15)
@@ -78,24 +79,20 @@ def _hashed(values: Any) -> npt.NDArray[np.uint64]:
 
 def _hashed_lists(values: Any) -> npt.NDArray[np.uint64]:
     """By the hash and the place of every element."""
-    lengths = pc.list_value_length(values).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    ends = np.cumsum(lengths)
-    places = np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)
-    mixed = _mixed(hash_values(values.flatten()).view(np.uint64) + places.astype(np.uint64) * _NULL)
+    lengths = lengths_of(values)
+    ends, places = np.cumsum(lengths), places_of(lengths).astype(np.uint64)
+    mixed = _mixed(hash_values(values.flatten()).view(np.uint64) + places * _NULL)
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
     return np.asarray(sums[ends] - sums[ends - lengths] + lengths.astype(np.uint64))
 
 
 def _hashed_objects(values: Any) -> npt.NDArray[np.uint64]:
-    is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
-    if not (is_text or pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)):
+    if not (is_string(values.type) or is_binary(values.type)):
         # structs and what else nobody hashes by the million
         values = pa.array(
             [None if value is None else repr(value) for value in values.to_pylist()], pa.string()
         )
-    objects = values.fill_null("" if not pa.types.is_binary(values.type) else b"").to_numpy(
-        zero_copy_only=False
-    )
+    objects = values.fill_null(b"" if is_binary(values.type) else "").to_numpy(zero_copy_only=False)
     import pandas as pd
 
     return pd.util.hash_array(objects, hash_key=_HASH_KEY, categorize=False)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from spark_ml_audit.arrow.types import is_list
+
 
 def json_rows(rows: Any, names: Sequence[str]) -> Any:
     """Arrow string array with a JSON object per row, nulls written out.
@@ -27,12 +29,27 @@ def json_rows(rows: Any, names: Sequence[str]) -> Any:
         >>> json_rows(rows, ["id", "p"]).to_pylist()
         ['{"id":1,"p":0.1}', '{"id":null,"p":2.0}']
     """
-    columns = [_plain(values) for values in rows.flatten()]
-    texts = [
-        json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, separators=(",", ":"))
-        for row in zip(*columns, strict=True)
-    ]
-    return pa.array(texts, pa.string())
+    return json_objects(rows.flatten(), names, nulls=True)
+
+
+def json_objects(columns: Sequence[Any], names: Sequence[str], *, nulls: bool) -> Any:
+    """Arrow string array with a JSON object per row of some columns.
+
+    Args:
+        columns: Arrow arrays of one length.
+        names: Their names in the objects.
+        nulls: Whether nulls are written out, else left out.
+
+    Example:
+        >>> json_objects([pa.array([1, None]), pa.array(["a", "b"])], ["id", "tag"], nulls=False).to_pylist()
+        ['{"id":1,"tag":"a"}', '{"tag":"b"}']
+    """
+    rows = zip(*[_plain(values) for values in columns], strict=True)
+    objects = (
+        {name: value for name, value in zip(names, row, strict=True) if nulls or value is not None}
+        for row in rows
+    )
+    return pa.array([_dumps(found) for found in objects], pa.string())
 
 
 def json_texts(values: Any) -> list[str | None]:
@@ -41,10 +58,11 @@ def json_texts(values: Any) -> list[str | None]:
     >>> json_texts(pa.array([{"a": 1, "b": None}, None]))
     ['{"a":1,"b":null}', None]
     """
-    return [
-        None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        for value in _plain(values)
-    ]
+    return [None if value is None else _dumps(value) for value in _plain(values)]
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _plain(values: Any) -> list[Any]:
@@ -54,7 +72,7 @@ def _plain(values: Any) -> list[Any]:
 
 def _converter(kind: Any) -> Callable[[Any], Any]:
     """How a value of a type is written."""
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if is_list(kind):
         element = _nullable(_converter(kind.value_type))
         return lambda value: [element(item) for item in value]
     if pa.types.is_map(kind):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spark_ml_audit.arrow.lists import lengths_of, list_array, rows_of_lists
 from spark_ml_audit.arrow.types import is_integral
 from spark_ml_audit.kernels.profile import IntArray
 
@@ -45,7 +46,7 @@ class Edits:
         added = pc.equal(pc.struct_field(flat, "action"), ADDED)
         return cls(
             len(changes),
-            _rows_of(changes),
+            rows_of_lists(changes),
             np.asarray(classes).astype(np.int64),
             pc.struct_field(flat, "tag").to_pylist(),
             np.asarray(added.to_numpy(zero_copy_only=False)).astype(np.bool_),
@@ -63,28 +64,6 @@ class Edits:
         for row, value, is_added in zip(self.rows.tolist(), written, self.is_added.tolist(), strict=True):
             (added if is_added else removed)[row].append(value)
         return added, removed
-
-
-def _rows_of(lists: Any) -> IntArray:
-    """The row of each item of an Arrow array of lists."""
-    return np.repeat(np.arange(len(lists)), _lengths(lists))
-
-
-def _lengths(lists: Any) -> IntArray:
-    found: IntArray = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-    return found.astype(np.int64)
-
-
-def lists_contain(lists: Any, values: Any) -> Any:
-    """Whether each list holds the value beside it, as Arrow array.
-
-    >>> lists_contain(pa.array([["a", "b"], [], None]), pa.array(["b", "a", "a"])).to_pylist()
-    [True, False, False]
-    """
-    rows = _rows_of(lists)
-    is_hit = pc.fill_null(pc.equal(pc.list_flatten(lists), values.take(pa.array(rows))), False)
-    hits = np.asarray(is_hit.to_numpy(zero_copy_only=False))
-    return pa.array(np.bincount(rows[hits], minlength=len(lists)) > 0)
 
 
 def edit_labels(columns: Sequence[Any], changes: Any, labels_format: str, delimiter: str) -> list[Any]:
@@ -127,15 +106,12 @@ def _edit_columns(columns: Sequence[Any], edits: Edits) -> list[Any]:
 
 def _edit_multi_hot(values: Any, edits: Edits) -> Any:
     """Lists of 0 and 1; a class that a list is too short for changes nothing."""
-    lengths = _lengths(values)
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
-    np.cumsum(lengths, out=offsets[1:])
+    lengths = lengths_of(values)
+    begins = np.cumsum(lengths) - lengths
     fits = edits.classes < lengths[edits.rows]
-    places = offsets[edits.rows[fits]] + edits.classes[fits]
+    places = begins[edits.rows[fits]] + edits.classes[fits]
     flat = _with_bits(pc.list_flatten(values), places, edits.is_added[fits])
-    return pa.ListArray.from_arrays(
-        pa.array(offsets), flat, type=pa.list_(flat.type), mask=pc.is_null(values)
-    )
+    return list_array(lengths, flat, mask=pc.is_null(values))
 
 
 def _with_bits(values: Any, places: npt.NDArray[Any], bits: npt.NDArray[np.bool_]) -> Any:

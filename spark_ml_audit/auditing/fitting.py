@@ -108,7 +108,14 @@ def _fit_predicted(context: AuditContext) -> FittedSource:
     earlier = _look_back(context)
     context.tables.create_schema()
     predicted = commit_predictions(plan, context.tables, context.run.run_id, context.metadata, progress)
-    fit = fit_audit(predicted.ingest, config.audit, progress, check_ids=False, detect=config.detect)
+    fit = fit_audit(
+        predicted.ingest,
+        config.audit,
+        progress,
+        check_ids=False,
+        detect=config.detect,
+        profiled=predicted.quality.profiled,
+    )
     # rejected rows never reach the predictions, and count all the same
     rows = StatusCounts({**fit.rows.by_code, **plan.counts.rows.rejected})
     fit = replace(fit, rows=rows, rejected_from=plan.ingest)

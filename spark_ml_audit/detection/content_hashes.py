@@ -13,9 +13,9 @@ import pyarrow as pa
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.encode import embedding_vectors
 from spark_ml_audit.arrow.layout import ID, UNLABELLED
+from spark_ml_audit.arrow.lists import list_array, places_of
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import column
-from spark_ml_audit.frames.features import with_features
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.lsh import MAX_GRAMS, Banding, digest, grams_of, normalise, text_keys, vector_keys
 from spark_ml_audit.models.text import MAX_CHARACTERS, as_text
@@ -74,7 +74,7 @@ def content_hashes(
     """
     ingest, width, is_text = finder.ingest, finder.width, finder.is_text
     engine, layout = ingest.engine, ingest.layout
-    ingest = replace(ingest, frame=with_features(engine, ingest.frame, ingest.schema, finder.columns))
+    ingest = replace(ingest, frame=engine.with_arrays(ingest.frame, finder.columns))
     banding = Banding.for_texts(finder.threshold) if is_text else Banding.for_vectors(finder.threshold)
     body_type = pa.int64() if is_text else pa.float32()
     asked = [
@@ -149,20 +149,17 @@ def _compared_vectors(vectors: npt.NDArray[np.float32], banding: Banding, *, key
 
 
 def _list_array(arrays: list[Any], value_type: Any) -> Any:
-    offsets = np.append(0, np.cumsum([len(array) for array in arrays], dtype=np.int64)).astype(np.int32)
     values = np.concatenate(arrays) if arrays else np.zeros(0, dtype=value_type.to_pandas_dtype())
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, value_type))
+    return list_array([len(array) for array in arrays], pa.array(values, value_type))
 
 
 def _given_lists(decoded: DecodedBatch) -> Any:
     """What each row of a slice begins with, then the class indices given to it."""
     lengths = np.ones(len(decoded.status), dtype=np.int64)
     lengths[decoded.audited] += np.bincount(decoded.rows, minlength=len(decoded.audited))
-    offsets = np.append(0, np.cumsum(lengths))
     begins = np.full(len(lengths), WITHOUT_TAGS)
     begins[decoded.audited] = WITH_TAGS
-    values = np.empty(offsets[-1], dtype=np.int32)
-    is_begin = np.zeros(len(values), dtype=bool)
-    is_begin[offsets[:-1]] = True
+    is_begin = places_of(lengths) == 0
+    values = np.empty(len(is_begin), dtype=np.int32)
     values[is_begin], values[~is_begin] = begins, decoded.cols
-    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(values))
+    return list_array(lengths, pa.array(values))

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from spark_ml_audit.arrow.encode import TAG_LIST, tag_lists
 from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.arrow.lists import rows_of_lists
 from spark_ml_audit.arrow.types import type_name
 from spark_ml_audit.config.detect import DuplicatesConfig
 from spark_ml_audit.detection.content_hashes import (
@@ -292,8 +293,7 @@ def _named(frame: Frame, finder: DuplicateFinder) -> Frame:
 
 def _entries(lists: Any) -> tuple[Any, Any]:
     """Row and value of every entry."""
-    lengths = lists.value_lengths().to_numpy()
-    return np.repeat(np.arange(len(lists)), lengths), lists.flatten().to_numpy().astype(np.int64)
+    return rows_of_lists(lists), lists.flatten().to_numpy().astype(np.int64)
 
 
 def _given_tags(given: Any, classes: Any) -> Any:

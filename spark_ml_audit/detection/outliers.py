@@ -13,17 +13,23 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from spark_ml_audit.arrow.encode import embedding_vectors
 from spark_ml_audit.arrow.hashes import Hashes, hash_values
+from spark_ml_audit.arrow.lists import lengths_of
 from spark_ml_audit.arrow.types import type_name
 from spark_ml_audit.config.detect import OutliersConfig
 from spark_ml_audit.config.features import FeaturesConfig
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.features import feature_struct, find_features, lowest_rows, to_pandas
+from spark_ml_audit.frames.features import (
+    feature_struct,
+    find_features,
+    lowest_rows,
+    named_features,
+    to_pandas,
+)
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.models.design import BoolArray, Float32Array, Float64Array
 from spark_ml_audit.models.features import FeatureSpec
@@ -34,6 +40,8 @@ _ID, _VALUES = "row_id", "compared"
 # What the reference's vectors may take up: they travel to every task.
 _MAX_REFERENCE_VALUES = 1 << 24
 _MIN_REFERENCE = 100
+# Rows whose embeddings say how wide embeddings are.
+_WIDTH_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -103,14 +111,9 @@ def vectors_of(
     return encoder.transform(_plain_frame(arrays, encoder.spec, num_rows), embeddings, reference=reference)
 
 
-def most_common_width_of(ingest: Ingest, name: str, wanted: int = 1000) -> int:
+def most_common_width_of(ingest: Ingest, name: str) -> int:
     """The most common width of an embedding column among the rows whose id hashes lowest; 0 without any."""
-    return _width_of(_sample(ingest, (name,), wanted)[0][name])
-
-
-def _width_of(lists: Any) -> int:
-    lengths = pc.fill_null(pc.list_value_length(lists), 0)
-    return most_common_width(lengths.to_numpy(zero_copy_only=False))
+    return most_common_width(lengths_of(_sample(ingest, (name,), _WIDTH_ROWS)[0][name]))
 
 
 def _plain_frame(arrays: dict[str, Any], spec: FeatureSpec, num_rows: int) -> pd.DataFrame:
@@ -136,7 +139,7 @@ def plan_outliers(ingest: Ingest, config: OutliersConfig, exclude: set[str]) -> 
     spec = _spec_of(ingest, config, exclude | set(ingest.layout.pred_probs), notes, warnings)
     columns = spec.columns
     arrays, keys = _sample(ingest, columns, config.reference)
-    widths = {name: _width_of(arrays[name]) for name in spec.embedding}
+    widths = {name: most_common_width(lengths_of(arrays[name])) for name in spec.embedding}
     by_angle = not set(columns) & set(ingest.layout.pred_probs)
     frame = _plain_frame(arrays, spec, len(keys))
     with threadpool_limits(limits=1):  # how BLAS rounds depends on the number of threads
@@ -165,13 +168,8 @@ def _spec_of(
     ingest: Ingest, config: OutliersConfig, exclude: set[str], notes: list[str], warnings: list[str]
 ) -> FeatureSpec:
     features = config.features
-
-    def found_features(wanted: Any) -> FeatureSpec:
-        source = (ingest.engine, ingest.frame, ingest.schema)
-        return find_features(*source, wanted, ingest.layout.id, exclude, notes).spec
-
     if isinstance(features, FeaturesConfig):
-        return found_features(features.by_kind)
+        return named_features(ingest.schema, features.by_kind, exclude)
     if features is None:
         kinds = {item.name: type_name(item.type) for item in ingest.schema}
         found = [
@@ -182,7 +180,8 @@ def _spec_of(
         if found:
             return FeatureSpec(embedding=tuple(found))
         try:
-            return found_features("auto")
+            source = (ingest.engine, ingest.frame, ingest.schema)
+            return find_features(*source, "auto", ingest.layout.id, exclude, notes).spec
         except InputError:
             warnings.append(
                 "The source has no embedding, text or feature column: outliers were looked for by "
@@ -208,5 +207,5 @@ def _sample(ingest: Ingest, columns: tuple[str, ...], wanted: int) -> tuple[dict
     """Values of the rows whose id hashes lowest, and these hashes: the same whatever the partitions."""
     id_name = ingest.layout.id
     named = ingest.frame.filter(~column(id_name).is_null())
-    found = lowest_rows(ingest.engine, named, ingest.schema, columns, id_name, wanted)
+    found = lowest_rows(ingest.engine, named, columns, id_name, wanted)
     return dict(zip(columns, found.values.columns, strict=True)), found.hashes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_ml_audit.config.source import ColumnsConfig
-from spark_ml_audit.engines.base import Batches, rows_of
+from spark_ml_audit.engines.base import VECTOR, Batches, rows_of
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.formats import SAMPLE_ROWS
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 CLASSES_PROPERTY = "spark_ml_audit.classes"
 CLASSES_METADATA = "classes"
+# What begins so says how a column is stored, not what it means.
+_OF_FILES = ("delta.", "PARQUET:", VECTOR.decode())
+# All, that is: as many as a limit can name.
+_ALL_KEYS = (1 << 31) - 2
 
 
 def find_classes(
@@ -63,7 +67,8 @@ def find_classes(
     elif not isinstance(columns.pred_probs, str):
         classes, origin = list(columns.pred_probs), "the names of the probability columns"
     elif probs_format == "map":
-        classes, origin = _map_keys(engine, frame, probs[0]), f"the keys of column '{probs[0]}'"
+        origin = f"the keys of column '{probs[0]}'"
+        classes = distinct_texts(engine, frame, probs[0], _keys_in, _ALL_KEYS)
     else:
         raise InputError(
             f"no class list: column '{probs[0]}' has no '{CLASSES_METADATA}' metadata and the table no "
@@ -80,28 +85,63 @@ def find_classes(
 
 def column_metadata(schema: pa.Schema, name: str) -> dict[str, str]:
     """What is recorded with a column, as texts."""
-    found = schema.field(name).metadata or {}
+    return _texts_of(schema.field(name))
+
+
+def columns_metadata(schema: pa.Schema) -> dict[str, dict[str, str]]:
+    """Column -> what is recorded with it, but for how it is stored; columns with nothing else are left out.
+
+    Example:
+        >>> unit = {"unit": "m", "PARQUET:field_id": "1"}
+        >>> columns_metadata(pa.schema([pa.field("a", pa.int8(), metadata=unit), ("b", pa.int8())]))
+        {'a': {'unit': 'm'}}
+    """
+    found = {
+        item.name: {key: text for key, text in _texts_of(item).items() if not key.startswith(_OF_FILES)}
+        for item in schema
+    }
+    return {name: metadata for name, metadata in found.items() if metadata}
+
+
+def _texts_of(item: Any) -> dict[str, str]:
+    found = item.metadata or {}
     return {key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in found.items()}
 
 
-def _map_keys(engine: Engine, frame: Frame, name: str) -> list[str]:
-    """The keys that occur in a column of maps, sorted."""
+def distinct_texts(
+    engine: Engine, frame: Frame, name: str, texts_in: Callable[[Any], list[str]], most: int
+) -> list[str]:
+    """The distinct texts in a column, sorted; of more than `most`, any `most` + 1.
+
+    Args:
+        engine: What runs the frame.
+        frame: The rows.
+        name: The column.
+        texts_in: The distinct texts of an Arrow array of it.
+        most: Texts to find; no task holds more than one beyond.
+    """
 
     def run(batches: Batches) -> Batches:
         seen: set[str] = set()
         for batch in batches:
-            maps = batch.column("maps")
-            first, last = maps.offsets[0].as_py(), maps.offsets[-1].as_py()
-            keys = pc.unique(maps.keys.slice(first, last - first)).to_pylist()
-            new = sorted(set(keys) - seen)
+            new = [text for text in texts_in(batch.column("values")) if text not in seen]
+            new = new[: most + 1 - len(seen)]
             seen.update(new)
-            yield pa.RecordBatch.from_arrays([pa.array(new, pa.string())], names=["key"])
+            if new:
+                yield pa.RecordBatch.from_arrays([pa.array(new, pa.string())], names=["text"])
 
-    maps = frame.select(column(name).alias("maps"))
-    keys = engine.map_batches(maps, run, keep=(), add=pa.schema([("key", pa.string())]))
-    # one row per class, not per example
-    found: list[str] = engine.collect(keys.unique()).column("key").to_pylist()
+    values = frame.select(column(name).alias("values"))
+    texts = engine.map_batches(values, run, keep=(), add=pa.schema([("text", pa.string())]))
+    # one row per text, not per example
+    found: list[str] = engine.collect(texts.unique().head(most + 1)).column("text").to_pylist()
     return sorted(found)
+
+
+def _keys_in(maps: Any) -> list[str]:
+    """Distinct keys of an Arrow array of maps."""
+    first, last = maps.offsets[0].as_py(), maps.offsets[-1].as_py()
+    keys: list[str] = pc.unique(maps.keys.slice(first, last - first)).to_pylist()
+    return keys
 
 
 def check_distinct(classes: list[str], origin: str) -> None:

@@ -18,7 +18,6 @@ from spark_ml_audit.arrow.encode import (
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import in_frame
-from spark_ml_audit.frames.features import with_features
 from spark_ml_audit.kernels.rules import AuditRules
 
 if TYPE_CHECKING:
@@ -52,8 +51,7 @@ def examples_frame(ingest: Ingest, rules: AuditRules, outliers: CarriedScorer | 
     layout, carry = ingest.layout, None
     if outliers is not None:
         carry = outliers.carried(ingest)
-        arrays = with_features(ingest.engine, ingest.frame, ingest.schema, outliers.columns)
-        ingest = replace(ingest, frame=arrays)
+        ingest = replace(ingest, frame=ingest.engine.with_arrays(ingest.frame, outliers.columns))
 
     def audit(batches: Batches) -> Batches:
         classes = pa.array(layout.classes, pa.string())

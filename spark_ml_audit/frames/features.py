@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 
 from spark_ml_audit.arrow.hashes import Hashes, hash_rows, hash_values
 from spark_ml_audit.arrow.types import is_binary, is_list, is_string, type_name
-from spark_ml_audit.engines.base import VECTOR
 from spark_ml_audit.engines.columns import column, field, true_name
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.formats import is_vector
 from spark_ml_audit.models.features import FeatureSpec, detect_features
 
 if TYPE_CHECKING:
@@ -75,23 +75,39 @@ def find_features(
         candidates = [name for name, _ in types if name not in exclude]
         sample = sample_of(engine, frame, schema, candidates, id_name)
         spec = detect_features(types, exclude, sample)
-        if not Features(spec, sample).names:
+        if not spec.columns:
             raise InputError(
                 "the source has no text or feature column beside id and labels.",
                 key="source.features",
                 fix="Give a table with text, numeric, categorical, boolean, date or embedding columns.",
             )
         notes.append(f"features: {_describe(spec)}")
-        return Features(spec, sample[list(Features(spec, sample).names)])
+        return Features(spec, sample[list(spec.columns)])
+    spec = named_features(schema, wanted, exclude)
+    return Features(spec, sample_of(engine, frame, schema, spec.columns, id_name))
+
+
+def named_features(
+    schema: pa.Schema, wanted: Mapping[str, Sequence[str] | None], exclude: set[str]
+) -> FeatureSpec:
+    """The features that a config names, their types checked; no row is read.
+
+    Args:
+        schema: Of the source.
+        wanted: Kind -> columns as in ``source.features``.
+        exclude: Columns that are no features: id, labels, group.
+
+    Raises:
+        InputError: A column is missing or of the wrong type, or none is named.
+    """
     kinds = {kind: tuple(wanted.get(kind) or ()) for kind in _FITTING}
     spec = FeatureSpec(**kinds)
-    names = Features(spec, pd.DataFrame()).names
-    if not names:
+    if not spec.columns:
         raise InputError("names no column.", key="source.features", fix="Name at least one feature column.")
     for kind, listed in kinds.items():
         for name in listed:
             _check_feature(schema, name, kind, exclude)
-    return Features(spec, sample_of(engine, frame, schema, names, id_name))
+    return spec
 
 
 _NUMBER = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
@@ -143,20 +159,7 @@ def feature_struct(names: Sequence[str]) -> nw.Expr:
 
 def vectors_of(schema: pa.Schema, names: Sequence[str]) -> list[str]:
     """Those of some columns that hold vectors of pyspark.ml."""
-    return [name for name in names if VECTOR in (schema.field(name).metadata or {})]
-
-
-def with_features(engine: Engine, frame: Frame, schema: pa.Schema, names: Sequence[str]) -> Frame:
-    """The frame with vectors among these columns as arrays, so that they may travel.
-
-    Args:
-        engine: What runs the frame.
-        frame: The source.
-        schema: Its schema.
-        names: Feature columns.
-    """
-    vectors = vectors_of(schema, names)
-    return engine.with_arrays(frame, vectors) if vectors else frame
+    return [name for name in names if is_vector(schema.field(name))]
 
 
 def to_pandas(table: Any) -> pd.DataFrame:
@@ -210,7 +213,7 @@ def sample_of(
     usable = [name for name in names if not _is_unusable(schema.field(name).type)]
     if not usable:
         return pd.DataFrame()
-    return to_pandas(lowest_rows(engine, frame, schema, usable, id_name, num_rows, cut=True).values)
+    return to_pandas(lowest_rows(engine, frame, usable, id_name, num_rows, cut=True).values)
 
 
 @dataclass(frozen=True)
@@ -229,7 +232,6 @@ class LowestRows:
 def lowest_rows(
     engine: Engine,
     frame: Frame,
-    schema: pa.Schema,
     names: Sequence[str],
     id_name: str,
     num_rows: int,
@@ -241,13 +243,12 @@ def lowest_rows(
     Args:
         engine: What runs the frame.
         frame: The source.
-        schema: Its schema.
         names: Columns.
         id_name: Column that names a row.
         num_rows: Rows at most.
         cut: Whether long texts are cut.
     """
-    travelling = with_features(engine, frame, schema, names)
+    travelling = engine.with_arrays(frame, names)
     ids_apart = travelling.select(column(id_name).alias(_ID), feature_struct(names).alias(_VALUES))
     lowest = engine.map_batches(ids_apart, _Lowest(num_rows, cut), keep=(_VALUES,), add=_PLACES)
     # once more by engine: tasks may be many
@@ -309,4 +310,4 @@ def _is_unusable(kind: Any) -> bool:
     if is_list(kind):
         return not (is_string(kind.value_type) or kind.value_type in (pa.float32(), pa.float64()))
     nested = pa.types.is_map(kind) or pa.types.is_struct(kind)
-    return nested or is_binary(kind) or pa.types.is_null(kind) or type_name(kind) == "variant"
+    return nested or is_binary(kind) or pa.types.is_null(kind)

@@ -60,6 +60,7 @@ def fit_audit(
     *,
     check_ids: bool = True,
     detect: DetectConfig | None = None,
+    profiled: tuple[ClassProfile, StatusCounts] | None = None,
 ) -> AuditFit:
     """Profile a source and resolve every cut-off.
 
@@ -69,6 +70,7 @@ def fit_audit(
         progress: Shows and times the stages ids, profile, resolve.
         check_ids: Whether repeated ids are looked for.
         detect: The `detect` section; its defaults if None.
+        profiled: What `profile_rows` found in this source, where that is known; None: it is looked for.
 
     Raises:
         ConfigError: Counts per class do not fit the number of classes.
@@ -87,7 +89,7 @@ def fit_audit(
         with progress.stage("ids"):
             ingest = find_repeated_ids(ingest)
     with progress.stage("profile"):
-        profile, rows = profile_rows(ingest)
+        profile, rows = profiled or profile_rows(ingest)
     with progress.stage("resolve"):
         resolution = resolve_rows(ingest, profile, method.prune_options, ambiguity)
         rules = AuditRules(resolution.thresholds, resolution.cutoffs, method.scoring, ambiguity)

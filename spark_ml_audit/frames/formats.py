@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spark_ml_audit.arrow.lists import lengths_of
 from spark_ml_audit.arrow.types import is_floating, is_list, is_number, is_string, type_name
 from spark_ml_audit.config.source import ColumnsConfig, LabelsConfig
 from spark_ml_audit.engines.base import VECTOR, Batches
@@ -120,7 +121,21 @@ def labels_format_of(
     Raises:
         InputError: It cannot be decided, or the columns do not fit it.
     """
-    found = _labels_format(engine, frame, schema, columns, labels, num_classes, notes)
+    wanted: str = columns.labels_format
+    fitting, shown = _fitting(schema, columns, labels, num_classes)
+    if wanted != "auto":
+        if wanted not in fitting:
+            raise InputError(
+                f"'{wanted}' was given, but column '{labels[0]}' is {shown}.",
+                key="source.labels_format",
+                fix=f"Use {' or '.join(repr(name) for name in fitting)}, or 'auto'.",
+            )
+        found = wanted
+    elif len(fitting) == 1:
+        found = fitting[0]
+        notes.append(f"labels_format: {found}, from the type of column '{labels[0]}' ({shown})")
+    else:
+        found = _indices_or_multi_hot(engine, frame, labels[0], num_classes, notes)
     if found == "columns" and len(labels) != num_classes:
         raise InputError(
             f"{len(labels)} label columns for {num_classes} classes.",
@@ -130,17 +145,10 @@ def labels_format_of(
     return found
 
 
-def _labels_format(
-    engine: Engine,
-    frame: Frame,
-    schema: pa.Schema,
-    columns: LabelsConfig,
-    labels: tuple[str, ...],
-    num_classes: int,
-    notes: list[str],
-) -> str:
-    key = "source.labels_format"
-    wanted = columns.labels_format
+def _fitting(
+    schema: pa.Schema, columns: LabelsConfig, labels: tuple[str, ...], num_classes: int
+) -> tuple[list[str], str]:
+    """The formats that fit the type of the label columns, one at least, and how the columns are shown."""
     if not isinstance(columns.labels, str):
         fitting, shown = ["columns"], "a list of columns"
         bad = [name for name in labels if not _is_flag(schema.field(name).type)]
@@ -162,18 +170,7 @@ def _labels_format(
             fix="Use an array of tag names or class indices, a 0/1 array, a delimited string, or a list of "
             "columns.",
         )
-    if wanted != "auto":
-        if wanted not in fitting:
-            raise InputError(
-                f"'{wanted}' was given, but column '{labels[0]}' is {shown}.",
-                key=key,
-                fix=f"Use {' or '.join(repr(name) for name in fitting)}, or 'auto'.",
-            )
-        return wanted
-    if len(fitting) == 1:
-        notes.append(f"labels_format: {fitting[0]}, from the type of column '{labels[0]}' ({shown})")
-        return fitting[0]
-    return _indices_or_multi_hot(engine, frame, labels[0], num_classes, notes)
+    return fitting, shown
 
 
 def _is_flag(kind: Any) -> bool:
@@ -210,7 +207,7 @@ def count_readings(lists: Any, num_classes: int) -> tuple[int, int, int]:
     (1, 1, 2)
     """
     lists = lists.drop_null()
-    lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
+    lengths = lengths_of(lists)
     rows = np.repeat(np.arange(len(lengths)), lengths)
     values = lists.flatten()
     is_bit = pc.is_in(values, value_set=pa.array([0, 1], values.type)).to_numpy(zero_copy_only=False)

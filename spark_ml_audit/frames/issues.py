@@ -11,6 +11,8 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
+from spark_ml_audit.arrow.encode import FLAGGED_CELLS
+from spark_ml_audit.arrow.lists import lengths_of, places_of, rows_of_lists
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import column, in_frame
 from spark_ml_audit.kernels.profile import IntArray
@@ -21,9 +23,7 @@ if TYPE_CHECKING:
 RANK, SCORE = "issue_rank", "label_quality_score"
 
 _KEPT = (SCORE, "given_tags", "suggested_tags", "missing_tags", "extraneous_tags", "flagged_cells")
-_CELL_FIELDS = pa.schema(
-    [("tag", pa.string()), ("issue", pa.string()), ("pred_prob", pa.float64()), ("cell_score", pa.float64())]
-)
+_CELL_FIELDS = pa.schema(list(FLAGGED_CELLS.value_type))
 _CELLS = pa.schema([*_CELL_FIELDS, ("rank_in_row", pa.int32())])
 
 
@@ -57,9 +57,7 @@ def tag_issues_frame(engine: Engine, issues: Frame, id_name: str, *kept: str) ->
     def run(batches: Batches) -> Batches:
         for batch in batches:
             lists = batch.column("flagged_cells")
-            lengths = np.diff(lists.offsets.to_numpy())
-            rows = np.repeat(np.arange(len(lengths)), lengths)
-            places = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            rows, places = rows_of_lists(lists), places_of(lengths_of(lists))
             cells = lists.flatten()
             values = [cells.field(name) for name in _CELL_FIELDS.names]
             yield pa.RecordBatch.from_arrays(

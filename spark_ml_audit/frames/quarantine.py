@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Frame
     from spark_ml_audit.frames.ingest import Ingest
 
-_ADDED = pa.schema([("reason", pa.string()), ("detail", pa.string()), ("row", pa.string())])
+REJECTION = pa.schema([("reason", pa.string()), ("detail", pa.string()), ("row", pa.string())])
+"""Columns of a rejected row beside its id: why, in words, and the source's row as JSON."""
 
 
 def quarantine_frame(ingest: Ingest) -> Frame:
@@ -39,8 +40,8 @@ def quarantine_frame(ingest: Ingest) -> Frame:
             details = [explain_row(batch, i, reason, layout) for i, reason in enumerate(reasons)]
             rows = json_rows(batch.column("carried"), names)
             yield pa.RecordBatch.from_arrays(
-                [batch.column(ID), pa.array(reasons), pa.array(details), rows], names=[ID, *_ADDED.names]
+                [batch.column(ID), pa.array(reasons), pa.array(details), rows], names=[ID, *REJECTION.names]
             )
 
-    rejected = ingest.engine.map_batches(frame, run, keep=(ID,), add=_ADDED)
+    rejected = ingest.engine.map_batches(frame, run, keep=(ID,), add=REJECTION)
     return rejected.rename({ID: in_frame(layout.id)})

@@ -13,9 +13,10 @@ from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.encode import EXAMPLE_SCHEMA, example_arrays
 from spark_ml_audit.arrow.layout import REASON_NAMES, UNLABELLED
 from spark_ml_audit.arrow.reasons import explain_row
-from spark_ml_audit.engines.base import VECTOR, Batches
+from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import column, in_frame
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.formats import is_vector
 from spark_ml_audit.kernels.rules import AuditRules
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def transform_frame(ingest: Ingest, rules: AuditRules, handle_invalid: str) -> F
             yield _with_results(decoded, rules, classes, skip=handle_invalid == SKIP)
 
     # the passes make arrays of vectors, and what was given shall come back
-    vectors = [item.name for item in ingest.schema if VECTOR in (item.metadata or {})]
+    vectors = [item.name for item in ingest.schema if is_vector(item)]
     as_given = {name: f"__as_given_{i}" for i, name in enumerate(vectors)}
     copies = [column(name).alias(copy) for name, copy in as_given.items()]
     source = ingest.frame.with_columns(*copies) if copies else ingest.frame

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import narwhals as nw
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from spark_ml_audit.arrow.encode import EXTRANEOUS
+from spark_ml_audit.arrow.lists import lists_contain
 from spark_ml_audit.engines.columns import column, in_frame
 from spark_ml_audit.outcomes.history import (
     CHANGES,
@@ -173,13 +172,9 @@ def _flagged_in_either(now: Frame, before: Frame, id_name: str) -> Frame:
 def _search(batches: Batches) -> Batches:
     """Add whether the tag of a cell is among the tags that its row had in the other run; drop those."""
     for batch in batches:
-        lists = batch.column(_OTHER_TAGS)
-        rows = np.repeat(np.arange(len(lists)), lists.value_lengths().fill_null(0).to_numpy())
-        is_it = pc.equal(lists.flatten(), batch.column("cell_tag").take(pa.array(rows)))
-        found = np.zeros(len(lists), dtype=bool)
-        found[rows[is_it.to_numpy(zero_copy_only=False)]] = True
+        found = lists_contain(batch.column(_OTHER_TAGS), batch.column("cell_tag"))
         kept = [name for name in batch.schema.names if name != _OTHER_TAGS]
-        columns = [*map(batch.column, kept), pa.array(found)]
+        columns = [*map(batch.column, kept), found]
         yield pa.RecordBatch.from_arrays(columns, [*kept, *_SEARCHED.names])
 
 

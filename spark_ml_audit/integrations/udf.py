@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from spark_ml_audit.arrow.decode import decode
 from spark_ml_audit.arrow.layout import FAULT, InputLayout
+from spark_ml_audit.arrow.lists import lengths_of, list_array
 from spark_ml_audit.arrow.types import is_list
 from spark_ml_audit.kernels.cell_scores import self_confidence
 from spark_ml_audit.kernels.label_quality import ema
@@ -43,7 +43,7 @@ def label_quality_of(labels: Any, pred_probs: Any) -> Any:
     """
     labels, pred_probs = _lists(labels, pa.int64()), _lists(pred_probs, None)
     dtype = "float32" if pred_probs.type.value_type == pa.float32() else "float64"
-    widths = pc.fill_null(pc.list_value_length(pred_probs), 0).to_numpy(zero_copy_only=False)
+    widths = lengths_of(pred_probs)
     found = np.full(len(widths), np.nan)
     for width in np.unique(widths[widths > 0]).tolist():
         # rows of as many classes, read as an audit reads them: what it sets aside has no score
@@ -89,9 +89,7 @@ def _lists_of_series(series: pd.Series) -> Any:
     known = [row for row in rows if row is not None]
     flat = pa.array(np.concatenate(known) if known else np.zeros(0), from_pandas=True)
     lengths = [0 if row is None else len(row) for row in rows]
-    is_null = np.array([*(row is None for row in rows), False])
-    offsets = np.append(0, np.cumsum(lengths)).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets, mask=is_null), flat)
+    return list_array(lengths, flat, mask=pa.array([row is None for row in rows], pa.bool_()))
 
 
 class _EmaLabelQuality:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_ml_audit.arrow.layout import InputLayout
 from spark_ml_audit.arrow.types import is_list, is_string, type_name
 from spark_ml_audit.config.source import LabelsConfig
-from spark_ml_audit.engines.base import Batches
-from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.class_list import (
     CLASSES_METADATA,
     CLASSES_PROPERTY,
     check_distinct,
+    column_metadata,
+    distinct_texts,
     parse_classes,
 )
 from spark_ml_audit.frames.formats import label_columns_of, labels_format_of
@@ -65,12 +64,12 @@ def _find_classes(
 ) -> list[str]:
     if columns.classes is not None:
         return list(columns.classes)
-    metadata, properties = opened.schema.field(labels[0]).metadata or {}, opened.properties
+    metadata, properties = column_metadata(opened.schema, labels[0]), opened.properties
     if not isinstance(columns.labels, str):
         classes, origin = list(columns.labels), "the names of the label columns"
-    elif CLASSES_METADATA.encode() in metadata:
+    elif CLASSES_METADATA in metadata:
         origin = f"metadata '{CLASSES_METADATA}' of column '{labels[0]}'"
-        classes = parse_classes(metadata[CLASSES_METADATA.encode()].decode(), origin)
+        classes = parse_classes(metadata[CLASSES_METADATA], origin)
     elif CLASSES_PROPERTY in properties:
         origin = f"table property '{CLASSES_PROPERTY}'"
         classes = parse_classes(properties[CLASSES_PROPERTY], origin)
@@ -92,7 +91,7 @@ def _find_classes(
 
 def _tags_in_use(opened: OpenSource, columns: LabelsConfig, name: str) -> list[str]:
     """Distinct tag names of a column of names or of delimited texts."""
-    engine, kind = opened.engine, opened.schema.field(name).type
+    kind = opened.schema.field(name).type
     if not (is_string(kind) or (is_list(kind) and is_string(kind.value_type))):
         raise InputError(
             f"no class list: column '{name}' is {type_name(kind)}, which does not name its tags.",
@@ -101,33 +100,23 @@ def _tags_in_use(opened: OpenSource, columns: LabelsConfig, name: str) -> list[s
         )
     delimiter = columns.labels_delimiter if is_string(kind) else None
 
-    def run(batches: Batches) -> Batches:
-        seen: set[str] = set()
-        for batch in batches:
-            found = _tags_of(batch.column("labels"), delimiter)
-            new = [tag for tag in found if tag not in seen]
-            # a task hands on one class too many at most, and that is refused
-            new = new[: MAX_FOUND_CLASSES + 1 - len(seen)]
-            seen.update(new)
-            if new:
-                yield pa.RecordBatch.from_arrays([pa.array(new, pa.string())], names=["tag"])
+    def tags_in(labels: Any) -> list[str]:
+        return _tags_of(labels, delimiter)
 
-    given = opened.frame.select(column(name).alias("labels"))
-    each = engine.map_batches(given, run, keep=(), add=pa.schema([("tag", pa.string())]))
-    # one row per class, not per example
-    found = engine.collect(each.unique().head(MAX_FOUND_CLASSES + 1)).column("tag").to_pylist()
+    found = distinct_texts(opened.engine, opened.frame, name, tags_in, MAX_FOUND_CLASSES)
     if len(found) > MAX_FOUND_CLASSES:
         raise InputError(
             f"column '{name}' holds more than {MAX_FOUND_CLASSES:,} different tags.",
             key="source.classes",
             fix="Check that it is the column of tags; if so, name the classes to predict.",
         )
-    return sorted(found)
+    return found
 
 
 def _tags_of(labels: Any, delimiter: str | None) -> list[str]:
     """Distinct tags of an Arrow array: of lists of names, or of texts with a delimiter between the names.
 
+    >>> import pyarrow as pa
     >>> _tags_of(pa.array(["sea, wood ", None, " sea"]), ",")
     ['sea', 'wood']
     >>> _tags_of(pa.array([["sea"], None, ["wood ", " ", None]]), None)

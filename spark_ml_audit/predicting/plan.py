@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from spark_ml_audit.engines.columns import field
 from spark_ml_audit.errors import ConfigError, InputError
@@ -158,8 +157,7 @@ def _features(
         for name in given.columns:
             field(schema, name, "model.uri")
         spec = given.model.spec if given.model is not None else FeatureSpec(text=given.columns)
-        names = Features(spec, pd.DataFrame()).names
-        return Features(spec, sample_of(engine, frame, schema, names, source.id))
+        return Features(spec, sample_of(engine, frame, schema, spec.columns, source.id))
     exclude = {source.id, *ingest.layout.labels, *([source.group] if source.group else [])}
     wanted = None if source.features is None else source.features.by_kind
     return find_features(engine, frame, schema, wanted, source.id, exclude, notes)

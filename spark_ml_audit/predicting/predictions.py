@@ -15,10 +15,10 @@ import pyarrow as pa
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.layout import UNLABELLED, InputLayout
 from spark_ml_audit.config.paths import refused_by_delta
-from spark_ml_audit.engines.base import VECTOR, Batches
+from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import column, in_frame
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.class_list import CLASSES_METADATA
+from spark_ml_audit.frames.class_list import CLASSES_METADATA, columns_metadata
 from spark_ml_audit.frames.features import Features, to_pandas, vectors_of
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.models.scorers import Probabilities, Scorer
@@ -84,21 +84,7 @@ def predictions_frame(
 def predictions_metadata(ingest: Ingest) -> dict[str, dict[str, str]]:
     """Metadata of the columns of a table of predictions: those of the source's, and the class order."""
     classes = json.dumps(list(ingest.layout.classes), ensure_ascii=False)
-    return {**metadata_of(ingest.schema), PRED_PROBS: {CLASSES_METADATA: classes}}
-
-
-def metadata_of(schema: pa.Schema) -> dict[str, dict[str, str]]:
-    """Column -> metadata, of the columns that have any.
-
-    >>> metadata_of(pa.schema([pa.field("a", pa.int8(), metadata={"unit": "m"}), ("b", pa.int8())]))
-    {'a': {'unit': 'm'}}
-    """
-    found = {item.name: item.metadata or {} for item in schema}
-    return {
-        name: {key.decode(): value.decode() for key, value in metadata.items() if key != VECTOR}
-        for name, metadata in found.items()
-        if metadata.keys() - {VECTOR}
-    }
+    return {**columns_metadata(ingest.schema), PRED_PROBS: {CLASSES_METADATA: classes}}
 
 
 class _Prediction:

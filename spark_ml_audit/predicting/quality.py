@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.hashes import hash_values, unit_interval
-from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.arrow.layout import ID, StatusCounts
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.frames.passes import profile_rows
@@ -44,7 +44,7 @@ class OutOfFold:
     """Quality of predictions against the given tags.
 
     Attributes:
-        profile: Counts and histograms.
+        profiled: Counts and histograms, and rows by status: the first pass of an audit by these predictions.
         quality: Figures per class and averaged.
         baseline: Quality of the number of a row's other tags, taken for probabilities.
         most_tags_first_correlation: Spearman rank correlation, over a hash sample of about 20,000 labelled
@@ -54,11 +54,16 @@ class OutOfFold:
         warnings: Sentences on what makes an audit by these probabilities doubtful.
     """
 
-    profile: ClassProfile
+    profiled: tuple[ClassProfile, StatusCounts]
     quality: ModelQuality
     baseline: ModelQuality
     most_tags_first_correlation: float | None
     warnings: tuple[str, ...]
+
+    @property
+    def profile(self) -> ClassProfile:
+        """Counts and histograms."""
+        return self.profiled[0]
 
     @property
     def figures(self) -> dict[str, float | None]:
@@ -85,7 +90,8 @@ def out_of_fold(ingest: Ingest) -> OutOfFold:
     Args:
         ingest: Predictions (see `predicted_ingest`).
     """
-    profile, _ = profile_rows(ingest)
+    profiled = profile_rows(ingest)
+    profile, _ = profiled
     quality = model_quality(profile)
     counts, correlation = _by_number_of_tags(ingest, profile.num_rows)
     baseline = model_quality(counts)
@@ -95,7 +101,7 @@ def out_of_fold(ingest: Ingest) -> OutOfFold:
             f"Ranking rows by their audit score is little more than ranking them by their number of tags "
             f"(rank correlation {correlation:.2f}): judge single tags rather than rows."
         )
-    return OutOfFold(profile, quality, baseline, correlation, tuple(warnings))
+    return OutOfFold(profiled, quality, baseline, correlation, tuple(warnings))
 
 
 def _by_number_of_tags(ingest: Ingest, num_rows: int) -> tuple[ClassProfile, float | None]:

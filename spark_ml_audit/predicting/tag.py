@@ -52,7 +52,6 @@ class _Tagger:
         return tags_frame(
             self.opened.engine,
             rows,
-            self.opened.schema,
             self.id_name,
             self.columns,
             self.scorer,

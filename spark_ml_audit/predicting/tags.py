@@ -17,8 +17,9 @@ from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import column, in_frame
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.features import feature_struct, to_pandas, with_features
+from spark_ml_audit.frames.features import feature_struct, to_pandas
 from spark_ml_audit.frames.ingest import check_id
+from spark_ml_audit.frames.quarantine import REJECTION
 from spark_ml_audit.models.scorers import Scorer
 from spark_ml_audit.predicting.predictions import probs_array
 
@@ -53,7 +54,6 @@ def check_tag_source(schema: pa.Schema, id_name: str, columns: Sequence[str]) ->
 def tags_frame(
     engine: Engine,
     frame: Frame,
-    schema: pa.Schema,
     id_name: str,
     columns: Sequence[str],
     scorer: Scorer,
@@ -66,7 +66,6 @@ def tags_frame(
     Args:
         engine: What runs the frame.
         frame: New rows, of a table or a stream.
-        schema: Their schema.
         id_name: Column that names a row.
         columns: Features.
         scorer: The model; it travels with the tasks.
@@ -74,7 +73,7 @@ def tags_frame(
         classes: Tag names, K.
         model_uri: Recorded in every row.
     """
-    known = with_features(engine, frame.filter(~column(id_name).is_null()), schema, columns)
+    known = engine.with_arrays(frame.filter(~column(id_name).is_null()), columns)
     named = known.select(column(id_name).alias(ID), feature_struct(columns).alias("features"))
     names = tuple(classes)
     added = pa.schema([("tags", pa.list_(pa.string())), ("pred_probs", pa.list_(pa.float32()))])
@@ -106,16 +105,15 @@ def unnamed_frame(engine: Engine, frame: Frame, schema: pa.Schema, id_name: str)
         id_name: Column that names a row.
     """
     names = tuple(schema.names)
-    unnamed = with_features(engine, frame.filter(column(id_name).is_null()), schema, names)
+    unnamed = engine.with_arrays(frame.filter(column(id_name).is_null()), names)
     whole = unnamed.select(column(id_name).alias(ID), feature_struct(names).alias("carried"))
-    added = pa.schema([("reason", pa.string()), ("detail", pa.string()), ("row", pa.string())])
     said = [pa.scalar("id_null"), pa.scalar(f"'{id_name}' is null")]
 
     def run(batches: Batches) -> Batches:
         for batch in batches:
             texts = [pa.repeat(text, batch.num_rows) for text in said]
             row = json_rows(batch.column("carried"), names)
-            yield pa.RecordBatch.from_arrays([batch.column(ID), *texts, row], names=[ID, *added.names])
+            yield pa.RecordBatch.from_arrays([batch.column(ID), *texts, row], names=[ID, *REJECTION.names])
 
-    rejected = engine.map_batches(whole, run, keep=(ID,), add=added)
-    return rejected.select(nw.col(ID).alias(in_frame(id_name)), *added.names)
+    rejected = engine.map_batches(whole, run, keep=(ID,), add=REJECTION)
+    return rejected.select(nw.col(ID).alias(in_frame(id_name)), *REJECTION.names)

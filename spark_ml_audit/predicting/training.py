@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
+from spark_ml_audit.arrow.lists import list_array, rows_of_lists
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.errors import AuditError, ConfigError, InputError, reason_of
-from spark_ml_audit.frames.features import Features, feature_struct, to_pandas, with_features
+from spark_ml_audit.frames.features import Features, feature_struct, to_pandas
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
 from spark_ml_audit.models.bundle import TagModel
@@ -110,7 +111,7 @@ def training_rows(training: TrainingSet, models: Sequence[int]) -> Frame:
     ingest, names = training.ingest, training.features.names
     engine, layout, plan = ingest.engine, ingest.layout, training.plan
     sample, rules = training.sample, training.rules
-    ingest = replace(ingest, frame=with_features(engine, ingest.frame, ingest.schema, names))
+    ingest = replace(ingest, frame=engine.with_arrays(ingest.frame, names))
     carry = nw.struct(plan.keys.alias("keys"), feature_struct(names).alias("features"))
 
     def run(batches: Batches) -> Batches:
@@ -131,9 +132,7 @@ def _rows_of_models(
     carried, places = decoded.source.column("carried"), pa.array(decoded.audited)
     keys = carried.field("keys").take(places)
     chosen, folds = sample.chosen(plan.sample_keys(keys), rows, cols), plan.folds(keys)
-    counts = np.bincount(rows, minlength=len(chosen))
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    tags = pa.ListArray.from_arrays(pa.array(offsets), pa.array(cols.astype(np.int32)))
+    tags = list_array(np.bincount(rows, minlength=len(chosen)), pa.array(cols.astype(np.int32)))
     numbers = [pa.array(plan.order_keys(keys)), pa.array(plan.group_keys(keys)), tags]
     for model in models:
         # the number of the final model is no fold's
@@ -251,9 +250,7 @@ class _Trainer:
         tags = table.column("tags").combine_chunks()
         if isinstance(tags, pa.ChunkedArray):
             tags = tags.chunk(0)
-        lengths = np.diff(tags.offsets.to_numpy())
-        rows = np.repeat(np.arange(len(lengths)), lengths).astype(np.int64)
-        cols = tags.flatten().to_numpy().astype(np.int64)
+        rows, cols = rows_of_lists(tags), tags.flatten().to_numpy().astype(np.int64)
         frame = to_pandas(pa.Table.from_struct_array(table.column("features")))
         model = TagModel.fit(
             frame,
@@ -268,7 +265,7 @@ class _Trainer:
             # beside the weights a model has its vocabulary and a network, small ones
             max_weight_bytes=min(MAX_WEIGHT_BYTES, self._max_bytes * 4 // 5),
         )
-        return model, self._shift(number, len(lengths), cols), len(lengths)
+        return model, self._shift(number, len(tags), cols), len(tags)
 
     def _shift(self, number: int, num_rows: int, cols: Any) -> list[float] | None:
         """What a sample's own prevalence adds to the log-odds of every tag, to be taken back.

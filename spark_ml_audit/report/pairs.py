@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from spark_ml_audit.arrow.lists import lengths_of
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Batches
@@ -104,9 +105,8 @@ def _coded(lists: Any, codes: dict[str, int]) -> tuple[IntArray, IntArray]:
     """Tags of all rows as numbers, and how many each row has; tags not seen before get numbers."""
     tags = lists.flatten().dictionary_encode()
     known = [codes.setdefault(tag, len(codes)) for tag in tags.dictionary.to_pylist()]
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     numbers = np.array(known, dtype=np.int64)[tags.indices.to_numpy(zero_copy_only=False)]
-    return numbers, lengths.astype(np.int64)
+    return numbers, lengths_of(lists)
 
 
 def _crossed(

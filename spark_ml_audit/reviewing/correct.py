@@ -15,10 +15,10 @@ from spark_ml_audit.arrow.label_edits import ADDED, REMOVED
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.base import digest
 from spark_ml_audit.config.paths import absolute, is_path, refused_by_delta
-from spark_ml_audit.engines.base import VECTOR, rows_of
+from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.errors import ConfigError, InputError
-from spark_ml_audit.frames.class_list import CLASSES_PROPERTY, class_frame
+from spark_ml_audit.frames.class_list import CLASSES_PROPERTY, class_frame, columns_metadata
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run
 from spark_ml_audit.lake.schemas import CORRECTED, CORRECTION_RUNS, DECISIONS, EXAMPLES, PLANS, TAG_ISSUES
@@ -52,8 +52,6 @@ from spark_ml_audit.reviewing.tables import read_decisions, tables_of, with_own_
 from spark_ml_audit.reviewing.undo import undo_correction
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from spark_ml_audit.config import AuditSource, CorrectConfig
     from spark_ml_audit.engines.base import Frame, Session
     from spark_ml_audit.lake.delta import Commit
@@ -175,7 +173,8 @@ def _write_plan(correction: Correction, run: FinishedRun, source: AuditSource) -
     changes, located = wanted_changes(engine, given, standing, accepted)
     current = open_source(engine, _unpinned(source))
     plan = plan_rows(engine, opened.frame, labels, changes)
-    plan = compare_rows(engine, plan, current.frame, labels, expected=BEFORE, good=PLANNED)
+    # by the ids of the changes: those of the plan would read the audited version once more
+    plan = compare_rows(engine, plan, current.frame, labels, expected=BEFORE, good=PLANNED, among=changes)
     stamped = plan.select(nw.lit(own).alias("correction_id"), nw.all())
     metadata = {
         "correction_id": own,
@@ -277,23 +276,10 @@ def _write_copy(correction: Correction, current: OpenSource, labels: LabelColumn
     kept = {key: value for key, value in current.properties.items() if key == CLASSES_PROPERTY}
     tables.create_schema()
     rows = corrected_rows(engine, current.frame, current.schema.names, labels, plan)
-    about_columns = _column_metadata(current.schema)
+    about_columns = columns_metadata(current.schema)
     tables.overwrite(name, rows, own, {"correction_id": own}, kept, about_columns)
     status = nw.col(STATUS)
     return plan.with_columns(nw.when(status == PLANNED).then(nw.lit(APPLIED)).otherwise(status).alias(STATUS))
-
-
-def _column_metadata(schema: pa.Schema) -> dict[str, dict[str, str]]:
-    """What the columns of a source say of themselves, but what belongs to its own files."""
-    found = {}
-    for item in schema:
-        told = {key: value for key, value in (item.metadata or {}).items() if key != VECTOR}
-        found[item.name] = {
-            key.decode(): value.decode()
-            for key, value in told.items()
-            if not key.startswith((b"delta.", b"PARQUET:"))
-        }
-    return {name: metadata for name, metadata in found.items() if metadata}
 
 
 def _unpinned(source: AuditSource) -> AuditSource:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import pyarrow as pa
 
-from spark_ml_audit.arrow.label_edits import ADDED, REMOVED, edit_labels, lists_contain
+from spark_ml_audit.arrow.label_edits import ADDED, REMOVED, edit_labels
 from spark_ml_audit.arrow.label_json import label_key, pack_labels, unpack_labels
 from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.arrow.lists import lists_contain
 from spark_ml_audit.arrow.types import is_list
-from spark_ml_audit.engines.base import VECTOR, Batches
+from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import column, field, in_frame
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.formats import is_vector
 from spark_ml_audit.reviewing.decisions import STANDING
 from spark_ml_audit.reviewing.tables import TIME
 
@@ -127,7 +129,7 @@ def label_columns(
     """
     fields = [field(schema, name, "source.labels") for name in names]
     for item in fields:
-        if VECTOR in (item.metadata or {}):
+        if is_vector(item):
             raise InputError(
                 f"label column '{item.name}' is vector, which cannot be corrected.",
                 key="source.labels",
@@ -234,7 +236,14 @@ def plan_rows(engine: Engine, source: Frame, labels: LabelColumns, changes: Fram
 
 
 def compare_rows(
-    engine: Engine, plan: Frame, target: Frame, labels: LabelColumns, *, expected: str, good: str
+    engine: Engine,
+    plan: Frame,
+    target: Frame,
+    labels: LabelColumns,
+    *,
+    expected: str,
+    good: str,
+    among: Frame | None = None,
 ) -> Frame:
     """The plan with the status of every row in a table as it is now.
 
@@ -245,12 +254,15 @@ def compare_rows(
         labels: Its label columns.
         expected: `BEFORE` or `AFTER`: what the row's labels should be.
         good: Status where they are.
+        among: Rows whose ids are those of the plan and perhaps more, where they cost less to find than the
+            plan does; the plan itself if None.
 
     Returns:
         Columns id, before, after, changes, status: `good`; stale where the labels are others or the id is
         there more than once; gone where the row is not there.
     """
-    there = labels.of(target).join(plan.select(ID), on=ID, how="semi")
+    ids = (plan if among is None else among).select(ID)
+    there = labels.of(target).join(ids, on=ID, how="semi")
     current = (
         labels.packed(engine, there, "now").group_by(ID).agg(nw.len().alias("times"), nw.col("now").max())
     )

@@ -192,7 +192,6 @@ def _to_csv(run: FinishedRun, tables: OutputTables, written: Frame, config: Samp
         with_arrays = engine.with_arrays(source.frame, shown)
         beside = [column(name).alias(f"show_{k}") for k, name in enumerate(shown)]
         rows = with_arrays.select(column(id_name).alias(ID), *beside)
-        rows = rows.join(cells.select(ID).unique(), on=ID, how="semi")
         cells = rows.join(cells, on=ID, how="inner")
     table = engine.collect(cells.sort("position", "position_in_row"))  # bounded by the config
     values = {name: table.column(name).to_pylist() for name in ("sample_id", "given_tags", "tag", "given")}

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from spark_ml_audit.arrow.label_edits import ADDED, REMOVED, edit_labels, lists_contain
+from spark_ml_audit.arrow.label_edits import ADDED, REMOVED, edit_labels
 
 TAGS = ["b", "a", "c`, x"]
 CHANGES = pa.array(
@@ -85,11 +85,3 @@ def test_a_slice_is_rewritten_as_it_would_be_alone(name):
     sliced = [column.slice(1, 2) for column in columns]
     found = edit_labels(sliced, CHANGES.slice(1, 2), labels_format, "|")
     assert [column.to_pylist() for column in found] == [column[1:3] for column in expected]
-
-
-def test_lists_contain_what_is_beside_them():
-    lists = pa.array([["x"], ["a", "b"], [], None, ["c", None], ["d"]]).slice(1)
-    values = pa.array(["b", "b", "b", "c", None])
-    assert lists_contain(lists, values).to_pylist() == [True, False, False, True, False]
-    nothing = pa.array([], pa.list_(pa.string()))
-    assert lists_contain(nothing, pa.array([], pa.string())).to_pylist() == []
