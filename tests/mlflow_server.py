@@ -95,7 +95,7 @@ class Door:
         if self.silent or self._target is None:
             return
         host, _, port = self._target.removeprefix("http://").partition(":")
-        with suppress(OSError), socket.create_connection((host, int(port))) as inside:
+        with suppress(OSError, ValueError), socket.create_connection((host, int(port))) as inside:
             self._held.append(inside)
             while True:
                 for ready in select.select([visitor, inside], [], [])[0]:

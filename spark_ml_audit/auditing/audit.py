@@ -16,6 +16,7 @@ from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.schemas import FIRST_TABLE, PREDICTIONS
 from spark_ml_audit.lake.source import open_source
+from spark_ml_audit.report.page.plots import DRAWING
 from spark_ml_audit.tracking.run import StartedRun, source_ref, tracked_run
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def run_audit(config: AuditConfig, progress: Progress, spark: Session | None = N
         InputError: The source cannot be audited as it is.
         SetupError: Spark or Java is missing.
     """
-    with tracked_run(config, "audit") as run:
+    with tracked_run(config, "audit", preload=DRAWING if config.report.enabled else ()) as run:
         tables = _open_output(config, progress, spark)
         row = tables.finished_run(run.run_id) if config.output.run_id is not None else None
         if row is not None:

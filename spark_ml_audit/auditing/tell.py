@@ -16,6 +16,7 @@ from spark_ml_audit.outcomes.audit import AuditOutcome
 from spark_ml_audit.outcomes.outcome import status_of
 from spark_ml_audit.report.make import Report, ReportRows, make_report, read_rows
 from spark_ml_audit.report.page import RunFacts
+from spark_ml_audit.report.page.plots import static_plots
 from spark_ml_audit.report.queries import ReportFrames
 from spark_ml_audit.text import redact
 
@@ -32,6 +33,7 @@ def tell(
 ) -> AuditOutcome:
     """Tell people of a committed run, and tidy up; what fails becomes a sentence of the outcome."""
     tracker, progress, config = context.run.tracker, context.progress, context.config
+    _draw_plots(context, fitted, written)
     frames = _frames(context, written)
     rows = context.tables.engine.beside(lambda: read_rows(frames, written.counts, config.report))
     since, problems = _compare(context, judged, committed)
@@ -62,6 +64,16 @@ def tell(
         worst_classes=worst_classes(fitted.fit.classes, WORST_CLASSES),
         since_last_run=since,
     )
+
+
+def _draw_plots(context: AuditContext, fitted: FittedSource, written: Written) -> None:
+    """Have the static plots drawn for tracking, while the page is made where it can."""
+    tracker = context.run.tracker
+    if context.config.report.enabled and tracker.mlflow_run_id is not None:
+        plots, notes = static_plots(written.counts, fitted.fit.classes, written.scores)
+        tracker.draw({f"plots/{name}": plot for name, plot in plots.items()})
+        for note in notes:
+            context.progress.note(note)
 
 
 def _compare(
@@ -129,7 +141,6 @@ def _report(
         gates=gates,
         warnings=warnings,
         since_last_run=since,
-        with_plots=tracker.mlflow_run_id is not None and not tracker.is_dead,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from spark_ml_audit.engines.choose import choose_engine
@@ -46,15 +47,15 @@ def run_compare(config: CompareConfig, progress: Progress, spark: Session | None
     if not finished:
         run = result.run
         source = SourceRef(run.ref.source, run.reads_path, run.ref.source_version)
-        tracker = tracker_for(config, run.run_id, "compare", source)
-        with progress.stage("tracking"):
-            tracker.open(_opening(result, summary, progress))
-        mlflow_run_id = tracker.mlflow_run_id
-        with progress.stage("classes"):
-            result.write_classes(mlflow_run_id)
-        with progress.stage("artifacts"):
-            delivered = tracker.deliver(_delivery(config, result, summary, progress))
-        warnings += tracker.problems
+        with closing(tracker_for(config, run.run_id, "compare", source)) as tracker:
+            with progress.stage("tracking"):
+                tracker.open(_opening(result, summary, progress))
+            mlflow_run_id = tracker.mlflow_run_id
+            with progress.stage("classes"):
+                result.write_classes(mlflow_run_id)
+            with progress.stage("artifacts"):
+                delivered = tracker.deliver(_delivery(config, result, summary, progress))
+            warnings += tracker.problems
     return CompareOutcome(
         comparison=summary,
         delivered=delivered,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,9 +52,9 @@ def run_trend(config: TrendConfig, progress: Progress, spark: Session | None = N
         with progress.stage("tracking"):
             newest = trend.runs[-1].ref
             source = SourceRef(trend.source, is_path(trend.source), newest.source_version)
-            tracker = tracker_for(config, newest.run_id, "trend", source)
-            tracker.open(RunOpening(stages=dict(progress.seconds), metrics=_metrics(trend)))
-            delivered = tracker.deliver(_delivery(config, trend, page, progress))
+            with closing(tracker_for(config, newest.run_id, "trend", source)) as tracker:
+                tracker.open(RunOpening(stages=dict(progress.seconds), metrics=_metrics(trend)))
+                delivered = tracker.deliver(_delivery(config, trend, page, progress))
         warnings += tracker.problems
         mlflow_run_id = tracker.mlflow_run_id
     return TrendOutcome(

@@ -7,8 +7,8 @@ run stands already.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spark_ml_audit.errors import reason_of
@@ -25,7 +25,6 @@ from spark_ml_audit.report.page import (
     display_histograms,
     render_report,
 )
-from spark_ml_audit.report.page.plots import static_plots
 from spark_ml_audit.report.queries import (
     ReportFrames,
     ShownTexts,
@@ -50,22 +49,19 @@ class Report:
     Attributes:
         html: The page; None where it was not made.
         path: The file it was written to; None where there is none.
-        plots: File name -> PNG.
         notes: Sentences on what was left out on purpose.
         problems: Sentences on what failed.
     """
 
     html: str | None = None
     path: str | None = None
-    plots: Mapping[str, bytes] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
     @property
-    def artifacts(self) -> dict[str, str | bytes]:
+    def artifacts(self) -> dict[str, str]:
         """Artifact path -> content, for tracking."""
-        page: dict[str, str | bytes] = {} if self.html is None else {"report.html": self.html}
-        return page | {f"plots/{name}": image for name, image in self.plots.items()}
+        return {} if self.html is None else {"report.html": self.html}
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,6 @@ def make_report(
     gates: Sequence[GateResult] = (),
     warnings: Sequence[str] = (),
     since_last_run: Comparison | None = None,
-    with_plots: bool = True,
 ) -> Report:
     """Make a run's report and write it beside the tables. Never raises for what goes wrong.
 
@@ -123,7 +118,6 @@ def make_report(
         gates: Results of the quality gates.
         warnings: Sentences of the run.
         since_last_run: Changes since the run before.
-        with_plots: Whether anybody takes static plots.
     """
     if not config.enabled:
         return Report()
@@ -143,14 +137,7 @@ def make_report(
     except Exception as error:  # noqa: BLE001 - the run is committed; the reader learns what is missing
         return Report(problems=(f"The report could not be made: {reason_of(error)}.",))
     path, notes, problems = _write(output, run.run_id, html)
-    plots: Mapping[str, bytes] = {}
-    try:
-        if with_plots:
-            plots, more_notes = static_plots(data)
-            notes += more_notes
-    except Exception as error:  # noqa: BLE001 - as above
-        problems.append(f"The static plots could not be drawn: {reason_of(error)}.")
-    return Report(html, path, plots, tuple(notes), tuple(problems))
+    return Report(html, path, tuple(notes), tuple(problems))
 
 
 def _write(output: OutputConfig | None, run_id: str, html: str) -> tuple[str | None, list[str], list[str]]:

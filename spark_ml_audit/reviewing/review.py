@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -221,6 +222,6 @@ def _track(config: ReviewConfig, run: FinishedRun, found: ReviewOutcome) -> tupl
     """Add the estimates to the audit's own MLflow run, if it has one."""
     if run.mlflow_run_id is None:
         return None, []
-    tracker = tracker_for(config, run.run_id, "review")
-    done = tracker.add_metrics(run.mlflow_run_id, found.metrics())
+    with closing(tracker_for(config, run.run_id, "review")) as tracker:
+        done = tracker.add_metrics(run.mlflow_run_id, found.metrics())
     return (run.mlflow_run_id if done else None), list(tracker.problems)

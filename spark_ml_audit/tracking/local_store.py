@@ -24,7 +24,18 @@ _template: list[bytes] = []
 _SQLITE = b"SQLite format 3\0"
 
 
-def prepare_template() -> None:
+def prepare_store() -> None:
+    """Have in memory what makes a new store: an empty one's image, and what opens it.
+
+    Raises:
+        Exception: Whatever MLflow raises when it cannot make a store.
+    """
+    _prepare_template()
+    # half as long again as MLflow itself
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - loading it is the point
+
+
+def _prepare_template() -> None:
     """Have the image of an empty store in memory, once per process.
 
     Raises:
@@ -101,7 +112,7 @@ def ensure_store(file: Path) -> None:
     """
     if file.exists():
         return
-    prepare_template()
+    _prepare_template()
     file.parent.mkdir(parents=True, exist_ok=True)
     staged = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     try:

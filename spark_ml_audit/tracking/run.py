@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from spark_ml_audit._version import __version__
 from spark_ml_audit.errors import AuditError, ExitCode, reason_of
 from spark_ml_audit.outcomes.runs import new_run_id
+from spark_ml_audit.tracking.beside import TrackerBeside, may_be_beside
+from spark_ml_audit.tracking.destination import Destination, resolve_tracking_uri
 from spark_ml_audit.tracking.payload import SourceRef
 from spark_ml_audit.tracking.tracker import AuditTracker
 
@@ -34,7 +36,12 @@ class TrackedConfig(Protocol):
 
 
 def tracker_for(
-    config: TrackedConfig, run_id: str, activity: str, source: SourceRef | None = None
+    config: TrackedConfig,
+    run_id: str,
+    activity: str,
+    source: SourceRef | None = None,
+    *,
+    preload: Sequence[str] = (),
 ) -> AuditTracker:
     """A tracker for a command.
 
@@ -43,16 +50,22 @@ def tracker_for(
         run_id: Id of the run it is about.
         activity: Name of the command.
         source: What was read, if that is known yet.
+        preload: Modules for images to be drawn.
     """
-    return AuditTracker(
+    output = config.output
+    destination = Destination(*resolve_tracking_uri(config.tracking.uri, output.files or output.path))
+    kind = TrackerBeside if may_be_beside(destination) else AuditTracker
+    return kind(
         tracking_uri=config.tracking.uri,
         experiment=config.tracking.experiment,
-        output_path=config.output.files or config.output.path,
+        output_path=output.files or output.path,
         run_id=run_id,
         package_version=__version__,
         params=config.flat(),
         source=source,
         activity=activity,
+        destination=destination,
+        preload=preload,
     )
 
 
@@ -72,16 +85,19 @@ class StartedRun:
 
 
 @contextmanager
-def tracked_run(config: AuditConfig | PredictConfig, activity: str) -> Iterator[StartedRun]:
+def tracked_run(
+    config: AuditConfig | PredictConfig, activity: str, *, preload: Sequence[str] = ()
+) -> Iterator[StartedRun]:
     """Begin a run; what ends it by an error is recorded in tracking and goes on.
 
     Args:
         config: The effective config.
         activity: Name of the command, as the tracker knows it.
+        preload: Modules for images that are drawn at its end.
     """
     started_at = datetime.now(timezone.utc)
     run_id = config.output.run_id or new_run_id(started_at)
-    tracker = tracker_for(config, run_id, activity, source_ref(config))
+    tracker = tracker_for(config, run_id, activity, source_ref(config), preload=preload)
     tracker.prefetch()
     try:
         yield StartedRun(run_id, started_at, tracker)
@@ -91,6 +107,8 @@ def tracked_run(config: AuditConfig | PredictConfig, activity: str) -> Iterator[
         if not (refused and tracker.destination.artifact_location is not None):
             tracker.fail(reason_of(error))
         raise
+    finally:
+        tracker.close()
 
 
 def source_ref(config: AuditConfig | PredictConfig, version: str | None = None) -> SourceRef:

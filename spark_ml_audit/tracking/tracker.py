@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spark_ml_audit.errors import reason_of
 from spark_ml_audit.text import one_line
 from spark_ml_audit.tracking import payload as pl
 from spark_ml_audit.tracking.bounded import (
@@ -19,20 +21,26 @@ from spark_ml_audit.tracking.bounded import (
     short_waits,
 )
 from spark_ml_audit.tracking.destination import Destination, missing_requirement, resolve_tracking_uri
-from spark_ml_audit.tracking.experiments import ensure_experiment, experiment_name
-from spark_ml_audit.tracking.local_store import ensure_store, prepare_template
+from spark_ml_audit.tracking.experiments import ensure_experiment, experiment_name, find_run, is_complete
+from spark_ml_audit.tracking.local_store import ensure_store, prepare_store
 from spark_ml_audit.tracking.registry import ModelFolder, keep_model
 from spark_ml_audit.tracking.run_writer import RunWriter
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-#: Longest waits in seconds. A local store waits on nobody, but makes its database first (4 s, more on a
-#: busy machine).
-_LOCAL_BUDGET = 60.0
-_OPEN_BUDGET = 15.0
-_DELIVER_BUDGET = 30.0
-_MODEL_BUDGET = 300.0
+#: Longest wait in seconds for a local store, which waits on nobody but makes its database first (4 s, more
+#: on a busy machine).
+LOCAL_BUDGET = 60.0
+#: The same for a server.
+_BUDGETS = {
+    "open": 15.0,
+    "resume": 15.0,
+    "deliver": 30.0,
+    "deliver_model": 300.0,
+    "add_metrics": 15.0,
+    "fail": 15.0,
+}
 #: Named by the error of an MLflow (3.17, for one) that refuses file stores unless this is set.
 _FILE_STORE_SWITCH = "MLFLOW_ALLOW_FILE_STORE"
 
@@ -52,6 +60,8 @@ class AuditTracker:
         params: The effective config, flat; values are shortened for the server.
         source: What is audited, if known yet; assign the attribute when the version is pinned.
         activity: First word of the MLflow run's name.
+        destination: The store, where it is decided already; else `tracking_uri` and `output_path` decide.
+        preload: Modules that `prefetch` imports too, for images to be drawn.
 
     Attributes:
         problems: Sentences, credentials removed, one per thing that was not recorded.
@@ -71,8 +81,11 @@ class AuditTracker:
         params: Mapping[str, Any],
         source: pl.SourceRef | None = None,
         activity: str = "audit",
+        destination: Destination | None = None,
+        preload: Sequence[str] = (),
     ) -> None:
-        self.destination = Destination(*resolve_tracking_uri(tracking_uri, output_path))
+        self._preload = preload
+        self.destination = destination or Destination(*resolve_tracking_uri(tracking_uri, output_path))
         self.run_id = run_id
         self.package_version = package_version
         self.params = dict(params)
@@ -85,6 +98,7 @@ class AuditTracker:
         self._experiment = experiment_name(experiment, self.destination)
         self._client: MlflowClient | None = None
         self._prefetch: threading.Thread | None = None
+        self._drawn: dict[str, bytes] = {}
         self._known_tags: Mapping[str, str] = {}
         self._known_params: Mapping[str, str] = {}
 
@@ -102,6 +116,9 @@ class AuditTracker:
             )
             self._prefetch.start()
 
+    def close(self) -> None:
+        """Let go of what serves this tracker; nothing is recorded after it."""
+
     def open(self, opening: pl.RunOpening, *, budget_seconds: float | None = None) -> str | None:
         """Open the run and record parameters, counts, tags and the dataset input.
 
@@ -115,7 +132,7 @@ class AuditTracker:
         self._bounded(
             "opening the run",
             lambda patience: self._open(opening, patience),
-            budget_seconds or self._budget(_OPEN_BUDGET),
+            budget_seconds or self.longest_wait("open"),
         )
         return self.mlflow_run_id
 
@@ -133,9 +150,24 @@ class AuditTracker:
         self._bounded(
             "looking for the run",
             lambda patience: found.append(self._resume(known, patience)),
-            budget_seconds or self._budget(_OPEN_BUDGET),
+            budget_seconds or self.longest_wait("resume"),
         )
         return found == [True]
+
+    def draw(self, drawings: Mapping[str, Callable[[], bytes]]) -> None:
+        """Draw images that `deliver` is to send.
+
+        Args:
+            drawings: Artifact path -> what gives the image; functions of modules, so that they may travel.
+        """
+        if self.is_dead or missing_requirement(self.destination) is not None:
+            return
+        path = ""
+        try:
+            for path, image in drawings.items():
+                self._drawn[path] = image()
+        except Exception as error:  # noqa: BLE001 - the run is committed; the reader learns what is missing
+            self.problems.append(f"{path} could not be drawn: {reason_of(error)}.")
 
     def deliver(self, delivery: pl.RunDelivery, *, budget_seconds: float | None = None) -> bool:
         """Send stage times, class metrics, tables and artifacts, and mark the run finished.
@@ -151,7 +183,7 @@ class AuditTracker:
             self._bounded(
                 "sending the results",
                 lambda patience: self._deliver(delivery, patience),
-                budget_seconds or self._budget(_DELIVER_BUDGET),
+                budget_seconds or self.longest_wait("deliver"),
             )
         return self.mlflow_run_id is not None and not self.problems
 
@@ -176,7 +208,7 @@ class AuditTracker:
                 packed = ModelFolder(folder, digest, name, self.run_id)
                 found.append(keep_model(self._connect(), self._writer(patience), packed, patience))
 
-            self._bounded("sending the model", work, budget_seconds or _MODEL_BUDGET)
+            self._bounded("sending the model", work, budget_seconds or self.longest_wait("deliver_model"))
         return found[-1] if found else None
 
     def add_metrics(
@@ -197,7 +229,7 @@ class AuditTracker:
             self.mlflow_run_id = mlflow_run_id
             self._writer(patience).metrics(metrics)
 
-        self._bounded("adding metrics", work, budget_seconds or self._budget(_OPEN_BUDGET))
+        self._bounded("adding metrics", work, budget_seconds or self.longest_wait("add_metrics"))
         return self.mlflow_run_id is not None and not self.problems
 
     def fail(self, reason: str, *, budget_seconds: float | None = None) -> None:
@@ -210,13 +242,14 @@ class AuditTracker:
         self._bounded(
             "marking the run as failed",
             lambda patience: self._fail(reason, patience),
-            budget_seconds or self._budget(_OPEN_BUDGET),
+            budget_seconds or self.longest_wait("fail"),
         )
 
     # ---- bounds and failures ----------------------------------------------------------------------
 
-    def _budget(self, remote: float) -> float:
-        return _LOCAL_BUDGET if self.destination.is_local else remote
+    def longest_wait(self, verb: str) -> float:
+        """Seconds that a method of this name waits for the store unless told otherwise."""
+        return max(_BUDGETS[verb], LOCAL_BUDGET if self.destination.is_local else 0.0)
 
     def _warm_up(self) -> None:
         try:
@@ -224,12 +257,13 @@ class AuditTracker:
                 return
             load_mlflow()
             with short_waits():
-                if (file := self.destination.sqlite_file) is None:
-                    return
-                if file.exists():
+                file = self.destination.sqlite_file
+                if file is not None and file.exists():
                     self._connect()
-                else:
-                    prepare_template()
+                elif file is not None:
+                    prepare_store()
+            for name in self._preload:
+                importlib.import_module(name)
         except Exception:  # noqa: BLE001, S110 - the same failure is reported when the run is opened
             pass
 
@@ -241,7 +275,7 @@ class AuditTracker:
             return
         if self._prefetch is not None:
             # It does what would be done here otherwise, and never touches a network.
-            self._prefetch.join(timeout=_LOCAL_BUDGET)
+            self._prefetch.join(timeout=LOCAL_BUDGET)
         try:
             load_mlflow()
         except Exception as error:  # noqa: BLE001 - tracking is best effort by contract
@@ -311,28 +345,12 @@ class AuditTracker:
         return self._writer(patience)
 
     def _resume(self, known: str | None, patience: Patience) -> bool:
-        from mlflow.exceptions import MlflowException
-
-        client, runs = self._connect(), []
-        try:
-            runs = [client.get_run(known)] if known is not None else []
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-        patience.check()
-        if not runs and (experiment := client.get_experiment_by_name(self._experiment)) is not None:
-            patience.check()
-            # the id is the contract's: digits, letters and a hyphen
-            wanted = f"tags.`{pl.TAG_PREFIX}run_id` = '{self.run_id}'"
-            runs = list(client.search_runs([experiment.experiment_id], wanted))
-        # a failed try of the same id stays what it is
-        runs = [run for run in runs if run.info.status != "FAILED"]
-        runs.sort(key=_is_complete, reverse=True)
-        if not runs:
+        run = find_run(self._connect(), known, self._experiment, self.run_id, patience)
+        if run is None:
             return False
-        self.mlflow_run_id = str(runs[0].info.run_id)
-        self._known_tags, self._known_params = dict(runs[0].data.tags), dict(runs[0].data.params)
-        return _is_complete(runs[0])
+        self.mlflow_run_id = str(run.info.run_id)
+        self._known_tags, self._known_params = dict(run.data.tags), dict(run.data.params)
+        return is_complete(run)
 
     def _open(self, opening: pl.RunOpening, patience: Patience) -> None:
         tags = pl.identity_tags(self.run_id, self.package_version, self.source, self._activity)
@@ -354,7 +372,7 @@ class AuditTracker:
         writer.metrics(pl.delivery_metrics(delivery))
         for name, table in delivery.tables.items():
             writer.table(f"{name}.json", table)
-        for path, content in delivery.artifacts.items():
+        for path, content in {**delivery.artifacts, **self._drawn}.items():
             writer.artifact(path, content)
         status = "not_delivered" if self.problems and delivery.status == "ok" else delivery.status
         if not self.problems:
@@ -373,7 +391,3 @@ class AuditTracker:
             writer = self._writer(patience)
             writer.tags(tags)
         writer.finish("FAILED")
-
-
-def _is_complete(run: Any) -> bool:
-    return run.info.status == "FINISHED" and pl.NOT_RECORDED_TAG not in run.data.tags

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from spark_ml_audit.tracking import AuditTracker, SourceRef
+from spark_ml_audit.tracking.beside import TrackerBeside
 from tests.mlflow_server import Door, Server, running_server
 
 SOURCE = SourceRef("/data/tags", is_path=True, version="0")
@@ -34,8 +35,16 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/store/mlflow.db"
 
 
+TRACKERS = {"here": AuditTracker, "beside": TrackerBeside}
+both_trackers = pytest.mark.parametrize("make_tracker", TRACKERS, indirect=True)
+"""Runs a test with a tracker in this process, and with one in a process of its own."""
+
+
 @pytest.fixture
-def make_tracker(tmp_path: Path) -> Callable[..., AuditTracker]:
+def make_tracker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., AuditTracker]]:
+    kind = TRACKERS[getattr(request, "param", "here")]
+    made = []
+
     def make(uri: str | None, **changes: object) -> AuditTracker:
         settings: dict[str, object] = {
             "tracking_uri": uri,
@@ -46,9 +55,12 @@ def make_tracker(tmp_path: Path) -> Callable[..., AuditTracker]:
             "params": {"audit.filter_by": "prune_by_noise_rate", "audit.alpha": "0.8"},
             "source": SOURCE,
         }
-        return AuditTracker(**{**settings, **changes})  # type: ignore[arg-type]
+        made.append(kind(**{**settings, **changes}))  # type: ignore[arg-type]
+        return made[-1]
 
-    return make
+    yield make
+    for tracker in made:
+        tracker.close()
 
 
 @pytest.fixture

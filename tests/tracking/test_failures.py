@@ -22,6 +22,7 @@ from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening
 from spark_ml_audit.tracking.bounded import DeadlinePassedError, run_bounded, short_waits
 from tests.mlflow_server import Door, free_port
 from tests.paths import PROJECT
+from tests.tracking.conftest import TRACKERS, both_trackers
 
 MakeTracker = Callable[..., AuditTracker]
 
@@ -48,6 +49,7 @@ def audit(tracker: AuditTracker, budget_seconds: float | None = None) -> None:
     tracker.fail("something else")
 
 
+@both_trackers
 def test_refused_connection_is_one_problem_in_seconds(
     make_tracker: MakeTracker, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,6 +65,7 @@ def test_refused_connection_is_one_problem_in_seconds(
     assert capfd.readouterr() == ("", "")
 
 
+@both_trackers
 def test_server_that_never_answers_is_one_problem_in_seconds(
     make_tracker: MakeTracker, black_hole: Door, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,6 +134,7 @@ def test_answers_that_are_not_of_mlflow_are_problems(make_tracker: MakeTracker) 
     assert len(tracker.problems) == 1
 
 
+@both_trackers
 def test_server_that_dies_between_opening_and_delivery_is_a_problem(
     make_tracker: MakeTracker, door: Door, server: str
 ) -> None:
@@ -147,6 +151,7 @@ def test_server_that_dies_between_opening_and_delivery_is_a_problem(
     assert mlflow.MlflowClient(tracking_uri=server).get_run(run_id).info.status == "RUNNING"
 
 
+@both_trackers
 def test_server_that_falls_silent_between_opening_and_delivery_is_a_problem(
     make_tracker: MakeTracker, door: Door
 ) -> None:
@@ -159,6 +164,7 @@ def test_server_that_falls_silent_between_opening_and_delivery_is_a_problem(
     assert "3 s" in tracker.problems[0]
 
 
+@both_trackers
 def test_refused_artifact_does_not_stop_the_rest(make_tracker: MakeTracker, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     tracker = make_tracker(uri)
@@ -194,6 +200,7 @@ def test_file_that_is_no_database_is_a_problem(make_tracker: MakeTracker, tmp_pa
     assert len(tracker.problems) == 1
 
 
+@both_trackers
 def test_abandoned_opening_leaves_no_run_running(make_tracker: MakeTracker, door: Door, server: str) -> None:
     """The server is slow, not dead: its run comes into being after the audit has gone on."""
     door.slow = (b"/runs/create", 2.0)
@@ -250,12 +257,14 @@ def _run_python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 TRACKER = """
-    from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening
-    tracker = AuditTracker(tracking_uri={uri!r}, experiment="e", output_path={output!r}, run_id="r",
+    from spark_ml_audit.tracking import RunDelivery, RunOpening
+    from tests.tracking.conftest import TRACKERS
+    tracker = TRACKERS[{kind!r}](tracking_uri={uri!r}, experiment="e", output_path={output!r}, run_id="r",
                            package_version="0", params={{"a": "1"}})
 """
 
 
+@pytest.mark.parametrize("kind", TRACKERS)
 @pytest.mark.parametrize(
     ("lacking", "uri", "fix"),
     [
@@ -264,10 +273,10 @@ TRACKER = """
     ],
 )
 def test_missing_package_is_said_with_the_fix(
-    tmp_path: Path, lacking: str, uri: str | None, fix: str
+    tmp_path: Path, lacking: str, uri: str | None, fix: str, kind: str
 ) -> None:
     code = f"import sys\nsys.modules[{lacking!r}] = None\n" + textwrap.dedent(
-        TRACKER.format(uri=uri, output=str(tmp_path / "out"))
+        TRACKER.format(kind=kind, uri=uri, output=str(tmp_path / "out"))
         + """
     tracker.prefetch()
     assert tracker.open(RunOpening()) is None
@@ -282,11 +291,14 @@ def test_missing_package_is_said_with_the_fix(
     assert done.stderr == ""
 
 
-def test_a_cold_process_prints_nothing_and_leaves_the_working_directory_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", TRACKERS)
+def test_a_cold_process_prints_nothing_and_leaves_the_working_directory_alone(
+    tmp_path: Path, kind: str
+) -> None:
     cwd = tmp_path / "cwd"
     cwd.mkdir()
     code = textwrap.dedent(
-        TRACKER.format(uri=None, output=str(tmp_path / "out"))
+        TRACKER.format(kind=kind, uri=None, output=str(tmp_path / "out"))
         + """
     import os, sys
     assert "mlflow" not in sys.modules

@@ -15,6 +15,7 @@ from mlflow.entities import Run
 
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, SourceRef
+from tests.tracking.conftest import both_trackers
 
 MakeTracker = Callable[..., AuditTracker]
 
@@ -85,6 +86,7 @@ def read_artifact(uri: str, tracker: AuditTracker, path: str, folder: Path) -> b
     return Path(client.download_artifacts(tracker.mlflow_run_id, path, str(folder))).read_bytes()
 
 
+@both_trackers
 def test_an_audit_is_one_finished_run_with_all_it_found(
     store: str, make_tracker: MakeTracker, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,6 +216,7 @@ def test_nothing_audited_leaves_out_health_and_shares(store: str, make_tracker: 
     assert not {"health", "issue_fraction", "quarantined_fraction"} & set(metrics)
 
 
+@both_trackers
 def test_failed_audit_marks_its_open_run(store: str, make_tracker: MakeTracker) -> None:
     tracker = make_tracker(store)
     tracker.open(opening())
@@ -225,6 +228,7 @@ def test_failed_audit_marks_its_open_run(store: str, make_tracker: MakeTracker) 
     assert "hunter2pw" not in run.data.tags["spark_ml_audit.failure"]
 
 
+@both_trackers
 def test_audit_that_fails_early_still_leaves_a_failed_run(store: str, make_tracker: MakeTracker) -> None:
     tracker = make_tracker(store, source=None)
     tracker.fail("source.labels: no column 'tags'.")
@@ -302,6 +306,7 @@ def test_own_setting_of_mlflow_is_used(
     tracker.deliver(RunDelivery("ok"))
 
 
+@both_trackers
 def test_local_store_and_artifacts_lie_under_the_output(make_tracker: MakeTracker, tmp_path: Path) -> None:
     output = tmp_path / "my audits é % #1"
     tracker = make_tracker(None, output_path=str(output))

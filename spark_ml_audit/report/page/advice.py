@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -105,14 +106,14 @@ def _review(data: ReportData) -> list[Advice]:
     ]
 
 
-def affected(data: ReportData) -> list[ClassRow]:
+def affected(classes: Sequence[ClassRow]) -> list[ClassRow]:
     """The classes with flagged cells, most first."""
-    rows = [row for row in data.classes if row.num_missing + row.num_extraneous]
+    rows = [row for row in classes if row.num_missing + row.num_extraneous]
     return sorted(rows, key=lambda row: (-(row.num_missing + row.num_extraneous), row.class_index))
 
 
 def _concentration(data: ReportData) -> list[Advice]:
-    rows = affected(data)
+    rows = affected(data.classes)
     held = list(accumulate(row.num_missing + row.num_extraneous for row in rows))
     if len(rows) < 4:
         return []

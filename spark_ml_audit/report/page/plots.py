@@ -2,47 +2,57 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from spark_ml_audit.outcomes.records import ClassRow, Counts
 from spark_ml_audit.report.page.advice import affected
-from spark_ml_audit.report.page.data import ReportData
+from spark_ml_audit.report.page.data import ScoreDistribution
 from spark_ml_audit.text import for_page, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+DRAWING = ("matplotlib.figure", "matplotlib.backends.backend_agg")
+"""Modules that drawing takes longer to import than to draw."""
 
 _MOST_CLASSES = 20
 _TAG_WIDTH = 32
 _ADD, _CUT, _BAR = "#0b6e63", "#b23a0e", "#94a3b8"
 
 
-def static_plots(data: ReportData) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    """Draw the scores, the flags and the noise of the most affected classes.
+def static_plots(
+    counts: Counts, classes: tuple[ClassRow, ...], scores: ScoreDistribution
+) -> tuple[dict[str, Callable[[], bytes]], tuple[str, ...]]:
+    """What draws the scores, the flags and the noise of the most affected classes.
 
     Args:
-        data: The report.
+        counts: Of the run.
+        classes: Its class table.
+        scores: Its rows by score.
 
     Returns:
-        plots: File name -> PNG.
-        notes: A sentence where nothing could be drawn.
+        plots: File name -> what draws the PNG; it can be pickled, and drawing takes as long as an import.
+        notes: A sentence where nothing can be drawn.
     """
-    try:
-        import matplotlib.figure  # noqa: F401 - is it there, and whole?
-    except ImportError:
+    if importlib.util.find_spec("matplotlib") is None:
         return {}, ("No static plots: matplotlib is not installed (pip install matplotlib).",)
-    drawn = {}
-    if data.counts.num_audited:
-        drawn["scores.png"] = _png(_scores(data))
-        drawn["flags_by_tag.png"] = _png(_flags(data))
-        drawn["noise_by_tag.png"] = _png(_noise(data))
-    return drawn, ()
+    if not counts.num_audited:
+        return {}, ()
+    return {
+        "scores.png": partial(_scores, counts, scores),
+        "flags_by_tag.png": partial(_flags, classes),
+        "noise_by_tag.png": partial(_noise, classes),
+    }, ()
 
 
-def _scores(data: ReportData) -> Figure:
+def _scores(counts: Counts, scores: ScoreDistribution) -> bytes:
     figure, axes = _figure(4.0)
-    clean, issue = data.scores.without_issue, data.scores.with_issue
+    clean, issue = scores.without_issue, scores.with_issue
     places = [(i + 0.5) / len(clean) for i in range(len(clean))]
     width = 1 / len(clean)
     axes.bar(places, clean, width, color=_BAR, label="without an issue")
@@ -51,15 +61,13 @@ def _scores(data: ReportData) -> Figure:
     axes.set_xlim(0, 1)
     axes.set_xlabel("Label quality score")
     axes.set_ylabel("Audited rows")
-    axes.set_title(
-        f"Health {percent(data.counts.health)}: {data.counts.num_label_issues:,} rows with an issue"
-    )
+    axes.set_title(f"Health {percent(counts.health)}: {counts.num_label_issues:,} rows with an issue")
     axes.legend(frameon=False)
-    return figure
+    return _png(figure)
 
 
-def _flags(data: ReportData) -> Figure:
-    rows = affected(data)[:_MOST_CLASSES][::-1]
+def _flags(classes: tuple[ClassRow, ...]) -> bytes:
+    rows = affected(classes)[:_MOST_CLASSES][::-1]
     figure, axes = _figure(1.5 + 0.28 * max(len(rows), 3), left=2.9)
     places = range(len(rows))
     missing, extraneous = [row.num_missing for row in rows], [row.num_extraneous for row in rows]
@@ -70,13 +78,11 @@ def _flags(data: ReportData) -> Figure:
     axes.set_title("Most affected tags" if rows else "No tag has flags")
     if rows:
         axes.legend(frameon=False, loc="lower right")
-    return figure
+    return _png(figure)
 
 
-def _noise(data: ReportData) -> Figure:
-    rows = [
-        row for row in data.classes if row.label_noise is not None and row.inverse_label_noise is not None
-    ]
+def _noise(classes: tuple[ClassRow, ...]) -> bytes:
+    rows = [row for row in classes if row.label_noise is not None and row.inverse_label_noise is not None]
     rows.sort(key=lambda row: ((row.label_noise or 0) + (row.inverse_label_noise or 0), -row.class_index))
     rows = rows[-_MOST_CLASSES:]
     figure, axes = _figure(1.5 + 0.28 * max(len(rows), 3), left=2.9)
@@ -99,7 +105,7 @@ def _noise(data: ReportData) -> Figure:
     axes.set_xlabel("Percent of audited rows")
     axes.set_title("Noisiest tags")
     axes.legend(frameon=False, loc="lower right")
-    return figure
+    return _png(figure)
 
 
 def _figure(height: float, left: float = 0.75) -> tuple[Figure, Any]:

@@ -50,7 +50,7 @@ def render_report(data: ReportData) -> str:
         status=_STATUS.get(run.status, run.status),
         headline=headline(data),
         steps=next_steps(data),
-        num_affected=len(affected(data)),
+        num_affected=len(affected(data.classes)),
         max_classes=MAX_CLASSES,
         config=json.dumps(run.config, indent=2, ensure_ascii=False, default=str),
     )
