@@ -154,7 +154,9 @@ def oracle_audit(
 
     cells = _cell_scores(given, p, q, t1, t0, score, adjust_pred_probs)
     classes = [
-        _class_row(k, n, given[:, k], t1[k], t0[k], joint[k], cutoffs[:, k], missing[:, k], extraneous[:, k])
+        _class_row(
+            k, p[:, k], given[:, k], t1[k], t0[k], joint[k], cutoffs[:, k], missing[:, k], extraneous[:, k]
+        )
         for k in range(num_classes)
     ]
     return OracleResult(
@@ -340,9 +342,13 @@ def _aggregate(cells: np.ndarray, method: str, alpha: float | None, temperature:
     return result
 
 
+AUC_LIMIT = "_auc_limit"
+"""Key of what is no column of the class table: the lower limit of a class's AUC."""
+
+
 def _class_row(
     k: int,
-    n: int,
+    p: np.ndarray,
     y: np.ndarray,
     t1: Any,
     t0: Any,
@@ -351,6 +357,7 @@ def _class_row(
     missing: np.ndarray,
     extraneous: np.ndarray,
 ) -> dict[str, Any]:
+    n = len(y)
     (j00, j01), (j10, j11) = ([int(x) for x in row] for row in joint)
     num_missing, num_extraneous = int(missing.sum()), int(extraneous.sum())
     noise = _ratio(num_extraneous, n)
@@ -375,7 +382,21 @@ def _class_row(
         "prob_true_present_given_absent": _ratio(j01, j00 + j01),
         "prob_true_absent_given_present": _ratio(j10, j10 + j11),
         "estimated_prevalence": _ratio(j01 + j11, j00 + j01 + j10 + j11),
+        **_ranking(p, y),
     }
+
+
+def _ranking(p: np.ndarray, y: np.ndarray) -> dict[str, float | None]:
+    """AUC by counting pairs, and its lower limit by Hanley and McNeil (1982); None without both sides."""
+    present, absent = p[y].astype(float), p[~y].astype(float)
+    if not len(present) or not len(absent):
+        return {"auc": None, AUC_LIMIT: None}
+    pairs = len(present) * len(absent)
+    above = sum(float((absent < value).sum() + (absent == value).sum() / 2) for value in present)
+    auc = min(above / pairs, 1 - 0.5 / pairs)
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (len(present) - 1) * (q1 - auc**2) + (len(absent) - 1) * (q2 - auc**2)
+    return {"auc": above / pairs, AUC_LIMIT: auc - 1.6448536269514722 * math.sqrt(variance / pairs)}
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -12,7 +12,7 @@ from spark_ml_audit._version import __version__
 from spark_ml_audit.auditing import gates
 from spark_ml_audit.engines.base import is_empty
 from spark_ml_audit.errors import AuditError
-from spark_ml_audit.kernels.model_quality import model_quality
+from spark_ml_audit.kernels.model_quality import model_quality, overall_weakness
 from spark_ml_audit.lake.runs import EarlierRuns, run_of_row
 from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, PREDICTIONS, TABLES
 from spark_ml_audit.text import redact
@@ -38,13 +38,15 @@ class Judged:
         gates: Their results.
         quality: Headline figures of the probabilities.
         earlier: What the output holds of earlier runs.
-        warnings: Sentences of the run so far, those of broken gates included.
+        warnings: Sentences of the run so far, those of broken gates included, the most serious first.
+        alert: Why no flag should be believed; None where nothing speaks against them all.
     """
 
     gates: tuple[GateResult, ...]
     quality: Mapping[str, float | None]
     earlier: EarlierRuns
     warnings: tuple[str, ...]
+    alert: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,19 @@ class Committed:
 def judge(context: AuditContext, fitted: FittedSource, written: Written) -> Judged:
     """Judge what was written by the gates."""
     fit, earlier = fitted.fit, fitted.earlier()
-    quality = model_quality(fit.profile).headline()
+    found = model_quality(fit.profile)
+    quality = found.headline()
     results = gates.evaluate(
         written.counts, context.config.gate, classes=fit.classes, quality=quality, previous=earlier.previous
     )
-    warnings = [*written.warnings, *fitted.warnings, *gates.sentences(results)]
-    if fitted.predicted is not None:
-        warnings += fitted.predicted.audit_warnings
-    return Judged(results, quality, earlier, tuple(warnings))
+    predicted = fitted.predicted
+    if predicted is None:
+        weak, more = overall_weakness(found), []
+    else:
+        weak, more = predicted.quality.weak, predicted.audit_warnings
+    # what makes all flags doubtful comes first, then what broke a limit
+    warnings = [*weak, *gates.sentences(results), *written.warnings, *fitted.warnings, *more]
+    return Judged(results, quality, earlier, tuple(dict.fromkeys(warnings)), next(iter(weak), None))
 
 
 def commit_run(context: AuditContext, fitted: FittedSource, written: Written, judged: Judged) -> Committed:

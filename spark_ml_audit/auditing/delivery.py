@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,14 @@ from spark_ml_audit.tracking import RunDelivery
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from spark_ml_audit.config import OutputConfig
     from spark_ml_audit.frames.fit import AuditFit
 
 WORST_CLASSES = 10
 """Classes that an outcome lists."""
+
+LISTED_CELLS = 10
+"""Cells of each list, tags to add and to remove, that an outcome has."""
 
 WORST_ROWS = 1000
 """Rows that tracking gets."""
@@ -63,6 +68,20 @@ def delivery_of(
         classes=worst_classes(classes, _TRACKED_CLASSES),
         metrics=class_aggregates(classes),
     )
+
+
+def first_look_command(output: OutputConfig) -> str:
+    """The command that draws a first look from the newest audit of an output.
+
+    Example:
+        >>> from spark_ml_audit.config import OutputConfig
+        >>> first_look_command(OutputConfig(path="my audits/tags"))
+        "spark-ml-audit sample --how first-look --set 'output.path=my audits/tags' --set sample.csv=look.csv"
+    """
+    places = {"output.path": output.path, "output.schema": output.schema_name, "output.prefix": output.prefix}
+    settings = [f"{name}={place}" for name, place in places.items() if place]
+    words = [word for setting in (*settings, "sample.csv=look.csv") for word in ("--set", setting)]
+    return shlex.join(["spark-ml-audit", "sample", "--how", "first-look", *words])
 
 
 def class_aggregates(classes: Sequence[ClassRow]) -> dict[str, float | None]:

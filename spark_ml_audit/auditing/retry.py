@@ -14,12 +14,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit.auditing.delivery import WORST_CLASSES, WORST_ROWS, delivery_of, worst_classes
+from spark_ml_audit.auditing.delivery import (
+    WORST_CLASSES,
+    WORST_ROWS,
+    delivery_of,
+    first_look_command,
+    worst_classes,
+)
 from spark_ml_audit.lake.files import existing_page, page_file
 from spark_ml_audit.lake.runs import classes_of
 from spark_ml_audit.lake.schemas import DUPLICATES, ISSUES, TABLES
-from spark_ml_audit.outcomes.audit import AuditOutcome
-from spark_ml_audit.outcomes.outcome import status_of
+from spark_ml_audit.outcomes.audit import AuditOutcome, by_trust
+from spark_ml_audit.outcomes.outcome import alert_among, status_of
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.report.queries import worst_issues
 from spark_ml_audit.tracking import RunDelivery, RunOpening
@@ -49,6 +55,7 @@ def outcome_of_row(
         report: Path of its report, if that is there.
     """
     looked_for = [DUPLICATES] if row.get("num_duplicate_groups") is not None else []
+    warnings = tuple(json.loads(row["warnings"] or "[]"))
     return AuditOutcome(
         run_id=row["run_id"],
         delivered=row["mlflow_run_id"] is not None,
@@ -58,11 +65,13 @@ def outcome_of_row(
         mlflow_run_id=row["mlflow_run_id"],
         gates=tuple(GateResult(**gate) for gate in json.loads(row["gates"])),
         stages=json.loads(row["stages"] or "{}"),
-        warnings=tuple(json.loads(row["warnings"] or "[]")),
+        warnings=warnings,
         source=row["source"],
         source_version=row["source_version"],
         engine=row.get("engine"),
         worst_classes=worst_classes(classes, WORST_CLASSES),
+        by_trust=by_trust(classes),
+        alert=alert_among(warnings),
         already_finished=True,
     )
 
@@ -89,6 +98,8 @@ def complete_audit(
     run_id = row["run_id"]
     classes, page = classes_of(tables, run_id), existing_page(config.output, run_id)
     outcome = outcome_of_row(row, classes, tables, page)
+    if outcome.counts.num_label_issues:
+        outcome = replace(outcome, next_command=first_look_command(config.output))
 
     @lru_cache(maxsize=1)
     def predicted() -> tuple[OutOfFold, pd.DataFrame] | None:

@@ -49,7 +49,7 @@ def render_decide(outcome: DecideOutcome) -> str:
 
 def render_review(found: ReviewOutcome) -> str:
     """Write estimates as text of several lines, without a final newline."""
-    quantities = [("", "estimate", f"{100 * found.confidence:g}% interval", "the audit's own")]
+    quantities = [("", "estimate", f"{100 * found.confidence:g}% interval", "extrapolated by the model")]
     quantities += [
         (f"{item.quantity.replace('num_errors', 'errors')}, {item.direction}", *_limits(item))
         for item in found.estimates

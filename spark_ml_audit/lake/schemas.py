@@ -70,7 +70,7 @@ def _columns(kind: pa.DataType, *names: str) -> list[tuple[str, pa.DataType]]:
 
 
 def _class_type(name: str) -> pa.DataType:
-    if name == "tag":
+    if name in ("tag", "trust"):
         return pa.string()
     if name == "class_index":
         return pa.int32()

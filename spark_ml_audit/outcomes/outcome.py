@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -28,6 +28,18 @@ def status_of(gates: tuple[GateResult, ...], *, delivered: bool) -> Status:
     if any(not gate.passed and gate.severity == "fail" for gate in gates):
         return "gate_failed"
     return "ok" if delivered else "not_delivered"
+
+
+_ALERTS = ("The model is too weak", "The probabilities are no better", "The model ranks no better")
+
+
+def alert_among(warnings: Sequence[str]) -> str | None:
+    """The first warning that speaks against all flags (see `kernels.model_quality`); None without one.
+
+    >>> alert_among(["3 of 9 rows are in quarantine.", "The model is too weak for an audit: ..."])
+    'The model is too weak for an audit: ...'
+    """
+    return next((text for text in warnings if text.startswith(_ALERTS)), None)
 
 
 @dataclass(frozen=True, kw_only=True)

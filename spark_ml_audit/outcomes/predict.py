@@ -27,6 +27,7 @@ class PredictOutcome(Outcome):
         source: Path or table that was read.
         source_version: Its pinned version.
         engine: What ran it, embedded or spark.
+        alert: Why nothing that follows from these predictions should be believed; None for a fair model.
     """
 
     run_id: str
@@ -43,6 +44,7 @@ class PredictOutcome(Outcome):
     source: str
     source_version: str | None
     engine: str | None = None
+    alert: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

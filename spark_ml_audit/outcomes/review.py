@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from spark_ml_audit.outcomes.base import Record
 from spark_ml_audit.outcomes.outcome import Outcome
+from spark_ml_audit.text import percent
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,40 @@ class StratumDrawn(Record):
     num_drawn: int
 
 
+@dataclass(frozen=True)
+class MeasuredPrecision(Record):
+    """How often flags of a direction were right, of those that people decided.
+
+    Attributes:
+        direction: missing or extraneous.
+        num_judged: Flagged cells with a verdict of present or absent.
+        num_right: Those whose given value is wrong, as the flag says.
+        share: num_right / num_judged.
+        low: Lower limit of the 95% Clopper-Pearson interval of the share.
+        high: Upper limit.
+    """
+
+    direction: str
+    num_judged: int
+    num_right: int
+    share: float
+    low: float
+    high: float
+
+    @property
+    def sentence(self) -> str:
+        """The figures in words.
+
+        >>> MeasuredPrecision("extraneous", 24, 15, 0.625, 0.41, 0.79).sentence
+        'Of the removals judged so far 62.5% were right (15 of 24; 95% interval 41% to 79%).'
+        """
+        what = "additions" if self.direction == "missing" else "removals"
+        return (
+            f"Of the {what} judged so far {percent(self.share, 1)} were right ({self.num_right:,} of "
+            f"{self.num_judged:,}; 95% interval {100 * self.low:.0f}% to {100 * self.high:.0f}%)."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class SampleOutcome(Outcome):
     """A sample drawn for review.
@@ -25,7 +60,7 @@ class SampleOutcome(Outcome):
     Attributes:
         sample_id: Its id: the same run, options and seed always give the same sample.
         run_id: Audit it was drawn from.
-        how: worst or random.
+        how: first-look, additions, removals, worst or random.
         num_cells: Cells to judge.
         num_rows: Rows they lie in.
         strata: Strata of a random sample.

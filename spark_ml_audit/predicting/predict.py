@@ -164,6 +164,7 @@ def _outcome(
         folds=predicted.plan.folds,
         kind=predicted.kind,
         quality=predicted.quality.figures,
+        alert=next(iter(predicted.quality.weak), None),
         tables=tables.locations(*PREDICTION_TABLES),
         model_uri=model_uri,
         mlflow_run_id=run.tracker.mlflow_run_id,

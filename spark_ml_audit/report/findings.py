@@ -143,8 +143,8 @@ def review_section(engine: Engine, estimates: Frame) -> FoundRows | None:
         title="What reviewers found",
         intro=(
             f"From {last['num_judged']} judged cells of random sample {last['sample_id']} of run "
-            f"{last['run_id']}, with intervals of {100 * last['confidence']:g}% confidence. The model's own "
-            "estimate comes from the confident joint.",
+            f"{last['run_id']}, with intervals of {100 * last['confidence']:g}% confidence. What the "
+            "model says by itself is extrapolated from the confident joint.",
         ),
         columns=(
             ("quantity", "text"),
@@ -152,7 +152,7 @@ def review_section(engine: Engine, estimates: Frame) -> FoundRows | None:
             ("estimate", "number"),
             ("from", "number"),
             ("to", "number"),
-            ("model's own", "number"),
+            ("extrapolated by the model", "number"),
         ),
         rows=tuple(
             (

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.columns import field
+from spark_ml_audit.frames.cell_lists import first_cells
 from spark_ml_audit.frames.issues import RANK, SCORE
 from spark_ml_audit.report.page import FlaggedTag, ReasonCount, TagPair, WorstRow
 from spark_ml_audit.report.pairs import LISTS, PAIRS, count_pairs
@@ -19,6 +20,11 @@ from spark_ml_audit.report.texts import MAX_TEXT, texts_by_id
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
+    from spark_ml_audit.kernels.usefulness import Usefulness
+    from spark_ml_audit.outcomes.records import ClassRow
+
+MAX_LISTED = 100
+"""Cells of each of the two lists that a report shows."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,9 @@ class ReportFrames:
         duplicates: Its rows of near-duplicates; None: not looked for.
         estimates: What reviews of this output estimated; None: there was none.
         most_worst: Worst rows that are read, for the report and for tracking.
+        tag_issues: Its flagged cells; None where there are none.
+        classes: Its class table.
+        order: What puts flagged cells in the order of the two lists.
     """
 
     engine: Engine
@@ -48,6 +57,16 @@ class ReportFrames:
     duplicates: Frame | None = None
     estimates: Frame | None = None
     most_worst: int = 0
+    tag_issues: Frame | None = None
+    classes: tuple[ClassRow, ...] = ()
+    order: Usefulness | None = None
+
+    @cached_property
+    def first(self) -> pa.Table | None:
+        """The cells most worth looking at, of both directions; read once; None where none is flagged."""
+        if self.tag_issues is None or self.order is None:
+            return None
+        return first_cells(self.engine, self.tag_issues, self.id, self.classes, self.order, MAX_LISTED)
 
     @cached_property
     def worst(self) -> pa.Table:

@@ -150,6 +150,8 @@ class ReportData:
         pairs: Tags missing where others were given, most frequent first.
         quarantine: Rejected rows by reason, most first.
         since_last_run: Changes since the run before, if there is one.
+        alert: Why no flag should be believed; None where nothing speaks against them all.
+        lists: Tags to add and tags to remove, those most worth a look first.
         sections: Further tables.
     """
 
@@ -165,4 +167,6 @@ class ReportData:
     pairs: tuple[TagPair, ...] = ()
     quarantine: tuple[ReasonCount, ...] = ()
     since_last_run: Comparison | None = None
+    alert: str | None = None
+    lists: tuple[SectionTable, ...] = ()
     sections: tuple[SectionTable, ...] = ()

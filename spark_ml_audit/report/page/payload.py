@@ -43,6 +43,10 @@ _CLASS_FIELDS = {
     "wrong": "prob_true_absent_given_present",
     "forgotten": "prob_given_absent_true_present",
     "prevalence": "estimated_prevalence",
+    "auc": "auc",
+    "ap": "average_precision",
+    "lift": "lift",
+    "trust": "trust",
 }
 
 
@@ -76,6 +80,7 @@ def payload_of(data: ReportData) -> dict[str, Any]:
             "without": list(data.scores.without_issue),
             "with": list(data.scores.with_issue),
         },
+        "lists": [_section(section) for section in data.lists],
         "sections": [_section(section) for section in data.sections],
     }
     if data.histograms is not None:

@@ -25,22 +25,26 @@
   };
   let chosen = null;
   const num = (label, name, show, title) => ({ label, title, kind: "num", value: (row) => row[name], cell: (row) => show(row[name]) });
+  const estimate = (value) => (value === null || value === undefined ? "not enough data" : percent(value));
   const cutOff = (value) => (value === null ? "never" : value.toPrecision(4));
   const classTable = classes.length && table(byId("class-table"), {
     caption: "Tags", searchLabel: "Search tags", look: "sticky", pageSize: 25, rows: classes,
-    sort: { column: 4, down: true },
+    sort: { column: 5, down: true },
     onRow: (line, row) => { if (chosen === row.i) line.className = "chosen"; },
     columns: [
       { label: "Tag", value: (row) => row.tag, header: true,
         cell: (row) => element("button", { type: "button", class: "link", title: "Show this tag's picture", onclick: () => { choose(row.i); byId("picture").scrollIntoView({ block: "nearest" }); byId("class-choice").focus({ preventScroll: true }); } }, row.tag) },
       num("Given", "given", number),
+      { label: "Trust", value: (row) => row.trust, cell: (row) => element("span", { class: `badge ${{ good: "good", weak: "warn" }[row.trust] || ""}` }, row.trust || "not known") },
       { label: "Missing", kind: "num", value: (row) => row.missing, cell: (row) => withBar("add", row.missing) },
       { label: "Extraneous", kind: "num", value: (row) => row.extraneous, cell: (row) => withBar("cut", row.extraneous) },
       num("Flags", "flags", number, "Missing and extraneous together"),
-      num("Noise", "noise", percent, "Extraneous flags as a share of audited rows"),
-      num("Inverse noise", "inverse", percent, "Missing flags as a share of audited rows"),
-      num("Wrong of given", "wrong", percent, "Estimated from the joint"),
-      num("Forgotten of true", "forgotten", percent, "Estimated from the joint"),
+      num("Missing share", "inverse", percent, "Missing flags as a share of audited rows"),
+      num("Extraneous share", "noise", percent, "Extraneous flags as a share of audited rows"),
+      num("Wrong of given", "wrong", estimate, "Estimated from the joint"),
+      num("Forgotten of true", "forgotten", estimate, "Estimated from the joint"),
+      num("AUC", "auc", (value) => fixed(value), "Chance that a row with the tag has the larger probability than one without"),
+      num("Average precision", "ap", (value) => fixed(value), "Mean precision over the rows with the tag, ranked by probability"),
       num("Threshold present", "t1", (value) => fixed(value)),
       num("Threshold absent", "t0", (value) => fixed(value)),
       num("Cut-off missing", "cutMissing", cutOff),
@@ -68,7 +72,7 @@
           element("tr", {}, element("th", { scope: "row" }, "not given"), cell(row.j01), cell(row.j00)))),
       element("p", { class: "muted", style: "font-size:.88rem;margin-bottom:0" },
         `${number(row.missing)} flagged missing, ${number(row.extraneous)} flagged extraneous. ` +
-        `Thresholds: present ${fixed(row.t1)}, absent ${fixed(row.t0)} (2 means: never). Estimated prevalence ${percent(row.prevalence)}.`));
+        `Thresholds: present ${fixed(row.t1)}, absent ${fixed(row.t0)} (2 means: never). Estimated prevalence: ${estimate(row.prevalence)}.`));
     if (classTable) classTable.redraw();
   }
   if (classes.length && choice) {
@@ -154,7 +158,7 @@
       ] });
   }
   for (const host of document.querySelectorAll(".section-table")) {
-    const section = payload.sections[Number(host.dataset.section)];
+    const section = payload[host.dataset.from][Number(host.dataset.section)];
     table(host, {
       caption: host.dataset.title, look: "stack", pageSize: 15, rows: section.rows,
       columns: section.columns.map(([label, kind], i) => ({
