@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from spark_ml_audit.tracking import RunDelivery
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from spark_ml_audit.config import OutputConfig
+    from spark_ml_audit.config import AuditConfig
     from spark_ml_audit.frames.fit import AuditFit
 
 WORST_CLASSES = 10
@@ -70,18 +70,11 @@ def delivery_of(
     )
 
 
-def first_look_command(output: OutputConfig) -> str:
-    """The command that draws a first look from the newest audit of an output.
-
-    Example:
-        >>> from spark_ml_audit.config import OutputConfig
-        >>> first_look_command(OutputConfig(path="my audits/tags"))
-        "spark-ml-audit sample --how first-look --set 'output.path=my audits/tags' --set sample.csv=look.csv"
-    """
-    places = {"output.path": output.path, "output.schema": output.schema_name, "output.prefix": output.prefix}
-    settings = [f"{name}={place}" for name, place in places.items() if place]
-    words = [word for setting in (*settings, "sample.csv=look.csv") for word in ("--set", setting)]
-    return shlex.join(["spark-ml-audit", "sample", "--how", "first-look", *words])
+def first_look_command(config: AuditConfig) -> str:
+    """The command that draws a first look from the newest audit of a config's output."""
+    show = list(config.source.shown_columns)
+    shown = [f"sample.show={json.dumps(show, ensure_ascii=False)}"] if show else []
+    return config.output.command("sample", "sample.csv=look.csv", *shown, options=("--how", "first-look"))
 
 
 def class_aggregates(classes: Sequence[ClassRow]) -> dict[str, float | None]:

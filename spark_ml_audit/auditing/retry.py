@@ -99,7 +99,7 @@ def complete_audit(
     classes, page = classes_of(tables, run_id), existing_page(config.output, run_id)
     outcome = outcome_of_row(row, classes, tables, page)
     if outcome.counts.num_label_issues:
-        outcome = replace(outcome, next_command=first_look_command(config.output))
+        outcome = replace(outcome, next_command=first_look_command(config))
 
     @lru_cache(maxsize=1)
     def predicted() -> tuple[OutOfFold, pd.DataFrame] | None:

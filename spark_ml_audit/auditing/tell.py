@@ -84,7 +84,7 @@ def tell(
         to_remove=to_remove,
         precision=precision,
         alert=judged.alert,
-        next_command=first_look_command(config.output) if to_add or to_remove else None,
+        next_command=first_look_command(config) if to_add or to_remove else None,
     )
 
 

@@ -25,6 +25,11 @@ def render_sample(outcome: SampleOutcome) -> str:
         strata = [("stratum", "cells", "drawn")]
         strata += [(item.name, number(item.size), number(item.num_drawn)) for item in outcome.strata]
         lines += ["", *table(strata)]
+    if outcome.notes:
+        lines += ["", *outcome.notes]
+    if outcome.next_command is not None:
+        lines += ["", "Fill in the column verdict (present, absent or unsure), then import it:"]
+        lines.append(f"  {for_terminal(outcome.next_command)}")
     written = {**outcome.tables, **({"CSV": outcome.csv} if outcome.csv else {})}
     return "\n".join([*lines, *ending((), written, outcome.stages)])
 

@@ -63,7 +63,9 @@ class SampleOutcome(Outcome):
         how: first-look, additions, removals, worst or random.
         num_cells: Cells to judge.
         num_rows: Rows they lie in.
-        strata: Strata of a random sample.
+        strata: Strata of a random sample or of a first look.
+        notes: Sentences on how much the sample will tell.
+        next_command: What to type once the file's verdicts are filled in; None without a file.
         csv: File for a spreadsheet, or None.
     """
 
@@ -74,6 +76,8 @@ class SampleOutcome(Outcome):
     num_rows: int
     strata: tuple[StratumDrawn, ...]
     csv: str | None
+    notes: tuple[str, ...] = ()
+    next_command: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.frames.cell_lists import class_usefulness, first_cells
 from spark_ml_audit.frames.ingest import find_repeated_ids
 from spark_ml_audit.frames.issues import RANK, tag_issues_frame
+from spark_ml_audit.kernels.review_estimates import cells_for_width, widest_interval
 from spark_ml_audit.kernels.review_sampling import STRATA, allocate, cell_hashes
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run
@@ -88,21 +89,45 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         with progress.stage("csv"):
             csv = _to_csv(run, tables, written, config)
     order = {name: k for k, name in enumerate([*(stratum.name for stratum in STRATA), *_LOOKS.values()])}
+    drawn = tuple(
+        StratumDrawn(row["stratum"], row["stratum_size"], row["count"])
+        for row in sorted(strata, key=lambda row: order[row["stratum"]])
+    )
     return SampleOutcome(
         sample_id=sample_id,
         run_id=run.run_id,
         how=config.sample.how,
         num_cells=num_cells,
         num_rows=num_rows,
-        strata=tuple(
-            StratumDrawn(row["stratum"], row["stratum_size"], row["count"])
-            for row in sorted(strata, key=lambda row: order[row["stratum"]])
-        ),
+        strata=drawn,
+        notes=_widths(drawn, config.sample.size),
+        next_command=None if csv is None else config.output.command("decide", f"decide.file={csv}"),
         tables=tables.locations(SAMPLE),
         csv=csv,
         stages=progress.stages,
         already_finished=done,
     )
+
+
+def _widths(strata: tuple[StratumDrawn, ...], size: int) -> tuple[str, ...]:
+    """How wide the interval of the precision of either direction will be, and what would halve it."""
+    known = {stratum.name: stratum.direction for stratum in STRATA if stratum.flagged}
+    known |= {name: direction for direction, name in _LOOKS.items()}
+    said = []
+    for stratum in strata:
+        direction, number = known.get(stratum.name), stratum.num_drawn
+        if direction is None or number >= stratum.size:
+            continue  # all are judged: nothing is left to chance
+        width = widest_interval(number)
+        halved = min(cells_for_width(width / 2), stratum.size)
+        sentence = (
+            f"The precision of {direction} tags ({stratum.name}) will have a 95% interval of up to "
+            f"{100 * width:.0f} points from {number:,} cells; {halved:,} would halve it"
+        )
+        is_random = stratum.name not in _LOOKS.values()
+        more = f" (sample.size={-(-size * halved // number)} or so)" if is_random else ""
+        said.append(f"{sentence}{more}.")
+    return tuple(said)
 
 
 def _is_there(tables: OutputTables, sample_id: str) -> bool:
