@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.oracle_ranking import ranking
+
 MARGIN = 1e-6
 EXAMPLE_FILTERS = ("low_self_confidence", "low_normalized_margin")
 CELL_FILTERS = (
@@ -342,10 +344,6 @@ def _aggregate(cells: np.ndarray, method: str, alpha: float | None, temperature:
     return result
 
 
-AUC_LIMIT = "_auc_limit"
-"""Key of what is no column of the class table: the lower limit of a class's AUC."""
-
-
 def _class_row(
     k: int,
     p: np.ndarray,
@@ -382,21 +380,8 @@ def _class_row(
         "prob_true_present_given_absent": _ratio(j01, j00 + j01),
         "prob_true_absent_given_present": _ratio(j10, j10 + j11),
         "estimated_prevalence": _ratio(j01 + j11, j00 + j01 + j10 + j11),
-        **_ranking(p, y),
+        **ranking(p, y),
     }
-
-
-def _ranking(p: np.ndarray, y: np.ndarray) -> dict[str, float | None]:
-    """AUC by counting pairs, and its lower limit by Hanley and McNeil (1982); None without both sides."""
-    present, absent = p[y].astype(float), p[~y].astype(float)
-    if not len(present) or not len(absent):
-        return {"auc": None, AUC_LIMIT: None}
-    pairs = len(present) * len(absent)
-    above = sum(float((absent < value).sum() + (absent == value).sum() / 2) for value in present)
-    auc = min(above / pairs, 1 - 0.5 / pairs)
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = auc * (1 - auc) + (len(present) - 1) * (q1 - auc**2) + (len(absent) - 1) * (q2 - auc**2)
-    return {"auc": above / pairs, AUC_LIMIT: auc - 1.6448536269514722 * math.sqrt(variance / pairs)}
 
 
 def _ratio(part: int, whole: int) -> float | None:

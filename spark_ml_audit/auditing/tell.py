@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.auditing.write import Written
     from spark_ml_audit.outcomes.history import Comparison
     from spark_ml_audit.outcomes.records import ClassRow
+    from spark_ml_audit.outcomes.review import ReviewedErrors
 
 
 def tell(
@@ -58,7 +59,7 @@ def tell(
     for note in report.notes:
         progress.note(note)
     warnings += report.problems
-    to_add, to_remove = _lists(frames, warnings)
+    to_add, to_remove, errors = _lists(frames, warnings)
     with progress.stage("artifacts"):
         delivered = _deliver(context, fitted, committed, frames, since, report, warnings)
     with progress.stage("housekeeping"):
@@ -83,6 +84,7 @@ def tell(
         to_add=to_add,
         to_remove=to_remove,
         precision=precision,
+        errors=errors,
         alert=judged.alert,
         next_command=first_look_command(config) if to_add or to_remove else None,
     )
@@ -100,13 +102,17 @@ def _measured(context: AuditContext, fitted: FittedSource) -> tuple[Measured | N
 
 def _lists(
     frames: ReportFrames, warnings: list[str]
-) -> tuple[tuple[ListedCell, ...], tuple[ListedCell, ...]]:
-    """The first tags to add and to remove; a problem becomes a warning."""
+) -> tuple[tuple[ListedCell, ...], tuple[ListedCell, ...], ReviewedErrors | None]:
+    """The first tags to add and to remove, and what a review says; a problem becomes a warning."""
     try:
-        return listed(frames, MISSING, LISTED_CELLS), listed(frames, EXTRANEOUS, LISTED_CELLS)
+        return (
+            listed(frames, MISSING, LISTED_CELLS),
+            listed(frames, EXTRANEOUS, LISTED_CELLS),
+            frames.errors,
+        )
     except Exception as error:  # noqa: BLE001 - as above
         warnings.append(f"The lists of tags to add and to remove could not be read: {reason_of(error)}.")
-        return (), ()
+        return (), (), None
 
 
 def _draw_plots(context: AuditContext, fitted: FittedSource, written: Written) -> None:

@@ -226,6 +226,7 @@ def _disagreement(outcome: AuditOutcome) -> list[str]:
     return [
         f"Model and tags disagree on {issues} of {audited} audited rows",
         f"Health: {percent(counts.health)} (share of rows without a disagreement, not of correct rows)",
+        *([] if outcome.errors is None else [outcome.errors.sentence]),
     ]
 
 

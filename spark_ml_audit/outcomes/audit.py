@@ -11,7 +11,7 @@ from spark_ml_audit.outcomes.base import Record
 from spark_ml_audit.outcomes.history import Comparison
 from spark_ml_audit.outcomes.outcome import Outcome
 from spark_ml_audit.outcomes.records import ClassRow, Counts
-from spark_ml_audit.outcomes.review import MeasuredPrecision
+from spark_ml_audit.outcomes.review import MeasuredPrecision, ReviewedErrors
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class AuditOutcome(Outcome):
         to_add: The missing tags most worth looking at, in their order; some.
         to_remove: The same of the extraneous ones.
         precision: How often flags were right so far, by direction, where people decided any.
+        errors: How many tags are wrong in all, as the newest review in the output says; None without one.
         alert: Why no flag should be believed; None where nothing speaks against them all.
         next_command: What to type to look at some flags of either direction; None where nothing is flagged.
 
@@ -98,6 +99,7 @@ class AuditOutcome(Outcome):
     to_add: tuple[ListedCell, ...] = ()
     to_remove: tuple[ListedCell, ...] = ()
     precision: tuple[MeasuredPrecision, ...] = ()
+    errors: ReviewedErrors | None = None
     alert: str | None = None
     next_command: str | None = None
 

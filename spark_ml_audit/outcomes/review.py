@@ -20,6 +20,37 @@ class StratumDrawn(Record):
 
 
 @dataclass(frozen=True)
+class ReviewedErrors(Record):
+    """How many tags are wrong in all, as the newest review of a random sample says.
+
+    Attributes:
+        run_id: Audit whose sample was reviewed.
+        estimate: Wrong tags, missing and extraneous.
+        low: Lower limit of the confidence interval.
+        high: Upper limit.
+        confidence: Of the interval.
+    """
+
+    run_id: str
+    estimate: float
+    low: float
+    high: float
+    confidence: float
+
+    @property
+    def sentence(self) -> str:
+        """The figures in words.
+
+        >>> ReviewedErrors("20260131t180000z-0a1b2c3d", 1234.4, 900.2, 1600.7, 0.95).sentence[:67]
+        'Errors: an estimated 1,234 wrong tags (95% interval 900 to 1,601), '
+        """
+        return (
+            f"Errors: an estimated {self.estimate:,.0f} wrong tags ({100 * self.confidence:g}% interval "
+            f"{self.low:,.0f} to {self.high:,.0f}), by the review of run {self.run_id}."
+        )
+
+
+@dataclass(frozen=True)
 class MeasuredPrecision(Record):
     """How often flags of a direction were right, of those that people decided.
 

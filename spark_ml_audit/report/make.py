@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.frames.fit import AuditFit
     from spark_ml_audit.outcomes.history import Comparison
     from spark_ml_audit.outcomes.records import Counts, GateResult
-    from spark_ml_audit.outcomes.review import MeasuredPrecision
+    from spark_ml_audit.outcomes.review import MeasuredPrecision, ReviewedErrors
 
 _MAX_PAIRS = 100
 
@@ -75,6 +75,7 @@ class ReportRows:
     shown_columns: tuple[str, ...] = ()
     pairs: tuple[TagPair, ...] = ()
     quarantine: tuple[ReasonCount, ...] = ()
+    errors: ReviewedErrors | None = None
     lists: tuple[SectionTable, ...] = ()
     sections: tuple[SectionTable, ...] = ()
 
@@ -106,6 +107,7 @@ def read_rows(
         shown_columns=frames.show,
         pairs=tag_pairs(frames, counts.num_label_issues, _MAX_PAIRS) if counts.num_missing_tags else (),
         quarantine=quarantine_reasons(frames) if counts.num_quarantined else (),
+        errors=frames.errors,
         lists=list_sections(frames, totals, precision, texts),
         sections=tuple(rows.section(texts) for rows in found),
     )

@@ -14,6 +14,7 @@ from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.columns import field
 from spark_ml_audit.frames.cell_lists import first_cells
 from spark_ml_audit.frames.issues import RANK, SCORE
+from spark_ml_audit.outcomes.review import ReviewedErrors
 from spark_ml_audit.report.page import FlaggedTag, ReasonCount, TagPair, WorstRow
 from spark_ml_audit.report.pairs import LISTS, PAIRS, count_pairs
 from spark_ml_audit.report.texts import MAX_TEXT, texts_by_id
@@ -67,6 +68,18 @@ class ReportFrames:
         if self.tag_issues is None or self.order is None:
             return None
         return first_cells(self.engine, self.tag_issues, self.id, self.classes, self.order, MAX_LISTED)
+
+    @cached_property
+    def errors(self) -> ReviewedErrors | None:
+        """How many tags are wrong in all, as the newest review says; read once; None where none can say."""
+        if self.estimates is None:
+            return None
+        wanted = (nw.col("quantity") == "num_errors", nw.col("direction") == "both")
+        known = self.estimates.filter(*wanted, ~nw.col("estimate").is_null(), ~nw.col("high").is_null())
+        newest = known.sort("estimated_at", descending=True, nulls_last=True).head(1)
+        for row in rows_of(self.engine, newest):
+            return ReviewedErrors(row["run_id"], row["estimate"], row["low"], row["high"], row["confidence"])
+        return None
 
     @cached_property
     def worst(self) -> pa.Table:

@@ -13,7 +13,8 @@ from spark_ml_audit.arrow.types import type_name
 from tests.datasets import KINDS, Dataset, make_dataset
 from tests.engine.conftest import Audited
 from tests.lake import Lake, tag_names
-from tests.oracle import AUC_LIMIT, FILTERS, OracleResult, oracle_audit
+from tests.oracle import FILTERS, OracleResult, oracle_audit
+from tests.oracle_ranking import AUC_LIMIT
 
 CONTRACT_TYPES = {
     "examples": {

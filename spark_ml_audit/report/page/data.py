@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from spark_ml_audit.outcomes.history import Comparison
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
+from spark_ml_audit.outcomes.review import ReviewedErrors
 from spark_ml_audit.report.page.histograms import ClassHistograms
 
 
@@ -151,6 +152,7 @@ class ReportData:
         quarantine: Rejected rows by reason, most first.
         since_last_run: Changes since the run before, if there is one.
         alert: Why no flag should be believed; None where nothing speaks against them all.
+        errors: How many tags are wrong in all, as a review says; None without one.
         lists: Tags to add and tags to remove, those most worth a look first.
         sections: Further tables.
     """
@@ -168,5 +170,6 @@ class ReportData:
     quarantine: tuple[ReasonCount, ...] = ()
     since_last_run: Comparison | None = None
     alert: str | None = None
+    errors: ReviewedErrors | None = None
     lists: tuple[SectionTable, ...] = ()
     sections: tuple[SectionTable, ...] = ()
