@@ -13,6 +13,7 @@ from spark_ml_audit.auditing import gates
 from spark_ml_audit.engines.base import is_empty
 from spark_ml_audit.errors import AuditError
 from spark_ml_audit.kernels.model_quality import model_quality
+from spark_ml_audit.lake.lineage import write_origins
 from spark_ml_audit.lake.runs import EarlierRuns, run_of_row
 from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, PREDICTIONS, TABLES
 from spark_ml_audit.text import redact
@@ -69,7 +70,7 @@ def judge(context: AuditContext, fitted: FittedSource, written: Written) -> Judg
     results = gates.evaluate(
         written.counts, context.config.gate, classes=fit.classes, quality=quality, previous=earlier.previous
     )
-    warnings = [*written.warnings, *fitted.warnings, *gates.sentences(results)]
+    warnings = [*written.warnings, *fitted.warnings, *earlier.notes, *gates.sentences(results)]
     if fitted.predicted is not None:
         warnings += fitted.predicted.audit_warnings
     return Judged(results, quality, earlier, tuple(warnings))
@@ -170,4 +171,5 @@ def run_row(
         "mlflow_run_id": mlflow_run_id,
         "stages": json.dumps(dict(stages)),
         "warnings": json.dumps(list(warnings)),
+        "continues": write_origins(source.continues) if source.continues else None,
     }

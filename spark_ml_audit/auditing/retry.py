@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.auditing.delivery import WORST_CLASSES, WORST_ROWS, delivery_of, worst_classes
 from spark_ml_audit.lake.files import existing_page, page_file
+from spark_ml_audit.lake.lineage import read_origins
 from spark_ml_audit.lake.runs import classes_of
 from spark_ml_audit.lake.schemas import DUPLICATES, ISSUES, TABLES
 from spark_ml_audit.outcomes.audit import AuditOutcome
@@ -62,6 +63,7 @@ def outcome_of_row(
         source=row["source"],
         source_version=row["source_version"],
         engine=row.get("engine"),
+        continues=read_origins(row.get("continues")),
         worst_classes=worst_classes(classes, WORST_CLASSES),
         already_finished=True,
     )

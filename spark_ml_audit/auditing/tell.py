@@ -61,6 +61,7 @@ def tell(
         source=context.source.name,
         source_version=context.source.version,
         engine=context.tables.engine.kind,
+        continues=context.source.continues,
         worst_classes=worst_classes(fitted.fit.classes, WORST_CLASSES),
         since_last_run=since,
     )
@@ -129,6 +130,7 @@ def _report(
         tables=tables.locations(),
         id_name=source.id,
         mlflow_run_id=tracker.mlflow_run_id,
+        continues=context.source.continues,
     )
     return make_report(
         fitted.fit,

@@ -53,7 +53,7 @@ def render_outcome(outcome: AuditOutcome) -> str:
     if outcome.since_last_run is not None:
         lines += [
             "",
-            f"Since run {for_terminal(outcome.since_last_run.against.run_id)}",
+            f"Since run {for_terminal(outcome.since_last_run.against.run_id)}{_of_other(outcome)}",
             *_changes(outcome.since_last_run),
         ]
     return "\n".join([*lines, *_ending(outcome, {"report": outcome.report})])
@@ -136,7 +136,8 @@ def render_compare(outcome: CompareOutcome) -> str:
             if outcome.already_finished
             else []
         ),
-        f"Source: {for_terminal(found.run.source)}",
+        f"Source: {for_terminal(found.run.source)}"
+        + (f" and {for_terminal(found.against.source)}" if found.against.source != found.run.source else ""),
         "",
         *table(
             [
@@ -196,7 +197,25 @@ def _headline(what: str, outcome: _Outcome) -> list[str]:
         f"{what} {for_terminal(outcome.run_id)}: {_HEADLINES[outcome.status]}",
         *(["This run had finished before; nothing was changed."] if outcome.already_finished else []),
         f"Source: {for_terminal(outcome.source)}{version}",
+        *(_continues(outcome) if isinstance(outcome, AuditOutcome) else []),
         *([] if outcome.engine is None else [f"Engine: {outcome.engine}"]),
+    ]
+
+
+def _of_other(outcome: AuditOutcome) -> str:
+    """The source of the run before, where it is another one."""
+    since = outcome.since_last_run
+    if since is None or since.against.source == since.run.source:
+        return ""
+    return f" of {for_terminal(since.against.source)}, which this one continues"
+
+
+def _continues(outcome: AuditOutcome) -> list[str]:
+    """What an audit of a corrected copy goes on from."""
+    return [
+        f"        continues {for_terminal(origin.source)} (run {for_terminal(origin.run_id)}, "
+        f"correction {for_terminal(origin.correction_id)})"
+        for origin in outcome.continues[:1]
     ]
 
 

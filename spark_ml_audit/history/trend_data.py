@@ -10,7 +10,8 @@ import narwhals as nw
 
 from spark_ml_audit.engines.base import count_rows, rows_of
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.lake.runs import newest_source, runs_of
+from spark_ml_audit.lake.lineage import holding
+from spark_ml_audit.lake.runs import newest_of_source, runs_up_to
 from spark_ml_audit.lake.schemas import CLASSES
 from spark_ml_audit.outcomes.history import Trend, TrendClass, TrendRun
 from spark_ml_audit.text import show
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.config.history import TrendSection
     from spark_ml_audit.engines.base import Engine, Frame
     from spark_ml_audit.lake.output import OutputTables
+    from spark_ml_audit.outcomes.runs import FinishedRun
 
 _SEARCHED_TAGS = 5000
 _NOISE = ("label_noise", "inverse_label_noise")
@@ -26,7 +28,7 @@ _BITS = 30
 
 
 def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
-    """Read the newest runs of one source and the noise of some of their classes.
+    """Read the newest runs of one source, and of what it continues, and the noise of some of their classes.
 
     Args:
         tables: The output.
@@ -35,11 +37,11 @@ def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
     Raises:
         ConfigError: The output has no such runs, or none of them has a named class.
     """
-    source = newest_source(tables, section.source)
-    records, num_runs = runs_of(tables, source, section.last)
+    newest = newest_of_source(tables, section.source)
+    records, num_runs = runs_up_to(tables, newest, section.last)
     ids = [record.run_id for record in records]
-    engine = tables.engine
-    classes = tables.read(CLASSES).filter(nw.col("run_id").is_in(ids))
+    engine, source = tables.engine, newest.ref.source
+    classes = _classes_of(tables, records)
     means = _means(engine, classes)
     runs = tuple(
         TrendRun(record.ref, record.gates, *means.get(record.run_id, (None, None))) for record in records
@@ -57,6 +59,22 @@ def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
             + "Name tags as the table `classes` has them, or write null for the noisiest.",
         )
     return Trend(source, runs, shown, num_runs, count_rows(engine, classes.select("tag").unique()))
+
+
+def _classes_of(tables: OutputTables, runs: Sequence[FinishedRun]) -> Frame:
+    """Rows of the class tables of runs, whichever outputs hold them."""
+    names = ("run_id", "tag", "class_index", "num_given", *_NOISE)
+    by_place: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        by_place.setdefault(str(run.output), []).append(run)
+    parts = [
+        holding(tables, own[0])
+        .read(CLASSES)
+        .filter(nw.col("run_id").is_in([run.run_id for run in own]))
+        .select(*names)
+        for own in by_place.values()
+    ]
+    return parts[0] if len(parts) == 1 else nw.concat(parts)
 
 
 def _means(engine: Engine, classes: Frame) -> dict[str, tuple[float | None, ...]]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from spark_ml_audit.outcomes.history import Comparison
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
+from spark_ml_audit.outcomes.runs import Origin
 from spark_ml_audit.report.page.histograms import ClassHistograms
 
 
@@ -28,6 +29,7 @@ class RunFacts:
         tables: Name -> path or table of the output.
         id_name: Name of the id column.
         mlflow_run_id: Id of the MLflow run, if any.
+        continues: The audits that it continues, the nearest first.
     """
 
     run_id: str
@@ -42,6 +44,7 @@ class RunFacts:
     tables: Mapping[str, str] = field(default_factory=dict)
     id_name: str = "id"
     mlflow_run_id: str | None = None
+    continues: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True)
