@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.auditing.write import Written
     from spark_ml_audit.lake.source import OpenSource
     from spark_ml_audit.outcomes.records import Counts, GateResult
-    from spark_ml_audit.outcomes.runs import FinishedRun
+    from spark_ml_audit.outcomes.runs import FinishedRun, Origin
 
 # Runs shorter than this finish before anybody could take them for dead.
 _LONG_RUN = timedelta(minutes=10)
@@ -92,7 +92,7 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
     metrics |= {} if fitted.predicted is None else fitted.predicted.metrics
     with progress.stage("tracking"):
         stages = dict(progress.seconds)
-        tags = {"engine": tables.engine.kind}
+        tags = {"engine": tables.engine.kind, **continues_tags(context.source.continues)}
         tracker.open(
             RunOpening(written.counts, judged.gates, stages, locations, judged.warnings, metrics, tags)
         )
@@ -114,6 +114,15 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
         )
         warnings += tables.append_run(row)
     return Committed(run_of_row(row, fitted.fit.classes), locations, tuple(warnings))
+
+
+def continues_tags(continues: Sequence[Origin]) -> dict[str, str]:
+    """Tags of the MLflow run of an audit that continues another one."""
+    return {
+        name: value
+        for origin in continues[:1]
+        for name, value in (("continues_run_id", origin.run_id), ("continues_source", origin.source))
+    }
 
 
 def _check_rows_are_there(context: AuditContext, counts: Counts) -> None:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spark_ml_audit.auditing.commit import continues_tags
 from spark_ml_audit.auditing.delivery import WORST_CLASSES, WORST_ROWS, delivery_of, worst_classes
 from spark_ml_audit.lake.files import existing_page, page_file
 from spark_ml_audit.lake.lineage import read_origins
@@ -132,7 +133,7 @@ def _opening_of(outcome: AuditOutcome, quality: tuple[OutOfFold, pd.DataFrame] |
         from spark_ml_audit.predicting.commit import prediction_metrics
 
         metrics = prediction_metrics(quality[0])
-    tags = {"engine": outcome.engine}
+    tags = {"engine": outcome.engine, **continues_tags(outcome.continues)}
     return RunOpening(
         outcome.counts, outcome.gates, outcome.stages, outcome.tables, outcome.warnings, metrics, tags
     )

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from spark_ml_audit._version import __version__
 from spark_ml_audit.auditing.delivery import WORST_CLASSES, WORST_ROWS, delivery_of, worst_classes
+from spark_ml_audit.engines.base import is_empty
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.history.since_last_run import add_since, since_last_run
+from spark_ml_audit.lake.lineage import first_of
 from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, EXAMPLES, ISSUES, QUARANTINE
 from spark_ml_audit.outcomes.audit import AuditOutcome
 from spark_ml_audit.outcomes.outcome import status_of
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
     from spark_ml_audit.auditing.context import AuditContext
     from spark_ml_audit.auditing.fitting import FittedSource
     from spark_ml_audit.auditing.write import Written
+    from spark_ml_audit.engines.base import Frame
+    from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.outcomes.history import Comparison
+    from spark_ml_audit.outcomes.runs import Origin
 
 
 def tell(
@@ -101,9 +106,23 @@ def _frames(context: AuditContext, written: Written) -> ReportFrames:
         id=config.source.id,
         show=config.source.shown_columns,
         duplicates=tables.read(DUPLICATES, run_id) if written.counts.num_duplicate_groups else None,
-        estimates=tables.existing(ESTIMATES),
+        estimates=_estimates(context),
+        continues=tuple(origin.run_id for origin in context.source.continues),
         most_worst=max(config.report.max_rows, WORST_ROWS),
     )
+
+
+def _estimates(context: AuditContext) -> Frame | None:
+    """What reviews estimated in this output; where there was none, in one that this audit continues."""
+    own = context.tables.existing(ESTIMATES)
+    if own is not None:
+        return own
+
+    def look(other: OutputTables, origin: Origin) -> Frame | None:
+        found = other.read(ESTIMATES, origin.run_id) if other.exists(ESTIMATES) else None
+        return None if found is None or is_empty(other.engine, found) else found
+
+    return first_of(context.tables, context.source.continues, look)
 
 
 def _report(

@@ -35,6 +35,7 @@ class ReportFrames:
         show: Columns of the source to show beside a row's id.
         duplicates: Its rows of near-duplicates; None: not looked for.
         estimates: What reviews of this output estimated; None: there was none.
+        continues: Ids of the audits that the run continues.
         most_worst: Worst rows that are read, for the report and for tracking.
     """
 
@@ -47,6 +48,7 @@ class ReportFrames:
     show: tuple[str, ...] = ()
     duplicates: Frame | None = None
     estimates: Frame | None = None
+    continues: tuple[str, ...] = ()
     most_worst: int = 0
 
     @cached_property
