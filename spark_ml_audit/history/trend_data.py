@@ -10,6 +10,7 @@ import narwhals as nw
 
 from spark_ml_audit.engines.base import count_rows, rows_of
 from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.lake.files import existing_page
 from spark_ml_audit.lake.lineage import holding
 from spark_ml_audit.lake.runs import newest_of_source, runs_up_to
 from spark_ml_audit.lake.schemas import CLASSES
@@ -17,6 +18,7 @@ from spark_ml_audit.outcomes.history import Trend, TrendClass, TrendRun
 from spark_ml_audit.text import show
 
 if TYPE_CHECKING:
+    from spark_ml_audit.config import OutputConfig
     from spark_ml_audit.config.history import TrendSection
     from spark_ml_audit.engines.base import Engine, Frame
     from spark_ml_audit.lake.output import OutputTables
@@ -44,7 +46,8 @@ def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
     classes = _classes_of(tables, records)
     means = _means(engine, classes)
     runs = tuple(
-        TrendRun(record.ref, record.gates, *means.get(record.run_id, (None, None))) for record in records
+        _trend_run(record, means.get(record.run_id, (None, None)), holding(tables, record).config)
+        for record in records
     )
     tags = list(section.classes) if section.classes is not None else _noisiest(engine, classes, section.top)
     shown = _classes(engine, classes, ids, tags)
@@ -59,6 +62,12 @@ def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
             + "Name tags as the table `classes` has them, or write null for the noisiest.",
         )
     return Trend(source, runs, shown, num_runs, count_rows(engine, classes.select("tag").unique()))
+
+
+def _trend_run(
+    record: FinishedRun, means: tuple[float | None, float | None], output: OutputConfig
+) -> TrendRun:
+    return TrendRun(record.ref, record.gates, *means, existing_page(output, record.run_id))
 
 
 def _classes_of(tables: OutputTables, runs: Sequence[FinishedRun]) -> Frame:
@@ -77,7 +86,7 @@ def _classes_of(tables: OutputTables, runs: Sequence[FinishedRun]) -> Frame:
     return parts[0] if len(parts) == 1 else nw.concat(parts)
 
 
-def _means(engine: Engine, classes: Frame) -> dict[str, tuple[float | None, ...]]:
+def _means(engine: Engine, classes: Frame) -> dict[str, tuple[float | None, float | None]]:
     """Run id -> mean over its classes of each of `_NOISE`; None where no class has one.
 
     Shares are added up as whole numbers of two parts: sums of doubles would follow the order of rows.
@@ -97,7 +106,8 @@ def _means(engine: Engine, classes: Frame) -> dict[str, tuple[float | None, ...]
         total = (row[f"{name}_coarse"] << _BITS) + row[f"{name}_fine"] if row[name] else 0
         return total / (row[name] << 2 * _BITS) if row[name] else None
 
-    return {row["run_id"]: tuple(mean(row, name) for name in _NOISE) for row in rows_of(engine, summed)}
+    extraneous, missing = _NOISE
+    return {row["run_id"]: (mean(row, extraneous), mean(row, missing)) for row in rows_of(engine, summed)}
 
 
 def _noisiest(engine: Engine, classes: Frame, number: int) -> list[str]:

@@ -196,12 +196,14 @@ class TrendRun(Record):
         gates: Its gates.
         mean_label_noise: Mean over its classes of the share of rows flagged extraneous.
         mean_inverse_label_noise: The same of those flagged missing.
+        report: Path of its report; None where there is none that plain programs reach.
     """
 
     ref: RunRef
     gates: tuple[GateResult, ...]
     mean_label_noise: float | None
     mean_inverse_label_noise: float | None
+    report: str | None = None
 
     spread = ("ref",)
 

@@ -153,7 +153,7 @@ const auditCharts = (() => {
         ] });
       return [
         element("p", { class: "chart-title" }, `Rows with an issue (${number(d3.sum(rows, (bin) => bin.flagged))})`),
-        side("flagged", "Rows with an issue by label quality score", "var(--cut)", false),
+        side("flagged", "Rows with an issue by label quality score", "var(--issue)", false),
         element("p", { class: "chart-title" }, `Rows without an issue (${number(d3.sum(rows, (bin) => bin.without))})`),
         side("without", "Rows without an issue by label quality score", "var(--bar)", true),
         numbers(rows.map((bin) => [`${bin.low.toFixed(2)} – ${bin.high.toFixed(2)}`, bin.flagged, bin.without]), ["Score", "With an issue", "Without"]),
