@@ -146,10 +146,11 @@ def _report(
         finished_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         config=config.to_mapping(),
         stages=dict(context.progress.seconds),
-        tables=tables.locations(),
+        tables=committed.tables,
         id_name=source.id,
         mlflow_run_id=tracker.mlflow_run_id,
         continues=context.source.continues,
+        engine=tables.engine.kind,
     )
     return make_report(
         fitted.fit,

@@ -34,14 +34,6 @@ def render_pages(
     Returns:
         The whole HTML documents.
     """
-    environment = Environment(
-        loader=PackageLoader("spark_ml_audit.history"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "number": partial(number, none="–")}
     refs = [run.ref for run in trend.runs]
     labels = run_labels(
         [datetime.fromisoformat(ref.started_at) for ref in refs],
@@ -68,7 +60,7 @@ def render_pages(
         {"row": row, "plot": Markup(_class_plot(labels, row, place))}  # noqa: S704 - drawn here, no text of data
         for place, row in enumerate(trend.classes)
     ]
-    template = environment.get_template("trend.html.j2")
+    template = _environment().get_template("trend.html.j2")
     return [
         template.render(
             trend=trend,
@@ -86,6 +78,18 @@ def render_pages(
         )
         for folder in folders
     ]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("spark_ml_audit.history"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "number": partial(number, none="–")}
+    return environment
 
 
 def _link(report: str | None, folder: Path | None) -> str | None:

@@ -30,6 +30,7 @@ class RunFacts:
         id_name: Name of the id column.
         mlflow_run_id: Id of the MLflow run, if any.
         continues: The audits that it continues, the nearest first.
+        engine: What ran it, embedded or spark; None where nobody said.
     """
 
     run_id: str
@@ -45,6 +46,7 @@ class RunFacts:
     id_name: str = "id"
     mlflow_run_id: str | None = None
     continues: tuple[Origin, ...] = ()
+    engine: str | None = None
 
 
 @dataclass(frozen=True)

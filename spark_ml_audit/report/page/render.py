@@ -16,6 +16,7 @@ from markupsafe import Markup
 from spark_ml_audit.outcomes.colours import page_colours
 from spark_ml_audit.report.page.advice import affected, headline, next_steps
 from spark_ml_audit.report.page.data import ReportData
+from spark_ml_audit.report.page.full_lists import full_lists
 from spark_ml_audit.report.page.payload import MAX_CLASSES, payload_of
 from spark_ml_audit.text import for_page, number, percent, plural
 
@@ -53,6 +54,7 @@ def render_report(data: ReportData) -> str:
         steps=next_steps(data),
         num_affected=len(affected(data.classes)),
         max_classes=MAX_CLASSES,
+        full=full_lists(data),
         config=json.dumps(run.config, indent=2, ensure_ascii=False, default=str),
     )
 
