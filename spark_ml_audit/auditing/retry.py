@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.auditing.commit import continues_tags
 from spark_ml_audit.auditing.delivery import WORST_CLASSES, WORST_ROWS, delivery_of, worst_classes
+from spark_ml_audit.auditing.describe import describe_run
 from spark_ml_audit.lake.files import existing_page, page_file
 from spark_ml_audit.lake.lineage import read_origins
 from spark_ml_audit.lake.runs import classes_of
@@ -119,12 +120,30 @@ def complete_audit(
         quality = predicted()
         more = {} if quality is None else {"model_quality": quality[1]}
         report = {} if page is None else {"report.html": Path(page)}
-        return replace(found, tables={**found.tables, **more}, artifacts={**found.artifacts, **report})
+        return replace(
+            found,
+            tables={**found.tables, **more},
+            artifacts={**found.artifacts, **report},
+            note=_note_of(outcome, warnings),
+        )
 
     found = resend(outcome, row, config, tracker, progress, opening, delivery)
     if config.report.enabled and page is None and page_file(config.output, run_id):
         found = replace(found, delivered=False, warnings=(*found.warnings, _NO_REPORT))
     return found
+
+
+def _note_of(outcome: AuditOutcome, warnings: Sequence[str]) -> str:
+    return describe_run(
+        outcome.counts,
+        outcome.worst_classes,
+        source=outcome.source,
+        source_version=outcome.source_version,
+        tables=outcome.tables,
+        report=outcome.report,
+        warnings=warnings,
+        continues=outcome.continues,
+    )
 
 
 def _opening_of(outcome: AuditOutcome, quality: tuple[OutOfFold, pd.DataFrame] | None) -> RunOpening:

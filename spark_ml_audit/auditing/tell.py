@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from spark_ml_audit._version import __version__
 from spark_ml_audit.auditing.delivery import WORST_CLASSES, WORST_ROWS, delivery_of, worst_classes
+from spark_ml_audit.auditing.describe import describe_run
 from spark_ml_audit.engines.base import is_empty
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.history.since_last_run import add_since, since_last_run
@@ -49,7 +50,7 @@ def tell(
         progress.note(note)
     warnings += report.problems
     with progress.stage("artifacts"):
-        delivered = _deliver(context, fitted, committed, frames, since, report, warnings)
+        delivered = _deliver(context, fitted, written, committed, frames, since, report, warnings)
     with progress.stage("housekeeping"):
         warnings += _tidy(context, judged)
     warnings += [problem for problem in tracker.problems if problem not in warnings]
@@ -60,6 +61,7 @@ def tell(
         tables=committed.tables,
         report=report.path,
         mlflow_run_id=tracker.mlflow_run_id,
+        mlflow_open=tracker.how_to_open,
         gates=judged.gates,
         stages=progress.stages,
         warnings=tuple(warnings),
@@ -169,6 +171,7 @@ def _report(
 def _deliver(
     context: AuditContext,
     fitted: FittedSource,
+    written: Written,
     committed: Committed,
     frames: ReportFrames,
     since: Comparison | None,
@@ -194,6 +197,17 @@ def _deliver(
         delivery,
         tables={**delivery.tables, **quality},
         artifacts={**delivery.artifacts, **report.artifacts},
+        note=describe_run(
+            written.counts,
+            worst_classes(fitted.fit.classes, WORST_CLASSES),
+            source=context.source.name,
+            source_version=context.source.version,
+            tables=committed.tables,
+            report=report.path,
+            warnings=warnings,
+            since=since,
+            continues=context.source.continues,
+        ),
     )
     return tracker.deliver(delivery) and not report.problems
 

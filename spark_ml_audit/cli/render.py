@@ -223,9 +223,10 @@ def _ending(outcome: _Finished, more: Mapping[str, str | None]) -> list[str]:
     """Warnings, what was written, times."""
     tables = {} if isinstance(outcome, TrendOutcome) else outcome.tables
     written = {**tables, **{name: place for name, place in more.items() if place is not None}}
-    return ending(
-        outcome.warnings, {**written, "MLflow run": outcome.mlflow_run_id or "none"}, outcome.stages
-    )
+    written["MLflow run"] = outcome.mlflow_run_id or "none"
+    if outcome.mlflow_open is not None:
+        written["open MLflow"] = outcome.mlflow_open
+    return ending(outcome.warnings, written, outcome.stages)
 
 
 def _per_row(outcome: TagOutcome) -> str:

@@ -76,6 +76,7 @@ def render_review(found: ReviewOutcome) -> str:
         *table(strata),
     ]
     written = {**found.tables, "MLflow run": found.mlflow_run_id or "none"}
+    written |= {"open MLflow": found.mlflow_open} if found.mlflow_open is not None else {}
     return "\n".join([*lines, *ending(found.warnings, written, found.stages)])
 
 

@@ -16,7 +16,7 @@ from spark_ml_audit.lake.files import page_file, write_page
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.outcomes.history import Trend, TrendOutcome
 from spark_ml_audit.tracking import RunDelivery, RunOpening, SourceRef
-from spark_ml_audit.tracking.run import tracker_for
+from spark_ml_audit.tracking.run import destination_of, tracker_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +62,7 @@ def run_trend(config: TrendConfig, progress: Progress, spark: Session | None = N
         delivered=delivered,
         report=str(file),
         mlflow_run_id=mlflow_run_id,
+        mlflow_open=None if mlflow_run_id is None else destination_of(config).how_to_open,
         stages=progress.stages,
         warnings=tuple(warnings),
     )

@@ -13,9 +13,9 @@ from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.lake.files import existing_page
 from spark_ml_audit.lake.lineage import holding
 from spark_ml_audit.lake.runs import newest_of_source, runs_up_to
-from spark_ml_audit.lake.schemas import CLASSES
+from spark_ml_audit.lake.schemas import CLASSES, RUNS
 from spark_ml_audit.outcomes.history import Trend, TrendClass, TrendRun
-from spark_ml_audit.text import show
+from spark_ml_audit.text import redact, show
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import OutputConfig
@@ -61,7 +61,20 @@ def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
             fix=(f"Did you mean {show(near[0])}? " if near else "")
             + "Name tags as the table `classes` has them, or write null for the noisiest.",
         )
-    return Trend(source, runs, shown, num_runs, count_rows(engine, classes.select("tag").unique()))
+    num_classes = count_rows(engine, classes.select("tag").unique())
+    return Trend(source, runs, shown, num_runs, num_classes, _query(tables, newest))
+
+
+def _query(tables: OutputTables, newest: FinishedRun) -> str:
+    """The numbers of all runs and classes by SQL alone."""
+    sources = ", ".join("'" + redact(name).replace("'", "''") + "'" for name in sorted(newest.sources))
+    runs, classes = tables.as_typed(RUNS), tables.as_typed(CLASSES)
+    return (
+        "SELECT r.run_id, r.started_at, r.source, r.source_version, r.health, r.num_label_issues,\n"
+        "       c.tag, c.num_given, c.label_noise, c.inverse_label_noise\n"
+        f"FROM {runs} r\nJOIN {classes} c ON c.run_id = r.run_id\n"
+        f"WHERE r.source IN ({sources})\nORDER BY r.run_id, c.class_index"
+    )
 
 
 def _trend_run(

@@ -88,6 +88,10 @@ class OutputTables:
         """Path or full name of a table."""
         return self._place(name).text
 
+    def as_typed(self, name: str) -> str:
+        """A table as people name it in a query: of DuckDB with its extension delta, or of Spark."""
+        return self._place(name).sql_in(self.engine.kind)
+
     def locations(self, *names: str) -> dict[str, str]:
         """Name -> path or table; of the tables of every audit unless names are given."""
         return {name: self.location(name) for name in names or TABLES}

@@ -247,6 +247,7 @@ class Trend(Record):
         classes: Noisiest first, or in the order asked for.
         num_runs: Finished runs of the source, those not shown included.
         num_classes: Classes seen in the runs shown.
+        query: What gives all runs and classes of the output.
     """
 
     source: str
@@ -254,6 +255,7 @@ class Trend(Record):
     classes: tuple[TrendClass, ...]
     num_runs: int
     num_classes: int
+    query: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

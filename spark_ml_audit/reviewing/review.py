@@ -38,7 +38,7 @@ from spark_ml_audit.reviewing.decisions import (
     standing_decisions,
 )
 from spark_ml_audit.reviewing.tables import read_decisions, with_plain_id
-from spark_ml_audit.tracking.run import tracker_for
+from spark_ml_audit.tracking.run import destination_of, tracker_for
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import ReviewConfig
@@ -95,6 +95,7 @@ def run_review(config: ReviewConfig, progress: Progress, spark: Session | None =
     return replace(
         found,
         mlflow_run_id=mlflow_run_id,
+        mlflow_open=None if mlflow_run_id is None else destination_of(config).how_to_open,
         warnings=(*found.warnings, *problems),
         stages=progress.stages,
     )
