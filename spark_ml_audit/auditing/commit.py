@@ -13,6 +13,7 @@ from spark_ml_audit.auditing import gates
 from spark_ml_audit.engines.base import is_empty
 from spark_ml_audit.errors import AuditError
 from spark_ml_audit.kernels.model_quality import model_quality, overall_weakness
+from spark_ml_audit.lake.lineage import write_origins
 from spark_ml_audit.lake.runs import EarlierRuns, run_of_row
 from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, PREDICTIONS, TABLES
 from spark_ml_audit.text import redact
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.auditing.write import Written
     from spark_ml_audit.lake.source import OpenSource
     from spark_ml_audit.outcomes.records import Counts, GateResult
-    from spark_ml_audit.outcomes.runs import FinishedRun
+    from spark_ml_audit.outcomes.runs import FinishedRun, Origin
 
 # Runs shorter than this finish before anybody could take them for dead.
 _LONG_RUN = timedelta(minutes=10)
@@ -78,7 +79,8 @@ def judge(context: AuditContext, fitted: FittedSource, written: Written) -> Judg
     else:
         weak, more = predicted.quality.weak, predicted.audit_warnings
     # what makes all flags doubtful comes first, then what broke a limit
-    warnings = [*weak, *gates.sentences(results), *written.warnings, *fitted.warnings, *more]
+    warnings = [*weak, *gates.sentences(results), *written.warnings, *fitted.warnings]
+    warnings += [*earlier.notes, *more]
     return Judged(results, quality, earlier, tuple(dict.fromkeys(warnings)), next(iter(weak), None))
 
 
@@ -98,7 +100,7 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
     metrics |= {} if fitted.predicted is None else fitted.predicted.metrics
     with progress.stage("tracking"):
         stages = dict(progress.seconds)
-        tags = {"engine": tables.engine.kind}
+        tags = {"engine": tables.engine.kind, **continues_tags(context.source.continues)}
         tracker.open(
             RunOpening(written.counts, judged.gates, stages, locations, judged.warnings, metrics, tags)
         )
@@ -120,6 +122,15 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
         )
         warnings += tables.append_run(row)
     return Committed(run_of_row(row, fitted.fit.classes), locations, tuple(warnings))
+
+
+def continues_tags(continues: Sequence[Origin]) -> dict[str, str]:
+    """Tags of the MLflow run of an audit that continues another one."""
+    return {
+        name: value
+        for origin in continues[:1]
+        for name, value in (("continues_run_id", origin.run_id), ("continues_source", origin.source))
+    }
 
 
 def _check_rows_are_there(context: AuditContext, counts: Counts) -> None:
@@ -177,4 +188,5 @@ def run_row(
         "mlflow_run_id": mlflow_run_id,
         "stages": json.dumps(dict(stages)),
         "warnings": json.dumps(list(warnings)),
+        "continues": write_origins(source.continues) if source.continues else None,
     }

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spark_ml_audit.auditing.commit import continues_tags
 from spark_ml_audit.auditing.delivery import (
     WORST_CLASSES,
     WORST_ROWS,
@@ -21,7 +22,9 @@ from spark_ml_audit.auditing.delivery import (
     first_look_command,
     worst_classes,
 )
+from spark_ml_audit.auditing.describe import describe_run
 from spark_ml_audit.lake.files import existing_page, page_file
+from spark_ml_audit.lake.lineage import read_origins
 from spark_ml_audit.lake.runs import classes_of
 from spark_ml_audit.lake.schemas import DUPLICATES, ISSUES, TABLES
 from spark_ml_audit.outcomes.audit import AuditOutcome, by_trust
@@ -69,6 +72,7 @@ def outcome_of_row(
         source=row["source"],
         source_version=row["source_version"],
         engine=row.get("engine"),
+        continues=read_origins(row.get("continues")),
         worst_classes=worst_classes(classes, WORST_CLASSES),
         by_trust=by_trust(classes),
         alert=alert_among(warnings),
@@ -127,12 +131,30 @@ def complete_audit(
         quality = predicted()
         more = {} if quality is None else {"model_quality": quality[1]}
         report = {} if page is None else {"report.html": Path(page)}
-        return replace(found, tables={**found.tables, **more}, artifacts={**found.artifacts, **report})
+        return replace(
+            found,
+            tables={**found.tables, **more},
+            artifacts={**found.artifacts, **report},
+            note=_note_of(outcome, warnings),
+        )
 
     found = resend(outcome, row, config, tracker, progress, opening, delivery)
     if config.report.enabled and page is None and page_file(config.output, run_id):
         found = replace(found, delivered=False, warnings=(*found.warnings, _NO_REPORT))
     return found
+
+
+def _note_of(outcome: AuditOutcome, warnings: Sequence[str]) -> str:
+    return describe_run(
+        outcome.counts,
+        outcome.worst_classes,
+        source=outcome.source,
+        source_version=outcome.source_version,
+        tables=outcome.tables,
+        report=outcome.report,
+        warnings=warnings,
+        continues=outcome.continues,
+    )
 
 
 def _opening_of(outcome: AuditOutcome, quality: tuple[OutOfFold, pd.DataFrame] | None) -> RunOpening:
@@ -141,7 +163,7 @@ def _opening_of(outcome: AuditOutcome, quality: tuple[OutOfFold, pd.DataFrame] |
         from spark_ml_audit.predicting.commit import prediction_metrics
 
         metrics = prediction_metrics(quality[0])
-    tags = {"engine": outcome.engine}
+    tags = {"engine": outcome.engine, **continues_tags(outcome.continues)}
     return RunOpening(
         outcome.counts, outcome.gates, outcome.stages, outcome.tables, outcome.warnings, metrics, tags
     )

@@ -17,9 +17,12 @@ from spark_ml_audit.auditing.delivery import (
     first_look_command,
     worst_classes,
 )
+from spark_ml_audit.auditing.describe import describe_run
+from spark_ml_audit.engines.base import is_empty
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.frames.cell_lists import class_usefulness
 from spark_ml_audit.history.since_last_run import add_since, since_last_run
+from spark_ml_audit.lake.lineage import first_of
 from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, EXAMPLES, ISSUES, QUARANTINE, TAG_ISSUES
 from spark_ml_audit.lake.source import read_place
 from spark_ml_audit.outcomes.audit import AuditOutcome, ListedCell, by_trust
@@ -37,9 +40,12 @@ if TYPE_CHECKING:
     from spark_ml_audit.auditing.context import AuditContext
     from spark_ml_audit.auditing.fitting import FittedSource
     from spark_ml_audit.auditing.write import Written
+    from spark_ml_audit.engines.base import Frame
+    from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.outcomes.history import Comparison
     from spark_ml_audit.outcomes.records import ClassRow
     from spark_ml_audit.outcomes.review import ReviewedErrors
+    from spark_ml_audit.outcomes.runs import Origin
 
 
 def tell(
@@ -61,7 +67,7 @@ def tell(
     warnings += report.problems
     to_add, to_remove, errors = _lists(frames, warnings)
     with progress.stage("artifacts"):
-        delivered = _deliver(context, fitted, committed, frames, since, report, warnings)
+        delivered = _deliver(context, fitted, written, committed, frames, since, report, warnings)
     with progress.stage("housekeeping"):
         warnings += _tidy(context, judged)
     warnings += [problem for problem in tracker.problems if problem not in warnings]
@@ -72,12 +78,14 @@ def tell(
         tables=committed.tables,
         report=report.path,
         mlflow_run_id=tracker.mlflow_run_id,
+        mlflow_open=tracker.how_to_open,
         gates=judged.gates,
         stages=progress.stages,
         warnings=tuple(warnings),
         source=context.source.name,
         source_version=context.source.version,
         engine=context.tables.engine.kind,
+        continues=context.source.continues,
         worst_classes=worst_classes(fitted.fit.classes, WORST_CLASSES),
         since_last_run=since,
         by_trust=by_trust(fitted.fit.classes),
@@ -154,12 +162,26 @@ def _frames(
         id=config.source.id,
         show=config.source.shown_columns,
         duplicates=tables.read(DUPLICATES, run_id) if written.counts.num_duplicate_groups else None,
-        estimates=tables.existing(ESTIMATES),
+        estimates=_estimates(context),
+        continues=tuple(origin.run_id for origin in context.source.continues),
         most_worst=max(config.report.max_rows, WORST_ROWS),
         tag_issues=tables.read(TAG_ISSUES, run_id) if flagged else None,
         classes=classes,
         order=class_usefulness(classes, *known),
     )
+
+
+def _estimates(context: AuditContext) -> Frame | None:
+    """What reviews estimated in this output; where there was none, in one that this audit continues."""
+    own = context.tables.existing(ESTIMATES)
+    if own is not None:
+        return own
+
+    def look(other: OutputTables, origin: Origin) -> Frame | None:
+        found = other.read(ESTIMATES, origin.run_id) if other.exists(ESTIMATES) else None
+        return None if found is None or is_empty(other.engine, found) else found
+
+    return first_of(context.tables, context.source.continues, look)
 
 
 def _report(
@@ -184,9 +206,11 @@ def _report(
         finished_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         config=config.to_mapping(),
         stages=dict(context.progress.seconds),
-        tables=tables.locations(),
+        tables=committed.tables,
         id_name=source.id,
         mlflow_run_id=tracker.mlflow_run_id,
+        continues=context.source.continues,
+        engine=tables.engine.kind,
     )
     return make_report(
         fitted.fit,
@@ -206,6 +230,7 @@ def _report(
 def _deliver(
     context: AuditContext,
     fitted: FittedSource,
+    written: Written,
     committed: Committed,
     frames: ReportFrames,
     since: Comparison | None,
@@ -231,6 +256,17 @@ def _deliver(
         delivery,
         tables={**delivery.tables, **quality},
         artifacts={**delivery.artifacts, **report.artifacts},
+        note=describe_run(
+            written.counts,
+            worst_classes(fitted.fit.classes, WORST_CLASSES),
+            source=context.source.name,
+            source_version=context.source.version,
+            tables=committed.tables,
+            report=report.path,
+            warnings=warnings,
+            since=since,
+            continues=context.source.continues,
+        ),
     )
     return tracker.deliver(delivery) and not report.problems
 

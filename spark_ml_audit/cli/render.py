@@ -57,7 +57,7 @@ def render_outcome(outcome: AuditOutcome) -> str:
     if outcome.since_last_run is not None:
         lines += [
             "",
-            f"Since run {for_terminal(outcome.since_last_run.against.run_id)}",
+            f"Since run {for_terminal(outcome.since_last_run.against.run_id)}{_of_other(outcome)}",
             *_changes(outcome.since_last_run),
         ]
     return "\n".join([*lines, *_ending(outcome, {"report": outcome.report})])
@@ -140,7 +140,8 @@ def render_compare(outcome: CompareOutcome) -> str:
             if outcome.already_finished
             else []
         ),
-        f"Source: {for_terminal(found.run.source)}",
+        f"Source: {for_terminal(found.run.source)}"
+        + (f" and {for_terminal(found.against.source)}" if found.against.source != found.run.source else ""),
         "",
         *table(
             [
@@ -201,7 +202,25 @@ def _headline(what: str, outcome: _Outcome, alert: str | None = None) -> list[st
         *([] if alert is None else [f"Careful: {for_terminal(alert)}"]),
         *(["This run had finished before; nothing was changed."] if outcome.already_finished else []),
         f"Source: {for_terminal(outcome.source)}{version}",
+        *(_continues(outcome) if isinstance(outcome, AuditOutcome) else []),
         *([] if outcome.engine is None else [f"Engine: {outcome.engine}"]),
+    ]
+
+
+def _of_other(outcome: AuditOutcome) -> str:
+    """The source of the run before, where it is another one."""
+    since = outcome.since_last_run
+    if since is None or since.against.source == since.run.source:
+        return ""
+    return f" of {for_terminal(since.against.source)}, which this one continues"
+
+
+def _continues(outcome: AuditOutcome) -> list[str]:
+    """What an audit of a corrected copy goes on from."""
+    return [
+        f"        continues {for_terminal(origin.source)} (run {for_terminal(origin.run_id)}, "
+        f"correction {for_terminal(origin.correction_id)})"
+        for origin in outcome.continues[:1]
     ]
 
 
@@ -209,9 +228,10 @@ def _ending(outcome: _Finished, more: Mapping[str, str | None]) -> list[str]:
     """Warnings, what was written, times."""
     tables = {} if isinstance(outcome, TrendOutcome) else outcome.tables
     written = {**tables, **{name: place for name, place in more.items() if place is not None}}
-    return ending(
-        outcome.warnings, {**written, "MLflow run": outcome.mlflow_run_id or "none"}, outcome.stages
-    )
+    written["MLflow run"] = outcome.mlflow_run_id or "none"
+    if outcome.mlflow_open is not None:
+        written["open MLflow"] = outcome.mlflow_open
+    return ending(outcome.warnings, written, outcome.stages)
 
 
 def _per_row(outcome: TagOutcome) -> str:

@@ -114,8 +114,9 @@ class ReviewSection(Section):
     """What is estimated, and how.
 
     Attributes:
-        sample: Random sample to estimate from; None for the newest of the run.
-        run: Audit to estimate; None for the newest (or that of the sample).
+        sample: Random sample to estimate from; None for the newest of the run, or of a run that it continues.
+        run: Audit to estimate; None for the newest that has a sample or continues one that has (or that of
+            the sample).
         decisions: Table of the decisions; None for `decisions` of the output.
         confidence: Of the intervals.
     """

@@ -12,6 +12,7 @@ from spark_ml_audit.outcomes.history import Comparison
 from spark_ml_audit.outcomes.outcome import Outcome
 from spark_ml_audit.outcomes.records import ClassRow, Counts
 from spark_ml_audit.outcomes.review import MeasuredPrecision, ReviewedErrors
+from spark_ml_audit.outcomes.runs import Origin
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,10 @@ class AuditOutcome(Outcome):
         source: Path or table that was read.
         source_version: Its pinned version.
         engine: What ran it, embedded or spark; None where a version did not record it.
+        continues: The audits that it continues, nearest first; empty unless the source is a corrected copy.
         worst_classes: The most affected classes, worst first.
-        since_last_run: What changed since the previous run of the same source, if there is one.
+        since_last_run: What changed since the previous run of the same source, if there is one; of a
+            corrected copy, since the audit that was corrected.
         by_trust: Classes and flags by how far they can be trusted.
         to_add: The missing tags most worth looking at, in their order; some.
         to_remove: The same of the extraneous ones.
@@ -93,6 +96,7 @@ class AuditOutcome(Outcome):
     source: str
     source_version: str | None
     engine: str | None = None
+    continues: tuple[Origin, ...] = ()
     worst_classes: tuple[ClassRow, ...] = ()
     since_last_run: Comparison | None = None
     by_trust: tuple[TrustCounts, ...] = ()

@@ -52,6 +52,7 @@ class Outcome(Record):
         tables: Name -> path or table.
         report: Path of an HTML file; None without one.
         mlflow_run_id: Id of the MLflow run; None without one, or when tracking was down.
+        mlflow_open: What opens MLflow: a command, or the address of a server; None where neither is known.
         stages: Stage -> seconds.
         warnings: Sentences.
         already_finished: Whether an earlier invocation did all of it and nothing was done now.
@@ -67,6 +68,7 @@ class Outcome(Record):
     tables: Mapping[str, str] = field(default_factory=dict)
     report: str | None = None
     mlflow_run_id: str | None = None
+    mlflow_open: str | None = None
     stages: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     already_finished: bool = False

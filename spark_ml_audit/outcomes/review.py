@@ -172,6 +172,7 @@ class ReviewOutcome(Outcome):
     Attributes:
         run_id: The audit.
         sample_id: The random sample that was judged.
+        sampled_run_id: The audit that it was drawn from: the same, or one that this one continues.
         confidence: Of the intervals.
         num_drawn: Cells of the sample.
         num_judged: Those with a verdict of present or absent.
@@ -188,6 +189,7 @@ class ReviewOutcome(Outcome):
     num_unsure: int
     estimates: tuple[Estimate, ...]
     strata: tuple[StratumJudged, ...]
+    sampled_run_id: str | None = None
 
     def metrics(self) -> dict[str, float]:
         """The quantities as metrics: review/precision_missing, and _low and _high beside it.

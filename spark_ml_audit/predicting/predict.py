@@ -168,6 +168,7 @@ def _outcome(
         tables=tables.locations(*PREDICTION_TABLES),
         model_uri=model_uri,
         mlflow_run_id=run.tracker.mlflow_run_id,
+        mlflow_open=run.tracker.how_to_open,
         warnings=tuple(dict.fromkeys(said)),
         source=opened.name,
         source_version=opened.version,

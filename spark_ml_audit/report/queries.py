@@ -42,6 +42,7 @@ class ReportFrames:
         show: Columns of the source to show beside a row's id.
         duplicates: Its rows of near-duplicates; None: not looked for.
         estimates: What reviews of this output estimated; None: there was none.
+        continues: Ids of the audits that the run continues.
         most_worst: Worst rows that are read, for the report and for tracking.
         tag_issues: Its flagged cells; None where there are none.
         classes: Its class table.
@@ -57,6 +58,7 @@ class ReportFrames:
     show: tuple[str, ...] = ()
     duplicates: Frame | None = None
     estimates: Frame | None = None
+    continues: tuple[str, ...] = ()
     most_worst: int = 0
     tag_issues: Frame | None = None
     classes: tuple[ClassRow, ...] = ()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from spark_ml_audit.outcomes.history import Comparison
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.outcomes.review import ReviewedErrors
+from spark_ml_audit.outcomes.runs import Origin
 from spark_ml_audit.report.page.histograms import ClassHistograms
 
 
@@ -29,6 +30,8 @@ class RunFacts:
         tables: Name -> path or table of the output.
         id_name: Name of the id column.
         mlflow_run_id: Id of the MLflow run, if any.
+        continues: The audits that it continues, the nearest first.
+        engine: What ran it, embedded or spark; None where nobody said.
     """
 
     run_id: str
@@ -43,6 +46,8 @@ class RunFacts:
     tables: Mapping[str, str] = field(default_factory=dict)
     id_name: str = "id"
     mlflow_run_id: str | None = None
+    continues: tuple[Origin, ...] = ()
+    engine: str | None = None
 
 
 @dataclass(frozen=True)
