@@ -16,11 +16,12 @@ the truth, and for each class by itself: of 100 classes that just pass, 5 may fa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv
 
 from spark_ml_audit.kernels.float_keys import from_keys
 from spark_ml_audit.kernels.profile import ClassProfile, IntArray
@@ -79,6 +80,37 @@ class TaggingEvidence:
         tried = np.maximum(self.num_tried[self.class_index], 1)
         return precision_bound(self.num_right, self.num_tagged, (1 - CONFIDENCE) / tried)
 
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the numbers as JSON holds them: a few dozen per class."""
+        return {
+            item.name: value if isinstance(value, int) else value.tolist()
+            for item in fields(self)
+            for value in [getattr(self, item.name)]
+        }
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> TaggingEvidence:
+        """Rebuild what `to_mapping` gave.
+
+        Raises:
+            ValueError: Numbers are missing or do not fit each other.
+        """
+        try:
+            found: dict[str, Any] = {
+                item.name: np.array(values[item.name], np.float64 if item.name == "threshold" else np.int64)
+                for item in fields(cls)
+            }
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no counts at thresholds: {error!r}") from error
+        evidence = cls(**{**found, "num_rows": int(values["num_rows"])})
+        per_class, per_threshold = ("num_given", "num_tried"), ("threshold", "num_tagged", "num_right")
+        classes, size = found["num_given"].size, found["class_index"].size
+        if any(found[name].shape != (classes,) for name in per_class) or any(
+            found[name].shape != (size,) for name in per_threshold
+        ):
+            raise ValueError("counts at thresholds of different lengths")
+        return evidence
+
 
 @dataclass(frozen=True, eq=False)
 class TaggingChoice:
@@ -129,6 +161,8 @@ def precision_bound(num_right: IntArray, num_tagged: IntArray, level: FloatArray
         >>> precision_bound(right, tagged, np.full(3, 0.05)).round(3).tolist()
         [0.606, 0.549, 0.0]
     """
+    from scipy.special import betaincinv  # configs and outcomes know this module, and start faster so
+
     right = num_right.astype(np.float64)
     wrong = num_tagged.astype(np.float64) - right
     found = betaincinv(np.maximum(right, 1.0), wrong + 1.0, level)
