@@ -21,12 +21,13 @@ from spark_ml_audit.config.fields import (
 )
 from spark_ml_audit.config.output import OutputConfig, TrackingConfig
 from spark_ml_audit.config.source import LabelsConfig, PlaceConfig
-from spark_ml_audit.kernels.tagging import MIN_PRECISION
 from spark_ml_audit.text import show, suggest
 
 MODEL_KINDS = ("auto", "joint", "linear", "tabular", "prior")
 """Names of the built-in models; any other `kind` is an import path."""
 
+MIN_PRECISION = 0.5
+"""Least precision of a class that is tagged, unless another is asked for: more tags right than wrong."""
 
 _MAX_SEED = 2**32 - 1  # the largest that NumPy's legacy generators, hence scikit-learn, take
 

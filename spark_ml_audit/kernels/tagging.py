@@ -4,8 +4,8 @@ A class is tagged where p >= threshold. Of the labelled rows with p >= threshold
 `num_tagged` carry the tag, and the one-sided Clopper-Pearson bound says how low the precision may be.
 Trying many thresholds and keeping the best would make that bound too good, so:
 
-* few thresholds are tried: those that tag the 8, 12, 16, 23, 32, 46 ... rows of the largest p, each sqrt(2)
-  times as many as the one before. The probabilities alone decide which they are, not the tags given;
+* few thresholds are tried: those that tag the 8, 10, 12, 14, 16, 20 ... 32 ... 64 ... rows of the largest p,
+  four to a factor of two. The probabilities alone decide which they are, not the tags given;
 * each bound is at the level 1 - 0.05 / m, m being the number of thresholds tried for the class (Bonferroni).
   With 95 % confidence *all* m bounds of a class hold at once, so any of them may be chosen, by any rule, and
   again by another least precision when the model is applied.
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import betaincinv
 
 from spark_ml_audit.kernels.float_keys import from_keys
 from spark_ml_audit.kernels.profile import ClassProfile, IntArray
@@ -37,15 +38,12 @@ CONFIDENCE = 0.95
 MIN_GIVEN = 10
 """Labelled rows with the tag below which a class is not tagged, whatever the least precision."""
 
-MIN_PRECISION = 0.5
-"""Least precision unless another is asked for: a tag is more likely right than wrong."""
-
 TOO_FEW, EVERY_ROW, NO_THRESHOLD = "too_few_given", "given_to_every_row", "no_threshold"
 TOO_IMPRECISE, NOT_PROVED = "too_imprecise", "not_proved"
 """Why a class is not tagged; see `TaggingChoice`."""
 
 _FEWEST_TAGGED = 8
-_STEP = 2.0**0.5
+_STEP = 2.0**0.25  # fewer would miss the best F1 by more; of more, each would be proved less
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,8 +159,6 @@ def precision_bound(num_right: IntArray, num_tagged: IntArray, level: FloatArray
         >>> precision_bound(right, tagged, np.full(3, 0.05)).round(3).tolist()
         [0.606, 0.549, 0.0]
     """
-    from scipy.special import betaincinv  # configs and outcomes know this module, and start faster so
-
     right = num_right.astype(np.float64)
     wrong = num_tagged.astype(np.float64) - right
     found = betaincinv(np.maximum(right, 1.0), wrong + 1.0, level)
@@ -182,9 +178,9 @@ def tagging_evidence(profile: ClassProfile) -> TaggingEvidence:
         >>> profile.add_batch(pred_probs, rows=np.arange(75, 100), cols=np.zeros(25, dtype=np.int64))
         >>> evidence = tagging_evidence(profile)
         >>> int(evidence.num_tried[0]), evidence.num_tagged.tolist(), evidence.num_right.tolist()
-        (8, [23, 16, 12, 8], [23, 16, 12, 8])
-        >>> evidence.bound.round(2).tolist()
-        [0.8, 0.73, 0.66, 0.53]
+        (15, [27, 23, 20, 16, 14, 12, 10, 8], [25, 23, 20, 16, 14, 12, 10, 8])
+        >>> evidence.bound[[0, -1]].round(2).tolist()  # 25 of 27, and 8 of 8
+        [0.69, 0.49]
     """
     spec, num_rows = profile.spec, profile.num_rows
     edges = from_keys(spec.bin_edges()[:-1], spec.dtype).astype(np.float64)[::-1]
@@ -210,7 +206,7 @@ def tagging_evidence(profile: ClassProfile) -> TaggingEvidence:
 
 
 def _numbers_tagged(num_rows: int) -> IntArray:
-    """How many rows the thresholds tried shall tag: 8, 12, 16, 23 ... up to all."""
+    """How many rows the thresholds tried shall tag: 8, 10, 12, 14, 16 ... up to all."""
     if num_rows < _FEWEST_TAGGED:
         return np.array([], dtype=np.int64)
     steps = int(np.log(num_rows / _FEWEST_TAGGED) / np.log(_STEP)) + 2
@@ -232,7 +228,7 @@ def _from_the_best(
     return np.asarray(allowed[: best + 1][::-1], dtype=np.int64)
 
 
-def choose_thresholds(evidence: TaggingEvidence, min_precision: float = MIN_PRECISION) -> TaggingChoice:
+def choose_thresholds(evidence: TaggingEvidence, min_precision: float) -> TaggingChoice:
     """Per class the lowest threshold kept whose bound reaches the least precision.
 
     That is the one of the best F1 where its bound will do, else the next higher one that does. A higher least
@@ -250,7 +246,7 @@ def choose_thresholds(evidence: TaggingEvidence, min_precision: float = MIN_PREC
         ... )
         >>> evidence.bound.round(2).tolist()
         [0.55, 0.79, 0.05]
-        >>> choose_thresholds(evidence, 0.5).threshold.tolist(), choose_thresholds(evidence).reason
+        >>> choose_thresholds(evidence, 0.5).threshold.tolist(), choose_thresholds(evidence, 0.5).reason
         ([0.25, 2.0], (None, 'too_few_given'))
         >>> choose_thresholds(evidence, 0.7).threshold.tolist()
         [0.5, 2.0]

@@ -18,6 +18,7 @@ from spark_ml_audit.kernels import tagging
 from spark_ml_audit.kernels.tagging import TaggingEvidence, choose_thresholds
 from spark_ml_audit.models.scorers import TagScorer
 from spark_ml_audit.outcomes.tagging import Tagging
+from spark_ml_audit.predicting.tagging import tagging_of
 from spark_ml_audit.tracking.bounded import load_mlflow, short_waits
 
 MODEL_FILE, SHIFT_FILE = "tags.model", "tags.json"
@@ -114,7 +115,7 @@ def pack_model(scorer: TagScorer, rule: TaggingRule, sample: pd.DataFrame, folde
                 f"spark-ml-audit=={__version__}",
                 *_versions("scikit-learn", "numpy", "pandas"),
             ],
-            metadata={"spark_ml_audit": about_model(Tagging.of(model.classes, rule.evidence, choice))},
+            metadata={"spark_ml_audit": about_model(tagging_of(model.classes, rule.evidence, choice))},
         )
     return PackedModel(folder, digest)
 

@@ -16,6 +16,7 @@ from scipy.stats import rankdata
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.hashes import hash_values, unit_interval
 from spark_ml_audit.arrow.layout import ID, StatusCounts
+from spark_ml_audit.config.predict import MIN_PRECISION
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.frames.passes import profile_rows
@@ -31,12 +32,12 @@ from spark_ml_audit.kernels.model_quality import (
 from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.kernels.records import Records, make_records
 from spark_ml_audit.kernels.tagging import (
-    MIN_PRECISION,
     TaggingEvidence,
     choose_thresholds,
     tagging_evidence,
 )
-from spark_ml_audit.outcomes.tagging import TAGGING_COLUMNS, Tagging, tagging_rows
+from spark_ml_audit.outcomes.tagging import Tagging
+from spark_ml_audit.predicting.tagging import TAGGING_COLUMNS, tagging_of, tagging_rows
 
 _RANKED_ROWS = 20_000
 # Of the draw of these rows: no hash of ids that decides anything else has it.
@@ -88,7 +89,7 @@ class OutOfFold:
 
     def tagging(self, classes: tuple[str, ...], min_precision: float) -> Tagging:
         """Which classes may be given to new rows, and which not, and why."""
-        return Tagging.of(classes, self.evidence, choose_thresholds(self.evidence, min_precision))
+        return tagging_of(classes, self.evidence, choose_thresholds(self.evidence, min_precision))
 
     def per_class(self, classes: tuple[str, ...], min_precision: float = MIN_PRECISION) -> pd.DataFrame:
         """One row per class: uses, AUC, average precision, calibration, and the rule by which it is tagged.

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from spark_ml_audit.config.predict import MIN_PRECISION
 from spark_ml_audit.frames.ingest import inspect_source
-from spark_ml_audit.kernels.tagging import MIN_PRECISION
 from spark_ml_audit.lake.schemas import PREDICTION_RUNS, PREDICTIONS, QUARANTINE
 from spark_ml_audit.outcomes.predict import PredictOutcome
 from spark_ml_audit.outcomes.tagging import Tagging

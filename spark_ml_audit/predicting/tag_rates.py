@@ -24,7 +24,7 @@ _STREAM = (
     "a run of a stream holds the rows that arrived since the last run, which need not be like the labelled "
     "rows as a whole"
 )
-_NOT_KNOWN = "the model does not say how many tags its training rows get"
+_NOT_KNOWN = "the model does not say how many tags to expect"
 _NO_ROWS = "no row was tagged"
 _NO_CLASS = "no class is given"
 

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.kernels.tagging import NEVER, choose_thresholds
-from spark_ml_audit.outcomes.tagging import Tagging, expected_shares, nothing_given, tagging_rows
+from spark_ml_audit.outcomes.tagging import Tagging, nothing_given
 from spark_ml_audit.predicting.loaded_model import LoadedModel
+from spark_ml_audit.predicting.tagging import expected_shares, tagging_of, tagging_rows
 
 _DEFAULT_THRESHOLD = 0.5
 
@@ -54,7 +55,7 @@ def rule_of(loaded: LoadedModel, classes: Sequence[str], min_precision: float | 
     evidence = loaded.rule.evidence
     least = loaded.rule.min_precision if min_precision is None else min_precision
     choice = choose_thresholds(evidence, least)
-    said = Tagging.of(classes, evidence, choice)
+    said = tagging_of(classes, evidence, choice)
     expected = expected_shares(evidence, choice)
     rows = [
         {**row, "min_precision": least, "expected_share": float(share), "model_uri": loaded.uri}

@@ -30,7 +30,7 @@ PREDICTING = (*PLACES, *WITHOUT_PROBS)
 
 def test_defaults_are_those_of_the_contract() -> None:
     config = load_as(PredictConfig, None, PLACES)
-    assert list(config.to_mapping()) == ["source", "model", "output", "tracking", "engine"]
+    assert list(config.to_mapping()) == ["source", "model", "tag", "output", "tracking", "engine"]
     assert config.to_mapping()["source"] == {
         "path": "data/tags",
         "table": None,
