@@ -44,6 +44,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "features": "auto",
         "group": None,
     }
+    assert config.to_mapping()["tag"] == {"min_precision": 0.5}
     assert config.to_mapping()["model"] == {
         "kind": "auto",
         "folds": 5,
@@ -132,6 +133,8 @@ def test_features_by_kind_are_tuples_of_columns() -> None:
         ("model.seed=-1", "model.seed", "found -1"),
         ("model.seed=4294967296", "model.seed", "2**32 - 1"),
         ("model.max_train_rows=0", "model.max_train_rows", "1 or more"),
+        ("tag.min_precision=null", "tag.min_precision", "a number from 0 to 1"),
+        ("tag.min_precision=-0.1", "tag.min_precision", "a number from 0 to 1"),
         ("model.fit_final=1", "model.fit_final", "true or false"),
         ("model.name=a/b", "model.name", "registry refuses it"),
         ("model.name=''", "model.name", "an empty text"),
