@@ -53,6 +53,15 @@ class Tagging(Record):
         """Classes that no row gets."""
         return len(self.not_tagged)
 
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Its numbers, under the names that MLflow gets."""
+        return {
+            "num_classes_given": self.num_classes_given,
+            "num_classes_not_given": self.num_classes_not_given,
+            "expected_tags_per_row": self.expected_tags_per_row,
+        }
+
     @classmethod
     def without_bounds(cls, num_classes_given: int) -> Tagging:
         """What is known of thresholds that nothing defends."""

@@ -175,6 +175,7 @@ def _outcome(
         warnings=tuple(dict.fromkeys(said)),
         source=opened.name,
         source_version=opened.version,
+        engine=tables.engine.kind,
         tagging=tagging,
     )
 
@@ -218,6 +219,7 @@ def _deliver(
                 stages=dict(progress.seconds),
                 warnings=outcome.warnings,
                 tables={"model_quality": per_class},
+                metrics={} if outcome.tagging is None else outcome.tagging.metrics,
                 artifacts={"config.json": config.to_json()},
             )
         )

@@ -82,6 +82,7 @@ def complete_prediction(
             warnings=warnings,
             tables={"model_quality": quality_of_run(config, tables, outcome.run_id, least)[1]},
             artifacts={"config.json": row["config"]},
+            metrics={} if outcome.tagging is None else outcome.tagging.metrics,
         )
 
     if config.model.fit_final and outcome.model_uri is None:

@@ -122,6 +122,7 @@ def run_tag(config: TagConfig, progress: Progress, spark: Session | None = None)
         source=opened.name,
         source_version=None if config.source.stream else opened.version,
         already_finished=done,
+        engine=tables.engine.kind,
         tagging=tagger.rule.tagging,
         rates=rates,
     )

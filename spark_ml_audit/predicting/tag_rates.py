@@ -14,12 +14,16 @@ from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import TAGS
 from spark_ml_audit.outcomes.tagging import TagRate, TagRates
 from spark_ml_audit.predicting.tag_rule import TagRule
-from spark_ml_audit.text import percent
+from spark_ml_audit.text import percent, plural
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Frame
 
 _MAX_LISTED = 10
+_WHAT_IT_MEANS = (
+    "What is said of precision need not hold here: the rows are of another kind, a column is filled "
+    "otherwise, or the model has learned from these very rows."
+)
 _STREAM = (
     "a run of a stream holds the rows that arrived since the last run, which need not be like the labelled "
     "rows as a whole"
@@ -108,8 +112,7 @@ def rate_warnings(rates: TagRates) -> list[str]:
     if rates.is_far_off:
         found.append(
             f"Rows got {rates.tags_per_row:.2f} tags on average; {rates.expected_tags_per_row:.2f} were "
-            "expected from the labelled rows: the new rows are unlike them, or a column is filled otherwise. "
-            "What is said of precision need not hold for them."
+            f"expected from the labelled rows. {_WHAT_IT_MEANS}"
         )
     if rates.num_classes_far_off:
         listed = ", ".join(
@@ -117,9 +120,10 @@ def rate_warnings(rates: TagRates) -> list[str]:
             for item in rates.classes_far_off
         )
         more = rates.num_classes_far_off - len(rates.classes_far_off)
+        what = plural(rates.num_classes_far_off, "class was", "classes were")
         found.append(
-            f"{rates.num_classes_far_off} of the classes given came {FACTOR:g} times as often as expected or "
-            f"more, or half as often or less, and not by chance: {listed}"
-            + (f" and {more} more." if more else ".")
+            f"{what} given at least {FACTOR:g} times as often, or as seldom, as expected from the labelled "
+            f"rows, and not by chance: {listed}{f' and {more} more' if more else ''}."
+            + ("" if rates.is_far_off else f" {_WHAT_IT_MEANS}")
         )
     return found
