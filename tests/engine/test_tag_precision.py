@@ -299,3 +299,27 @@ def test_no_class_at_all_is_a_warning_of_predict(lake: Lake) -> None:
     assert outcome.exit_code == 0, (outcome.json, outcome.stderr)
     assert outcome.json["tagging"]["num_classes_given"] == 0
     assert any("No class can be given to new rows" in text for text in outcome.json["warnings"])
+
+
+def test_runs_that_an_older_version_recorded_are_read_and_followed(lake: Lake) -> None:
+    import deltalake
+
+    rows = [(f"r{i}", f"word{i % 7}", ["a"] if i % 5 == 0 else []) for i in range(40)]
+    settings: dict[str, object] = {
+        "source.path": lake.write(lake.frame(rows, SCHEMA)),
+        "output.path": lake.path("out"),
+        "model.kind": "prior",
+        "model.folds": 2,
+    }
+    first = lake.run("predict", settings).json
+    where = first["tables"]["prediction_runs"]
+    older = lake.table(where).drop_columns(["tagging"])
+    deltalake.write_deltalake(where, older, mode="overwrite", schema_mode="overwrite")
+    again = lake.run("predict", {**settings, "output.run_id": first["run_id"]})
+    assert again.exit_code == 0, (again.json, again.stderr)
+    assert again.json["already_finished"]
+    assert again.json["tagging"] is None
+    newer = lake.run("predict", settings).json
+    known = {row["run_id"]: row["tagging"] for row in lake.records(where)}
+    assert known[first["run_id"]] is None
+    assert json.loads(known[newer["run_id"]]) == newer["tagging"] == first["tagging"]
