@@ -4,8 +4,8 @@ Example: python -m tests.benchmarks.tagging --data ../shared/data
 
 By the product's own kernels on the sets' out-of-fold probabilities, against the best F1 of every class (what
 `predict --fit-final` chose before). "Halves": thresholds and bounds from half of the rows, precision on the
-other half, ten times. "Simulated": the classes of `tests/unit/kernels/test_tagging.py`, whose true precision is
-known.
+other half, ten times. "Simulated": the classes of `tests/unit/kernels/test_tagging.py`, whose true precision
+is known.
 """
 
 from __future__ import annotations
@@ -86,10 +86,8 @@ def main() -> None:
     for table in tables:
         print("\n".join(costs(table.name, table.reference, table.given)))
     for table in tables:
-        found = halves(table.reference, table.given)
-        print(
-            f"halves, {table.name}: {found[0]} classes given, {found[1]} below their bound, {found[2]} below .5"
-        )
+        number, below_bound, below_least = halves(table.reference, table.given)
+        print(f"halves, {table.name}: {number} given, {below_bound} below the bound, {below_least} below .5")
     for name in SCENARIOS:
         runs = [(held(name, seed)[0], held(name, seed, uncorrected)[0]) for seed in range(_SEEDS)]
         together, alone = np.mean(runs, axis=0)
