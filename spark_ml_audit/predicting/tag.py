@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
@@ -12,7 +12,7 @@ from spark_ml_audit.config.paths import absolute
 from spark_ml_audit.engines.base import count_rows, is_empty
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import column
-from spark_ml_audit.errors import InputError
+from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.features import sample_of
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import QUARANTINE, TAG_CLASSES, TAG_CLASSES_SCHEMA, TAGS
@@ -44,6 +44,17 @@ class _Tagger:
     columns: tuple[str, ...]
     classes: tuple[str, ...]
     rule: TagRule
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the history of the tables records."""
+        said = self.rule.tagging
+        return {
+            "model_uri": self.uri,
+            "min_precision": said.min_precision,
+            "num_classes_given": said.num_classes_given,
+            "num_classes_not_given": said.num_classes_not_given,
+        }
 
     def tagged(self, rows: Frame) -> Frame:
         """Rows of the source, a table or a stream, as the table `tags` has them."""
@@ -94,6 +105,8 @@ def run_tag(config: TagConfig, progress: Progress, spark: Session | None = None)
     with progress.stage("model"):
         loaded = load_model(config.model.address, destination, allow_pickle=config.model.allow_pickle)
         tagger = _prepare(loaded, opened, config)
+    if config.output.run_id is not None:
+        _check_retry(tables, tagger, run_id)
     tables.create_schema()
     if done:
         progress.note(f"run {run_id} is finished already; nothing was changed")
@@ -128,16 +141,24 @@ def run_tag(config: TagConfig, progress: Progress, spark: Session | None = None)
     )
 
 
+def _check_retry(tables: OutputTables, tagger: _Tagger, run_id: str) -> None:
+    """Refuse to complete or tell a run by another model or precision than it was begun with."""
+    commit = tables.commit_of(TAG_CLASSES, run_id)
+    before = {} if commit is None else {name: commit.metadata.get(name) for name in tagger.about}
+    changed = next((name for name, value in before.items() if value != tagger.about[name]), None)
+    if changed is not None:
+        raise ConfigError(
+            f"run {run_id} was begun with another rule for tags: its {changed} is {before[changed]}, "
+            f"now {tagger.about[changed]}.",
+            key="output.run_id",
+            fix="Retry with the same model.uri and tag.min_precision, or leave output.run_id out.",
+        )
+
+
 def _write(config: TagConfig, tables: OutputTables, tagger: _Tagger, run_id: str, progress: Progress) -> None:
     """Write what the run has; `tags` comes last, so that a run that is there has the rest too."""
-    rule = tagger.rule
-    about = {
-        "model_uri": tagger.uri,
-        "min_precision": rule.tagging.min_precision,
-        "num_classes_given": rule.tagging.num_classes_given,
-        "num_classes_not_given": rule.tagging.num_classes_not_given,
-    }
-    tables.append_records(TAG_CLASSES, rule.class_rows, TAG_CLASSES_SCHEMA, run_id, about)
+    rows = tagger.rule.class_rows
+    tables.append_records(TAG_CLASSES, rows, TAG_CLASSES_SCHEMA, run_id, tagger.about)
     if config.source.stream:
         with progress.stage("stream"):
             _stream(config, tables, tagger, run_id)
@@ -148,7 +169,7 @@ def _write(config: TagConfig, tables: OutputTables, tagger: _Tagger, run_id: str
         all_named = is_empty(tables.engine, opened.frame.filter(nulls).select(column(config.source.id)))
         if not (tables.exists(QUARANTINE) and all_named):
             tables.append(QUARANTINE, tagger.unnamed(opened.frame), run_id)
-        tables.append(TAGS, tagger.tagged(opened.frame), run_id, about)
+        tables.append(TAGS, tagger.tagged(opened.frame), run_id, tagger.about)
 
 
 def _warnings(num_tagged: int, num_rejected: int, config: TagConfig) -> list[str]:

@@ -234,6 +234,16 @@ def test_a_retry_repeats_nothing(tag_lake: Lake) -> None:
     assert again["already_finished"]
     assert len(tag_lake.records(first["tables"]["tag_classes"])) == len(CLASSES)
     assert {**again, "already_finished": False, "stages": {}} == {**first, "stages": {}}
+    # killed after the classes: they are not written again, and by no other rule
+    shutil.rmtree(first["tables"]["tags"])
+    other = {**settings, "output.run_id": first["run_id"], "tag.min_precision": 0.9}
+    error = tag_lake.refuse(other, command="tag")
+    assert error["key"] == "output.run_id"
+    assert "its min_precision is 0.5, now 0.9" in error["message"]
+    completed = tag_lake.run("tag", {**settings, "output.run_id": first["run_id"]}).json
+    assert not completed["already_finished"]
+    assert tags_of(tag_lake, completed).keys() == {key for key, _ in rows}
+    assert len(tag_lake.records(first["tables"]["tag_classes"])) == len(CLASSES)
 
 
 def test_a_model_of_an_older_version_keeps_its_thresholds_and_a_warning(
