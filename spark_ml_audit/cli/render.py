@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from spark_ml_audit.cli.render_parts import TAG_WIDTH, ending, pairs, table
+from spark_ml_audit.cli.render_tagging import tagging_lines
 from spark_ml_audit.kernels.trust_levels import GOOD
 from spark_ml_audit.outcomes.audit import AuditOutcome, CheckOutcome
 from spark_ml_audit.outcomes.history import (
@@ -81,6 +82,8 @@ def render_predict(outcome: PredictOutcome) -> str:
             for name, value in outcome.quality.items()
         ]
         lines += ["", "Quality out of fold" if outcome.folds is not None else "Quality", *pairs(figures)]
+    if outcome.tagging is not None and outcome.model_uri is not None:
+        lines += ["", "Tags that this model gives to new rows", *tagging_lines(outcome.tagging)]
     return "\n".join([*lines, *_ending(outcome, {"model": outcome.model_uri})])
 
 
@@ -94,6 +97,8 @@ def render_tag(outcome: TagOutcome) -> str:
         f"{number(outcome.num_quarantined)} quarantined",
         f"Tags:   {number(outcome.num_tags)}{_per_row(outcome)}",
     ]
+    if outcome.tagging is not None:
+        lines += ["", "Tags that this model gives", *tagging_lines(outcome.tagging, outcome.rates)]
     return "\n".join([*lines, *_ending(outcome, {})])
 
 

@@ -14,7 +14,13 @@ from spark_ml_audit.config.gates import GateConfig, NoiseLimit
 from spark_ml_audit.config.history import CompareConfig, TrendConfig
 from spark_ml_audit.config.loading import load_as, load_config, parse_as, parse_config
 from spark_ml_audit.config.output import OutputConfig, ReportConfig, TrackingConfig
-from spark_ml_audit.config.predict import MODEL_KINDS, ModelConfig, PredictConfig, PredictSource
+from spark_ml_audit.config.predict import (
+    MODEL_KINDS,
+    KeptRuleConfig,
+    ModelConfig,
+    PredictConfig,
+    PredictSource,
+)
 from spark_ml_audit.config.review import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig
 from spark_ml_audit.config.source import (
     RESERVED_COLUMNS,
@@ -23,7 +29,7 @@ from spark_ml_audit.config.source import (
     PlaceConfig,
     SourceConfig,
 )
-from spark_ml_audit.config.tag import StreamConfig, TagConfig, TagModelConfig, TagSource
+from spark_ml_audit.config.tag import StreamConfig, TagConfig, TagModelConfig, TagRuleConfig, TagSource
 
 __all__ = [
     "FEATURE_KINDS",
@@ -42,6 +48,7 @@ __all__ = [
     "EngineConfig",
     "FeaturesConfig",
     "GateConfig",
+    "KeptRuleConfig",
     "LabelsConfig",
     "MethodConfig",
     "ModelConfig",
@@ -58,6 +65,7 @@ __all__ = [
     "StreamConfig",
     "TagConfig",
     "TagModelConfig",
+    "TagRuleConfig",
     "TagSource",
     "TrackingConfig",
     "TrendConfig",

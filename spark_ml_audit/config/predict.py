@@ -15,6 +15,7 @@ from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.config.features import FeaturesSource
 from spark_ml_audit.config.fields import (
     MAX_COUNT,
+    Fraction,
     Text,
     problem,
 )
@@ -25,6 +26,8 @@ from spark_ml_audit.text import show, suggest
 MODEL_KINDS = ("auto", "joint", "linear", "tabular", "prior")
 """Names of the built-in models; any other `kind` is an import path."""
 
+MIN_PRECISION = 0.5
+"""Least precision of a class that is tagged, unless another is asked for: more tags right than wrong."""
 
 _MAX_SEED = 2**32 - 1  # the largest that NumPy's legacy generators, hence scikit-learn, take
 
@@ -119,12 +122,24 @@ class ModelConfig(Section):
         return self
 
 
+class KeptRuleConfig(Section):
+    """Which tags `tag` gives by the final model, unless it is told otherwise.
+
+    Attributes:
+        min_precision: Least lower confidence bound of a class's precision out of fold, 0..1; a class that
+            reaches it at no threshold is not tagged.
+    """
+
+    min_precision: Annotated[Fraction, Field(description="a number from 0 to 1")] = MIN_PRECISION
+
+
 class PredictConfig(Section):
     """The whole config of the command `predict`.
 
     Attributes:
         source: Table with tags and features.
         model: What is trained, or predicts.
+        tag: Which tags `tag` gives by the final model.
         output: Where the table `predictions` goes.
         tracking: Where the MLflow run goes.
         engine: What runs the command.
@@ -132,6 +147,7 @@ class PredictConfig(Section):
 
     source: PredictSource
     model: ModelConfig = ModelConfig()
+    tag: KeptRuleConfig = KeptRuleConfig()
     output: OutputConfig
     tracking: TrackingConfig = TrackingConfig()
     engine: EngineConfig = EngineConfig()

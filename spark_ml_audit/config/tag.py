@@ -12,6 +12,7 @@ from pydantic import (
 from spark_ml_audit.config.base import Section, fingerprint_of
 from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.config.fields import (
+    Fraction,
     Text,
     problem,
 )
@@ -80,6 +81,17 @@ class TagModelConfig(Section):
         return self
 
 
+class TagRuleConfig(Section):
+    """Which tags are given.
+
+    Attributes:
+        min_precision: Least lower confidence bound of a class's precision out of fold, 0..1; None for what
+            the model was kept with.
+    """
+
+    min_precision: Annotated[Fraction | None, Field(description="a number from 0 to 1, or null")] = None
+
+
 class StreamConfig(Section):
     """How a stream is read.
 
@@ -98,7 +110,8 @@ class TagConfig(Section):
     Attributes:
         source: New rows.
         model: What tags them.
-        output: Where the table `tags` goes.
+        tag: Which tags are given.
+        output: Where the tables `tags` and `tag_classes` go.
         stream: How a stream is read; of no effect without source.stream.
         tracking: Where the model is found, and where the MLflow run goes.
         engine: What runs the command.
@@ -106,6 +119,7 @@ class TagConfig(Section):
 
     source: TagSource
     model: TagModelConfig
+    tag: TagRuleConfig = TagRuleConfig()
     output: OutputConfig
     stream: StreamConfig = StreamConfig()
     tracking: TrackingConfig = TrackingConfig()
@@ -121,7 +135,7 @@ class TagConfig(Section):
 
     def fingerprint(self) -> str:
         """Return the SHA-256 (hex) of what decides the result, as `AuditConfig.fingerprint`."""
-        return fingerprint_of(self, {"source", "model"})
+        return fingerprint_of(self, {"source", "model", "tag"})
 
     @model_validator(mode="after")
     def _check_checkpoint(self) -> TagConfig:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-_FILE_NAME = "debtags.parquet"
+_FILE_NAME, _NEW_FILE_NAME = "debtags.parquet", "new_packages.jsonl"
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,17 @@ def demo_file() -> Path:
     Raises:
         FileNotFoundError: The package was installed without its data.
     """
-    path = Path(str(files(__package__).joinpath("data", _FILE_NAME)))
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"the demo's data set is not at {path}: reinstall spark-ml-audit, "
-            "or build the file with `python -m spark_ml_audit.demo.build_debtags`"
-        )
-    return path
+    return _shipped(_FILE_NAME)
+
+
+def new_packages() -> pa.Table:
+    """Descriptions of 20 packages that are not among those of the demo: `id` and `text`, without tags.
+
+    Raises:
+        FileNotFoundError: The package was installed without its data.
+    """
+    lines = _shipped(_NEW_FILE_NAME).read_text(encoding="utf-8").splitlines()
+    return pa.Table.from_pylist([json.loads(line) for line in lines])
 
 
 def demo_classes() -> list[str]:
@@ -63,6 +68,16 @@ def demo_evidence() -> EvidenceTable:
         proved=columns["evidence_labels"],
         classes=_string_list("evidence_classes"),
     )
+
+
+def _shipped(name: str) -> Path:
+    path = Path(str(files(__package__).joinpath("data", name)))
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"the demo's data set is not at {path}: reinstall spark-ml-audit, "
+            "or build the file with `python -m spark_ml_audit.demo.build_debtags`"
+        )
+    return path
 
 
 def _string_list(key: str) -> list[str]:

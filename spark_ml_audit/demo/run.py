@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 
 from spark_ml_audit.auditing.audit import run_audit
 from spark_ml_audit.config import load_config
-from spark_ml_audit.demo.dataset import demo_classes, demo_evidence, demo_file
+from spark_ml_audit.demo.dataset import demo_classes, demo_evidence, demo_file, new_packages
 from spark_ml_audit.demo.evidence import check_against_evidence
 from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.choose import choose_engine, require_engine
@@ -69,11 +70,19 @@ def run_demo(
         engine = choose_engine(config.engine, small=True)
     with progress.stage("demo data"):
         write_packages(engine, source)
+        new = str(folder / "new_packages")
+        _write(engine, new, [engine.from_arrow(new_packages())], {})
     outcome = run_audit(config, progress)
     tables = OutputTables(engine, config.output)
     with progress.stage("evidence"):
         lines = _evidence_lines(engine, tables.read("tag_issues", outcome.run_id))
-    return outcome, [*lines, "", f"Audited table (Debian packages and their debtags): {source}"]
+    return outcome, [
+        *lines,
+        "",
+        f"Audited table (Debian packages and their debtags): {source}",
+        f"Descriptions of {new_packages().num_rows} new packages, without tags: {new}. To tag them:",
+        *_tagging_commands(source, new, str(folder / "tagged")),
+    ]
 
 
 def write_packages(engine: Engine, path: str) -> None:
@@ -86,12 +95,30 @@ def write_packages(engine: Engine, path: str) -> None:
     table = table.set_column(place, "labels", pa.array(labels, pa.list_(pa.string())))
     size = -(-table.num_rows // _PARTS)
     parts = [engine.from_arrow(table.slice(start, size)) for start in range(0, table.num_rows, size)]
-    delta_table(engine, Place(path, is_path=True)).overwrite(
-        nw.concat(parts),
-        f"demo-{secrets.token_hex(8)}",
-        {},
-        column_metadata={"labels": {"classes": json.dumps(classes)}},
+    _write(engine, path, parts, {"labels": {"classes": json.dumps(classes)}})
+
+
+def _write(
+    engine: Engine, path: str, parts: list[Frame], column_metadata: Mapping[str, Mapping[str, str]]
+) -> None:
+    table = delta_table(engine, Place(path, is_path=True))
+    table.overwrite(
+        nw.concat(parts), f"demo-{secrets.token_hex(8)}", {}, column_metadata=column_metadata or None
     )
+
+
+def _tagging_commands(source: str, new: str, output: str) -> list[str]:
+    """What trains a model on all packages and tags the new ones, both in one output and store."""
+    predict = {"source.path": source, "source.features": "{text: [text]}", "model.name": "debtags"}
+    tag = {"source.path": new, "model.uri": "models:/debtags/latest"}
+    return [
+        "  " + shlex.join(["spark-ml-audit", command, *more, *_settings({**keys, "output.path": output})])
+        for command, keys, more in (("predict", predict, ["--fit-final"]), ("tag", tag, []))
+    ]
+
+
+def _settings(values: Mapping[str, str]) -> list[str]:
+    return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
 
 
 def _evidence_lines(engine: Engine, tag_issues: Frame) -> list[str]:

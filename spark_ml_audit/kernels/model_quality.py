@@ -29,12 +29,6 @@ from spark_ml_audit.kernels.profile import ClassProfile, IntArray
 
 FloatArray = npt.NDArray[np.float64]
 
-NEVER = 2.0
-"""Decision threshold of a class that is never tagged."""
-
-ALWAYS = 0.0
-"""Decision threshold of a class whose every row is tagged."""
-
 _CALIBRATION_BINS = 15
 _WEAK_AUC = 0.6
 _WEAK_LIFT = 1.5
@@ -180,42 +174,6 @@ def model_quality(profile: ClassProfile) -> ModelQuality:
         micro_auc=float(_auc(*pooled)[0]),
         micro_average_precision=float(_average_precision(*pooled)[0]),
     )
-
-
-def decision_thresholds(profile: ClassProfile) -> FloatArray:
-    """Per-class thresholds that maximise F1 where a row is tagged if ``p >= threshold``.
-
-    Candidates are the lower edges of bins; of equally good ones the largest is taken, which tags fewest
-    rows. Where tagging every row would be best, the ranking says nothing and the majority decides: `ALWAYS`
-    from a prevalence of 1/2 on, else `NEVER` (F1 alone would tag all rows with any tag that is not learnt).
-
-    Returns:
-        Shape (K,), values of the profile's dtype; `NEVER` (2) also where no row carries the tag.
-
-    Example:
-        >>> profile = ClassProfile(ProfileSpec.for_classes(1, np.float64))
-        >>> pred_probs = np.array([[0.75], [0.5], [0.25], [0.125]])  # the first two have the tag
-        >>> profile.add_batch(pred_probs, rows=np.array([0, 1]), cols=np.array([0, 0]))
-        >>> decision_thresholds(profile).tolist()
-        [0.5]
-    """
-    present, absent = profile.present_histogram, profile.absent_histogram
-    tagged_present = np.cumsum(present[:, ::-1], axis=1)
-    tagged_absent = np.cumsum(absent[:, ::-1], axis=1)
-    given = profile.num_present[:, None]
-    # 2 TP / (2 TP + FP + FN), with FN = given - TP
-    hits = 2 * tagged_present.astype(np.float64)
-    f1 = _divide(hits, (tagged_present + tagged_absent + given).astype(np.float64))
-    # a bin without cells tags the same rows as the one above: the first of equals is a filled one
-    best = np.argmax(np.nan_to_num(f1), axis=1)
-    each = np.arange(len(best))
-    tags_all = tagged_present[each, best] + tagged_absent[each, best] == profile.num_rows
-    edges = from_keys(profile.spec.bin_edges()[:-1], profile.spec.dtype).astype(np.float64)
-    thresholds: FloatArray = edges[profile.spec.num_bins - 1 - best]
-    is_majority = 2 * profile.num_present >= profile.num_rows
-    thresholds[tags_all] = np.where(is_majority[tags_all], ALWAYS, NEVER)
-    thresholds[profile.num_present == 0] = NEVER
-    return thresholds
 
 
 def most_tags_first(

@@ -38,8 +38,8 @@ INDEXED_COLUMNS = {EXAMPLES: 3, ISSUES: 4, TAG_ISSUES: 3}
 PREDICTIONS, PREDICTION_RUNS = "predictions", "prediction_runs"
 """Tables of `predict`; the first also of audits that predict the probabilities themselves."""
 
-TAGS = "tags"
-"""The table of `tag`."""
+TAGS, TAG_CLASSES = "tags", "tag_classes"
+"""Tables of `tag`: rows with their tags; classes with what their thresholds are worth, written first."""
 
 COMPARISON, COMPARISON_ROWS, COMPARISON_CLASSES = "comparison", "comparison_rows", "comparison_classes"
 """Tables of comparisons. The last is written last: two runs count as compared once they are in it."""
@@ -107,9 +107,22 @@ PREDICTION_RUNS_SCHEMA = pa.schema(
         ),
         *_columns(pa.int32(), "folds"),
         *_columns(pa.string(), "kind", "quality", "model_uri", "mlflow_run_id", "stages", "warnings"),
-        *_columns(pa.string(), "engine"),
+        *_columns(pa.string(), "engine", "tagging"),
     ]
 )  # fmt: skip
+
+TAG_CLASSES_SCHEMA = pa.schema(
+    [
+        *_columns(pa.string(), "tag"),
+        *_columns(pa.int32(), "class_index"),
+        *_columns(pa.int64(), "num_given"),
+        *_columns(pa.float64(), "min_precision", "decision_threshold"),
+        *_columns(pa.int64(), "num_tagged", "num_right"),
+        *_columns(pa.float64(), "precision", "precision_bound", "recall", "expected_share"),
+        *_columns(pa.string(), "not_tagged", "model_uri"),
+    ]
+)
+"""Null where nothing is known: of models of another origin or of an older version."""
 
 COMPARISON_CLASSES_SCHEMA = pa.schema(
     [

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spark_ml_audit.outcomes.outcome import Outcome
+from spark_ml_audit.outcomes.tagging import Tagging, TagRates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,8 @@ class PredictOutcome(Outcome):
         source_version: Its pinned version.
         engine: What ran it, embedded or spark.
         alert: Why nothing that follows from these predictions should be believed; None for a fair model.
+        tagging: Which classes a final model may give to new rows, which not, and why; None where a given
+            model predicted, or in runs of older versions.
     """
 
     run_id: str
@@ -45,6 +48,7 @@ class PredictOutcome(Outcome):
     source_version: str | None
     engine: str | None = None
     alert: str | None = None
+    tagging: Tagging | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,8 @@ class TagOutcome(Outcome):
         source: Path or table that was read.
         source_version: Its pinned version; None for a stream.
         engine: What ran it, embedded or spark.
+        tagging: Which classes rows may get, which not, and why.
+        rates: Tags per row beside those expected.
     """
 
     run_id: str
@@ -74,3 +80,5 @@ class TagOutcome(Outcome):
     source: str
     source_version: str | None
     engine: str | None = None
+    tagging: Tagging | None = None
+    rates: TagRates | None = None

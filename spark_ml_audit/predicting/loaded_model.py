@@ -11,7 +11,7 @@ import threading
 import warnings as python_warnings
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,10 @@ from spark_ml_audit.models.scorers import Probabilities, Scorer, check_width
 from spark_ml_audit.predicting.model_store import (
     MODEL_FILE,
     SHIFT_FILE,
+    TaggingRule,
     digest_of,
     nullable,
+    read_rule,
     read_scorer,
 )
 from spark_ml_audit.tracking.bounded import DeadlinePassedError, load_mlflow, run_bounded, short_waits
@@ -49,12 +51,14 @@ class LoadedModel:
         scorer: Predicts.
         columns: Columns of its input; None: unknown.
         model: The model, if it is one of this package.
+        rule: What its thresholds are chosen by; None where it carries nothing to choose from.
     """
 
     uri: str
     scorer: Scorer
     columns: tuple[str, ...] | None
     model: TagModel | None
+    rule: TaggingRule | None = None
 
     def output_names(self, sample: pd.DataFrame) -> tuple[str, ...]:
         """Names of a foreign model's output columns: its classes.
@@ -105,7 +109,7 @@ class LoadedModel:
                 key="model.uri",
                 fix="Give it the columns and types it was trained on.",
             ) from error
-        return LoadedModel(self.uri, scorer, self.columns, self.model)
+        return replace(self, scorer=scorer)
 
 
 @dataclass(frozen=True)
@@ -289,7 +293,11 @@ def _open(uri: str, folder: Path, digest: str | None, *, allow_pickle: bool) -> 
         )
     if is_own:
         scorer = read_scorer(own)
-        return LoadedModel(uri, scorer, scorer.model.spec.columns, scorer.model)
+        try:
+            rule = read_rule(own)
+        except ValueError as error:
+            raise _not_loading(uri, reason_of(error)) from error
+        return LoadedModel(uri, scorer, scorer.model.spec.columns, scorer.model, rule)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(folder.rglob("*")):

@@ -14,12 +14,18 @@ import numpy as np
 import pandas as pd
 
 from spark_ml_audit._version import __version__
+from spark_ml_audit.kernels import tagging
+from spark_ml_audit.kernels.tagging import TaggingEvidence, choose_thresholds
 from spark_ml_audit.models.scorers import TagScorer
+from spark_ml_audit.outcomes.tagging import Tagging
+from spark_ml_audit.predicting.tagging import tagging_of
 from spark_ml_audit.tracking.bounded import load_mlflow, short_waits
 
 MODEL_FILE, SHIFT_FILE = "tags.model", "tags.json"
 _ARTIFACT = "tagger"
 _EXAMPLE_ROWS = 5
+# In what MLflow shows of a model; all are in its files.
+_MAX_LISTED = 100
 
 
 # ---- storing ---------------------------------------------------------------------------------------
@@ -38,12 +44,43 @@ class PackedModel:
     digest: str
 
 
-def pack_model(scorer: TagScorer, thresholds: Any, sample: pd.DataFrame, folder: Path) -> PackedModel:
+@dataclass(frozen=True)
+class TaggingRule:
+    """What a model carries so that its thresholds can be defended, and chosen again.
+
+    Attributes:
+        min_precision: What `predict` was told.
+        evidence: Counts out of fold to choose from.
+    """
+
+    min_precision: float
+    evidence: TaggingEvidence
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {"min_precision": self.min_precision, "evidence": self.evidence.to_mapping()}
+
+    @classmethod
+    def from_mapping(cls, values: Any) -> TaggingRule | None:
+        """What `to_mapping` gave; None for None.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        if values is None:
+            return None
+        try:
+            return cls(float(values["min_precision"]), TaggingEvidence.from_mapping(values["evidence"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no rule for tags: {error!r}") from error
+
+
+def pack_model(scorer: TagScorer, rule: TaggingRule, sample: pd.DataFrame, folder: Path) -> PackedModel:
     """Write a model as an MLflow `python_function` with signature and input example.
 
     Args:
         scorer: The final model.
-        thresholds: Decision thresholds found out of fold, shape (K,).
+        rule: What its decision thresholds are chosen by.
         sample: Some rows of its features.
         folder: Where to; must not exist.
     """
@@ -52,7 +89,8 @@ def pack_model(scorer: TagScorer, thresholds: Any, sample: pd.DataFrame, folder:
     from mlflow.models import infer_signature
     from mlflow.types import ColSpec, Schema
 
-    model = scorer.model.with_thresholds(thresholds)
+    choice = choose_thresholds(rule.evidence, rule.min_precision)
+    model = scorer.model.with_thresholds(choice.threshold.astype(np.float32))
     stored = TagScorer(model.to_bytes(), scorer.shift)
     example = sample.head(_EXAMPLE_ROWS).reset_index(drop=True)
     with (
@@ -61,7 +99,7 @@ def pack_model(scorer: TagScorer, thresholds: Any, sample: pd.DataFrame, folder:
         python_warnings.catch_warnings(),
     ):
         python_warnings.simplefilter("ignore")  # remarks on integer columns and type hints
-        digest = _write_scorer(stored, Path(staging))
+        digest = _write_scorer(stored, rule, Path(staging))
         signature = infer_signature(nullable(example), stored.predict(example))
         # any feature may be null, whatever these few rows hold
         signature.inputs = Schema(
@@ -77,9 +115,28 @@ def pack_model(scorer: TagScorer, thresholds: Any, sample: pd.DataFrame, folder:
                 f"spark-ml-audit=={__version__}",
                 *_versions("scikit-learn", "numpy", "pandas"),
             ],
-            metadata={"spark_ml_audit": {"version": __version__, "num_classes": len(model.classes)}},
+            metadata={"spark_ml_audit": about_model(tagging_of(model.classes, rule.evidence, choice))},
         )
     return PackedModel(folder, digest)
+
+
+def about_model(said: Tagging) -> dict[str, Any]:
+    """What MLflow shows of a model's tags: bounded, whatever the number of classes.
+
+    Args:
+        said: What defends the tags.
+    """
+    return {
+        "version": __version__,
+        "num_classes": said.num_classes_given + said.num_classes_not_given,
+        "min_precision": said.min_precision,
+        "confidence": said.confidence,
+        "least_rows_with_tag": tagging.MIN_GIVEN,
+        "num_classes_given": said.num_classes_given,
+        "num_classes_not_given": said.num_classes_not_given,
+        "expected_tags_per_row": said.expected_tags_per_row,
+        "not_tagged": [f"{item.tag}: {item.why}" for item in said.not_tagged[:_MAX_LISTED]],
+    }
 
 
 def nullable(frame: pd.DataFrame) -> pd.DataFrame:
@@ -103,10 +160,11 @@ def _versions(*names: str) -> list[str]:
     return [f"{name}=={version(name)}" for name in names]
 
 
-def _write_scorer(scorer: TagScorer, folder: Path) -> str:
+def _write_scorer(scorer: TagScorer, rule: TaggingRule, folder: Path) -> str:
     shift = None if scorer.shift is None else scorer.shift.tolist()
     (folder / MODEL_FILE).write_bytes(scorer.payload)
-    (folder / SHIFT_FILE).write_text(json.dumps({"shift": shift}), encoding="utf-8")
+    said = {"shift": shift, "tagging": rule.to_mapping()}
+    (folder / SHIFT_FILE).write_text(json.dumps(said), encoding="utf-8")
     return digest_of(folder)
 
 
@@ -123,6 +181,17 @@ def read_scorer(folder: Path) -> TagScorer:
     shift = json.loads((folder / SHIFT_FILE).read_text(encoding="utf-8"))["shift"]
     return TagScorer(
         (folder / MODEL_FILE).read_bytes(), None if shift is None else np.array(shift, dtype=np.float64)
+    )
+
+
+def read_rule(folder: Path) -> TaggingRule | None:
+    """The rule that `pack_model` wrote; None for a model of an older version, which has none.
+
+    Raises:
+        ValueError: It is there and cannot be read.
+    """
+    return TaggingRule.from_mapping(
+        json.loads((folder / SHIFT_FILE).read_text(encoding="utf-8")).get("tagging")
     )
 
 

@@ -13,11 +13,11 @@ from spark_ml_audit._version import __version__
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.frames.quarantine import quarantine_frame
-from spark_ml_audit.kernels.model_quality import decision_thresholds
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import PREDICTION_RUNS, PREDICTION_RUNS_SCHEMA, PREDICTIONS, QUARANTINE
 from spark_ml_audit.lake.source import OpenSource, open_source
 from spark_ml_audit.outcomes.predict import PredictOutcome
+from spark_ml_audit.outcomes.tagging import nothing_given
 from spark_ml_audit.predicting import model_store
 from spark_ml_audit.predicting.commit import Predicted, commit_predictions
 from spark_ml_audit.predicting.corrected_tags import corrected
@@ -66,7 +66,7 @@ def run_predict(config: PredictConfig, progress: Progress, spark: Session | None
         predicted = _predict(config, opened, tables, run, progress)
         _open_tracking(run.tracker, predicted, tables, progress)
         model_uri, warnings = _keep_final(config, predicted, run.tracker, progress)
-        outcome = _outcome(run, opened, predicted, tables, model_uri, warnings)
+        outcome = _outcome(config, run, opened, predicted, tables, model_uri, warnings)
         with progress.stage("runs"):
             _append_run(config, run, outcome, tables, progress.stages)
         return _deliver(config, outcome, predicted, run.tracker, progress)
@@ -140,16 +140,17 @@ def _keep_final(
             )
         scorer = train_final(training).scorers[FINAL]
     with progress.stage("model registry"), tempfile.TemporaryDirectory(prefix="spark-ml-audit-") as place:
-        thresholds = decision_thresholds(predicted.quality.profile)
+        rule = model_store.TaggingRule(config.tag.min_precision, predicted.quality.evidence)
         sample = predicted.plan.features.sample
         try:
-            packed = model_store.pack_model(scorer, thresholds, sample, Path(place, "model"))
+            packed = model_store.pack_model(scorer, rule, sample, Path(place, "model"))
         except Exception as error:  # noqa: BLE001 - the predictions are committed; the model can be made again
             return None, (*warnings, f"The final model could not be stored: {reason_of(error)}.")
         return tracker.deliver_model(packed.folder, packed.digest, config.model.name), tuple(warnings)
 
 
 def _outcome(
+    config: PredictConfig,
     run: StartedRun,
     opened: OpenSource,
     predicted: Predicted,
@@ -157,7 +158,11 @@ def _outcome(
     model_uri: str | None,
     warnings: tuple[str, ...],
 ) -> PredictOutcome:
-    said = [*predicted.warnings, *warnings, *run.tracker.problems]
+    tagging = None
+    if predicted.plan.training is not None:  # what a given model has seen, nobody knows
+        tagging = predicted.quality.tagging(predicted.ingest.layout.classes, config.tag.min_precision)
+    nothing = [] if tagging is None or model_uri is None else nothing_given(tagging)
+    said = [*predicted.warnings, *warnings, *nothing, *run.tracker.problems]
     return PredictOutcome(
         run_id=run.run_id,
         **_numbers(predicted),
@@ -172,6 +177,8 @@ def _outcome(
         warnings=tuple(dict.fromkeys(said)),
         source=opened.name,
         source_version=opened.version,
+        engine=tables.engine.kind,
+        tagging=tagging,
     )
 
 
@@ -191,6 +198,7 @@ def _append_run(
         "config": config.to_json(),
         "package_version": __version__,
         "quality": json.dumps(outcome.quality),
+        "tagging": None if outcome.tagging is None else json.dumps(outcome.tagging.to_dict()),
         "stages": json.dumps(stages),
         "warnings": json.dumps(list(outcome.warnings)),
     }
@@ -206,12 +214,14 @@ def _deliver(
 ) -> PredictOutcome:
     """Send what tracking still lacks; the outcome as it stands at the end."""
     with progress.stage("artifacts"):
+        per_class = predicted.quality.per_class(predicted.ingest.layout.classes, config.tag.min_precision)
         delivered = (outcome.model_uri is not None or not config.model.fit_final) and tracker.deliver(
             RunDelivery(
                 status="ok",
                 stages=dict(progress.seconds),
                 warnings=outcome.warnings,
-                tables={"model_quality": predicted.class_table},
+                tables={"model_quality": per_class},
+                metrics={} if outcome.tagging is None else outcome.tagging.metrics,
                 artifacts={"config.json": config.to_json()},
             )
         )

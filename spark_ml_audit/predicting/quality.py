@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.stats import rankdata
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.hashes import hash_values, unit_interval
 from spark_ml_audit.arrow.layout import ID, StatusCounts
+from spark_ml_audit.config.predict import MIN_PRECISION
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.frames.passes import profile_rows
@@ -23,7 +25,6 @@ from spark_ml_audit.kernels.histogram import ProfileSpec
 from spark_ml_audit.kernels.label_quality import ema
 from spark_ml_audit.kernels.model_quality import (
     ModelQuality,
-    decision_thresholds,
     model_quality,
     most_tags_first,
     overall_weakness,
@@ -31,6 +32,13 @@ from spark_ml_audit.kernels.model_quality import (
 )
 from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.kernels.records import Records, make_records
+from spark_ml_audit.kernels.tagging import (
+    TaggingEvidence,
+    choose_thresholds,
+    tagging_evidence,
+)
+from spark_ml_audit.outcomes.tagging import Tagging
+from spark_ml_audit.predicting.tagging import TAGGING_COLUMNS, tagging_of, tagging_rows
 
 _RANKED_ROWS = 20_000
 # Of the draw of these rows: no hash of ids that decides anything else has it.
@@ -80,10 +88,26 @@ class OutOfFold:
             "most_tags_first_correlation": self.most_tags_first_correlation,
         }
 
-    def per_class(self, classes: tuple[str, ...]) -> pd.DataFrame:
-        """One row per class: uses, AUC, average precision, calibration, decision threshold."""
+    @cached_property
+    def evidence(self) -> TaggingEvidence:
+        """What thresholds for new rows are chosen from."""
+        return tagging_evidence(self.profile)
+
+    def tagging(self, classes: tuple[str, ...], min_precision: float) -> Tagging:
+        """Which classes may be given to new rows, and which not, and why."""
+        return tagging_of(classes, self.evidence, choose_thresholds(self.evidence, min_precision))
+
+    def per_class(self, classes: tuple[str, ...], min_precision: float = MIN_PRECISION) -> pd.DataFrame:
+        """One row per class: uses, AUC, average precision, calibration, and the rule by which it is tagged.
+
+        Args:
+            classes: Tag names, K.
+            min_precision: Least lower bound of the precision of a class that is tagged.
+        """
         table = pd.DataFrame(self.quality.class_rows(classes))
-        return table.assign(decision_threshold=decision_thresholds(self.profile))
+        chosen = choose_thresholds(self.evidence, min_precision)
+        rules = pd.DataFrame(tagging_rows(classes, self.evidence, chosen))
+        return table.assign(**{name: rules[name] for name in TAGGING_COLUMNS})
 
 
 def _number(value: float) -> float | None:

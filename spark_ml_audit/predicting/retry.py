@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from spark_ml_audit.config.predict import MIN_PRECISION
 from spark_ml_audit.frames.ingest import inspect_source
 from spark_ml_audit.lake.schemas import PREDICTION_RUNS, PREDICTIONS, QUARANTINE
 from spark_ml_audit.outcomes.outcome import alert_among
 from spark_ml_audit.outcomes.predict import PredictOutcome
+from spark_ml_audit.outcomes.tagging import Tagging
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
 from spark_ml_audit.tracking import RunDelivery, RunOpening
 from spark_ml_audit.tracking.resend import resend
@@ -32,10 +34,12 @@ def outcome_of_row(row: Mapping[str, Any], tables: OutputTables) -> PredictOutco
     names = PredictOutcome.__dataclass_fields__.keys() & row.keys()
     warnings = tuple(json.loads(row["warnings"]))
     return PredictOutcome(
-        **{name: row[name] for name in names - {"quality", "stages", "warnings"}},
+        **{name: row[name] for name in names - {"quality", "stages", "tagging", "warnings"}},
         alert=alert_among(warnings),
         delivered=row["mlflow_run_id"] is not None,
         quality=json.loads(row["quality"]),
+        # null in the rows of older versions
+        tagging=Tagging.from_mapping(json.loads(row["tagging"])) if row.get("tagging") else None,
         tables=tables.locations(*PREDICTION_TABLES),
         stages=json.loads(row["stages"]),
         warnings=warnings,
@@ -64,6 +68,8 @@ def complete_prediction(
     outcome = outcome_of_row(row, tables)
     numbers = {name: row[name] for name in row if name.startswith("num_")}
 
+    least = MIN_PRECISION if outcome.tagging is None else outcome.tagging.min_precision or 0.0
+
     def opening() -> RunOpening:
         return RunOpening(
             stages=outcome.stages,
@@ -77,8 +83,9 @@ def complete_prediction(
             status="ok",
             stages=outcome.stages,
             warnings=warnings,
-            tables={"model_quality": quality_of_run(config, tables, outcome.run_id)[1]},
+            tables={"model_quality": quality_of_run(config, tables, outcome.run_id, least)[1]},
             artifacts={"config.json": row["config"]},
+            metrics={} if outcome.tagging is None else outcome.tagging.metrics,
         )
 
     if config.model.fit_final and outcome.model_uri is None:
@@ -88,9 +95,18 @@ def complete_prediction(
 
 
 def quality_of_run(
-    config: AuditConfig | PredictConfig, tables: OutputTables, run_id: str
+    config: AuditConfig | PredictConfig,
+    tables: OutputTables,
+    run_id: str,
+    min_precision: float = MIN_PRECISION,
 ) -> tuple[OutOfFold, pd.DataFrame]:
     """Quality of the predictions of a run, out of fold: all, and per class.
+
+    Args:
+        config: The effective config.
+        tables: The output.
+        run_id: Of the run.
+        min_precision: Least lower bound of the precision of a class that is tagged.
 
     Raises:
         RuntimeError: The commit of the predictions is not in the table's history any more.
@@ -102,4 +118,4 @@ def quality_of_run(
     schema = table.schema(version)
     ingest = inspect_source(tables.engine, table.read(version), config.source.columns(), schema=schema)
     quality = out_of_fold(ingest)
-    return quality, quality.per_class(ingest.layout.classes)
+    return quality, quality.per_class(ingest.layout.classes, min_precision)

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
-import numpy as np
-import numpy.typing as npt
 
 from spark_ml_audit.config.paths import absolute
-from spark_ml_audit.engines.base import count_rows, is_empty, rows_of
+from spark_ml_audit.engines.base import count_rows, is_empty
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import column
-from spark_ml_audit.errors import InputError
+from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.features import sample_of
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.schemas import QUARANTINE, TAGS
+from spark_ml_audit.lake.schemas import QUARANTINE, TAG_CLASSES, TAG_CLASSES_SCHEMA, TAGS
 from spark_ml_audit.lake.source import OpenSource, open_source
 from spark_ml_audit.lake.streams import append_stream, check_streams
 from spark_ml_audit.models.scorers import Scorer
 from spark_ml_audit.outcomes.predict import TagOutcome
 from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.predicting.loaded_model import LoadedModel, load_model
+from spark_ml_audit.predicting.tag_rates import compare_rates, number_of_tags, rate_warnings
+from spark_ml_audit.predicting.tag_rule import TagRule, rule_of
 from spark_ml_audit.predicting.tags import check_tag_source, tags_frame, unnamed_frame
 from spark_ml_audit.tracking import Destination, resolve_tracking_uri
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from spark_ml_audit.config import TagConfig
     from spark_ml_audit.engines.base import Frame, Session
     from spark_ml_audit.progress import Progress
-
-_DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,18 @@ class _Tagger:
     id_name: str
     columns: tuple[str, ...]
     classes: tuple[str, ...]
-    thresholds: npt.NDArray[np.float32]
+    rule: TagRule
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the history of the tables records."""
+        said = self.rule.tagging
+        return {
+            "model_uri": self.uri,
+            "min_precision": said.min_precision,
+            "num_classes_given": said.num_classes_given,
+            "num_classes_not_given": said.num_classes_not_given,
+        }
 
     def tagged(self, rows: Frame) -> Frame:
         """Rows of the source, a table or a stream, as the table `tags` has them."""
@@ -55,7 +64,7 @@ class _Tagger:
             self.id_name,
             self.columns,
             self.scorer,
-            self.thresholds,
+            self.rule.thresholds,
             self.classes,
             self.uri,
         )
@@ -95,24 +104,23 @@ def run_tag(config: TagConfig, progress: Progress, spark: Session | None = None)
     done = config.output.run_id is not None and tables.commit_of(TAGS, run_id) is not None
     with progress.stage("model"):
         loaded = load_model(config.model.address, destination, allow_pickle=config.model.allow_pickle)
-        tagger = _prepare(loaded, opened, config.source.id)
+        tagger = _prepare(loaded, opened, config)
+    if config.output.run_id is not None:
+        _check_retry(tables, tagger, run_id)
     tables.create_schema()
     if done:
         progress.note(f"run {run_id} is finished already; nothing was changed")
-    elif config.source.stream:
-        with progress.stage("stream"):
-            _stream(config, tables, tagger, run_id)
     else:
-        with progress.stage("tag"):
-            nulls = column(config.source.id).is_null()
-            all_named = is_empty(tables.engine, opened.frame.filter(nulls).select(column(config.source.id)))
-            if not (tables.exists(QUARANTINE) and all_named):
-                tables.append(QUARANTINE, tagger.unnamed(opened.frame), run_id)
-            tables.append(TAGS, tagger.tagged(opened.frame), run_id)
+        _write(config, tables, tagger, run_id, progress)
     with progress.stage("count"):
-        num_tagged, num_tags = _counts(tables, run_id)
+        counted = number_of_tags(tables, run_id)
         rejected = tables.read(QUARANTINE, run_id) if tables.exists(QUARANTINE) else None
         num_rejected = 0 if rejected is None else count_rows(tables.engine, rejected)
+        rates = compare_rates(
+            tables, run_id, tagger.rule, tagger.classes, counted, is_stream=config.source.stream
+        )
+    num_tagged, num_tags, _ = counted
+    said = [*_warnings(num_tagged, num_rejected, config), *tagger.rule.warnings, *rate_warnings(rates)]
     return TagOutcome(
         run_id=run_id,
         num_rows=num_tagged + num_rejected,
@@ -120,14 +128,48 @@ def run_tag(config: TagConfig, progress: Progress, spark: Session | None = None)
         num_quarantined=num_rejected,
         num_tags=num_tags,
         num_classes=len(tagger.classes),
-        tables=tables.locations(TAGS, QUARANTINE),
+        tables=tables.locations(TAGS, TAG_CLASSES, QUARANTINE),
         model_uri=tagger.uri,
         stages=progress.stages,
-        warnings=tuple(_warnings(num_tagged, num_rejected, config)),
+        warnings=tuple(said),
         source=opened.name,
         source_version=None if config.source.stream else opened.version,
         already_finished=done,
+        engine=tables.engine.kind,
+        tagging=tagger.rule.tagging,
+        rates=rates,
     )
+
+
+def _check_retry(tables: OutputTables, tagger: _Tagger, run_id: str) -> None:
+    """Refuse to complete or tell a run by another model or precision than it was begun with."""
+    commit = tables.commit_of(TAG_CLASSES, run_id)
+    before = {} if commit is None else {name: commit.metadata.get(name) for name in tagger.about}
+    changed = next((name for name, value in before.items() if value != tagger.about[name]), None)
+    if changed is not None:
+        raise ConfigError(
+            f"run {run_id} was begun with another rule for tags: its {changed} is {before[changed]}, "
+            f"now {tagger.about[changed]}.",
+            key="output.run_id",
+            fix="Retry with the same model.uri and tag.min_precision, or leave output.run_id out.",
+        )
+
+
+def _write(config: TagConfig, tables: OutputTables, tagger: _Tagger, run_id: str, progress: Progress) -> None:
+    """Write what the run has; `tags` comes last, so that a run that is there has the rest too."""
+    rows = tagger.rule.class_rows
+    tables.append_records(TAG_CLASSES, rows, TAG_CLASSES_SCHEMA, run_id, tagger.about)
+    if config.source.stream:
+        with progress.stage("stream"):
+            _stream(config, tables, tagger, run_id)
+        return
+    opened = tagger.opened
+    with progress.stage("tag"):
+        nulls = column(config.source.id).is_null()
+        all_named = is_empty(tables.engine, opened.frame.filter(nulls).select(column(config.source.id)))
+        if not (tables.exists(QUARANTINE) and all_named):
+            tables.append(QUARANTINE, tagger.unnamed(opened.frame), run_id)
+        tables.append(TAGS, tagger.tagged(opened.frame), run_id, tagger.about)
 
 
 def _warnings(num_tagged: int, num_rejected: int, config: TagConfig) -> list[str]:
@@ -139,35 +181,20 @@ def _warnings(num_tagged: int, num_rejected: int, config: TagConfig) -> list[str
     return found
 
 
-def _counts(tables: OutputTables, run_id: str) -> tuple[int, int]:
-    if not tables.exists(TAGS):
-        return 0, 0
-    num_tags = nw.col("tags").list.len().cast(nw.Int64).sum()
-    counted = tables.read(TAGS, run_id).select(nw.len().alias("num_rows"), num_tags.alias("num_tags"))
-    (row,) = rows_of(tables.engine, counted)
-    return int(row["num_rows"]), int(row["num_tags"] or 0)
-
-
-def _prepare(loaded: LoadedModel, opened: OpenSource, id_name: str) -> _Tagger:
+def _prepare(loaded: LoadedModel, opened: OpenSource, config: TagConfig) -> _Tagger:
     if loaded.columns is None:
         raise InputError(
             f"the model at {loaded.uri} does not say which columns it reads.",
             key="model.uri",
             fix="Log it with a signature that names its input columns.",
         )
+    id_name = config.source.id
     check_tag_source(opened.schema, id_name, loaded.columns)
     sample = sample_of(opened.engine, opened.frame, opened.schema, loaded.columns, id_name)
-    if loaded.model is not None:
-        model = loaded.model
-        thresholds = model.thresholds
-        if thresholds is None:
-            thresholds = np.full(len(model.classes), _DEFAULT_THRESHOLD, dtype=np.float32)
-        tried = loaded.try_on(sample, model.classes) if len(sample) else loaded
-        return _Tagger(opened, loaded.uri, tried.scorer, id_name, loaded.columns, model.classes, thresholds)
-    classes = loaded.output_names(sample)
-    tried = loaded.try_on(sample, classes)
-    limits = np.full(len(classes), _DEFAULT_THRESHOLD, dtype=np.float32)
-    return _Tagger(opened, loaded.uri, tried.scorer, id_name, loaded.columns, classes, limits)
+    classes = loaded.output_names(sample) if loaded.model is None else loaded.model.classes
+    rule = rule_of(loaded, classes, config.tag.min_precision)
+    tried = loaded.try_on(sample, classes) if len(sample) or loaded.model is None else loaded
+    return _Tagger(opened, loaded.uri, tried.scorer, id_name, loaded.columns, classes, rule)
 
 
 def _stream(config: TagConfig, tables: OutputTables, tagger: _Tagger, run_id: str) -> None:

@@ -112,6 +112,9 @@ def test_a_stream_tags_each_row_once_whatever_restarts(tag_lake: Lake) -> None:
     first = tag_lake.run("tag", settings)
     assert first.exit_code == 0, (first.json, first.stderr)
     assert first.json["num_tagged"] == 30
+    assert first.json["rates"]["is_far_off"] is None
+    assert first.json["rates"]["why_not_compared"].startswith("a run of a stream")
+    assert tag_lake.count(first.json["tables"]["tag_classes"]) == len(TAGS)
     nothing = tag_lake.run("tag", settings).json
     assert (nothing["num_rows"], nothing["num_tagged"]) == (0, 0)
     tag_lake.write(tag_lake.frame(new_rows(8), NEW_SCHEMA), to=path, mode="append")

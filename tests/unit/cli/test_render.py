@@ -8,6 +8,7 @@ from spark_ml_audit.cli.render import render_check, render_outcome, render_predi
 from spark_ml_audit.outcomes.audit import CheckOutcome, ListedCell, TrustCounts
 from spark_ml_audit.outcomes.records import Counts
 from spark_ml_audit.outcomes.review import MeasuredPrecision
+from spark_ml_audit.outcomes.tagging import NotTagged, Tagging, TagRates
 from tests.unit.outcomes.made_up import COUNTS, OUTCOME, PREDICTED, TAGGED, class_row
 
 
@@ -136,6 +137,50 @@ def test_summary_of_tags_tells_rows_tags_and_model() -> None:
     ):
         assert part in text
     assert "per row" not in render_tag(dataclasses.replace(TAGGED, num_rows=0, num_tagged=0, num_tags=0))
+
+
+NOT_TAGGED = tuple(
+    NotTagged(f"tag{k}\u202e", 100 - k, "too_imprecise", "too imprecise: 3 of 9 tags right")
+    for k in range(14)
+)
+TAGGING = Tagging(
+    min_precision=0.5,
+    confidence=0.95,
+    num_classes_given=7,
+    expected_tags_per_row=2.31,
+    not_tagged=NOT_TAGGED,
+)
+
+
+def test_summaries_say_which_classes_are_given_and_which_not() -> None:
+    text = render_predict(dataclasses.replace(PREDICTED, tagging=TAGGING))
+    for part in (
+        "7 of 21 classes can be given: their precision out of fold is 0.5 or more with 95% confidence",
+        "2.31 tags per row expected, as out of fold\n",
+        "Not tagged, why",
+        "tag9\\u202e  too imprecise: 3 of 9 tags right",
+        "and 4 more: --json, or model_quality of the MLflow run",
+    ):
+        assert part in text
+    assert "tag10" not in text
+    assert "classes can be given" not in render_predict(
+        dataclasses.replace(PREDICTED, tagging=TAGGING, model_uri=None)
+    )
+
+
+def test_tags_per_row_stand_beside_those_expected() -> None:
+    rates = TagRates(tags_per_row=2.0, expected_tags_per_row=2.31, is_far_off=False)
+    few = dataclasses.replace(TAGGING, not_tagged=NOT_TAGGED[:1])
+    outcome = dataclasses.replace(TAGGED, tagging=few, rates=rates)
+    assert "1,980 (2.00 per row)" in render_tag(outcome)
+    assert "2.31 tags per row expected, as out of fold\n" in render_tag(outcome)
+    assert " more: " not in render_tag(outcome)
+    far = dataclasses.replace(outcome, rates=dataclasses.replace(rates, is_far_off=True))
+    assert "as out of fold, far from what the rows got" in render_tag(far)
+    stream = dataclasses.replace(rates, is_far_off=None, why_not_compared="a stream")
+    assert "not compared: a stream" in render_tag(dataclasses.replace(outcome, rates=stream))
+    foreign = dataclasses.replace(outcome, tagging=Tagging.without_bounds(21), rates=None)
+    assert "21 of 21 classes can be given: nothing is known of how right they are" in render_tag(foreign)
 
 
 def test_other_findings_are_named_only_where_they_were_looked_for() -> None:

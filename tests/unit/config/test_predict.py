@@ -30,7 +30,7 @@ PREDICTING = (*PLACES, *WITHOUT_PROBS)
 
 def test_defaults_are_those_of_the_contract() -> None:
     config = load_as(PredictConfig, None, PLACES)
-    assert list(config.to_mapping()) == ["source", "model", "output", "tracking", "engine"]
+    assert list(config.to_mapping()) == ["source", "model", "tag", "output", "tracking", "engine"]
     assert config.to_mapping()["source"] == {
         "path": "data/tags",
         "table": None,
@@ -44,6 +44,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "features": "auto",
         "group": None,
     }
+    assert config.to_mapping()["tag"] == {"min_precision": 0.5}
     assert config.to_mapping()["model"] == {
         "kind": "auto",
         "folds": 5,
@@ -132,6 +133,8 @@ def test_features_by_kind_are_tuples_of_columns() -> None:
         ("model.seed=-1", "model.seed", "found -1"),
         ("model.seed=4294967296", "model.seed", "2**32 - 1"),
         ("model.max_train_rows=0", "model.max_train_rows", "1 or more"),
+        ("tag.min_precision=null", "tag.min_precision", "a number from 0 to 1"),
+        ("tag.min_precision=-0.1", "tag.min_precision", "a number from 0 to 1"),
         ("model.fit_final=1", "model.fit_final", "true or false"),
         ("model.name=a/b", "model.name", "registry refuses it"),
         ("model.name=''", "model.name", "an empty text"),

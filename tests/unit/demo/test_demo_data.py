@@ -14,7 +14,7 @@ import pytest
 from spark_ml_audit.demo.build_debtags.__main__ import main as build
 from spark_ml_audit.demo.build_debtags.evidence_rules import RULES, proved_tags
 from spark_ml_audit.demo.build_debtags.index import read_files, tagged_packages
-from spark_ml_audit.demo.dataset import demo_classes, demo_evidence, demo_file
+from spark_ml_audit.demo.dataset import demo_classes, demo_evidence, demo_file, new_packages
 from spark_ml_audit.demo.evidence import check_against_evidence
 
 PACKAGES = """\
@@ -192,3 +192,11 @@ def test_builder_names_what_the_index_lacks(
     texts.write_text(translations, encoding="utf-8")
     with pytest.raises(RuntimeError, match=message):
         tagged_packages(read_files([index], [texts]))
+
+
+def test_new_packages_are_not_among_those_with_tags(table: pa.Table) -> None:
+    new = new_packages()
+    assert new.num_rows == 20
+    assert {field.name: str(field.type) for field in new.schema} == {"id": "string", "text": "string"}
+    assert not set(new["id"].to_pylist()) & set(table["id"].to_pylist())
+    assert all(text.startswith(f"{name}: ") for name, text in zip(*new.to_pydict().values(), strict=True))

@@ -6,17 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from spark_ml_audit.kernels.float_keys import from_keys
 from spark_ml_audit.kernels.histogram import ProfileSpec
 from spark_ml_audit.kernels.model_quality import (
-    ALWAYS,
-    NEVER,
     ModelQuality,
-    decision_thresholds,
     model_quality,
     most_tags_first,
     weakness,
@@ -49,10 +44,6 @@ def binned(p: np.ndarray) -> np.ndarray:
     edges = from_keys(spec.bin_edges()[:-1], p.dtype)
     assert profile.absent_histogram.sum() == p.size
     return edges[np.searchsorted(edges, p, side="right") - 1]
-
-
-def f1_score(y: np.ndarray, tagged: np.ndarray) -> float:
-    return float(2 * (y & tagged).sum() / (y.sum() + tagged.sum()))
 
 
 def calibration_error(p: np.ndarray, y: np.ndarray, bins: int = 15) -> float:
@@ -121,40 +112,6 @@ def test_undefined_figures_are_none_in_records() -> None:
     assert (every["auc"], every["average_precision"], every["prevalence"]) == (None, 1.0, 1.0)
     empty = model_quality(ClassProfile(ProfileSpec.for_classes(3, np.float32)))
     assert set(empty.summary().values()) == {None}
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_thresholds_reach_the_best_f1_of_bin_edges(seed: int) -> None:
-    p, y = simulated(400, 4, ("float32", "float64")[seed % 2], noise=1.5, seed=seed)
-    thresholds = decision_thresholds(profile_of(p, y))
-    tied = binned(p)
-    for k in range(4):
-        best = max(f1_score(y[:, k], tied[:, k] >= t) for t in np.unique(tied[:, k])[1:])
-        assert f1_score(y[:, k], p[:, k] >= thresholds[k]) == pytest.approx(best, abs=1e-12)
-        assert p.dtype.type(thresholds[k]) == thresholds[k]
-
-
-def test_thresholds_of_classes_that_were_not_learnt() -> None:
-    n = 100
-    y = np.zeros((n, 4), bool)
-    y[:5, 1], y[:80, 2], y[:, 3] = True, True, True
-    thresholds = decision_thresholds(profile_of(np.full((n, 4), 0.3, np.float32), y))
-    assert thresholds.tolist() == [NEVER, NEVER, ALWAYS, ALWAYS]
-    assert decision_thresholds(ClassProfile(ProfileSpec.for_classes(2, np.float32))).tolist() == [NEVER] * 2
-
-
-def test_of_equal_thresholds_the_one_that_tags_fewest_is_taken() -> None:
-    p = np.array([[0.9], [0.1], [0.05]], np.float32)
-    (threshold,) = decision_thresholds(profile_of(p, np.array([[True], [False], [False]])))
-    assert 0.89 < threshold <= np.float32(0.9)
-
-
-@given(st.integers(0, 10_000))
-def test_thresholds_never_lose_to_tagging_nothing(seed: int) -> None:
-    data = make_dataset(seed)
-    thresholds = decision_thresholds(profile_of(data.pred_probs, data.given))
-    assert ((thresholds >= 0) & (thresholds <= 1) | (thresholds == NEVER)).all()
-    assert (thresholds[~data.given.any(axis=0)] == NEVER).all()
 
 
 def test_stand_in_counts_the_other_tags_of_a_row() -> None:
