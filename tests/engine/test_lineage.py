@@ -244,7 +244,12 @@ def test_where_the_first_output_is_gone_the_audit_goes_on_and_says_so(
     gone = f'[{{"source": "a", "source_version": null, "run_id": "{origin.run_id}", '
     gone += f'"correction_id": "{origin.correction_id}", "output": {{"path": "{house.path("gone")}"}}}}]'
     house.set_properties(copy, {CONTINUES_PROPERTY: gone})
-    result = house.audit(source__path=copy, output__path=house.path("orphan-out"))
+    output = house.path("orphan-out")
+    result = house.audit(source__path=copy, output__path=output)
+    said = f"it continues run {origin.run_id} of 'a', which was not found in '{house.path('gone')}'"
+    assert said in house.refuse(command="compare", output__path=output)["message"]
+    trend = printed(house, "trend", output__path=output, trend__log=False)
+    assert [said in warning for warning in trend["warnings"]] == [True]
     assert result["since_last_run"] is None
     assert any("was not found in" in warning for warning in result["warnings"])
     # nobody follows a property to a remote store, or reads one that nobody of ours wrote
