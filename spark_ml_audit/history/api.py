@@ -29,7 +29,7 @@ from spark_ml_audit.history.differences import (
     most_changed,
     tags_of,
 )
-from spark_ml_audit.lake.lineage import holding
+from spark_ml_audit.lake.lineage import holding, not_found
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run, previous_run, run_elsewhere
 from spark_ml_audit.lake.schemas import (
@@ -131,8 +131,9 @@ class ComparisonResult:
         if against is None:
             found = previous_run(self._tables, ref.run_id, ref.source, self.run.continues)
             if found is None:
+                gone = "".join(f", and {not_found(origin)}" for origin in self.run.continues[:1])
                 raise ConfigError(
-                    f"run {ref.run_id} is the first one of {show(ref.source)} in this output: there is "
+                    f"run {ref.run_id} is the first one of {show(ref.source)} in this output{gone}: there is "
                     "nothing before it.",
                     key="compare.against",
                     fix="Audit the source again, or name a later run in compare.run.",

@@ -46,7 +46,7 @@ def run_trend(config: TrendConfig, progress: Progress, spark: Session | None = N
     with progress.stage("page"):
         page, unlinked = _render(trend, file)
         _write(file, page)
-    warnings: list[str] = []
+    warnings = list(trend.notes)
     mlflow_run_id, delivered = None, True
     if config.trend.log:
         with progress.stage("tracking"):

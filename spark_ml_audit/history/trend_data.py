@@ -11,7 +11,7 @@ import narwhals as nw
 from spark_ml_audit.engines.base import count_rows, rows_of
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.lake.files import existing_page
-from spark_ml_audit.lake.lineage import holding
+from spark_ml_audit.lake.lineage import holding, not_found
 from spark_ml_audit.lake.runs import newest_of_source, runs_up_to
 from spark_ml_audit.lake.schemas import CLASSES, RUNS
 from spark_ml_audit.outcomes.history import Trend, TrendClass, TrendRun
@@ -62,7 +62,12 @@ def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
             + "Name tags as the table `classes` has them, or write null for the noisiest.",
         )
     num_classes = count_rows(engine, classes.select("tag").unique())
-    return Trend(source, runs, shown, num_runs, num_classes, _query(tables, newest))
+    notes = tuple(
+        f"The source is a corrected copy: {not_found(origin)}."
+        for origin in newest.continues[:1]
+        if num_runs <= section.last and origin.run_id not in ids
+    )
+    return Trend(source, runs, shown, num_runs, num_classes, _query(tables, newest), notes)
 
 
 def _query(tables: OutputTables, newest: FinishedRun) -> str:

@@ -16,7 +16,7 @@ from spark_ml_audit.errors import AuditError
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import RUNS
 from spark_ml_audit.outcomes.runs import FinishedRun, Origin
-from spark_ml_audit.text import redact
+from spark_ml_audit.text import redact, show
 
 if TYPE_CHECKING:
     from spark_ml_audit.outcomes.runs import RunRef
@@ -150,6 +150,19 @@ def described(place: Mapping[str, str]) -> str:
     ("'/data/audits'", "'main.audits.films_'")
     """
     return f"'{place['path']}'" if "path" in place else f"'{place.get('schema')}.{place.get('prefix', '')}'"
+
+
+def not_found(origin: Origin) -> str:
+    """A sentence on an audit that is continued and cannot be reached.
+
+    >>> output = {"path": "/data/audits"}
+    >>> not_found(Origin("data/films", "7", "20260131t180000z-0a1b2c3d", "20260201t090000z-4e5f6a7b", output))
+    "it continues run 20260131t180000z-0a1b2c3d of 'data/films', which was not found in '/data/audits'"
+    """
+    return (
+        f"it continues run {origin.run_id} of {show(origin.source)}, which was not found in "
+        f"{described(origin.output)}"
+    )
 
 
 def first_of(

@@ -17,7 +17,7 @@ import narwhals as nw
 from spark_ml_audit.engines.base import count_rows, is_empty, rows_of
 from spark_ml_audit.engines.columns import names_of
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.lake.lineage import described, first_of, is_elsewhere, output_at, read_origins
+from spark_ml_audit.lake.lineage import first_of, is_elsewhere, not_found, output_at, read_origins
 from spark_ml_audit.lake.schemas import CLASSES, FIRST_TABLE, RUNS, class_rows
 from spark_ml_audit.outcomes.records import ClassRow, GateResult
 from spark_ml_audit.outcomes.runs import FinishedRun, Origin, RunRef, run_started
@@ -169,10 +169,7 @@ def earlier_runs(
         return found
     previous, notes = _before_elsewhere(tables, run_id, source, continues), []
     if previous is None or previous.run_id != continues[0].run_id:
-        notes.append(
-            f"The source continues run {continues[0].run_id} of {show(continues[0].source)}, which was not "
-            f"found in {described(continues[0].output)}: nothing can be compared with it."
-        )
+        notes.append(f"The source is a corrected copy: {not_found(continues[0])}.")
     return dataclasses.replace(found, previous=previous, notes=tuple(notes))
 
 

@@ -248,6 +248,7 @@ class Trend(Record):
         num_runs: Finished runs of the source, those not shown included.
         num_classes: Classes seen in the runs shown.
         query: What gives all runs and classes of the output.
+        notes: Sentences on runs that could not be reached.
     """
 
     source: str
@@ -256,6 +257,7 @@ class Trend(Record):
     num_runs: int
     num_classes: int
     query: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -244,7 +244,12 @@ def test_where_the_first_output_is_gone_the_audit_goes_on_and_says_so(
     gone = f'[{{"source": "a", "source_version": null, "run_id": "{origin.run_id}", '
     gone += f'"correction_id": "{origin.correction_id}", "output": {{"path": "{house.path("gone")}"}}}}]'
     house.set_properties(copy, {CONTINUES_PROPERTY: gone})
-    result = house.audit(source__path=copy, output__path=house.path("orphan-out"))
+    output = house.path("orphan-out")
+    result = house.audit(source__path=copy, output__path=output)
+    said = f"it continues run {origin.run_id} of 'a', which was not found in '{house.path('gone')}'"
+    assert said in house.refuse(command="compare", output__path=output)["message"]
+    trend = printed(house, "trend", output__path=output, trend__log=False)
+    assert [said in warning for warning in trend["warnings"]] == [True]
     assert result["since_last_run"] is None
     assert any("was not found in" in warning for warning in result["warnings"])
     # nobody follows a property to a remote store, or reads one that nobody of ours wrote
@@ -310,3 +315,30 @@ def test_what_one_engine_corrected_the_other_one_continues(lake: Lake) -> None:
         found.append({name: after["since_last_run"][name] for name in ("rows", "cells")})
     assert found[0] == found[1]
     assert found[0]["cells"]["fixed"] > 0
+
+
+@pytest.mark.spark
+def test_copies_in_a_catalog_are_followed_too(lake: Lake) -> None:
+    spark, schema = lake.spark, "lineage_of_tests"
+    if spark is None:
+        pytest.skip("only Spark has a catalog")
+    spark.sql(f"DROP DATABASE IF EXISTS {schema} CASCADE")
+    spark.sql(f"DROP DATABASE IF EXISTS {schema}_other CASCADE")
+    try:
+        rows = [(i, ["drama"] if i % 3 else [], [0.9 if i % 4 else 0.05, 0.1]) for i in range(60)]
+        columns = "id long, labels array<string>, pred_probs array<double>"
+        source = lake.write(lake.frame(rows, columns, ("drama", "comedy")))
+        first = lake.audit({"source.path": source, "output.schema": schema, "output.prefix": "films_"})
+        where = {"output.schema": schema, "output.prefix": "films_"}
+        done = lake.run("correct", {**where, "correct.accept_above": 0.8})
+        assert done.exit_code == 0, done.json
+        copy = done.json["target"]
+        elsewhere = {"output.schema": f"{schema}_other"}
+        second = lake.audit({"source.table": copy, **elsewhere})
+        assert second["since_last_run"]["against"]["run_id"] == first["run_id"]
+        assert second["since_last_run"]["cells"]["fixed"] > 0
+        trend = lake.run("trend", {**elsewhere, "trend.file": lake.path("trend.html"), "trend.log": False})
+        assert [run["run_id"] for run in trend.json["runs"]] == [first["run_id"], second["run_id"]]
+    finally:
+        spark.sql(f"DROP DATABASE IF EXISTS {schema} CASCADE")
+        spark.sql(f"DROP DATABASE IF EXISTS {schema}_other CASCADE")
