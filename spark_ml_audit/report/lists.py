@@ -66,11 +66,11 @@ def list_sections(
                 intro=(f"{_INTROS[direction]} {many}", *said),
                 columns=(
                     ("place", "number"),
-                    ("tag", "text"),
+                    ("tag", "tag"),
                     ("id", "text"),
                     *[(name, "text") for name in frames.show],
                     ("given tags", "tags"),
-                    ("probability", "number"),
+                    ("probability", "prob"),
                     ("trust", "text"),
                 ),
                 rows=tuple(

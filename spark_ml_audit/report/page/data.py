@@ -128,14 +128,15 @@ class SectionTable:
         key: Short name, letters and hyphens; becomes the section's anchor.
         title: Heading.
         intro: Sentences above the table.
-        columns: Name and kind of each column; kind is text, number, share (0..1 shown as percent) or tags.
+        columns: Name and kind of each column; kind is text, number, share (0..1 shown as percent), prob (a
+            probability), tag (one that a reader may choose) or tags.
         rows: Values, one per column; tags are tuples of texts. Bound them: some hundreds of rows.
     """
 
     key: str
     title: str
     intro: tuple[str, ...]
-    columns: tuple[tuple[str, Literal["text", "number", "share", "tags"]], ...]
+    columns: tuple[tuple[str, Literal["text", "number", "share", "prob", "tag", "tags"]], ...]
     rows: tuple[tuple[Any, ...], ...]
 
 

@@ -180,14 +180,17 @@ def _pairs(data: ReportData) -> list[list[Any]]:
 
 
 def _section(section: SectionTable) -> dict[str, Any]:
+    kinds = [kind for _, kind in section.columns]
     return {
         "key": section.key,
         "columns": [[for_page(name, _ID_WIDTH), kind] for name, kind in section.columns],
-        "rows": [[_cell(value) for value in row] for row in section.rows],
+        "rows": [[_cell(*pair) for pair in zip(row, kinds, strict=True)] for row in section.rows],
     }
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any, kind: str) -> Any:
+    if kind == "tag":  # as the table of tags shows it: one may be chosen by the other
+        return for_page(value, _TAG_WIDTH)
     if isinstance(value, tuple | list):
         return [for_page(item, _TAG_WIDTH) for item in value[:_MAX_CELL_TAGS]]
     if value is None or isinstance(value, bool | int | float):

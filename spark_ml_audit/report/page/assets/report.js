@@ -168,18 +168,22 @@
   }
   for (const host of document.querySelectorAll(".section-table")) {
     const section = payload[host.dataset.from][Number(host.dataset.section)];
-    table(host, {
+    const tagAt = section.columns.findIndex(([, kind]) => kind === "tag");
+    const shown = table(host, {
       caption: host.dataset.title, look: "stack", pageSize: 15, rows: section.rows,
       columns: section.columns.map(([label, kind], i) => ({
-        label, kind: kind === "number" || kind === "share" ? "num" : "text", header: i === 0, long: kind === "tags",
+        label, kind: ["number", "share", "prob"].includes(kind) ? "num" : "text", header: i === 0, long: kind === "tags",
         value: (row) => (Array.isArray(row[i]) ? row[i].join(" ") : row[i]),
         csv: (row) => (Array.isArray(row[i]) ? row[i].join(", ") : row[i]),
         cell: (row) => {
           if (Array.isArray(row[i])) return element("div", { class: "chips" }, ...row[i].map((tag) => chip("kept", tag)));
           if (row[i] === null) return "–";
           if (kind === "share") return percent(row[i]);
+          if (kind === "tag") return element("button", { type: "button", class: "link", title: "Show only this tag", onclick: () => tagChosen(row[i]) }, element("bdi", {}, row[i]));
+          if (kind === "prob") return row[i] > 0.9999 && row[i] < 1 ? ">0.9999" : row[i] < 0.0001 && row[i] > 0 ? "<0.0001" : fixed(row[i], 4);
           return typeof row[i] === "number" ? (Number.isInteger(row[i]) ? number(row[i]) : fixed(row[i], 4)) : String(row[i]);
         } })) });
+    if (shown && tagAt >= 0) onTag((tag) => shown.only(`only ${tag}`, (row) => row[tagAt] === tag));
   }
   document.documentElement.dataset.ready = "true";
 })();

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_ml_audit.report.page import WorstRow, render_report
+from spark_ml_audit.report.page import SectionTable, WorstRow, render_report
 from tests.browser import Browser, browser_session
 from tests.unit.report.page.sample import HOSTILE, sample_report
 
@@ -172,4 +172,29 @@ def test_hostile_tags_filter_and_download_as_they_are(
     _, row = downloaded(browser, tmp_path, "#class-table", "tags.csv")
     assert row[0] == HOSTILE[0]
     assert browser.run("return window.pwned === undefined")
+    assert browser.complaints() == []
+
+
+def test_a_tag_leaves_the_lists_to_add_and_to_remove_with_its_own_cells(
+    browser: Browser, tmp_path: Path
+) -> None:
+    data = sample_report(60)
+    tags = [row.tag for row in data.classes[:3]]
+    columns = (("place", "number"), ("tag", "tag"), ("id", "text"), ("probability", "prob"))
+    probs = (0.999999, 0.5, 0.0000001, 1.0)
+    rows = tuple((i + 1, tags[i % 3], f"row {i}", probs[i % 4]) for i in range(12))
+    lists = tuple(
+        SectionTable(key, f"Tags to {key}", ("Said before.",), columns, rows) for key in ("add", "remove")
+    )
+    page = tmp_path / "lists.html"
+    page.write_text(render_report(replace(data, lists=lists)), encoding="utf-8")
+    browser.look()
+    browser.open(page)
+    assert browser.texts("#add tbody tr > :last-child")[:4] == [">0.9999", "0.5000", "<0.0001", "1.0000"]
+    browser.click("#add tbody tr:nth-child(2) button")
+    for key in ("add", "remove"):
+        assert set(browser.texts(f"#{key} tbody button")) == {tags[1]}
+        assert browser.texts(f"#{key} tbody tr > :nth-child(3)") == [f"row {i}" for i in (1, 4, 7, 10)]
+    browser.click("#add .only button")
+    assert len(browser.texts("#add tbody tr > :nth-child(3)")) == 12
     assert browser.complaints() == []
