@@ -19,10 +19,11 @@ from spark_ml_audit.lake.files import existing_page, page_file
 from spark_ml_audit.lake.runs import classes_of
 from spark_ml_audit.lake.schemas import DUPLICATES, ISSUES, TABLES
 from spark_ml_audit.outcomes.audit import AuditOutcome
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import status_of
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.report.queries import worst_issues
-from spark_ml_audit.tracking import RunDelivery, RunOpening
+from spark_ml_audit.tracking import RunDelivery, RunOpening, feature_tags
 from spark_ml_audit.tracking.resend import resend
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def outcome_of_row(
         source_version=row["source_version"],
         engine=row.get("engine"),
         worst_classes=worst_classes(classes, WORST_CLASSES),
+        use=FeatureUse.from_json(row.get("features")),
         already_finished=True,
     )
 
@@ -116,7 +118,9 @@ def complete_audit(
         quality = predicted()
         more = {} if quality is None else {"model_quality": quality[1]}
         report = {} if page is None else {"report.html": Path(page)}
-        return replace(found, tables={**found.tables, **more}, artifacts={**found.artifacts, **report})
+        learned = {} if quality is None else {"features.json": outcome.use.to_dict()}
+        artifacts = {**found.artifacts, **learned, **report}
+        return replace(found, tables={**found.tables, **more}, artifacts=artifacts)
 
     found = resend(outcome, row, config, tracker, progress, opening, delivery)
     if config.report.enabled and page is None and page_file(config.output, run_id):
@@ -130,7 +134,7 @@ def _opening_of(outcome: AuditOutcome, quality: tuple[OutOfFold, pd.DataFrame] |
         from spark_ml_audit.predicting.commit import prediction_metrics
 
         metrics = prediction_metrics(quality[0])
-    tags = {"engine": outcome.engine}
+    tags = {"engine": outcome.engine, **feature_tags(outcome.use)}
     return RunOpening(
         outcome.counts, outcome.gates, outcome.stages, outcome.tables, outcome.warnings, metrics, tags
     )

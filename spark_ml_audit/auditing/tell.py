@@ -13,6 +13,7 @@ from spark_ml_audit.errors import reason_of
 from spark_ml_audit.history.since_last_run import add_since, since_last_run
 from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, EXAMPLES, ISSUES, QUARANTINE
 from spark_ml_audit.outcomes.audit import AuditOutcome
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import status_of
 from spark_ml_audit.report.make import Report, ReportRows, make_report, read_rows
 from spark_ml_audit.report.page import RunFacts
@@ -63,6 +64,7 @@ def tell(
         engine=context.tables.engine.kind,
         worst_classes=worst_classes(fitted.fit.classes, WORST_CLASSES),
         since_last_run=since,
+        use=FeatureUse() if fitted.predicted is None else fitted.predicted.use,
     )
 
 
@@ -141,6 +143,7 @@ def _report(
         gates=gates,
         warnings=warnings,
         since_last_run=since,
+        use=None if fitted.predicted is None else fitted.predicted.use,
     )
 
 
@@ -168,10 +171,11 @@ def _deliver(
     )
     delivery = add_since(delivery, since)
     quality = {} if predicted is None else {"model_quality": predicted.class_table}
+    features = {} if predicted is None else {"features.json": predicted.use.to_dict()}
     delivery = replace(
         delivery,
         tables={**delivery.tables, **quality},
-        artifacts={**delivery.artifacts, **report.artifacts},
+        artifacts={**delivery.artifacts, **features, **report.artifacts},
     )
     return tracker.deliver(delivery) and not report.problems
 

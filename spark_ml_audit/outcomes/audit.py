@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.history import Comparison
 from spark_ml_audit.outcomes.outcome import Outcome
 from spark_ml_audit.outcomes.records import ClassRow, Counts
@@ -22,6 +23,7 @@ class AuditOutcome(Outcome):
         engine: What ran it, embedded or spark; None where a version did not record it.
         worst_classes: The most affected classes, worst first.
         since_last_run: What changed since the previous run of the same source, if there is one.
+        use: What the probabilities were learned from, where this run predicted them.
 
     Example:
         >>> run_id = "20260131t180000z-0a1b2c3d"
@@ -39,8 +41,9 @@ class AuditOutcome(Outcome):
     engine: str | None = None
     worst_classes: tuple[ClassRow, ...] = ()
     since_last_run: Comparison | None = None
+    use: FeatureUse = field(default_factory=FeatureUse)
 
-    spread = ("counts",)
+    spread = ("counts", "use")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,7 @@ class CheckOutcome(Outcome):
         num_rows: Rows of the source.
         classes: Tag names in probability order.
         notes: Sentences: how formats and class list were found, and what to look at.
+        use: What a model would learn from, where the source has no probabilities.
     """
 
     source: str
@@ -68,8 +72,10 @@ class CheckOutcome(Outcome):
     num_rows: int
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    use: FeatureUse = field(default_factory=FeatureUse)
 
     derived = ("status", "num_classes")
+    spread = ("use",)
 
     @property
     def num_classes(self) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import Outcome
 
 
@@ -27,6 +28,7 @@ class PredictOutcome(Outcome):
         source: Path or table that was read.
         source_version: Its pinned version.
         engine: What ran it, embedded or spark.
+        use: What was learned from, and what was left out and why; its keys stand among the fields.
     """
 
     run_id: str
@@ -43,6 +45,9 @@ class PredictOutcome(Outcome):
     source: str
     source_version: str | None
     engine: str | None = None
+    use: FeatureUse = field(default_factory=FeatureUse)
+
+    spread = ("use",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.frames.ingest import inspect_source
 from spark_ml_audit.lake.schemas import PREDICTION_RUNS, PREDICTIONS, QUARANTINE
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.predict import PredictOutcome
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
-from spark_ml_audit.tracking import RunDelivery, RunOpening
+from spark_ml_audit.tracking import RunDelivery, RunOpening, feature_tags
 from spark_ml_audit.tracking.resend import resend
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def outcome_of_row(row: Mapping[str, Any], tables: OutputTables) -> PredictOutco
         tables=tables.locations(*PREDICTION_TABLES),
         stages=json.loads(row["stages"]),
         warnings=tuple(json.loads(row["warnings"])),
+        use=FeatureUse.from_json(row.get("features")),
         already_finished=True,
     )
 
@@ -67,6 +69,7 @@ def complete_prediction(
             tables=outcome.tables,
             warnings=outcome.warnings,
             metrics={**numbers, **outcome.quality},
+            tags=feature_tags(outcome.use),
         )
 
     def delivery(warnings: Sequence[str]) -> RunDelivery:
@@ -75,7 +78,7 @@ def complete_prediction(
             stages=outcome.stages,
             warnings=warnings,
             tables={"model_quality": quality_of_run(config, tables, outcome.run_id)[1]},
-            artifacts={"config.json": row["config"]},
+            artifacts={"config.json": row["config"], "features.json": outcome.use.to_dict()},
         )
 
     if config.model.fit_final and outcome.model_uri is None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from spark_ml_audit.engines.columns import in_frame
-from spark_ml_audit.frames.features import _Lowest, to_pandas
+from spark_ml_audit.frames.features import TextCut, _Lowest, to_pandas
 
 
 def test_models_get_dates_in_utc_exact_doubles_and_true_names() -> None:
@@ -47,7 +47,7 @@ def test_the_rows_of_a_sample_are_the_same_however_they_are_split(repeated: int)
         tasks = [[mixed.slice(start, size)] for start in range(0, 400, size)]
         if size == 7:
             tasks = [[batch for task in tasks for batch in task]]
-        kept = [batch for task in tasks for batch in _Lowest(30, cut=True)(iter(task))]
+        kept = [batch for task in tasks for batch in _Lowest(30, TextCut())(iter(task))]
         table = pa.Table.from_batches(kept).sort_by([("place", "ascending"), ("tie", "ascending")])
         found.append(table.slice(0, 30).to_pylist())
     assert found[0] == found[1] == found[2]
