@@ -256,6 +256,28 @@ def share_that_implies(codes: IntArray, given: BoolArray, least: float, min_rows
     return float(held[implies.any(axis=1)].sum() / len(codes)), int(implies.any(axis=0).sum())
 
 
+def one_for_each_set(codes: IntArray, given: BoolArray, slack: float) -> bool:
+    """Whether values and sets of tags stand for each other, one for one but for some slack.
+
+    Args:
+        codes: Value of each row, shape (n,).
+        given: Shape (n, K).
+        slack: Share of pairs of value and set that there may be beyond those of a perfect match.
+
+    Example:
+        >>> given = np.array([[1, 0], [1, 1], [1, 0], [0, 0]], dtype=bool)
+        >>> one_for_each_set(np.array([7, 3, 7, 5]), given, slack=0.0)
+        True
+        >>> one_for_each_set(np.array([7, 3, 3, 5]), given, slack=0.0)
+        False
+    """
+    packed = np.ascontiguousarray(np.packbits(given, axis=1))
+    _, sets = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_inverse=True)
+    num_sets, num_values = len(np.unique(sets)), len(np.unique(codes))
+    num_pairs = len(np.unique(codes * num_sets + sets))
+    return bool(num_sets > 1 and num_pairs <= (1 + slack) * min(num_sets, num_values))
+
+
 def _blocks(num_classes: int, num_cells: int) -> Iterator[slice]:
     step = max(1, _BLOCK_CELLS // max(num_cells, 1))
     for start in range(0, num_classes, step):

@@ -18,6 +18,7 @@ from spark_ml_audit.kernels.readings import (
     BoolArray,
     Reading,
     best_elements,
+    one_for_each_set,
     read_by_elements,
     read_by_rank,
     read_by_value,
@@ -63,10 +64,15 @@ _CLASS_NAMES, _AGREEMENT = 0.5, 0.25
 # Of mentions in free texts: words are class names by accident, too.
 _MENTIONED = 0.8
 _IMPLIES, _IMPLYING_ROWS, _MIN_IMPLYING = 0.95, 0.9, 5
+# Tags that are on more rows than this are implied by anything.
+_COMMON = 0.7
+# Pairs of value and set of tags beyond one for each.
+_SLACK = 0.05
 # Least rows of a word or value that may reach the F1 of a shortcut: 10 rows with the tag, recall .82.
 _MIN_HELD = 8
 # Share of rows whose text others have too, from which texts are values.
 _REPEATED = 0.5
+_MAX_VALUE = 100
 
 
 @dataclass(frozen=True)
@@ -139,14 +145,15 @@ def judge_column(name: str, kind: str, values: pd.Series, sample: TagSample) -> 
     if kind == "embedding":
         positions = set_positions(values)
         return Judgement() if positions is None else Judgement(_judge_entries(positions, sample)[0])
-    if kind in ("numeric", "date"):
-        found = numbers_of(values, kind)
-        if len(np.unique(found[~np.isnan(found)])) > _FEW_NUMBERS:
-            return Judgement(_judge_numbers(found, sample))
     if kind == "text":
         return _judge_texts(name, values, sample)
     keys = value_keys(values)
+    if kind in ("numeric", "date"):
+        found = numbers_of(values, kind)
+        if len(np.unique(found[~np.isnan(found)])) > _FEW_NUMBERS:
+            return Judgement(_judge_numbers(found, sample) or _stands_for_sets(keys, sample))
     reason = _bears_names(_parts(keys, sample), sample) or _judge_codes(keys, sample)
+    reason = reason or _stands_for_sets(keys, sample)
     shortcuts = () if reason else _shortcuts(name, _of_values(keys), sample)
     return Judgement(reason, shortcuts)
 
@@ -162,7 +169,7 @@ def _judge_texts(name: str, values: pd.Series, sample: TagSample) -> Judgement:
         bags = [set() if text is None else words_of(text) for text in texts]
         reason = _bears_names(_parts(texts, sample), sample) or _mentions_names(texts, sample)
         told, entries = _judge_entries(bags, sample)
-        reason = reason or told or _judge_repeated(texts, sample)
+        reason = reason or told or _judge_repeated(texts, sample) or _stands_for_sets(texts, sample)
     return Judgement(reason, () if reason else _shortcuts(name, entries, sample))
 
 
@@ -270,6 +277,15 @@ def _judge_repeated(texts: Sequence[str | None], sample: TagSample) -> str | Non
     return _judge_codes(texts, sample) if len(names) > 2 and again.mean() >= _REPEATED else None
 
 
+def _stands_for_sets(keys: Sequence[str | None], sample: TagSample) -> str | None:
+    """Whether a column holds a value for each set of tags: a digest, a text of bits, a number of flags."""
+    codes, names = codes_of(keys)
+    repeated = len(codes) - len(names)
+    if sample.num_rows < MIN_ROWS or repeated < MIN_ROWS or not one_for_each_set(codes, sample.given, _SLACK):
+        return None
+    return f"its {len(names):,} values stand for the sets of tags, one for each"
+
+
 def _judge_entries(bags: Sequence[Any], sample: TagSample) -> tuple[str | None, Entries]:
     """Elements or words tell most of the tags, each by itself; and the entries."""
     entries, judged = entries_of(bags, _MIN_HELD), sample.judged
@@ -286,7 +302,7 @@ def _judge_entries(bags: Sequence[Any], sample: TagSample) -> tuple[str | None, 
 
 def _all_imply(codes: npt.NDArray[np.int64], given: BoolArray) -> str | None:
     """Whether nearly every row has a value that implies a tag, as codes of the main tag do."""
-    told = given[:, given.mean(axis=0) <= 0.5]
+    told = given[:, given.mean(axis=0) <= _COMMON]
     share, num_tags = share_that_implies(codes, told, _IMPLIES, _MIN_IMPLYING)
     if share < _IMPLYING_ROWS or num_tags < _FEW_TAGS:
         return None
@@ -333,10 +349,14 @@ def _shortcuts(name: str, entries: Entries, sample: TagSample) -> tuple[Shortcut
     return tuple(
         Shortcut(
             name,
-            entries.names[best.element[k]],
+            _shown(entries.names[best.element[k]]),
             sample.classes[judged[k]],
             float(best.precision[k]),
             float(best.recall[k]),
         )
         for k in chosen
     )
+
+
+def _shown(value: str) -> str:
+    return value if len(value) <= _MAX_VALUE else f"{value[: _MAX_VALUE - 1]}…"
