@@ -58,11 +58,16 @@ def separation(scores: FloatArray, present: IntArray, absent: IntArray) -> Readi
     """
     order = np.argsort(-scores, axis=0, kind="stable")
     ranked = np.take_along_axis(scores, order, axis=0)
-    hits = np.cumsum(np.take_along_axis(present, order, axis=0), axis=0)
-    misses = np.cumsum(np.take_along_axis(absent, order, axis=0), axis=0)
-    num_present, num_absent = hits[-1], misses[-1]
     # only where a score is the last of its like may a threshold lie
     is_end = np.vstack([ranked[1:] != ranked[:-1], np.ones((1, scores.shape[1]), dtype=bool)])
+    places = [np.take_along_axis(counts, order, axis=0) for counts in (present, absent)]
+    return _in_order(places[0], places[1], is_end)
+
+
+def _in_order(present: IntArray, absent: IntArray, is_end: BoolArray) -> Reading:
+    """The same of cells that are sorted, best first; thresholds lie where `is_end` says."""
+    hits, misses = np.cumsum(present, axis=0), np.cumsum(absent, axis=0)
+    num_present, num_absent = hits[-1], misses[-1]
     hits, misses = np.where(is_end, hits, 0), np.where(is_end, misses, 0)
     hits_before, misses_before = _before(hits), _before(misses)
     area = np.where(is_end, (misses - misses_before) * (hits + hits_before), 0).sum(axis=0) / 2
@@ -90,12 +95,18 @@ def read_by_rank(values: FloatArray, given: BoolArray) -> Reading:
         >>> read_by_rank(np.array([5.0, 1.0, 7.0]), np.array([[False], [True], [False]])).auc.tolist()
         [1.0]
     """
+    order = np.argsort(values, kind="stable")
+    starts = np.flatnonzero(np.diff(values[order], prepend=-np.inf) > 0)
+    if not len(starts):
+        return Reading(np.full(given.shape[1], np.nan), np.zeros(given.shape[1]))
+    rows = np.diff(starts, append=len(values))[:, None]
     found: list[Reading] = []
-    for start in _blocks(given.shape[1], len(values)):
-        present = given[:, start].astype(np.int64)
-        scores = np.broadcast_to(values[:, None], present.shape)
-        up = separation(scores, present, 1 - present)
-        found.append(up.better(separation(-scores, present, 1 - present)))
+    for block in _blocks(given.shape[1], len(values)):
+        present = np.add.reduceat(given[order, block].astype(np.int64), starts, axis=0)
+        absent, is_end = rows - present, np.ones(present.shape, dtype=bool)
+        found.append(
+            _in_order(present, absent, is_end).better(_in_order(present[::-1], absent[::-1], is_end))
+        )
     return _joined(found)
 
 

@@ -6,7 +6,7 @@ Columns that a config names are used whatever they hold; of those that reproduce
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -122,7 +122,8 @@ def chosen_features(
         if name in rows.values
     }
     warnings = [
-        f"Column '{name}' is learned from because source.features names it: {judgement.reason}."
+        f"Column '{name}' is learned from because source.features names it, though a model that sees it "
+        f"repeats the tags, right or wrong: {judgement.reason}."
         for name, judgement in found.items()
         if judgement.reason is not None
     ]
@@ -160,9 +161,9 @@ def _identifies(name: str, kind: str, rows: LabelledRows) -> str | None:
 
 
 def _without(spec: FeatureSpec, left_out: Mapping[str, str]) -> FeatureSpec:
-    kinds = {item.name: getattr(spec, item.name) for item in fields(FeatureSpec)}
+    """The columns that stay; those of types that no model reads are told of as left out, too."""
     return FeatureSpec(
-        **{kind: tuple(name for name in names if name not in left_out) for kind, names in kinds.items()}
+        **{kind: tuple(name for name in getattr(spec, kind) if name not in left_out) for kind in KINDS}
     )
 
 

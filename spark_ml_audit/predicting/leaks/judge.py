@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -94,12 +95,18 @@ class TagSample:
         """Rows n."""
         return len(self.given)
 
-    @property
+    @cached_property
     def judged(self) -> npt.NDArray[np.int64]:
         """Classes with enough rows of both kinds; none in a sample that is too small."""
         counts = self.given.sum(axis=0)
         enough = (counts >= MIN_POSITIVES) & (counts <= self.num_rows - MIN_POSITIVES)
         return np.flatnonzero(enough & (self.num_rows >= MIN_ROWS))
+
+    @cached_property
+    def prevalence(self) -> npt.NDArray[np.float64]:
+        """Share of the rows with each tag, shape (K,)."""
+        share: npt.NDArray[np.float64] = self.given.mean(axis=0)
+        return share
 
     @property
     def folds(self) -> npt.NDArray[np.int64]:
@@ -206,7 +213,7 @@ def _bears_names(bags: Sequence[Sequence[str]], sample: TagSample) -> str | None
 
 def _beyond_chance(agreeing: BoolArray, cols: npt.NDArray[np.int64], sample: TagSample) -> float:
     """Share of named tags that are given, 0 for what the tags' prevalence explains and 1 for all."""
-    chance = float(sample.given.mean(axis=0)[cols].mean())
+    chance = float(sample.prevalence[cols].mean())
     return (float(agreeing.mean()) - chance) / (1 - chance) if chance < 1 else 0.0
 
 
