@@ -219,12 +219,12 @@ def sample_of(
 
 @dataclass(frozen=True)
 class TextCut:
-    """How texts are cut.
+    """How texts and lists of them are cut.
 
     Attributes:
-        first: Characters that stay at the beginning.
+        first: Characters of a text, and elements of a list, that stay at the beginning.
         last: Characters that stay at the end.
-        whole: Columns, as frames name them, whose texts stay as they are.
+        whole: Columns, as frames name them, that stay as they are.
 
     Example:
         >>> TextCut(first=2, last=3).of_table(pa.table({"a": ["abcdefgh", "abcde", None]})).to_pydict()
@@ -249,7 +249,12 @@ class TextCut:
         return pa.table(columns, schema=table.schema)
 
     def _of_column(self, values: Any, name: str) -> Any:
-        if not is_string(values.type) or name in self.whole:
+        kind = values.type
+        if name in self.whole:
+            return values
+        if is_list(kind) and is_string(kind.value_type):
+            return pc.list_slice(values, 0, self.first, return_fixed_size_list=False).cast(kind)
+        if not is_string(kind):
             return values
         head = pc.utf8_slice_codeunits(values, 0, self.first)
         if not self.last:

@@ -10,11 +10,12 @@ import numpy as np
 
 from spark_ml_audit.engines.columns import field
 from spark_ml_audit.errors import ConfigError, InputError
-from spark_ml_audit.frames.features import Features, sample_of
+from spark_ml_audit.frames.features import Features, find_features, sample_of
 from spark_ml_audit.frames.ingest import Ingest, find_repeated_ids
 from spark_ml_audit.lake.source import OpenSource
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.registry import check_kind
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.predicting.folds import FoldPlan, LabelCounts, check_group, count_labels, plan_sample
 from spark_ml_audit.predicting.labels import inspect_labels
 from spark_ml_audit.predicting.leaks.guard import GuardedFeatures, chosen_features, found_features, use_of
@@ -130,7 +131,7 @@ def plan_prediction(
         check_group(ingest, source.group)
         notes = list(ingest.notes)
         guarded = _features(ingest, source, given)
-        notes += guarded.notes
+        notes += [*guarded.notes, *guarded.hints]
         ingest = find_repeated_ids(ingest)
     folds = FoldPlan(1 if given else model.folds, model.seed, source.id, source.group)
     with progress.stage("labels"):
@@ -156,16 +157,30 @@ def plan_prediction(
 def _features(
     ingest: Ingest, source: PredictSource | AuditSource, given: LoadedModel | None
 ) -> GuardedFeatures:
-    if given is not None and given.columns is not None:
-        for name in given.columns:
-            field(ingest.schema, name, "model.uri")
-        spec = given.model.spec if given.model is not None else FeatureSpec(text=given.columns)
-        sample = sample_of(ingest.engine, ingest.frame, ingest.schema, spec.columns, source.id)
-        return GuardedFeatures(Features(spec, sample), use_of(spec))
     exclude = {source.id, *ingest.layout.labels, *([source.group] if source.group else [])}
+    if given is not None:
+        return _features_of(given, ingest, source, exclude)
     if source.features is None:
         return found_features(ingest, exclude)
     return chosen_features(ingest, source.features.by_kind, exclude)
+
+
+def _features_of(
+    given: LoadedModel, ingest: Ingest, source: PredictSource | AuditSource, exclude: set[str]
+) -> GuardedFeatures:
+    """What a given model reads: it has learned already, so nothing is judged."""
+    engine, frame, schema = ingest.engine, ingest.frame, ingest.schema
+    if given.columns is None:
+        wanted, notes = None if source.features is None else source.features.by_kind, list[str]()
+        found = find_features(engine, frame, schema, wanted, source.id, exclude, notes)
+        return GuardedFeatures(found, FeatureUse(), notes=tuple(notes))
+    for name in given.columns:
+        field(schema, name, "model.uri")
+    spec = given.model.spec if given.model is not None else FeatureSpec(text=given.columns)
+    sample = sample_of(engine, frame, schema, spec.columns, source.id)
+    # a model of somebody else says which columns it reads, not how
+    use = use_of(spec) if given.model is not None else FeatureUse()
+    return GuardedFeatures(Features(spec, sample), use)
 
 
 def describe_features(opened: OpenSource, source: AuditSource) -> tuple[Ingest, GuardedFeatures]:

@@ -46,12 +46,14 @@ class GuardedFeatures:
         use: The same for people, with what was left out and why.
         warnings: Sentences on named columns that reproduce tags.
         notes: Sentences on what was found.
+        hints: Sentences on what was left out, which outcomes tell in their own way.
     """
 
     features: Features
     use: FeatureUse
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
 
 
 def use_of(spec: FeatureSpec) -> FeatureUse:
@@ -92,11 +94,11 @@ def found_features(ingest: Ingest, exclude: set[str]) -> GuardedFeatures:
         raise _nothing_left(reasons, spec)
     shortcuts = [found.shortcuts for name, (_, found) in judged.items() if name not in reasons]
     use = replace(use_of(kept), left_out=left_out, shortcuts=_surest(shortcuts))
-    notes = [f"features: {describe(kept)}"]
-    if reasons:
-        notes.append(f"left out of the features: {_listed(reasons)}")
     return GuardedFeatures(
-        Features(kept, rows.shown[list(kept.columns)]), _with_rows(use, rows), notes=tuple(notes)
+        Features(kept, rows.shown[list(kept.columns)]),
+        _with_rows(use, rows),
+        notes=(f"features: {describe(kept)}",),
+        hints=(f"left out of the features: {_listed(reasons)}",) if reasons else (),
     )
 
 

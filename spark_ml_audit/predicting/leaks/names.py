@@ -31,7 +31,7 @@ _PERHAPS_ANNOTATORS = _words("ann anno worker workers coder coders judge judges 
 _IDS = _words("id ids name names")
 _DONE = _words("annotated labelled labeled tagged rated coded")
 _OF_ONE_TAG = _words("is has p prob proba probability score pred predicted flag y") | _LABELS
-_ANNOTATOR_VALUE = _ANNOTATORS | _PERHAPS_ANNOTATORS - {"ann", "anno"}
+_NUMBERED_ANNOTATORS = _ANNOTATORS | _PERHAPS_ANNOTATORS - {"ann", "anno"}
 
 _IDENTIFIER_WORDS = frozenset(
     {"id", "ids", "uuid", "guid", "key", "index", "idx", "rownum", "row", "unnamed"}
@@ -111,14 +111,16 @@ def named_like_annotator(name: str) -> str | None:
 def values_name_annotators(values: Iterable[str]) -> bool:
     """Whether nearly all values are names such as annotator_7.
 
-    >>> values_name_annotators(["annotator_7", "Annotator 12"]), values_name_annotators(["worker", "owner"])
+    >>> values_name_annotators(["annotator_7", "Worker 12"]), values_name_annotators(["worker", "judge"])
     (True, False)
     """
     hits = total = 0
     for value in values:
-        tokens = name_tokens(value)
+        tokens = set(name_tokens(value))
         total += 1
-        hits += len(tokens) <= 3 and bool(_ANNOTATOR_VALUE & set(tokens))
+        numbered = any(token.isdecimal() for token in tokens)
+        # workers and judges without numbers are people in the data
+        hits += len(tokens) <= 3 and bool(tokens & (_NUMBERED_ANNOTATORS if numbered else _ANNOTATORS))
     return total > 0 and hits >= 0.9 * total
 
 

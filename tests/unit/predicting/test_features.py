@@ -53,3 +53,16 @@ def test_the_rows_of_a_sample_are_the_same_however_they_are_split(repeated: int)
     assert found[0] == found[1] == found[2]
     assert len(found[0]) == 30
     assert {len(row["features"]["text"]) for row in found[0]} == {2000}
+
+
+def test_texts_and_lists_are_cut_but_for_columns_that_stay_whole() -> None:
+    texts, lists = pa.array(["ab" * 10, None, "é" * 7]), pa.array([["x"] * 9, None, ["y"]])
+    columns = {"text": texts, "large": texts.cast(pa.large_string()), "list": lists, "labels": texts}
+    rows = pa.StructArray.from_arrays([*columns.values(), pa.array([[1.0] * 9] * 3)], [*columns, "vector"])
+    cut = TextCut(first=4, last=3, whole=frozenset({"labels"})).of_struct(rows)
+    assert cut.type == rows.type
+    first, null, short = cut.to_pylist()
+    assert (first["text"], first["large"], first["list"]) == ("abab bab", "abab bab", ["x"] * 4)
+    assert (first["labels"], first["vector"]) == ("ab" * 10, [1.0] * 9)
+    assert (null["text"], null["list"]) == (None, None)
+    assert (short["text"], short["list"]) == ("é" * 7, ["y"])
