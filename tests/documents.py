@@ -15,7 +15,10 @@ DOCS = PROJECT / "docs"
 # In the order in which a reader meets them: what the README leaves behind, the others build on.
 PAGES = (
     README,
-    *(DOCS / f"{name}.md" for name in ("integrations", "gates", "compare_and_trend", "where_it_runs")),
+    *(
+        DOCS / f"{name}.md"
+        for name in ("integrations", "features", "gates", "compare_and_trend", "where_it_runs")
+    ),
     *(DOCS / f"{name}.md" for name in ("from_cleanlab", "report", "method", "architecture")),
     PROJECT / "CONTRIBUTING.md",
     DOCS / "engines.md",

@@ -236,6 +236,18 @@ def test_few_rows_are_judged_by_names_alone(lake: Lake) -> None:
     assert result["num_rows_judged"] == 0
 
 
+def test_python_tells_what_it_learned_from(lake: Lake) -> None:
+    from spark_ml_audit import predict
+
+    result = lake.call(predict, lake.native(rows()), kind="prior", folds=2)
+    assert {kind: list(names) for kind, names in result.features.items()} == FEATURES
+    assert set(result.left_out) == set(LEFT_OUT)
+    assert result.shortcuts[["column", "value", "tag"]].to_numpy().tolist() == [["title.main", "qzx", "fire"]]
+    named = lake.call(predict, lake.native(rows()), features={"boolean": ["seen"]}, kind="prior", folds=2)
+    assert (named.features, named.left_out, len(named.shortcuts)) == ({"boolean": ("seen",)}, {}, 0)
+    assert any("Column 'seen' is learned from" in text for text in named.warnings)
+
+
 @pytest.mark.spark
 def test_both_engines_leave_the_same_columns_out(lake: Lake, spark: Any) -> None:
     del spark  # has started

@@ -62,8 +62,8 @@ _FEW_NUMBERS = 20
 _FEW_TAGS = 3
 # Entries that are class names, and agreement beyond chance with the tags of their rows.
 _CLASS_NAMES, _AGREEMENT = 0.5, 0.25
-# Of mentions in free texts: words are class names by accident, too.
-_MENTIONED = 0.8
+# Of mentions in free texts: those on named things name tags by nature, but not nearly all and no others.
+_MENTIONED = 0.9
 _IMPLIES, _IMPLYING_ROWS, _MIN_IMPLYING = 0.95, 0.9, 5
 # Tags that are on more rows than this are implied by anything.
 _COMMON = 0.7
@@ -220,14 +220,14 @@ def _beyond_chance(agreeing: BoolArray, cols: npt.NDArray[np.int64], sample: Tag
 def _mentions_names(texts: Sequence[str | None], sample: TagSample) -> str | None:
     """Whether texts name the tags of their row, nearly all and hardly others."""
     judged = sample.judged
-    if not len(judged):
+    if len(judged) < _FEW_TAGS:
         return None
     rows, cols = mentions_of(texts, [sample.classes[k] for k in judged])
     given = sample.given[:, judged]
     agreeing = given[rows, cols]
-    if agreeing.sum() < MIN_POSITIVES or agreeing.sum() < _MENTIONED * given.sum():
+    if agreeing.sum() < max(MIN_POSITIVES, _MENTIONED * given.sum()) or agreeing.mean() < _MENTIONED:
         return None
-    if agreeing.mean() < _MENTIONED or _beyond_chance(agreeing, judged[cols], sample) < _MENTIONED / 2:
+    if _beyond_chance(agreeing, judged[cols], sample) < _MENTIONED / 2:
         return None
     return (
         f"its texts name the tags: {agreeing.sum() / given.sum():.0%} of the given ones, "

@@ -63,6 +63,13 @@ FEATURES: dict[str, tuple[str, list[Any]]] = {
         "text",
         [" ".join([sentence(), *(f"{tag[:2]}{RNG.integers(4)}" for tag in tags)]) for tags in SETS],
     ),
+    "texts on the matter": (
+        "text",
+        [
+            " ".join([sentence(), *(tag for tag in TAGS if RNG.random() < (0.75 if tag in tags else 0.01))])
+            for tags in SETS
+        ],
+    ),
     "no values": ("text", [None] * N),
     "useful number": ("numeric", (GIVEN[:, 0] + RNG.normal(size=N)).tolist()),
     "year": ("numeric", RNG.integers(1950, 2020, N).tolist()),
