@@ -22,6 +22,7 @@ PAGES = (
     *(DOCS / f"{name}.md" for name in ("from_cleanlab", "report", "method", "architecture")),
     PROJECT / "CONTRIBUTING.md",
     DOCS / "engines.md",
+    DOCS / "trust.md",
 )
 _BLOCK = re.compile(
     r"^(?:<!-- test: (?P<note>[^>]*) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S

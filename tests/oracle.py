@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.oracle_ranking import ranking
+
 MARGIN = 1e-6
 EXAMPLE_FILTERS = ("low_self_confidence", "low_normalized_margin")
 CELL_FILTERS = (
@@ -154,7 +156,9 @@ def oracle_audit(
 
     cells = _cell_scores(given, p, q, t1, t0, score, adjust_pred_probs)
     classes = [
-        _class_row(k, n, given[:, k], t1[k], t0[k], joint[k], cutoffs[:, k], missing[:, k], extraneous[:, k])
+        _class_row(
+            k, p[:, k], given[:, k], t1[k], t0[k], joint[k], cutoffs[:, k], missing[:, k], extraneous[:, k]
+        )
         for k in range(num_classes)
     ]
     return OracleResult(
@@ -342,7 +346,7 @@ def _aggregate(cells: np.ndarray, method: str, alpha: float | None, temperature:
 
 def _class_row(
     k: int,
-    n: int,
+    p: np.ndarray,
     y: np.ndarray,
     t1: Any,
     t0: Any,
@@ -351,6 +355,7 @@ def _class_row(
     missing: np.ndarray,
     extraneous: np.ndarray,
 ) -> dict[str, Any]:
+    n = len(y)
     (j00, j01), (j10, j11) = ([int(x) for x in row] for row in joint)
     num_missing, num_extraneous = int(missing.sum()), int(extraneous.sum())
     noise = _ratio(num_extraneous, n)
@@ -375,6 +380,7 @@ def _class_row(
         "prob_true_present_given_absent": _ratio(j01, j00 + j01),
         "prob_true_absent_given_present": _ratio(j10, j10 + j11),
         "estimated_prevalence": _ratio(j01 + j11, j00 + j01 + j10 + j11),
+        **ranking(p, y),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,14 @@ import numpy as np
 
 from spark_ml_audit._version import __version__
 from spark_ml_audit.auditing.commit import run_row
-from spark_ml_audit.auditing.delivery import WORST_ROWS, delivery_of, warnings_of
+from spark_ml_audit.auditing.delivery import (
+    WORST_CLASSES,
+    WORST_ROWS,
+    delivery_of,
+    warnings_of,
+    worst_classes,
+)
+from spark_ml_audit.auditing.describe import describe_run
 from spark_ml_audit.auditing.read_back import ExampleCounts, count_examples
 from spark_ml_audit.auditing.write import count_groups, counts_of, write_tables
 from spark_ml_audit.config.audit import LAYOUT, MethodConfig
@@ -180,6 +188,7 @@ class AuditResult:
         self._progress = progress
         self._mlflow_run_id: str | None = None
         self._locations: Mapping[str, str] = {}
+        self._output_path: str | None = None
 
     def _with_run_id(self, frame: Frame) -> Frame:
         return frame.select(nw.lit(self.run_id).alias("run_id"), nw.all())
@@ -302,7 +311,7 @@ class AuditResult:
         if tables.finished_run(run) is None:
             self._write_run(tables, run, is_retry=run_id is not None)
         looked_for = [DUPLICATES] if self._detection.duplicates is not None else []
-        self._locations = tables.locations(*TABLES, *looked_for)
+        self._locations, self._output_path = tables.locations(*TABLES, *looked_for), path
         return dict(self._locations)
 
     def _write_run(self, tables: OutputTables, run_id: str, *, is_retry: bool) -> None:
@@ -337,7 +346,8 @@ class AuditResult:
             experiment: Name of the experiment, created if missing.
             tracking_uri: Tracking server or store; MLflow's own setting by default, on a plain machine a
                 sqlite store.
-            files: Folder for that store; the working directory by default.
+            files: Folder for that store; the path that `write` wrote to by default, where the command line
+                keeps its store too; without any, the working directory.
 
         Returns:
             The MLflow run id.
@@ -351,7 +361,7 @@ class AuditResult:
         tracker = AuditTracker(
             tracking_uri=tracking_uri,
             experiment=experiment,
-            output_path=files,
+            output_path=files or self._output_path,
             run_id=self.run_id,
             package_version=__version__,
             params=params,
@@ -359,16 +369,24 @@ class AuditResult:
         )
         stages, warnings = dict(self._progress.seconds), self.warnings
         tracker.open(RunOpening(self.summary, (), stages, self._locations, warnings))
-        delivered = tracker.deliver(
-            delivery_of(
-                self._fit.classes,
-                worst_issues(self._source.engine, self._issues, WORST_ROWS),
-                status="ok",
-                stages=stages,
-                warnings=warnings,
-                config=self._config_json(),
-            )
+        delivery = delivery_of(
+            self._fit.classes,
+            worst_issues(self._source.engine, self._issues, WORST_ROWS),
+            status="ok",
+            stages=stages,
+            warnings=warnings,
+            config=self._config_json(),
         )
+        note = describe_run(
+            self.summary,
+            worst_classes(self._fit.classes, WORST_CLASSES),
+            source=self._source.name,
+            source_version=self._source.version,
+            tables=self._locations,
+            warnings=warnings,
+            continues=self._source.continues,
+        )
+        delivered = tracker.deliver(replace(delivery, note=note))
         self._mlflow_run_id = tracker.mlflow_run_id
         if not delivered:
             raise DeliveryError(

@@ -12,7 +12,8 @@ from spark_ml_audit._version import __version__
 from spark_ml_audit.auditing import gates
 from spark_ml_audit.engines.base import is_empty
 from spark_ml_audit.errors import AuditError
-from spark_ml_audit.kernels.model_quality import model_quality
+from spark_ml_audit.kernels.model_quality import model_quality, overall_weakness
+from spark_ml_audit.lake.lineage import write_origins
 from spark_ml_audit.lake.runs import EarlierRuns, run_of_row
 from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, PREDICTIONS, TABLES
 from spark_ml_audit.text import redact
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.lake.source import OpenSource
     from spark_ml_audit.outcomes.features import FeatureUse
     from spark_ml_audit.outcomes.records import Counts, GateResult
-    from spark_ml_audit.outcomes.runs import FinishedRun
+    from spark_ml_audit.outcomes.runs import FinishedRun, Origin
 
 # Runs shorter than this finish before anybody could take them for dead.
 _LONG_RUN = timedelta(minutes=10)
@@ -39,13 +40,15 @@ class Judged:
         gates: Their results.
         quality: Headline figures of the probabilities.
         earlier: What the output holds of earlier runs.
-        warnings: Sentences of the run so far, those of broken gates included.
+        warnings: Sentences of the run so far, those of broken gates included, the most serious first.
+        alert: Why no flag should be believed; None where nothing speaks against them all.
     """
 
     gates: tuple[GateResult, ...]
     quality: Mapping[str, float | None]
     earlier: EarlierRuns
     warnings: tuple[str, ...]
+    alert: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,20 @@ class Committed:
 def judge(context: AuditContext, fitted: FittedSource, written: Written) -> Judged:
     """Judge what was written by the gates."""
     fit, earlier = fitted.fit, fitted.earlier()
-    quality = model_quality(fit.profile).headline()
+    found = model_quality(fit.profile)
+    quality = found.headline()
     results = gates.evaluate(
         written.counts, context.config.gate, classes=fit.classes, quality=quality, previous=earlier.previous
     )
-    warnings = [*written.warnings, *fitted.warnings, *gates.sentences(results)]
-    if fitted.predicted is not None:
-        warnings += fitted.predicted.audit_warnings
-    return Judged(results, quality, earlier, tuple(warnings))
+    predicted = fitted.predicted
+    if predicted is None:
+        weak, more = overall_weakness(found), []
+    else:
+        weak, more = predicted.quality.weak, predicted.audit_warnings
+    # what makes all flags doubtful comes first, then what broke a limit
+    warnings = [*weak, *gates.sentences(results), *written.warnings, *fitted.warnings]
+    warnings += [*earlier.notes, *more]
+    return Judged(results, quality, earlier, tuple(dict.fromkeys(warnings)), next(iter(weak), None))
 
 
 def commit_run(context: AuditContext, fitted: FittedSource, written: Written, judged: Judged) -> Committed:
@@ -92,7 +101,10 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
     metrics |= {} if fitted.predicted is None else fitted.predicted.metrics
     with progress.stage("tracking"):
         stages = dict(progress.seconds)
-        tags: dict[str, str | None] = {"engine": tables.engine.kind}
+        tags: dict[str, str | None] = {
+            "engine": tables.engine.kind,
+            **continues_tags(context.source.continues),
+        }
         if fitted.predicted is not None:
             tags |= feature_tags(fitted.predicted.use)
         tracker.open(
@@ -117,6 +129,15 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
         )
         warnings += tables.append_run(row)
     return Committed(run_of_row(row, fitted.fit.classes), locations, tuple(warnings))
+
+
+def continues_tags(continues: Sequence[Origin]) -> dict[str, str]:
+    """Tags of the MLflow run of an audit that continues another one."""
+    return {
+        name: value
+        for origin in continues[:1]
+        for name, value in (("continues_run_id", origin.run_id), ("continues_source", origin.source))
+    }
 
 
 def _check_rows_are_there(context: AuditContext, counts: Counts) -> None:
@@ -176,5 +197,6 @@ def run_row(
         "mlflow_run_id": mlflow_run_id,
         "stages": json.dumps(dict(stages)),
         "warnings": json.dumps(list(warnings)),
+        "continues": write_origins(source.continues) if source.continues else None,
         "features": None if use is None else use.to_json(),
     }

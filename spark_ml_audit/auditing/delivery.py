@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,14 @@ from spark_ml_audit.tracking import RunDelivery
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from spark_ml_audit.config import AuditConfig
     from spark_ml_audit.frames.fit import AuditFit
 
 WORST_CLASSES = 10
 """Classes that an outcome lists."""
+
+LISTED_CELLS = 10
+"""Cells of each list, tags to add and to remove, that an outcome has."""
 
 WORST_ROWS = 1000
 """Rows that tracking gets."""
@@ -63,6 +68,13 @@ def delivery_of(
         classes=worst_classes(classes, _TRACKED_CLASSES),
         metrics=class_aggregates(classes),
     )
+
+
+def first_look_command(config: AuditConfig) -> str:
+    """The command that draws a first look from the newest audit of a config's output."""
+    show = list(config.source.shown_columns)
+    shown = [f"sample.show={json.dumps(show, ensure_ascii=False)}"] if show else []
+    return config.output.command("sample", "sample.csv=look.csv", *shown, options=("--how", "first-look"))
 
 
 def class_aggregates(classes: Sequence[ClassRow]) -> dict[str, float | None]:

@@ -84,10 +84,11 @@ def fit_source(context: AuditContext, ingest: Ingest | None) -> FittedSource:
 def _look_back(context: AuditContext) -> Callable[[], EarlierRuns]:
     """Refuse an output of another id column; begin to look at its earlier runs, beside the passes."""
     tables, id_name = context.tables, context.config.source.id
-    if not tables.check_id(id_name, context.source.schema.field(id_name).type):
+    has_tables = tables.check_id(id_name, context.source.schema.field(id_name).type)
+    run_id, source, continues = context.run.run_id, context.source.name, context.source.continues
+    if not has_tables and not continues:
         return EarlierRuns
-    run_id, source = context.run.run_id, context.source.name
-    return context.tables.engine.beside(lambda: earlier_runs(tables, run_id, source))
+    return context.tables.engine.beside(lambda: earlier_runs(tables, run_id, source, continues))
 
 
 def _fit_predicted(context: AuditContext) -> FittedSource:

@@ -14,13 +14,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit.auditing.delivery import WORST_CLASSES, WORST_ROWS, delivery_of, worst_classes
+from spark_ml_audit.auditing.commit import continues_tags
+from spark_ml_audit.auditing.delivery import (
+    WORST_CLASSES,
+    WORST_ROWS,
+    delivery_of,
+    first_look_command,
+    worst_classes,
+)
+from spark_ml_audit.auditing.describe import describe_run
 from spark_ml_audit.lake.files import existing_page, page_file
+from spark_ml_audit.lake.lineage import read_origins
 from spark_ml_audit.lake.runs import classes_of
 from spark_ml_audit.lake.schemas import DUPLICATES, ISSUES, TABLES
-from spark_ml_audit.outcomes.audit import AuditOutcome
+from spark_ml_audit.outcomes.audit import AuditOutcome, by_trust
 from spark_ml_audit.outcomes.features import FeatureUse
-from spark_ml_audit.outcomes.outcome import status_of
+from spark_ml_audit.outcomes.outcome import alert_among, status_of
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.report.queries import worst_issues
 from spark_ml_audit.tracking import RunDelivery, RunOpening, feature_tags
@@ -50,6 +59,7 @@ def outcome_of_row(
         report: Path of its report, if that is there.
     """
     looked_for = [DUPLICATES] if row.get("num_duplicate_groups") is not None else []
+    warnings = tuple(json.loads(row["warnings"] or "[]"))
     return AuditOutcome(
         run_id=row["run_id"],
         delivered=row["mlflow_run_id"] is not None,
@@ -59,11 +69,14 @@ def outcome_of_row(
         mlflow_run_id=row["mlflow_run_id"],
         gates=tuple(GateResult(**gate) for gate in json.loads(row["gates"])),
         stages=json.loads(row["stages"] or "{}"),
-        warnings=tuple(json.loads(row["warnings"] or "[]")),
+        warnings=warnings,
         source=row["source"],
         source_version=row["source_version"],
         engine=row.get("engine"),
+        continues=read_origins(row.get("continues")),
         worst_classes=worst_classes(classes, WORST_CLASSES),
+        by_trust=by_trust(classes),
+        alert=alert_among(warnings),
         use=FeatureUse.from_json(row.get("features")),
         already_finished=True,
     )
@@ -91,6 +104,8 @@ def complete_audit(
     run_id = row["run_id"]
     classes, page = classes_of(tables, run_id), existing_page(config.output, run_id)
     outcome = outcome_of_row(row, classes, tables, page)
+    if outcome.counts.num_label_issues:
+        outcome = replace(outcome, next_command=first_look_command(config))
 
     @lru_cache(maxsize=1)
     def predicted() -> tuple[OutOfFold, pd.DataFrame] | None:
@@ -118,14 +133,35 @@ def complete_audit(
         quality = predicted()
         more = {} if quality is None else {"model_quality": quality[1]}
         report = {} if page is None else {"report.html": Path(page)}
-        learned = {} if quality is None else {"features.json": outcome.use.to_dict()}
-        artifacts = {**found.artifacts, **learned, **report}
-        return replace(found, tables={**found.tables, **more}, artifacts=artifacts)
+        return replace(
+            found,
+            tables={**found.tables, **more},
+            artifacts={**found.artifacts, **_learned(outcome), **report},
+            note=_note_of(outcome, warnings),
+        )
 
     found = resend(outcome, row, config, tracker, progress, opening, delivery)
     if config.report.enabled and page is None and page_file(config.output, run_id):
         found = replace(found, delivered=False, warnings=(*found.warnings, _NO_REPORT))
     return found
+
+
+def _note_of(outcome: AuditOutcome, warnings: Sequence[str]) -> str:
+    return describe_run(
+        outcome.counts,
+        outcome.worst_classes,
+        source=outcome.source,
+        source_version=outcome.source_version,
+        tables=outcome.tables,
+        report=outcome.report,
+        warnings=warnings,
+        continues=outcome.continues,
+    )
+
+
+def _learned(outcome: AuditOutcome) -> dict[str, Any]:
+    """What the run's probabilities were learned from, as an artifact; nothing where it was given them."""
+    return {"features.json": outcome.use.to_dict()} if outcome.use.features else {}
 
 
 def _opening_of(outcome: AuditOutcome, quality: tuple[OutOfFold, pd.DataFrame] | None) -> RunOpening:
@@ -134,7 +170,11 @@ def _opening_of(outcome: AuditOutcome, quality: tuple[OutOfFold, pd.DataFrame] |
         from spark_ml_audit.predicting.commit import prediction_metrics
 
         metrics = prediction_metrics(quality[0])
-    tags = {"engine": outcome.engine, **feature_tags(outcome.use)}
+    tags = {
+        "engine": outcome.engine,
+        **continues_tags(outcome.continues),
+        **feature_tags(outcome.use),
+    }
     return RunOpening(
         outcome.counts, outcome.gates, outcome.stages, outcome.tables, outcome.warnings, metrics, tags
     )

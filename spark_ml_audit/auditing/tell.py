@@ -8,17 +8,32 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from spark_ml_audit._version import __version__
-from spark_ml_audit.auditing.delivery import WORST_CLASSES, WORST_ROWS, delivery_of, worst_classes
+from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
+from spark_ml_audit.auditing.delivery import (
+    LISTED_CELLS,
+    WORST_CLASSES,
+    WORST_ROWS,
+    delivery_of,
+    first_look_command,
+    worst_classes,
+)
+from spark_ml_audit.auditing.describe import describe_run
+from spark_ml_audit.engines.base import is_empty
 from spark_ml_audit.errors import reason_of
+from spark_ml_audit.frames.cell_lists import class_usefulness
 from spark_ml_audit.history.since_last_run import add_since, since_last_run
-from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, EXAMPLES, ISSUES, QUARANTINE
-from spark_ml_audit.outcomes.audit import AuditOutcome
+from spark_ml_audit.lake.lineage import first_of
+from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, EXAMPLES, ISSUES, QUARANTINE, TAG_ISSUES
+from spark_ml_audit.lake.source import read_place
+from spark_ml_audit.outcomes.audit import AuditOutcome, ListedCell, by_trust
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import status_of
+from spark_ml_audit.report.lists import listed
 from spark_ml_audit.report.make import Report, ReportRows, make_report, read_rows
 from spark_ml_audit.report.page import RunFacts
 from spark_ml_audit.report.page.plots import static_plots
 from spark_ml_audit.report.queries import ReportFrames
+from spark_ml_audit.reviewing.measured import Measured, measured_precision
 from spark_ml_audit.text import redact
 
 if TYPE_CHECKING:
@@ -26,7 +41,12 @@ if TYPE_CHECKING:
     from spark_ml_audit.auditing.context import AuditContext
     from spark_ml_audit.auditing.fitting import FittedSource
     from spark_ml_audit.auditing.write import Written
+    from spark_ml_audit.engines.base import Frame
+    from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.outcomes.history import Comparison
+    from spark_ml_audit.outcomes.records import ClassRow
+    from spark_ml_audit.outcomes.review import ReviewedErrors
+    from spark_ml_audit.outcomes.runs import Origin
 
 
 def tell(
@@ -35,17 +55,20 @@ def tell(
     """Tell people of a committed run, and tidy up; what fails becomes a sentence of the outcome."""
     tracker, progress, config = context.run.tracker, context.progress, context.config
     _draw_plots(context, fitted, written)
-    frames = _frames(context, written)
-    rows = context.tables.engine.beside(lambda: read_rows(frames, written.counts, config.report))
-    since, problems = _compare(context, judged, committed)
-    warnings = [*committed.warnings, *problems]
+    measured, problems = _measured(context, fitted)
+    frames = _frames(context, written, fitted.fit.classes, measured)
+    precision = () if measured is None else measured.by_direction()
+    rows = context.tables.engine.beside(lambda: read_rows(frames, written.counts, config.report, precision))
+    since, more = _compare(context, judged, committed)
+    warnings = [*committed.warnings, *problems, *more]
     with progress.stage("report"):
-        report = _report(context, fitted, written, committed, rows, since, warnings)
+        report = _report(context, fitted, written, committed, rows, since, warnings, judged.alert)
     for note in report.notes:
         progress.note(note)
     warnings += report.problems
+    to_add, to_remove, errors = _lists(frames, warnings)
     with progress.stage("artifacts"):
-        delivered = _deliver(context, fitted, committed, frames, since, report, warnings)
+        delivered = _deliver(context, fitted, written, committed, frames, since, report, warnings)
     with progress.stage("housekeeping"):
         warnings += _tidy(context, judged)
     warnings += [problem for problem in tracker.problems if problem not in warnings]
@@ -56,16 +79,50 @@ def tell(
         tables=committed.tables,
         report=report.path,
         mlflow_run_id=tracker.mlflow_run_id,
+        mlflow_open=tracker.how_to_open,
         gates=judged.gates,
         stages=progress.stages,
         warnings=tuple(warnings),
         source=context.source.name,
         source_version=context.source.version,
         engine=context.tables.engine.kind,
+        continues=context.source.continues,
         worst_classes=worst_classes(fitted.fit.classes, WORST_CLASSES),
         since_last_run=since,
+        by_trust=by_trust(fitted.fit.classes),
+        to_add=to_add,
+        to_remove=to_remove,
+        precision=precision,
+        errors=errors,
+        alert=judged.alert,
+        next_command=first_look_command(config) if to_add or to_remove else None,
         use=FeatureUse() if fitted.predicted is None else fitted.predicted.use,
     )
+
+
+def _measured(context: AuditContext, fitted: FittedSource) -> tuple[Measured | None, list[str]]:
+    """What people's decisions say of the flags of this output, where there are any."""
+    tables, layout, place = context.tables, fitted.fit.ingest.layout, context.config.source.decisions
+    try:
+        decisions = None if place is None else read_place(tables.engine, place, "source.decisions")
+        return measured_precision(tables, layout.id, layout.classes, decisions), []
+    except Exception as error:  # noqa: BLE001 - the run is committed; the lists do without
+        return None, [f"The decisions could not be counted for the lists of tags: {reason_of(error)}."]
+
+
+def _lists(
+    frames: ReportFrames, warnings: list[str]
+) -> tuple[tuple[ListedCell, ...], tuple[ListedCell, ...], ReviewedErrors | None]:
+    """The first tags to add and to remove, and what a review says; a problem becomes a warning."""
+    try:
+        return (
+            listed(frames, MISSING, LISTED_CELLS),
+            listed(frames, EXTRANEOUS, LISTED_CELLS),
+            frames.errors,
+        )
+    except Exception as error:  # noqa: BLE001 - as above
+        warnings.append(f"The lists of tags to add and to remove could not be read: {reason_of(error)}.")
+        return (), (), None
 
 
 def _draw_plots(context: AuditContext, fitted: FittedSource, written: Written) -> None:
@@ -91,8 +148,13 @@ def _compare(
             return None, [f"The run could not be compared with the one before: {reason_of(error)}."]
 
 
-def _frames(context: AuditContext, written: Written) -> ReportFrames:
+def _frames(
+    context: AuditContext, written: Written, classes: tuple[ClassRow, ...], measured: Measured | None
+) -> ReportFrames:
     config, tables, run_id = context.config, context.tables, context.run.run_id
+    counts = written.counts
+    flagged = counts.num_missing_tags + counts.num_extraneous_tags
+    known = (None, None) if measured is None else (measured.judged, measured.right)
     return ReportFrames(
         engine=tables.engine,
         examples=tables.read(EXAMPLES, run_id),
@@ -102,9 +164,26 @@ def _frames(context: AuditContext, written: Written) -> ReportFrames:
         id=config.source.id,
         show=config.source.shown_columns,
         duplicates=tables.read(DUPLICATES, run_id) if written.counts.num_duplicate_groups else None,
-        estimates=tables.existing(ESTIMATES),
+        estimates=_estimates(context),
+        continues=tuple(origin.run_id for origin in context.source.continues),
         most_worst=max(config.report.max_rows, WORST_ROWS),
+        tag_issues=tables.read(TAG_ISSUES, run_id) if flagged else None,
+        classes=classes,
+        order=class_usefulness(classes, *known),
     )
+
+
+def _estimates(context: AuditContext) -> Frame | None:
+    """What reviews estimated in this output; where there was none, in one that this audit continues."""
+    own = context.tables.existing(ESTIMATES)
+    if own is not None:
+        return own
+
+    def look(other: OutputTables, origin: Origin) -> Frame | None:
+        found = other.read(ESTIMATES, origin.run_id) if other.exists(ESTIMATES) else None
+        return None if found is None or is_empty(other.engine, found) else found
+
+    return first_of(context.tables, context.source.continues, look)
 
 
 def _report(
@@ -115,6 +194,7 @@ def _report(
     rows: Callable[[], ReportRows],
     since: Comparison | None,
     warnings: list[str],
+    alert: str | None,
 ) -> Report:
     config, tables, source = context.config, context.tables, context.config.source
     run_id, gates, tracker = context.run.run_id, committed.run.gates, context.run.tracker
@@ -128,9 +208,11 @@ def _report(
         finished_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         config=config.to_mapping(),
         stages=dict(context.progress.seconds),
-        tables=tables.locations(),
+        tables=committed.tables,
         id_name=source.id,
         mlflow_run_id=tracker.mlflow_run_id,
+        continues=context.source.continues,
+        engine=tables.engine.kind,
     )
     return make_report(
         fitted.fit,
@@ -143,6 +225,7 @@ def _report(
         gates=gates,
         warnings=warnings,
         since_last_run=since,
+        alert=alert,
         use=None if fitted.predicted is None else fitted.predicted.use,
     )
 
@@ -150,6 +233,7 @@ def _report(
 def _deliver(
     context: AuditContext,
     fitted: FittedSource,
+    written: Written,
     committed: Committed,
     frames: ReportFrames,
     since: Comparison | None,
@@ -176,6 +260,17 @@ def _deliver(
         delivery,
         tables={**delivery.tables, **quality},
         artifacts={**delivery.artifacts, **features, **report.artifacts},
+        note=describe_run(
+            written.counts,
+            worst_classes(fitted.fit.classes, WORST_CLASSES),
+            source=context.source.name,
+            source_version=context.source.version,
+            tables=committed.tables,
+            report=report.path,
+            warnings=warnings,
+            since=since,
+            continues=context.source.continues,
+        ),
     )
     return tracker.deliver(delivery) and not report.problems
 

@@ -104,6 +104,19 @@ def _undo(options: argparse.Namespace) -> list[str]:
     return [] if options.undo is None else [f"correct.undo={json.dumps(options.undo)}"]
 
 
+def _how(options: argparse.Namespace) -> list[str]:
+    return [] if options.how is None else [f"sample.how={json.dumps(options.how)}"]
+
+
+def _add_sample_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--how",
+        choices=("first-look", "additions", "removals", "worst", "random"),
+        help="what is drawn: some of the surest tags to add and to remove (first-look), one of these lists, "
+        "the worst rows, or a random sample to estimate from; stands for --set sample.how=...",
+    )
+
+
 def _add_correct_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--undo", metavar="CORRECTION_ID", help="take a correction back: its rows get their old labels"
@@ -177,8 +190,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "sample",
         "draw flagged rows or a random sample of cells for people to judge",
-        f"{PROGRAM} sample --set output.path=audits/tags --set sample.how=random --set sample.csv=review.csv",
-        _runner(partial(load_as, SampleConfig), "reviewing.sample:run_sample", render_sample),
+        f"{PROGRAM} sample --set output.path=audits/tags --how first-look --set sample.csv=review.csv",
+        _runner(partial(load_as, SampleConfig), "reviewing.sample:run_sample", render_sample, _how),
+        _add_sample_options,
     ),
     Command(
         "decide",

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from spark_ml_audit.cli.render_features import render_features, render_left_out
 from spark_ml_audit.cli.render_parts import TAG_WIDTH, ending, pairs, table
+from spark_ml_audit.kernels.trust_levels import GOOD
 from spark_ml_audit.outcomes.audit import AuditOutcome, CheckOutcome
 from spark_ml_audit.outcomes.history import (
     FIXED,
@@ -27,6 +28,7 @@ _Finished: TypeAlias = _Outcome | CompareOutcome | TrendOutcome
 
 _MAX_LISTED_RUNS = 20
 _MAX_LISTED_CLASSES = 10
+_MAX_LISTED_CELLS = 5
 
 _HEADLINES = {
     "ok": "done",
@@ -39,13 +41,15 @@ def render_outcome(outcome: AuditOutcome) -> str:
     """Write an audit's outcome as text of several lines, without a final newline."""
     counts = outcome.counts
     lines = [
-        *_headline("Audit", outcome),
+        *_headline("Audit", outcome, outcome.alert),
         "",
-        _health(outcome),
+        *_disagreement(outcome),
         f"Rows:   {number(counts.num_rows)} read, {number(counts.num_audited)} audited, "
         f"{number(counts.num_unlabelled)} unlabelled, {number(counts.num_quarantined)} quarantined",
         f"Tags:   {number(counts.num_missing_tags)} missing, {number(counts.num_extraneous_tags)} extraneous",
+        *_by_trust(outcome),
         *_other_findings(counts),
+        *_first_look(outcome),
     ]
     if outcome.worst_classes:
         lines += ["", "Most affected classes", *_class_table(outcome.worst_classes)]
@@ -54,7 +58,7 @@ def render_outcome(outcome: AuditOutcome) -> str:
     if outcome.since_last_run is not None:
         lines += [
             "",
-            f"Since run {for_terminal(outcome.since_last_run.against.run_id)}",
+            f"Since run {for_terminal(outcome.since_last_run.against.run_id)}{_of_other(outcome)}",
             *_changes(outcome.since_last_run),
         ]
     lines += render_features(outcome.use)
@@ -65,7 +69,7 @@ def render_predict(outcome: PredictOutcome) -> str:
     """Write the outcome of `predict` as text of several lines, without a final newline."""
     by = f"{number(outcome.folds)} folds" if outcome.folds is not None else "no training, a given model"
     lines = [
-        *_headline("Predictions", outcome),
+        *_headline("Predictions", outcome, outcome.alert),
         "",
         f"Rows:   {number(outcome.num_rows)} read, {number(outcome.num_predicted)} predicted "
         f"({number(outcome.num_unlabelled)} of them unlabelled), "
@@ -140,7 +144,8 @@ def render_compare(outcome: CompareOutcome) -> str:
             if outcome.already_finished
             else []
         ),
-        f"Source: {for_terminal(found.run.source)}",
+        f"Source: {for_terminal(found.run.source)}"
+        + (f" and {for_terminal(found.against.source)}" if found.against.source != found.run.source else ""),
         "",
         *table(
             [
@@ -192,15 +197,34 @@ def render_trend(outcome: TrendOutcome) -> str:
     return "\n".join([*lines, *_ending(outcome, {"page": outcome.report})])
 
 
-def _headline(what: str, outcome: _Outcome) -> list[str]:
+def _headline(what: str, outcome: _Outcome, alert: str | None = None) -> list[str]:
     version = (
         f", version {for_terminal(outcome.source_version)}" if outcome.source_version is not None else ""
     )
     return [
         f"{what} {for_terminal(outcome.run_id)}: {_HEADLINES[outcome.status]}",
+        *([] if alert is None else [f"Careful: {for_terminal(alert)}"]),
         *(["This run had finished before; nothing was changed."] if outcome.already_finished else []),
         f"Source: {for_terminal(outcome.source)}{version}",
+        *(_continues(outcome) if isinstance(outcome, AuditOutcome) else []),
         *([] if outcome.engine is None else [f"Engine: {outcome.engine}"]),
+    ]
+
+
+def _of_other(outcome: AuditOutcome) -> str:
+    """The source of the run before, where it is another one."""
+    since = outcome.since_last_run
+    if since is None or since.against.source == since.run.source:
+        return ""
+    return f" of {for_terminal(since.against.source)}, which this one continues"
+
+
+def _continues(outcome: AuditOutcome) -> list[str]:
+    """What an audit of a corrected copy goes on from."""
+    return [
+        f"        continues {for_terminal(origin.source)} (run {for_terminal(origin.run_id)}, "
+        f"correction {for_terminal(origin.correction_id)})"
+        for origin in outcome.continues[:1]
     ]
 
 
@@ -208,23 +232,66 @@ def _ending(outcome: _Finished, more: Mapping[str, str | None]) -> list[str]:
     """Warnings, what was written, times."""
     tables = {} if isinstance(outcome, TrendOutcome) else outcome.tables
     written = {**tables, **{name: place for name, place in more.items() if place is not None}}
-    return ending(
-        outcome.warnings, {**written, "MLflow run": outcome.mlflow_run_id or "none"}, outcome.stages
-    )
+    written["MLflow run"] = outcome.mlflow_run_id or "none"
+    if outcome.mlflow_open is not None:
+        written["open MLflow"] = outcome.mlflow_open
+    return ending(outcome.warnings, written, outcome.stages)
 
 
 def _per_row(outcome: TagOutcome) -> str:
     return f" ({outcome.num_tags / outcome.num_tagged:.2f} per row)" if outcome.num_tagged else ""
 
 
-def _health(outcome: AuditOutcome) -> str:
+def _disagreement(outcome: AuditOutcome) -> list[str]:
     counts = outcome.counts
     if counts.health is None:
-        return "Health: none, no row was audited"
-    return (
-        f"Health: {percent(counts.health)}; {number(counts.num_label_issues)} of "
-        f"{number(counts.num_audited)} audited rows have a label issue"
-    )
+        return ["No row was audited"]
+    issues, audited = number(counts.num_label_issues), number(counts.num_audited)
+    return [
+        f"Model and tags disagree on {issues} of {audited} audited rows",
+        f"Health: {percent(counts.health)} (share of rows without a disagreement, not of correct rows)",
+        *([] if outcome.errors is None else [outcome.errors.sentence]),
+    ]
+
+
+def _by_trust(outcome: AuditOutcome) -> list[str]:
+    """Flags by how far they can be trusted, where they differ in that."""
+    if len(outcome.by_trust) < 2 and all(item.trust == GOOD for item in outcome.by_trust):
+        return []
+    rows = [
+        (item.trust, number(item.num_classes), number(item.num_missing), number(item.num_extraneous))
+        for item in outcome.by_trust
+    ]
+    return ["", *table([("trust", "classes", "missing", "extraneous"), *rows]), ""]
+
+
+def _first_look(outcome: AuditOutcome) -> list[str]:
+    """What to look at before anything else: the first of either list, and the command that draws some."""
+    lines: list[str] = []
+    if outcome.next_command is not None:
+        lines += ["", "Look at some of both first:", f"  {for_terminal(outcome.next_command)}"]
+    for what, cells in (("add", outcome.to_add), ("remove", outcome.to_remove)):
+        if cells:
+            rows = [
+                (
+                    for_terminal(cell.tag, TAG_WIDTH),
+                    for_terminal(cell.id, TAG_WIDTH),
+                    _probability(cell.pred_prob),
+                    cell.trust or "–",
+                )
+                for cell in cells[:_MAX_LISTED_CELLS]
+            ]
+            lines += ["", *table([(f"tags to {what}", "row", "probability", "trust"), *rows])]
+    if outcome.precision:
+        lines += ["", *(item.sentence for item in outcome.precision)]
+    return lines
+
+
+def _probability(value: float) -> str:
+    """A probability as percent that is 0 or 100 only where it is."""
+    if 0.9999 < value < 1:
+        return ">99.99%"
+    return "<0.01%" if 0 < value < 0.0001 else percent(value)
 
 
 def _other_findings(counts: Counts) -> list[str]:
@@ -283,11 +350,11 @@ def _class_table(rows: Sequence[ClassRow]) -> list[str]:
             number(row.num_given),
             number(row.num_missing),
             number(row.num_extraneous),
-            percent(row.label_noise),
+            row.trust or "–",
         )
         for row in rows
     ]
-    return table([("tag", "given", "missing", "extraneous", "noise"), *lines])
+    return table([("tag", "given", "missing", "extraneous", "trust"), *lines])
 
 
 def _gate(gate: GateResult) -> str:

@@ -25,6 +25,11 @@ def render_sample(outcome: SampleOutcome) -> str:
         strata = [("stratum", "cells", "drawn")]
         strata += [(item.name, number(item.size), number(item.num_drawn)) for item in outcome.strata]
         lines += ["", *table(strata)]
+    if outcome.notes:
+        lines += ["", *outcome.notes]
+    if outcome.next_command is not None:
+        lines += ["", "Fill in the column verdict (present, absent or unsure), then import it:"]
+        lines.append(f"  {for_terminal(outcome.next_command)}")
     written = {**outcome.tables, **({"CSV": outcome.csv} if outcome.csv else {})}
     return "\n".join([*lines, *ending((), written, outcome.stages)])
 
@@ -49,7 +54,7 @@ def render_decide(outcome: DecideOutcome) -> str:
 
 def render_review(found: ReviewOutcome) -> str:
     """Write estimates as text of several lines, without a final newline."""
-    quantities = [("", "estimate", f"{100 * found.confidence:g}% interval", "the audit's own")]
+    quantities = [("", "estimate", f"{100 * found.confidence:g}% interval", "extrapolated by the model")]
     quantities += [
         (f"{item.quantity.replace('num_errors', 'errors')}, {item.direction}", *_limits(item))
         for item in found.estimates
@@ -67,6 +72,7 @@ def render_review(found: ReviewOutcome) -> str:
     ]
     lines = [
         f"Review of audit {for_terminal(found.run_id)}",
+        *_carried(found),
         f"Sample: {for_terminal(found.sample_id)}, {number(found.num_judged)} of "
         f"{number(found.num_drawn)} cells judged, {number(found.num_unsure)} unsure",
         "",
@@ -75,7 +81,19 @@ def render_review(found: ReviewOutcome) -> str:
         *table(strata),
     ]
     written = {**found.tables, "MLflow run": found.mlflow_run_id or "none"}
+    written |= {"open MLflow": found.mlflow_open} if found.mlflow_open is not None else {}
     return "\n".join([*lines, *ending(found.warnings, written, found.stages)])
+
+
+def _carried(found: ReviewOutcome) -> list[str]:
+    """What the sample of an audit that this one continues can and cannot say of it."""
+    if found.sampled_run_id in (None, found.run_id):
+        return []
+    return [
+        f"It continues audit {for_terminal(found.sampled_run_id or '')}, from which the sample was drawn: "
+        "the precision holds for its flags that are still open and that nobody has judged, and what people "
+        "have put right is taken off the errors."
+    ]
 
 
 def _limits(item: Estimate) -> tuple[str, str, str]:
@@ -102,6 +120,8 @@ def render_correct(outcome: CorrectOutcome) -> str:
         f"Tags:   {number(outcome.num_tags_added)} added, {number(outcome.num_tags_removed)} removed",
         f"Left:   {number(outcome.num_stale)} rows changed since, {number(outcome.num_gone)} gone",
     ]
+    if outcome.undoes is None and outcome.mode == "copy":
+        lines += ["", "An audit of the copy continues this one, and shows what the correction did."]
     if outcome.undoes is None:
         lines += ["", f"To take it back: spark-ml-audit correct --undo {for_terminal(outcome.correction_id)}"]
     return "\n".join([*lines, *ending(outcome.warnings, outcome.tables, outcome.stages)])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from datetime import datetime, timedelta
 from typing import Annotated
 
+import yaml
 from pydantic import AfterValidator, Field, model_validator
 
 from spark_ml_audit.config.base import Section
@@ -54,6 +57,14 @@ def _check_files(value: str) -> str:
 RunId = Annotated[str, AfterValidator(_check_run_id)]
 
 
+def _as_yaml(text: str) -> str:
+    """A text as a YAML value that is this text."""
+    try:
+        return text if yaml.safe_load(text) == text else json.dumps(text, ensure_ascii=False)
+    except yaml.YAMLError:
+        return json.dumps(text, ensure_ascii=False)
+
+
 class OutputConfig(Section):
     """Where results go.
 
@@ -80,6 +91,25 @@ class OutputConfig(Section):
         Field(description="the run_id of an earlier run"),
     ] = None
     orphan_after: Duration = timedelta(hours=24)
+
+    def command(self, name: str, *settings: str, options: tuple[str, ...] = ()) -> str:
+        """A command line about this output that a shell takes as it is.
+
+        Args:
+            name: The command.
+            *settings: Further settings, as dotted.key=value.
+            options: Options of the command, before the settings.
+
+        Example:
+            >>> OutputConfig(path="my audits").command("decide", "decide.file=look.csv")
+            "spark-ml-audit decide --set 'output.path=my audits' --set decide.file=look.csv"
+            >>> print(OutputConfig(path="2026").command("review"))
+            spark-ml-audit review --set 'output.path="2026"'
+        """
+        places = {"path": self.path, "schema": self.schema_name, "prefix": self.prefix}
+        own = [f"output.{key}={_as_yaml(place)}" for key, place in places.items() if place]
+        words = [word for setting in (*own, *settings) for word in ("--set", setting)]
+        return shlex.join(["spark-ml-audit", name, *options, *words])
 
     @model_validator(mode="after")
     def _check_place(self) -> OutputConfig:

@@ -22,17 +22,19 @@ class SampleSection(Section):
 
     Attributes:
         run: Audit to review; None for the newest.
-        how: worst: the cells flagged in the rows of lowest quality; random: a stratified random sample of all
-            cells, from which precision and recall can be estimated.
-        size: Rows to draw (worst) or cells (random).
+        how: first-look: 15 cells drawn from each of the two lists' first hundred, tags to add and tags to
+            remove; additions, removals: the first cells of one list; worst: the cells flagged in the rows of
+            lowest quality; random: a stratified random sample of all cells, from which precision and recall
+            can be estimated.
+        size: Rows to draw (worst), or cells (additions, removals, random); first-look has its own size.
         per_stratum: With random, the same number of cells from every stratum instead of `size`.
-        seed: With random, another seed draws other cells.
+        seed: With random and first-look, another seed draws other cells.
         show: Columns of the source to put beside the cells.
         csv: File for a spreadsheet, written beside the table.
     """
 
     run: _AuditRun = None
-    how: Literal["worst", "random"] = "worst"
+    how: Literal["first-look", "additions", "removals", "worst", "random"] = "worst"
     size: Annotated[int, Field(ge=1, le=MAX_SAMPLE, description=f"a whole number from 1 to {MAX_SAMPLE}")] = (
         100
     )
@@ -112,8 +114,9 @@ class ReviewSection(Section):
     """What is estimated, and how.
 
     Attributes:
-        sample: Random sample to estimate from; None for the newest of the run.
-        run: Audit to estimate; None for the newest (or that of the sample).
+        sample: Random sample to estimate from; None for the newest of the run, or of a run that it continues.
+        run: Audit to estimate; None for the newest that has a sample or continues one that has (or that of
+            the sample).
         decisions: Table of the decisions; None for `decisions` of the output.
         confidence: Of the intervals.
     """

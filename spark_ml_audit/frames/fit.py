@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from spark_ml_audit.arrow.layout import StatusCounts
 from spark_ml_audit.config.detect import DetectConfig
@@ -15,9 +16,11 @@ from spark_ml_audit.frames.low_scores import restrict_to_lowest
 from spark_ml_audit.frames.passes import profile_rows, resolve_rows
 from spark_ml_audit.kernels.confident_joint import class_quality, joint_rates
 from spark_ml_audit.kernels.cutoffs import EXAMPLE_FILTERS
+from spark_ml_audit.kernels.model_quality import ModelQuality, model_quality
 from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.kernels.resolve import Resolution
 from spark_ml_audit.kernels.rules import AuditRules
+from spark_ml_audit.kernels.trust import class_trust, has_support, lift_of
 from spark_ml_audit.outcomes.base import plain
 from spark_ml_audit.outcomes.records import ClassRow
 
@@ -95,14 +98,20 @@ def fit_audit(
         rules = AuditRules(resolution.thresholds, resolution.cutoffs, method.scoring, ambiguity)
         if method.filter_by in EXAMPLE_FILTERS:
             rules, resolution = restrict_to_lowest(ingest, rules, resolution)
-    classes = class_rows(ingest.layout.classes, resolution, profile.num_rows)
+    classes = class_rows(ingest.layout.classes, resolution, model_quality(profile))
     return AuditFit(ingest, rules, classes, profile, rows)
 
 
-def class_rows(names: tuple[str, ...], resolution: Resolution, num_audited: int) -> tuple[ClassRow, ...]:
-    """The class table as records, NaN as None."""
-    rates = joint_rates(resolution.joint)
-    quality = class_quality(resolution.num_missing, resolution.num_extraneous, num_audited)
+def class_rows(names: tuple[str, ...], resolution: Resolution, quality: ModelQuality) -> tuple[ClassRow, ...]:
+    """The class table as records, NaN as None.
+
+    Args:
+        names: Tags, K.
+        resolution: What the passes resolved.
+        quality: Of the probabilities: how far flags can be trusted, and which estimates have support.
+    """
+    num_audited = quality.num_rows
+    noise = class_quality(resolution.num_missing, resolution.num_extraneous, num_audited)
     columns = {
         "num_given": resolution.num_given,
         "threshold_present": resolution.thresholds.present,
@@ -116,19 +125,32 @@ def class_rows(names: tuple[str, ...], resolution: Resolution, num_audited: int)
         "ambiguous_share": resolution.num_ambiguous / num_audited
         if num_audited
         else np.full(len(names), np.nan),
-        "label_noise": quality.label_noise,
-        "inverse_label_noise": quality.inverse_label_noise,
-        "label_quality": quality.label_quality,
+        "label_noise": noise.label_noise,
+        "inverse_label_noise": noise.inverse_label_noise,
+        "label_quality": noise.label_quality,
+        **_estimates(resolution, quality),
+        "auc": quality.auc,
+        "average_precision": np.where(quality.has_both, quality.average_precision, np.nan),
+        "lift": lift_of(quality),
+    }
+    listed: dict[str, list[Any]] = {
+        name: [plain(value) for value in values.tolist()] for name, values in columns.items()
+    }
+    listed["trust"] = class_trust(quality)
+    return tuple(
+        ClassRow(tag=tag, class_index=k, **{name: values[k] for name, values in listed.items()})
+        for k, tag in enumerate(names)
+    )
+
+
+def _estimates(resolution: Resolution, quality: ModelQuality) -> dict[str, npt.NDArray[np.float64]]:
+    """What the confident joint says of each class, NaN where it has no support."""
+    rates, supported = joint_rates(resolution.joint), has_support(quality)
+    found = {
         "prob_given_absent_true_present": rates.given_absent_true_present,
         "prob_given_present_true_absent": rates.given_present_true_absent,
         "prob_true_present_given_absent": rates.true_present_given_absent,
         "prob_true_absent_given_present": rates.true_absent_given_present,
         "estimated_prevalence": rates.prevalence,
     }
-    listed: dict[str, list[Any]] = {
-        name: [plain(value) for value in values.tolist()] for name, values in columns.items()
-    }
-    return tuple(
-        ClassRow(tag=tag, class_index=k, **{name: values[k] for name, values in listed.items()})
-        for k, tag in enumerate(names)
-    )
+    return {name: np.where(supported, values, np.nan) for name, values in found.items()}

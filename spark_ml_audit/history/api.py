@@ -18,6 +18,7 @@ from spark_ml_audit.history.changes import (
     ROW_COLUMNS,
     cell_changes,
     flagged_by_tag,
+    flags_of_both,
     row_changes,
 )
 from spark_ml_audit.history.differences import (
@@ -28,8 +29,9 @@ from spark_ml_audit.history.differences import (
     most_changed,
     tags_of,
 )
+from spark_ml_audit.lake.lineage import holding
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.runs import find_run, previous_run
+from spark_ml_audit.lake.runs import find_run, previous_run, run_elsewhere
 from spark_ml_audit.lake.schemas import (
     COMPARISON,
     COMPARISON_CLASSES,
@@ -58,14 +60,15 @@ def compare(
     engine: str = "auto",
     spark: Session | None = None,
 ) -> ComparisonResult:
-    """Compare two finished runs of one source.
+    """Compare two finished runs of one source, or of a corrected copy and what it was made from.
 
     Args:
         path: Folder of the output; or
         schema: catalog.schema of the output.
         prefix: Put before table names in a schema.
         run: Id of the run to look at; the newest by default.
-        against: Id of the run to compare it with; the one before of the same source by default.
+        against: Id of the run to compare it with; the one before of the same source by default. The first
+            audit of a corrected copy is compared with the audit that was corrected.
         engine: What runs it: auto, embedded or spark.
         spark: Session to use; the active one by default.
 
@@ -112,6 +115,7 @@ class ComparisonResult:
         self._tables = tables
         self.run = find_run(tables, run, "compare.run")
         self.against = self._other(against)
+        self._holder = holding(tables, self.against)
         self._engine = tables.engine
         self._id = tables.id_name()
         taken = {"against_run_id", *ROW_COLUMNS, *CELL_COLUMNS}
@@ -125,7 +129,7 @@ class ComparisonResult:
     def _other(self, against: str | None) -> FinishedRun:
         ref = self.run.ref
         if against is None:
-            found = previous_run(self._tables, ref.run_id, ref.source)
+            found = previous_run(self._tables, ref.run_id, ref.source, self.run.continues)
             if found is None:
                 raise ConfigError(
                     f"run {ref.run_id} is the first one of {show(ref.source)} in this output: there is "
@@ -134,14 +138,14 @@ class ComparisonResult:
                     fix="Audit the source again, or name a later run in compare.run.",
                 )
             return found
-        found = find_run(self._tables, against, "compare.against")
+        found = self._continued(against) or find_run(self._tables, against, "compare.against")
         if found.ref.run_id == ref.run_id:
             raise ConfigError(
                 f"run {ref.run_id} would be compared with itself.",
                 key="compare.against",
                 fix="Name another run, or leave against out for the one before.",
             )
-        if found.ref.source != ref.source:
+        if not found.sources & self.run.sources:
             raise ConfigError(
                 f"run {found.ref.run_id} read {show(found.ref.source)}, but run {ref.run_id} read "
                 f"{show(ref.source)}.",
@@ -149,6 +153,17 @@ class ComparisonResult:
                 fix="Compare runs of one source; leave against out for the one before of the same source.",
             )
         return found
+
+    def _continued(self, against: str) -> FinishedRun | None:
+        """A run of another output that the run looked at continues."""
+        is_there = self._tables.finished_run(against) is not None
+        return (
+            None
+            if is_there
+            else run_elsewhere(
+                self._tables, [origin for origin in self.run.continues if origin.run_id == against]
+            )
+        )
 
     # ---- the frames --------------------------------------------------------------------------------
 
@@ -168,7 +183,7 @@ class ComparisonResult:
         return self._engine.native(self._classes(None).drop("mlflow_run_id"))
 
     def _both(self, name: str) -> tuple[Frame, Frame]:
-        return self._tables.read(name, self.run.run_id), self._tables.read(name, self.against.run_id)
+        return self._tables.read(name, self.run.run_id), self._holder.read(name, self.against.run_id)
 
     @cached_property
     def _row_frame(self) -> Frame:
@@ -213,7 +228,8 @@ class ComparisonResult:
     @cached_property
     def class_changes(self) -> tuple[ClassChange, ...]:
         """Every class of either run."""
-        flags, (now, before) = self._tables.read(TAG_ISSUES), (self.run.run_id, self.against.run_id)
+        flags = flags_of_both(self._tables, self.run, self.against, self._id)
+        now, before = self.run.run_id, self.against.run_id
         by_tag, _ = counts_by_tag(self._engine, flagged_by_tag(flags, now, before, self._id))
         return class_changes(self.run.classes, self.against.classes, by_tag)
 

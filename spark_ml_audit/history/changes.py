@@ -10,6 +10,9 @@ import pyarrow as pa
 from spark_ml_audit.arrow.encode import EXTRANEOUS
 from spark_ml_audit.arrow.lists import lists_contain
 from spark_ml_audit.engines.columns import column, in_frame
+from spark_ml_audit.errors import InputError
+from spark_ml_audit.lake.lineage import holding
+from spark_ml_audit.lake.schemas import TAG_ISSUES
 from spark_ml_audit.outcomes.history import (
     CHANGES,
     FIXED,
@@ -23,6 +26,8 @@ from spark_ml_audit.outcomes.history import (
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Batches, Engine, Frame
+    from spark_ml_audit.lake.output import OutputTables
+    from spark_ml_audit.outcomes.runs import FinishedRun
 
 ROW_COLUMNS = (
     "change",
@@ -47,6 +52,7 @@ CELL_COLUMNS = (
 """Columns of `cell_changes` after the id."""
 
 _NOW, _BEFORE = "now", "before"
+_FLAG_COLUMNS = ("tag", "issue", "rank_in_row")
 _OTHER_TAGS, _SEARCHED = "other_tags", pa.schema([("is_in_other", pa.bool_())])
 
 
@@ -152,6 +158,36 @@ def flagged_by_tag(tag_issues: Frame, now: str, before: str, id_name: str) -> Fr
     changed = either.select("tag", _change(nw.col("is_now"), nw.col("was_before")).alias("change"))
     counts = [nw.when(nw.col("change") == name).then(1).otherwise(0).sum().alias(name) for name in CHANGES]
     return changed.group_by("tag").agg(*counts)
+
+
+def flags_of_both(tables: OutputTables, run: FinishedRun, against: FinishedRun, id_name: str) -> Frame:
+    """Rows of `tag_issues` of two runs, the second of which may be in another output.
+
+    Args:
+        tables: The output that holds the first.
+        run: The newer run.
+        against: The older run.
+        id_name: Name of the id column.
+
+    Raises:
+        InputError: The other output names rows by another column or type.
+    """
+    own, other = tables.read(TAG_ISSUES), holding(tables, against)
+    if other is tables:
+        return own
+    kinds = [
+        at.schema(TAG_ISSUES).field(id_name).type if at.id_name() == id_name else None
+        for at in (tables, other)
+    ]
+    if kinds[0] != kinds[1]:
+        raise InputError(
+            f"run {against.run_id} names rows by '{other.id_name()}', or by another type.",
+            key="source.id",
+            fix="Audit both with the same id column.",
+        )
+    names = ("run_id", in_frame(id_name), *_FLAG_COLUMNS)
+    both = ((own, run.run_id), (other.read(TAG_ISSUES), against.run_id))
+    return nw.concat([frame.filter(nw.col("run_id") == run_id).select(*names) for frame, run_id in both])
 
 
 def _flagged_in_either(now: Frame, before: Frame, id_name: str) -> Frame:

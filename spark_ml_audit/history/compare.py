@@ -11,7 +11,7 @@ from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.outcomes.history import CompareOutcome, Comparison
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.tracking import RunDelivery, RunOpening, SourceRef
-from spark_ml_audit.tracking.run import tracker_for
+from spark_ml_audit.tracking.run import destination_of, tracker_for
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import CompareConfig
@@ -61,6 +61,7 @@ def run_compare(config: CompareConfig, progress: Progress, spark: Session | None
         delivered=delivered,
         tables=result.locations,
         mlflow_run_id=mlflow_run_id,
+        mlflow_open=None if mlflow_run_id is None else destination_of(config).how_to_open,
         stages=progress.stages,
         warnings=tuple(warnings),
         already_finished=finished,

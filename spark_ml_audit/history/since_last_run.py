@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spark_ml_audit.engines.columns import names_of
-from spark_ml_audit.history.changes import flagged_by_tag
+from spark_ml_audit.history.changes import flagged_by_tag, flags_of_both
 from spark_ml_audit.history.differences import (
     class_changes,
     counts_by_tag,
@@ -32,10 +32,10 @@ def since_last_run(tables: OutputTables, run: FinishedRun, previous: FinishedRun
     Args:
         tables: The output; the run's `tag_issues` are written.
         run: The run.
-        previous: The one before.
+        previous: The one before, here or in another output.
     """
-    flags = tables.read(TAG_ISSUES)
-    id_name = id_column(names_of(flags)) or ""
+    id_name = id_column(names_of(tables.read(TAG_ISSUES))) or ""
+    flags = flags_of_both(tables, run, previous, id_name)
     flagged = flagged_by_tag(flags, run.run_id, previous.run_id, id_name)
     by_tag, rows = counts_by_tag(tables.engine, flagged)
     totals = (sum(getattr(counts, name) for counts in by_tag.values()) for name in CHANGES)

@@ -16,7 +16,7 @@ from spark_ml_audit.lake.files import page_file, write_page
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.outcomes.history import Trend, TrendOutcome
 from spark_ml_audit.tracking import RunDelivery, RunOpening, SourceRef
-from spark_ml_audit.tracking.run import tracker_for
+from spark_ml_audit.tracking.run import destination_of, tracker_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ def run_trend(config: TrendConfig, progress: Progress, spark: Session | None = N
     with progress.stage("read"):
         trend = read_trend(tables, config.trend)
     with progress.stage("page"):
-        page = _render(trend)
+        page, unlinked = _render(trend, file)
         _write(file, page)
     warnings: list[str] = []
     mlflow_run_id, delivered = None, True
@@ -54,7 +54,7 @@ def run_trend(config: TrendConfig, progress: Progress, spark: Session | None = N
             source = SourceRef(trend.source, is_path(trend.source), newest.source_version)
             with closing(tracker_for(config, newest.run_id, "trend", source)) as tracker:
                 tracker.open(RunOpening(stages=dict(progress.seconds), metrics=_metrics(trend)))
-                delivered = tracker.deliver(_delivery(config, trend, page, progress))
+                delivered = tracker.deliver(_delivery(config, trend, unlinked, progress))
         warnings += tracker.problems
         mlflow_run_id = tracker.mlflow_run_id
     return TrendOutcome(
@@ -62,6 +62,7 @@ def run_trend(config: TrendConfig, progress: Progress, spark: Session | None = N
         delivered=delivered,
         report=str(file),
         mlflow_run_id=mlflow_run_id,
+        mlflow_open=None if mlflow_run_id is None else destination_of(config).how_to_open,
         stages=progress.stages,
         warnings=tuple(warnings),
     )
@@ -89,15 +90,18 @@ def trend_table(trend: Trend) -> pd.DataFrame:
     )
 
 
-def _render(trend: Trend) -> str:
+def _render(trend: Trend, file: Path) -> tuple[str, str]:
+    """The page with links to reports, as they are found from its file, and without: for MLflow."""
     try:
-        from spark_ml_audit.history.trend_page import render_page
+        from spark_ml_audit.history.trend_page import render_pages
     except ImportError as error:
         raise SetupError(
             f"the page of a trend needs {error.name or 'matplotlib'}, which is not installed.",
             fix="pip install matplotlib jinja2",
         ) from error
-    return render_page(trend, package_version=__version__, made_at=datetime.now(timezone.utc))
+    now = datetime.now(timezone.utc)
+    linked, unlinked = render_pages(trend, (file.parent, None), package_version=__version__, made_at=now)
+    return linked, unlinked
 
 
 def _page_file(config: TrendConfig) -> Path:

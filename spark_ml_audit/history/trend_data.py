@@ -10,15 +10,19 @@ import narwhals as nw
 
 from spark_ml_audit.engines.base import count_rows, rows_of
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.lake.runs import newest_source, runs_of
-from spark_ml_audit.lake.schemas import CLASSES
+from spark_ml_audit.lake.files import existing_page
+from spark_ml_audit.lake.lineage import holding
+from spark_ml_audit.lake.runs import newest_of_source, runs_up_to
+from spark_ml_audit.lake.schemas import CLASSES, RUNS
 from spark_ml_audit.outcomes.history import Trend, TrendClass, TrendRun
-from spark_ml_audit.text import show
+from spark_ml_audit.text import redact, show
 
 if TYPE_CHECKING:
+    from spark_ml_audit.config import OutputConfig
     from spark_ml_audit.config.history import TrendSection
     from spark_ml_audit.engines.base import Engine, Frame
     from spark_ml_audit.lake.output import OutputTables
+    from spark_ml_audit.outcomes.runs import FinishedRun
 
 _SEARCHED_TAGS = 5000
 _NOISE = ("label_noise", "inverse_label_noise")
@@ -26,7 +30,7 @@ _BITS = 30
 
 
 def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
-    """Read the newest runs of one source and the noise of some of their classes.
+    """Read the newest runs of one source, and of what it continues, and the noise of some of their classes.
 
     Args:
         tables: The output.
@@ -35,14 +39,15 @@ def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
     Raises:
         ConfigError: The output has no such runs, or none of them has a named class.
     """
-    source = newest_source(tables, section.source)
-    records, num_runs = runs_of(tables, source, section.last)
+    newest = newest_of_source(tables, section.source)
+    records, num_runs = runs_up_to(tables, newest, section.last)
     ids = [record.run_id for record in records]
-    engine = tables.engine
-    classes = tables.read(CLASSES).filter(nw.col("run_id").is_in(ids))
+    engine, source = tables.engine, newest.ref.source
+    classes = _classes_of(tables, records)
     means = _means(engine, classes)
     runs = tuple(
-        TrendRun(record.ref, record.gates, *means.get(record.run_id, (None, None))) for record in records
+        _trend_run(record, means.get(record.run_id, (None, None)), holding(tables, record).config)
+        for record in records
     )
     tags = list(section.classes) if section.classes is not None else _noisiest(engine, classes, section.top)
     shown = _classes(engine, classes, ids, tags)
@@ -56,10 +61,45 @@ def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
             fix=(f"Did you mean {show(near[0])}? " if near else "")
             + "Name tags as the table `classes` has them, or write null for the noisiest.",
         )
-    return Trend(source, runs, shown, num_runs, count_rows(engine, classes.select("tag").unique()))
+    num_classes = count_rows(engine, classes.select("tag").unique())
+    return Trend(source, runs, shown, num_runs, num_classes, _query(tables, newest))
 
 
-def _means(engine: Engine, classes: Frame) -> dict[str, tuple[float | None, ...]]:
+def _query(tables: OutputTables, newest: FinishedRun) -> str:
+    """The numbers of all runs and classes by SQL alone."""
+    sources = ", ".join("'" + redact(name).replace("'", "''") + "'" for name in sorted(newest.sources))
+    runs, classes = tables.as_typed(RUNS), tables.as_typed(CLASSES)
+    return (
+        "SELECT r.run_id, r.started_at, r.source, r.source_version, r.health, r.num_label_issues,\n"
+        "       c.tag, c.num_given, c.label_noise, c.inverse_label_noise\n"
+        f"FROM {runs} r\nJOIN {classes} c ON c.run_id = r.run_id\n"
+        f"WHERE r.source IN ({sources})\nORDER BY r.run_id, c.class_index"
+    )
+
+
+def _trend_run(
+    record: FinishedRun, means: tuple[float | None, float | None], output: OutputConfig
+) -> TrendRun:
+    return TrendRun(record.ref, record.gates, *means, existing_page(output, record.run_id))
+
+
+def _classes_of(tables: OutputTables, runs: Sequence[FinishedRun]) -> Frame:
+    """Rows of the class tables of runs, whichever outputs hold them."""
+    names = ("run_id", "tag", "class_index", "num_given", *_NOISE)
+    by_place: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        by_place.setdefault(str(run.output), []).append(run)
+    parts = [
+        holding(tables, own[0])
+        .read(CLASSES)
+        .filter(nw.col("run_id").is_in([run.run_id for run in own]))
+        .select(*names)
+        for own in by_place.values()
+    ]
+    return parts[0] if len(parts) == 1 else nw.concat(parts)
+
+
+def _means(engine: Engine, classes: Frame) -> dict[str, tuple[float | None, float | None]]:
     """Run id -> mean over its classes of each of `_NOISE`; None where no class has one.
 
     Shares are added up as whole numbers of two parts: sums of doubles would follow the order of rows.
@@ -79,7 +119,8 @@ def _means(engine: Engine, classes: Frame) -> dict[str, tuple[float | None, ...]
         total = (row[f"{name}_coarse"] << _BITS) + row[f"{name}_fine"] if row[name] else 0
         return total / (row[name] << 2 * _BITS) if row[name] else None
 
-    return {row["run_id"]: tuple(mean(row, name) for name in _NOISE) for row in rows_of(engine, summed)}
+    extraneous, missing = _NOISE
+    return {row["run_id"]: (mean(row, extraneous), mean(row, missing)) for row in rows_of(engine, summed)}
 
 
 def _noisiest(engine: Engine, classes: Frame, number: int) -> list[str]:

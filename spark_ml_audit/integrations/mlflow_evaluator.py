@@ -22,6 +22,7 @@ from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.kernels.confident_joint import class_quality, joint_rates
 from spark_ml_audit.kernels.cutoffs import EXAMPLE_FILTERS
 from spark_ml_audit.kernels.model_quality import model_quality
+from spark_ml_audit.kernels.trust import class_trust, has_support
 from spark_ml_audit.kernels.whole_audit import WholeAudit, audit_arrays
 
 MODEL_TYPE = "multi-label-classifier"
@@ -113,9 +114,11 @@ def trust_metrics(whole: WholeAudit) -> dict[str, float]:
     """Figures of the whole evaluation set, without those that nothing supports.
 
     `label_health` is the share of rows without an issue; `label_errors_estimated` the share of cells that the
-    confident joint takes for wrong; the others count flags.
+    confident joint takes for wrong, of the classes whose joint has support (see `kernels.trust`); the others
+    count flags.
     """
-    joint, applied = whole.resolution.joint, whole.applied
+    found_quality = model_quality(whole.profile)
+    joint, applied = whole.resolution.joint[has_support(found_quality)], whole.applied
     cells = int(joint.sum())
     num_rows = len(applied.is_issue)
     found = {
@@ -128,16 +131,16 @@ def trust_metrics(whole: WholeAudit) -> dict[str, float]:
         "extraneous_tags": float(whole.resolution.num_extraneous.sum()),
         "mean_label_quality": float(applied.label_quality.mean()) if num_rows else np.nan,
     }
-    auc = model_quality(whole.profile).auc
+    auc = found_quality.auc
     found["macro_auc"] = float(np.nanmean(auc)) if np.isfinite(auc).any() else np.nan
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
 def class_table(whole: WholeAudit, classes: Sequence[str]) -> pd.DataFrame:
-    """One row per class, worst first: counts, thresholds, cut-offs, noise."""
+    """One row per class, worst first: counts, thresholds, cut-offs, noise, trust."""
     result = whole.resolution
-    quality = class_quality(result.num_missing, result.num_extraneous, len(whole.applied.is_issue))
-    rates = joint_rates(result.joint)
+    noise = class_quality(result.num_missing, result.num_extraneous, len(whole.applied.is_issue))
+    quality, rates = model_quality(whole.profile), joint_rates(result.joint)
     table = pd.DataFrame(
         {
             "tag": list(classes),
@@ -148,10 +151,11 @@ def class_table(whole: WholeAudit, classes: Sequence[str]) -> pd.DataFrame:
             "threshold_absent": result.thresholds.absent,
             "cutoff_missing": result.cutoff_missing,
             "cutoff_extraneous": result.cutoff_extraneous,
-            "label_noise": quality.label_noise,
-            "inverse_label_noise": quality.inverse_label_noise,
-            "estimated_prevalence": rates.prevalence,
-            "auc": model_quality(whole.profile).auc,
+            "label_noise": noise.label_noise,
+            "inverse_label_noise": noise.inverse_label_noise,
+            "estimated_prevalence": np.where(has_support(quality), rates.prevalence, np.nan),
+            "auc": quality.auc,
+            "trust": class_trust(quality),
         }
     )
     order = np.argsort(-(result.num_missing + result.num_extraneous), kind="stable")

@@ -269,7 +269,7 @@ def weakness(
         return ["No row with known tags was predicted, so the model cannot be judged."]
     if not both.any():
         return ["Every tag was given to all rows or to none, so the model cannot be judged."]
-    found = [*_overall_weakness(quality, baseline), *_one_sided(quality, classes)]
+    found = [*overall_weakness(quality, baseline), *_one_sided(quality, classes)]
     useless = np.flatnonzero(both & (quality.auc < _WEAK_AUC))
     if len(useless):
         worst = useless[np.argsort(quality.auc[useless], kind="stable")]
@@ -281,8 +281,16 @@ def weakness(
     return found
 
 
-def _overall_weakness(quality: ModelQuality, baseline: ModelQuality | None) -> list[str]:
-    found = []
+def overall_weakness(quality: ModelQuality, baseline: ModelQuality | None = None) -> list[str]:
+    """Sentences on why no flag by these probabilities should be believed, whatever its class; none else.
+
+    Args:
+        quality: Quality of the probabilities out of sample.
+        baseline: Quality of `most_tags_first` on the same rows; None where it is not known.
+    """
+    found: list[str] = []
+    if not quality.has_both.any():
+        return found
     auc, precision = quality.macro_auc, quality.macro_average_precision
     if auc < _WEAK_AUC:
         found.append(
@@ -305,7 +313,8 @@ def _overall_weakness(quality: ModelQuality, baseline: ModelQuality | None) -> l
     if baseline is not None and auc <= baseline.macro_auc:
         found.append(
             f"The model ranks no better (mean AUC {auc:.3f}) than the number of other tags of a row alone "
-            f"({baseline.macro_auc:.3f})."
+            f"({baseline.macro_auc:.3f}): a list of the rows with most tags would do as well. Add features "
+            "or rows, or try another model.kind."
         )
     return found
 

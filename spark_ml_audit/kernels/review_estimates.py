@@ -66,6 +66,36 @@ def rate_interval(num_errors: int, num_judged: int, confidence: float = 0.95) ->
     return Interval(num_errors / num_judged, float(found.low), float(found.high))
 
 
+def widest_interval(num_judged: int, confidence: float = 0.95) -> float:
+    """Width of the Clopper-Pearson interval of a share after so many cells, where it is widest: at one half.
+
+    >>> round(widest_interval(25), 2)
+    0.41
+    """
+    found = rate_interval(num_judged // 2, num_judged, confidence)
+    return 1.0 if found.low is None or found.high is None else found.high - found.low
+
+
+def cells_for_width(width: float, confidence: float = 0.95) -> int:
+    """The least number of cells with which the interval of a share is at most so wide, whatever is found.
+
+    Args:
+        width: Above 0, below 1.
+        confidence: Of the interval.
+
+    Example:
+        >>> cells_for_width(widest_interval(25) / 2)
+        99
+    """
+    low, high = 1, 2
+    while widest_interval(high, confidence) > width:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if widest_interval(middle, confidence) <= width else (middle, high)
+    return high
+
+
 def precision_of(strata: list[StratumReview], direction: str, confidence: float = 0.95) -> Interval:
     """Share of the flags of a direction that are errors; exact where every flagged cell was judged.
 

@@ -52,11 +52,12 @@ class OutputTables:
 
     Attributes:
         engine: What runs the frames.
+        config: The `output` section.
     """
 
     def __init__(self, engine: Engine, config: OutputConfig) -> None:
         self.engine = engine
-        self._config = config
+        self.config = config
         check_reachable(engine, self._place(RUNS))
         self._check_takes_tables()
         self._there: set[str] = set()
@@ -65,19 +66,19 @@ class OutputTables:
 
     def _check_takes_tables(self) -> None:
         """Refuse a path on which a file lies, before anything is read."""
-        folder = local_path(absolute(self._config.path)) if self._config.path else None
+        folder = local_path(absolute(self.config.path)) if self.config.path else None
         file = (
             next((place for place in (folder, *folder.parents) if place.is_file()), None) if folder else None
         )
         if file is not None:
             raise ConfigError(
-                f"'{file}' is a file, so no tables can be written under '{self._config.path}'.",
+                f"'{file}' is a file, so no tables can be written under '{self.config.path}'.",
                 key="output.path",
                 fix="Choose another output.path: a folder, or one that is not there yet.",
             )
 
     def _place(self, name: str) -> Place:
-        return Place.of_output(self._config, name)
+        return Place.of_output(self.config, name)
 
     def table(self, name: str) -> DeltaTable:
         """One of the tables, there or not."""
@@ -86,6 +87,10 @@ class OutputTables:
     def location(self, name: str) -> str:
         """Path or full name of a table."""
         return self._place(name).text
+
+    def as_typed(self, name: str) -> str:
+        """A table as people name it in a query: of DuckDB with its extension delta, or of Spark."""
+        return self._place(name).sql_in(self.engine.kind)
 
     def locations(self, *names: str) -> dict[str, str]:
         """Name -> path or table; of the tables of every audit unless names are given."""
@@ -122,7 +127,7 @@ class OutputTables:
         except Exception as error:
             raise ConfigError(
                 f"the output table '{self.location(name)}' cannot be read: {reason_of(error)}.",
-                key="output.path" if self._config.path else "output.schema",
+                key="output.path" if self.config.path else "output.schema",
                 fix="Choose another output, or mend the table.",
             ) from error
         if found:
@@ -307,7 +312,7 @@ class OutputTables:
             Sentences on what could not be done beside it: the run is committed all the same.
         """
         self.append_records(RUNS, [row], RUNS_SCHEMA, row["run_id"])
-        if self._config.schema_name is not None:
+        if self.config.schema_name is not None:
             try:
                 self._create_views()
             except Exception as error:  # noqa: BLE001 - somebody may write tables and not create views
@@ -341,8 +346,8 @@ class OutputTables:
 
     def create_schema(self) -> None:
         """Create the output's schema if it is missing and may be created."""
-        if self._config.schema_name is not None:
-            parts = split_identifier(self._config.schema_name) or ()
+        if self.config.schema_name is not None:
+            parts = split_identifier(self.config.schema_name) or ()
             ensure_schema(self.engine, ".".join(quote(part) for part in parts))
 
     def _create_views(self) -> None:

@@ -94,6 +94,15 @@ class Place:
         """
         return f"delta.{quote(self.address)}" if self.is_path else self.table_name
 
+    def sql_in(self, engine: str) -> str:
+        """The place as a query names it that people type where an engine is at home.
+
+        >>> Place.of("/lake/tags").sql_in("embedded"), Place.of("/lake/tags").sql_in("spark")
+        ("delta_scan('/lake/tags')", 'delta.`/lake/tags`')
+        """
+        quoted = self.address.replace("'", "''")
+        return f"delta_scan('{quoted}')" if engine == "embedded" else self.sql
+
     @property
     def is_small(self) -> bool:
         """Whether it is a local folder below 64 MB: not worth compiling Spark's code well for."""

@@ -1,21 +1,26 @@
-"""The finished runs of an output, read back: one by id, the newest, the one before, those of one source."""
+"""The finished runs of an output, read back: one by id, the newest, the one before, those of one source.
+
+An audit of a corrected copy continues the audit that was corrected, which may be in another output.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
 from spark_ml_audit.engines.base import count_rows, is_empty, rows_of
+from spark_ml_audit.engines.columns import names_of
 from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.lake.lineage import described, first_of, is_elsewhere, output_at, read_origins
 from spark_ml_audit.lake.schemas import CLASSES, FIRST_TABLE, RUNS, class_rows
 from spark_ml_audit.outcomes.records import ClassRow, GateResult
-from spark_ml_audit.outcomes.runs import FinishedRun, RunRef, run_started
+from spark_ml_audit.outcomes.runs import FinishedRun, Origin, RunRef, run_started
 from spark_ml_audit.text import redact, show
 
 if TYPE_CHECKING:
@@ -27,7 +32,7 @@ _SEARCHED_RUNS = 10_000
 _RUN_COLUMNS = (
     "run_id", "source", "source_version", "package_version", "num_rows", "num_audited",
     "num_quarantined", "num_label_issues", "num_missing_tags", "num_extraneous_tags", "health", "config",
-    "gates", "mlflow_run_id",
+    "gates", "mlflow_run_id", "continues",
 )  # fmt: skip
 
 
@@ -59,18 +64,17 @@ def find_run(tables: OutputTables, run_id: str | None, key: str) -> FinishedRun:
     )
 
 
-def newest_source(tables: OutputTables, source: str | None = None) -> str:
-    """The source of the newest finished run; with a source given, that one if it has a finished run.
+def newest_of_source(tables: OutputTables, source: str | None = None) -> FinishedRun:
+    """The newest finished run, without its classes; with a source given, the newest of that one.
 
     Raises:
         ConfigError: There is none; names the sources there are.
     """
     runs = require_runs(tables)
     chosen = runs if source is None else runs.filter(nw.col("source") == redact(source))
-    found = rows_of(tables.engine, _newest(chosen).select("source"))
+    found = _listed(tables, _newest(chosen))
     if found:
-        name: str = found[0]["source"]
-        return name
+        return found[0]
     listed = runs.group_by("source").agg(nw.col("run_id").max().alias("newest"))
     newest = listed.sort("newest", descending=True).head(_LISTED_RUNS)
     sources = [row["source"] for row in rows_of(tables.engine, newest)]
@@ -83,15 +87,54 @@ def newest_source(tables: OutputTables, source: str | None = None) -> str:
     )
 
 
-def previous_run(tables: OutputTables, run_id: str, source: str) -> FinishedRun | None:
-    """The finished run of the same source that began last before this one, with its class table; or None."""
+def previous_run(
+    tables: OutputTables, run_id: str, source: str, continues: Sequence[Origin] = ()
+) -> FinishedRun | None:
+    """The run before one, with its class table; or None.
+
+    That is the finished run of the same source that began last before it. A corrected copy counts from its
+    correction on: the run before its first audit is the one that was corrected, here or in another output.
+
+    Args:
+        tables: The output.
+        run_id: Of the run.
+        source: Its source.
+        continues: The audits that it continues, the nearest first.
+    """
     runs = tables.existing(RUNS)
-    if runs is None:
-        return None
+    if runs is not None:
+        found = _listed(tables, _newest(runs.filter(_is_before(run_id, source, continues))))
+        if found:
+            return _with_classes(tables, found[0])
+    return _before_elsewhere(tables, run_id, source, continues) if continues else None
+
+
+def _is_before(run_id: str, source: str, continues: Sequence[Origin]) -> nw.Expr:
     # run ids begin with the time at which the run did
-    before = (nw.col("source") == redact(source)) & (nw.col("run_id") < run_id)
-    found = _listed(tables, _newest(runs.filter(before)))
-    return _with_classes(tables, found[0]) if found else None
+    own = (nw.col("source") == redact(source)) & (nw.col("run_id") < run_id)
+    if not continues:
+        return own
+    nearest = continues[0]
+    return (own & (nw.col("run_id") > nearest.correction_id)) | (nw.col("run_id") == nearest.run_id)
+
+
+def _before_elsewhere(
+    tables: OutputTables, run_id: str, source: str, continues: Sequence[Origin]
+) -> FinishedRun | None:
+    """The audit that was corrected, in its own output; else one of the copy as it was before."""
+    found = run_elsewhere(tables, continues[:1])
+    return found if found is not None else previous_run(tables, run_id, source)
+
+
+def run_elsewhere(tables: OutputTables, continues: Sequence[Origin]) -> FinishedRun | None:
+    """The first audit of those that are continued that is found in another output, with its class table."""
+
+    def look(other: OutputTables, origin: Origin) -> FinishedRun | None:
+        is_it = (nw.col("run_id") == origin.run_id) & (nw.col("source") == origin.source)
+        found = _listed(other, other.read(RUNS).filter(is_it).head(1))
+        return dataclasses.replace(_with_classes(other, found[0]), output=origin.output) if found else None
+
+    return first_of(tables, continues, look)
 
 
 @dataclass(frozen=True)
@@ -102,27 +145,46 @@ class EarlierRuns:
         previous: The run of the same source that had finished when this one looked, and began last; None
             without.
         unfinished: Ids of runs that left rows and have not finished: they run still, or were killed.
+        notes: Sentences on what could not be looked at.
     """
 
     previous: FinishedRun | None = None
     unfinished: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def earlier_runs(tables: OutputTables, run_id: str, source: str) -> EarlierRuns:
-    """Look at what an output holds of the runs before one: one query, a row per class and unfinished run.
+def earlier_runs(
+    tables: OutputTables, run_id: str, source: str, continues: Sequence[Origin] = ()
+) -> EarlierRuns:
+    """Look at what there is of the runs before one; one query, unless it continues a run of another output.
 
     Args:
         tables: The output.
         run_id: Of the run that looks.
         source: Its source.
+        continues: The audits that it continues, the nearest first.
     """
+    found = _earlier_here(tables, run_id, source, continues)
+    if found.previous is not None or not continues:
+        return found
+    previous, notes = _before_elsewhere(tables, run_id, source, continues), []
+    if previous is None or previous.run_id != continues[0].run_id:
+        notes.append(
+            f"The source continues run {continues[0].run_id} of {show(continues[0].source)}, which was not "
+            f"found in {described(continues[0].output)}: nothing can be compared with it."
+        )
+    return dataclasses.replace(found, previous=previous, notes=tuple(notes))
+
+
+def _earlier_here(tables: OutputTables, run_id: str, source: str, continues: Sequence[Origin]) -> EarlierRuns:
+    """What this output holds: one query, a row per class and unfinished run."""
     runs, classes = tables.existing(RUNS), tables.existing(FIRST_TABLE)
     if runs is None or classes is None:
         return EarlierRuns()
-    before = (nw.col("source") == redact(source)) & (nw.col("run_id") < run_id)
+    before = _is_before(run_id, source, continues)
     newest = runs.filter(before).select(nw.col("run_id").max().alias("previous_id"))
     # of a run that finished only the first class brings the row along
-    about = [nw.col(name).alias(f"run_{name}") for name in _RUN_COLUMNS]
+    about = [value.alias(f"run_{name}") for name, value in _run_columns(runs).items()]
     finished = runs.select(nw.col("run_id").alias("finished_id"), nw.lit(0).alias("first_class"), *about)
     is_first = nw.col("class_index") == 0
     found = rows_of(
@@ -148,11 +210,36 @@ def earlier_runs(tables: OutputTables, run_id: str, source: str) -> EarlierRuns:
     return EarlierRuns(run_of_row(row, class_rows(of_previous)), tuple(unfinished))
 
 
-def runs_of(tables: OutputTables, source: str, last: int) -> tuple[list[FinishedRun], int]:
-    """The newest runs of a source without their classes, oldest first, and how many there are in all."""
-    chosen = require_runs(tables).filter(nw.col("source") == redact(source))
-    found = _listed(tables, _newest(chosen, last))
-    return found[::-1], count_rows(tables.engine, chosen)
+def runs_up_to(tables: OutputTables, newest: FinishedRun, last: int) -> tuple[list[FinishedRun], int]:
+    """The newest runs of a source and of what it continues, oldest first, without classes; and their number.
+
+    Args:
+        tables: The output.
+        newest: A run of the source.
+        last: Most runs to give.
+    """
+    continues = newest.continues
+    is_own = nw.col("source") == redact(newest.ref.source)
+    for origin in continues:
+        is_own = is_own | _leads_to(origin)
+    chosen = require_runs(tables).filter(is_own)
+    found, number = _listed(tables, _newest(chosen, last)), count_rows(tables.engine, chosen)
+    known = {run.run_id for run in found}
+    for origin in continues:
+        other = output_at(tables, origin.output) if is_elsewhere(tables, origin.output) else None
+        if other is None or origin.run_id in known:
+            continue
+        chosen = other.read(RUNS).filter(_leads_to(origin))
+        more = _listed(other, _newest(chosen, last))
+        found += [dataclasses.replace(run, output=origin.output) for run in more if run.run_id not in known]
+        number += count_rows(other.engine, chosen)
+        known = {run.run_id for run in found}
+    return sorted(found, key=lambda run: run.run_id)[-last:], number
+
+
+def _leads_to(origin: Origin) -> nw.Expr:
+    """The audit that was corrected, and those of its source before it."""
+    return (nw.col("source") == origin.source) & (nw.col("run_id") <= origin.run_id)
 
 
 def classes_of(tables: OutputTables, run_id: str) -> tuple[ClassRow, ...]:
@@ -188,7 +275,15 @@ def run_of_row(row: Mapping[str, Any], classes: tuple[ClassRow, ...] = ()) -> Fi
         tuple(GateResult(**gate) for gate in json.loads(row["gates"] or "[]")),
         row["mlflow_run_id"],
         classes,
+        read_origins(row.get("continues")),
     )
+
+
+def _run_columns(runs: Frame) -> dict[str, nw.Expr]:
+    """What is read of `runs`; null what a table that an older version wrote does not have."""
+    known = set(names_of(runs))
+    nothing = nw.lit(None, dtype=nw.String)
+    return {name: nw.col(name) if name in known else nothing for name in _RUN_COLUMNS}
 
 
 def _newest(runs: Frame, number: int = 1) -> Frame:
@@ -197,7 +292,8 @@ def _newest(runs: Frame, number: int = 1) -> Frame:
 
 def _listed(tables: OutputTables, runs: Frame) -> list[FinishedRun]:
     """Runs, the newest first."""
-    found = [run_of_row(row) for row in rows_of(tables.engine, runs.select(*_RUN_COLUMNS))]
+    chosen = [value.alias(name) for name, value in _run_columns(runs).items()]
+    found = [run_of_row(row) for row in rows_of(tables.engine, runs.select(*chosen))]
     return sorted(found, key=lambda run: run.run_id, reverse=True)
 
 

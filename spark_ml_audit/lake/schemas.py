@@ -70,7 +70,7 @@ def _columns(kind: pa.DataType, *names: str) -> list[tuple[str, pa.DataType]]:
 
 
 def _class_type(name: str) -> pa.DataType:
-    if name == "tag":
+    if name in ("tag", "trust"):
         return pa.string()
     if name == "class_index":
         return pa.int32()
@@ -92,7 +92,7 @@ RUNS_SCHEMA = pa.schema(
         *_columns(pa.string(), "gates", "mlflow_run_id", "stages", "warnings"),
         # counts that came later: null in the rows of older versions
         *_columns(pa.int64(), "num_ambiguous", "num_outliers", "num_duplicate_groups"),
-        *_columns(pa.string(), "engine", "features"),
+        *_columns(pa.string(), "engine", "continues", "features"),
     ]
 )  # fmt: skip
 

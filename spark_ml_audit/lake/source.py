@@ -15,6 +15,7 @@ from spark_ml_audit.engines.files import local_files
 from spark_ml_audit.errors import InputError, reason_of
 from spark_ml_audit.lake.choose import check_reachable, delta_table
 from spark_ml_audit.lake.delta import DeltaTable
+from spark_ml_audit.lake.lineage import CONTINUES_PROPERTY, read_origins
 from spark_ml_audit.lake.parquet_files import files_digest, with_column_metadata
 from spark_ml_audit.lake.places import Place
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from spark_ml_audit.engines.base import Engine, Frame
+    from spark_ml_audit.outcomes.runs import Origin
 
 IN_MEMORY = "DataFrame"
 """Name of a source that is no table."""
@@ -58,6 +60,11 @@ class OpenSource:
     def schema(self) -> pa.Schema:
         """Its columns: Arrow types and metadata."""
         return self.columns or self.engine.schema(self.frame)
+
+    @cached_property
+    def continues(self) -> tuple[Origin, ...]:
+        """The audits that one of this source continues, the nearest first: it is a corrected copy."""
+        return read_origins(self.properties.get(CONTINUES_PROPERTY))
 
 
 def place_of(data: str | os.PathLike[str]) -> dict[str, str]:

@@ -2,13 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from spark_ml_audit.kernels.trust_levels import TRUST
+from spark_ml_audit.outcomes.base import Record
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.history import Comparison
 from spark_ml_audit.outcomes.outcome import Outcome
 from spark_ml_audit.outcomes.records import ClassRow, Counts
+from spark_ml_audit.outcomes.review import MeasuredPrecision, ReviewedErrors
+from spark_ml_audit.outcomes.runs import Origin
+
+
+@dataclass(frozen=True)
+class ListedCell(Record):
+    """A flagged cell of the lists of tags to add and tags to remove.
+
+    Attributes:
+        id: Of its row, as text.
+        tag: The tag.
+        pred_prob: Its probability.
+        trust: How far the flags of the tag can be trusted; None in runs of versions that did not look.
+    """
+
+    id: str
+    tag: str
+    pred_prob: float
+    trust: str | None
+
+
+@dataclass(frozen=True)
+class TrustCounts(Record):
+    """Classes of one trust, and the cells flagged in them.
+
+    Attributes:
+        trust: good, weak or unknown.
+        num_classes: Classes.
+        num_missing: Cells flagged missing.
+        num_extraneous: Cells flagged extraneous.
+    """
+
+    trust: str
+    num_classes: int
+    num_missing: int
+    num_extraneous: int
+
+
+def by_trust(classes: Sequence[ClassRow]) -> tuple[TrustCounts, ...]:
+    """The classes of a run and their flags by trust, most trusted first; nothing where it is not known."""
+    found = []
+    for trust in TRUST:
+        own = [row for row in classes if row.trust == trust]
+        if own:
+            missing, extraneous = sum(row.num_missing for row in own), sum(row.num_extraneous for row in own)
+            found.append(TrustCounts(trust, len(own), missing, extraneous))
+    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +71,17 @@ class AuditOutcome(Outcome):
         source: Path or table that was read.
         source_version: Its pinned version.
         engine: What ran it, embedded or spark; None where a version did not record it.
+        continues: The audits that it continues, nearest first; empty unless the source is a corrected copy.
         worst_classes: The most affected classes, worst first.
-        since_last_run: What changed since the previous run of the same source, if there is one.
+        since_last_run: What changed since the previous run of the same source, if there is one; of a
+            corrected copy, since the audit that was corrected.
+        by_trust: Classes and flags by how far they can be trusted.
+        to_add: The missing tags most worth looking at, in their order; some.
+        to_remove: The same of the extraneous ones.
+        precision: How often flags were right so far, by direction, where people decided any.
+        errors: How many tags are wrong in all, as the newest review in the output says; None without one.
+        alert: Why no flag should be believed; None where nothing speaks against them all.
+        next_command: What to type to look at some flags of either direction; None where nothing is flagged.
         use: What the probabilities were learned from, where this run predicted them.
 
     Example:
@@ -39,8 +98,16 @@ class AuditOutcome(Outcome):
     source: str
     source_version: str | None
     engine: str | None = None
+    continues: tuple[Origin, ...] = ()
     worst_classes: tuple[ClassRow, ...] = ()
     since_last_run: Comparison | None = None
+    by_trust: tuple[TrustCounts, ...] = ()
+    to_add: tuple[ListedCell, ...] = ()
+    to_remove: tuple[ListedCell, ...] = ()
+    precision: tuple[MeasuredPrecision, ...] = ()
+    errors: ReviewedErrors | None = None
+    alert: str | None = None
+    next_command: str | None = None
     use: FeatureUse = field(default_factory=FeatureUse)
 
     spread = ("counts", "use")

@@ -196,12 +196,14 @@ class TrendRun(Record):
         gates: Its gates.
         mean_label_noise: Mean over its classes of the share of rows flagged extraneous.
         mean_inverse_label_noise: The same of those flagged missing.
+        report: Path of its report; None where there is none that plain programs reach.
     """
 
     ref: RunRef
     gates: tuple[GateResult, ...]
     mean_label_noise: float | None
     mean_inverse_label_noise: float | None
+    report: str | None = None
 
     spread = ("ref",)
 
@@ -245,6 +247,7 @@ class Trend(Record):
         classes: Noisiest first, or in the order asked for.
         num_runs: Finished runs of the source, those not shown included.
         num_classes: Classes seen in the runs shown.
+        query: What gives all runs and classes of the output.
     """
 
     source: str
@@ -252,6 +255,7 @@ class Trend(Record):
     classes: tuple[TrendClass, ...]
     num_runs: int
     num_classes: int
+    query: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

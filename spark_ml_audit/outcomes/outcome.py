@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -30,6 +30,18 @@ def status_of(gates: tuple[GateResult, ...], *, delivered: bool) -> Status:
     return "ok" if delivered else "not_delivered"
 
 
+_ALERTS = ("The model is too weak", "The probabilities are no better", "The model ranks no better")
+
+
+def alert_among(warnings: Sequence[str]) -> str | None:
+    """The first warning that speaks against all flags (see `kernels.model_quality`); None without one.
+
+    >>> alert_among(["3 of 9 rows are in quarantine.", "The model is too weak for an audit: ..."])
+    'The model is too weak for an audit: ...'
+    """
+    return next((text for text in warnings if text.startswith(_ALERTS)), None)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome(Record):
     """Base of what commands return; what ``--json`` prints is its `to_dict`.
@@ -40,6 +52,7 @@ class Outcome(Record):
         tables: Name -> path or table.
         report: Path of an HTML file; None without one.
         mlflow_run_id: Id of the MLflow run; None without one, or when tracking was down.
+        mlflow_open: What opens MLflow: a command, or the address of a server; None where neither is known.
         stages: Stage -> seconds.
         warnings: Sentences.
         already_finished: Whether an earlier invocation did all of it and nothing was done now.
@@ -55,6 +68,7 @@ class Outcome(Record):
     tables: Mapping[str, str] = field(default_factory=dict)
     report: str | None = None
     mlflow_run_id: str | None = None
+    mlflow_open: str | None = None
     stages: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     already_finished: bool = False

@@ -28,6 +28,7 @@ class PredictOutcome(Outcome):
         source: Path or table that was read.
         source_version: Its pinned version.
         engine: What ran it, embedded or spark.
+        alert: Why nothing that follows from these predictions should be believed; None for a fair model.
         use: What was learned from, and what was left out and why; its keys stand among the fields.
     """
 
@@ -45,6 +46,7 @@ class PredictOutcome(Outcome):
     source: str
     source_version: str | None
     engine: str | None = None
+    alert: str | None = None
     use: FeatureUse = field(default_factory=FeatureUse)
 
     spread = ("use",)

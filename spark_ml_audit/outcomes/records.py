@@ -95,13 +95,19 @@ class ClassRow(Record):
         label_noise: num_extraneous / audited rows.
         inverse_label_noise: num_missing / audited rows.
         label_quality: 1 - label_noise.
-        prob_given_absent_true_present: P(not given | truly present); None where 0/0, as below.
+        prob_given_absent_true_present: P(not given | truly present); None where 0/0 or without support (see
+            `kernels.trust`), as the four below.
         prob_given_present_true_absent: P(given | truly absent).
         prob_true_present_given_absent: P(truly present | not given).
         prob_true_absent_given_present: P(truly absent | given).
         estimated_prevalence: Estimated share of rows the tag truly applies to.
         num_ambiguous: Cells in which the model is in doubt; None in runs of versions that did not look.
         ambiguous_share: num_ambiguous / audited rows.
+        auc: Area under the ROC curve of the probabilities, taken as out of sample; None where undefined, and
+            in runs of versions that did not look, as all below.
+        average_precision: Mean precision over the rows with the tag, ranked by probability.
+        lift: average_precision / share of the tag; 1 for a model that looks at no row.
+        trust: good, weak or unknown: how far the flags can be trusted (see `kernels.trust`).
     """
 
     tag: str
@@ -127,6 +133,10 @@ class ClassRow(Record):
     estimated_prevalence: float | None = None
     num_ambiguous: int | None = None
     ambiguous_share: float | None = None
+    auc: float | None = None
+    average_precision: float | None = None
+    lift: float | None = None
+    trust: str | None = None
 
     @property
     def noise(self) -> float | None:

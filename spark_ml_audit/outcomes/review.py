@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from spark_ml_audit.outcomes.base import Record
 from spark_ml_audit.outcomes.outcome import Outcome
+from spark_ml_audit.text import percent
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,71 @@ class StratumDrawn(Record):
     num_drawn: int
 
 
+@dataclass(frozen=True)
+class ReviewedErrors(Record):
+    """How many tags are wrong in all, as the newest review of a random sample says.
+
+    Attributes:
+        run_id: Audit whose sample was reviewed.
+        estimate: Wrong tags, missing and extraneous.
+        low: Lower limit of the confidence interval.
+        high: Upper limit.
+        confidence: Of the interval.
+    """
+
+    run_id: str
+    estimate: float
+    low: float
+    high: float
+    confidence: float
+
+    @property
+    def sentence(self) -> str:
+        """The figures in words.
+
+        >>> ReviewedErrors("20260131t180000z-0a1b2c3d", 1234.4, 900.2, 1600.7, 0.95).sentence[:67]
+        'Errors: an estimated 1,234 wrong tags (95% interval 900 to 1,601), '
+        """
+        return (
+            f"Errors: an estimated {self.estimate:,.0f} wrong tags ({100 * self.confidence:g}% interval "
+            f"{self.low:,.0f} to {self.high:,.0f}), by the review of run {self.run_id}."
+        )
+
+
+@dataclass(frozen=True)
+class MeasuredPrecision(Record):
+    """How often flags of a direction were right, of those that people decided.
+
+    Attributes:
+        direction: missing or extraneous.
+        num_judged: Flagged cells with a verdict of present or absent.
+        num_right: Those whose given value is wrong, as the flag says.
+        share: num_right / num_judged.
+        low: Lower limit of the 95% Clopper-Pearson interval of the share.
+        high: Upper limit.
+    """
+
+    direction: str
+    num_judged: int
+    num_right: int
+    share: float
+    low: float
+    high: float
+
+    @property
+    def sentence(self) -> str:
+        """The figures in words.
+
+        >>> MeasuredPrecision("extraneous", 24, 15, 0.625, 0.41, 0.79).sentence
+        'Of the removals judged so far 62.5% were right (15 of 24; 95% interval 41% to 79%).'
+        """
+        what = "additions" if self.direction == "missing" else "removals"
+        return (
+            f"Of the {what} judged so far {percent(self.share, 1)} were right ({self.num_right:,} of "
+            f"{self.num_judged:,}; 95% interval {100 * self.low:.0f}% to {100 * self.high:.0f}%)."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class SampleOutcome(Outcome):
     """A sample drawn for review.
@@ -25,10 +91,12 @@ class SampleOutcome(Outcome):
     Attributes:
         sample_id: Its id: the same run, options and seed always give the same sample.
         run_id: Audit it was drawn from.
-        how: worst or random.
+        how: first-look, additions, removals, worst or random.
         num_cells: Cells to judge.
         num_rows: Rows they lie in.
-        strata: Strata of a random sample.
+        strata: Strata of a random sample or of a first look.
+        notes: Sentences on how much the sample will tell.
+        next_command: What to type once the file's verdicts are filled in; None without a file.
         csv: File for a spreadsheet, or None.
     """
 
@@ -39,6 +107,8 @@ class SampleOutcome(Outcome):
     num_rows: int
     strata: tuple[StratumDrawn, ...]
     csv: str | None
+    notes: tuple[str, ...] = ()
+    next_command: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +172,7 @@ class ReviewOutcome(Outcome):
     Attributes:
         run_id: The audit.
         sample_id: The random sample that was judged.
+        sampled_run_id: The audit that it was drawn from: the same, or one that this one continues.
         confidence: Of the intervals.
         num_drawn: Cells of the sample.
         num_judged: Those with a verdict of present or absent.
@@ -118,6 +189,7 @@ class ReviewOutcome(Outcome):
     num_unsure: int
     estimates: tuple[Estimate, ...]
     strata: tuple[StratumJudged, ...]
+    sampled_run_id: str | None = None
 
     def metrics(self) -> dict[str, float]:
         """The quantities as metrics: review/precision_missing, and _low and _high beside it.

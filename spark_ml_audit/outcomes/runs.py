@@ -75,6 +75,25 @@ class RunRef(Record):
 
 
 @dataclass(frozen=True)
+class Origin(Record):
+    """The audit from which a corrected copy was made: what an audit of the copy continues.
+
+    Attributes:
+        source: Path or table that was audited, as the table `runs` names it.
+        source_version: Its version that was corrected.
+        run_id: The audit.
+        correction_id: The correction that wrote the copy.
+        output: Where the audit's tables are: `path`, or `schema` and `prefix`.
+    """
+
+    source: str
+    source_version: str | None
+    run_id: str
+    correction_id: str
+    output: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class FinishedRun:
     """A finished audit, as its output recorded it.
 
@@ -84,6 +103,8 @@ class FinishedRun:
         gates: Its gates.
         mlflow_run_id: Id of its MLflow run; None when tracking was down.
         classes: Its class table, in class order; empty where runs are only listed.
+        continues: The audits that it continues, nearest first; empty unless its source is a corrected copy.
+        output: Where its tables are, if in another output than the one that was asked.
     """
 
     ref: RunRef
@@ -91,6 +112,8 @@ class FinishedRun:
     gates: tuple[GateResult, ...] = ()
     mlflow_run_id: str | None = None
     classes: tuple[ClassRow, ...] = ()
+    continues: tuple[Origin, ...] = ()
+    output: Mapping[str, str] | None = None
 
     @property
     def run_id(self) -> str:
@@ -102,6 +125,11 @@ class FinishedRun:
         """Column that names a row."""
         name: str = self.config["source"]["id"]
         return name
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Its source and those that it continues: runs that share one of them can be compared."""
+        return frozenset({self.ref.source, *(origin.source for origin in self.continues)})
 
     @property
     def reads_path(self) -> bool:

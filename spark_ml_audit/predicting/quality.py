@@ -26,6 +26,7 @@ from spark_ml_audit.kernels.model_quality import (
     decision_thresholds,
     model_quality,
     most_tags_first,
+    overall_weakness,
     weakness,
 )
 from spark_ml_audit.kernels.profile import ClassProfile
@@ -59,6 +60,11 @@ class OutOfFold:
     baseline: ModelQuality
     most_tags_first_correlation: float | None
     warnings: tuple[str, ...]
+
+    @property
+    def weak(self) -> list[str]:
+        """Sentences on why no flag by these predictions should be believed; none for a fair model."""
+        return overall_weakness(self.quality, self.baseline)
 
     @property
     def profile(self) -> ClassProfile:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from spark_ml_audit.frames.ingest import inspect_source
 from spark_ml_audit.lake.schemas import PREDICTION_RUNS, PREDICTIONS, QUARANTINE
 from spark_ml_audit.outcomes.features import FeatureUse
+from spark_ml_audit.outcomes.outcome import alert_among
 from spark_ml_audit.outcomes.predict import PredictOutcome
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
 from spark_ml_audit.tracking import RunDelivery, RunOpening, feature_tags
@@ -30,13 +31,15 @@ PREDICTION_TABLES = (PREDICTIONS, QUARANTINE, PREDICTION_RUNS)
 def outcome_of_row(row: Mapping[str, Any], tables: OutputTables) -> PredictOutcome:
     """The outcome of a run that finished earlier, from its row in `prediction_runs`."""
     names = PredictOutcome.__dataclass_fields__.keys() & row.keys()
+    warnings = tuple(json.loads(row["warnings"]))
     return PredictOutcome(
         **{name: row[name] for name in names - {"quality", "stages", "warnings"}},
+        alert=alert_among(warnings),
         delivered=row["mlflow_run_id"] is not None,
         quality=json.loads(row["quality"]),
         tables=tables.locations(*PREDICTION_TABLES),
         stages=json.loads(row["stages"]),
-        warnings=tuple(json.loads(row["warnings"])),
+        warnings=warnings,
         use=FeatureUse.from_json(row.get("features")),
         already_finished=True,
     )

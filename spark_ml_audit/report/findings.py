@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _MAX_ROWS = 50
 _MAX_GROUPS = 20
 _MAX_MEMBERS = 200
+_CARRIED = (
+    "This run continues that one: the precision holds for its flags that are still open and that nobody has "
+    "judged. The command review tells how many errors are left since."
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def find_rows(frames: ReportFrames, counts: Counts) -> tuple[FoundRows, ...]:
     if counts.num_duplicate_groups and frames.duplicates is not None:
         found.append(duplicate_section(frames, frames.duplicates, counts.num_duplicate_groups))
     if frames.estimates is not None:
-        found.append(review_section(frames.engine, frames.estimates))
+        found.append(review_section(frames.engine, frames.estimates, frames.continues))
     return tuple(rows for rows in found if rows is not None)
 
 
@@ -130,7 +134,7 @@ def duplicate_section(frames: ReportFrames, duplicates: Frame, total: int) -> Fo
     return FoundRows(tuple(row["id"] for row in rows), section)
 
 
-def review_section(engine: Engine, estimates: Frame) -> FoundRows | None:
+def review_section(engine: Engine, estimates: Frame, continues: Sequence[str] = ()) -> FoundRows | None:
     """What reviewers' decisions say of the flags, next to the model's own estimate; None without any."""
     newest = rows_of(engine, estimates.sort("estimated_at", descending=True, nulls_last=True).head(1))
     if not newest:
@@ -143,8 +147,9 @@ def review_section(engine: Engine, estimates: Frame) -> FoundRows | None:
         title="What reviewers found",
         intro=(
             f"From {last['num_judged']} judged cells of random sample {last['sample_id']} of run "
-            f"{last['run_id']}, with intervals of {100 * last['confidence']:g}% confidence. The model's own "
-            "estimate comes from the confident joint.",
+            f"{last['run_id']}, with intervals of {100 * last['confidence']:g}% confidence. What the "
+            "model says by itself is extrapolated from the confident joint.",
+            *([_CARRIED] if last["run_id"] in continues else []),
         ),
         columns=(
             ("quantity", "text"),
@@ -152,7 +157,7 @@ def review_section(engine: Engine, estimates: Frame) -> FoundRows | None:
             ("estimate", "number"),
             ("from", "number"),
             ("to", "number"),
-            ("model's own", "number"),
+            ("extrapolated by the model", "number"),
         ),
         rows=tuple(
             (

@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.lake.files import page_file, write_page
 from spark_ml_audit.report.features import feature_sections
 from spark_ml_audit.report.findings import find_rows
+from spark_ml_audit.report.lists import list_sections, listed_ids
 from spark_ml_audit.report.page import (
     ReasonCount,
     ReportData,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.outcomes.features import FeatureUse
     from spark_ml_audit.outcomes.history import Comparison
     from spark_ml_audit.outcomes.records import Counts, GateResult
+    from spark_ml_audit.outcomes.review import MeasuredPrecision, ReviewedErrors
 
 _MAX_PAIRS = 100
 
@@ -74,22 +77,40 @@ class ReportRows:
     shown_columns: tuple[str, ...] = ()
     pairs: tuple[TagPair, ...] = ()
     quarantine: tuple[ReasonCount, ...] = ()
+    errors: ReviewedErrors | None = None
+    lists: tuple[SectionTable, ...] = ()
     sections: tuple[SectionTable, ...] = ()
 
 
-def read_rows(frames: ReportFrames, counts: Counts, config: ReportConfig) -> ReportRows:
-    """Read what a report shows of a run's rows; nothing where there shall be no report."""
+def read_rows(
+    frames: ReportFrames,
+    counts: Counts,
+    config: ReportConfig,
+    precision: Sequence[MeasuredPrecision] = (),
+) -> ReportRows:
+    """Read what a report shows of a run's rows; nothing where there shall be no report.
+
+    Args:
+        frames: The rows.
+        counts: Of the run.
+        config: The `report` section.
+        precision: How often flags were right so far.
+    """
     if not config.enabled:
         return ReportRows()
     num_worst = config.max_rows if counts.num_label_issues else 0
     worst = frames.worst.slice(0, num_worst).column(frames.id).to_pylist() if num_worst else []
     found = find_rows(frames, counts)
-    texts = ShownTexts(frames, [*worst, *(row_id for rows in found for row_id in rows.ids)])
+    ids = [*worst, *listed_ids(frames), *(row_id for rows in found for row_id in rows.ids)]
+    texts = ShownTexts(frames, list(dict.fromkeys(ids)))
+    totals = {MISSING: counts.num_missing_tags, EXTRANEOUS: counts.num_extraneous_tags}
     return ReportRows(
         rows=worst_rows(frames, num_worst, texts) if num_worst else (),
         shown_columns=frames.show,
         pairs=tag_pairs(frames, counts.num_label_issues, _MAX_PAIRS) if counts.num_missing_tags else (),
         quarantine=quarantine_reasons(frames) if counts.num_quarantined else (),
+        errors=frames.errors,
+        lists=list_sections(frames, totals, precision, texts),
         sections=tuple(rows.section(texts) for rows in found),
     )
 
@@ -106,6 +127,7 @@ def make_report(
     gates: Sequence[GateResult] = (),
     warnings: Sequence[str] = (),
     since_last_run: Comparison | None = None,
+    alert: str | None = None,
     use: FeatureUse | None = None,
 ) -> Report:
     """Make a run's report and write it beside the tables. Never raises for what goes wrong.
@@ -121,6 +143,7 @@ def make_report(
         gates: Results of the quality gates.
         warnings: Sentences of the run.
         since_last_run: Changes since the run before.
+        alert: Why no flag should be believed.
         use: What the run's probabilities were learned from; None where it was given them.
     """
     if not config.enabled:
@@ -135,6 +158,7 @@ def make_report(
             gates=tuple(gates),
             warnings=tuple(warnings),
             since_last_run=since_last_run,
+            alert=alert,
             classes=fit.classes,
             histograms=display_histograms(fit.profile),
             **{**vars(found), "sections": (*learned, *found.sections)},

@@ -19,6 +19,7 @@ from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.class_list import CLASSES_PROPERTY, class_frame, columns_metadata
+from spark_ml_audit.lake.lineage import CONTINUES_PROPERTY, origin_of, write_origins
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run
 from spark_ml_audit.lake.schemas import CORRECTED, CORRECTION_RUNS, DECISIONS, EXAMPLES, PLANS, TAG_ISSUES
@@ -115,7 +116,7 @@ def _correct(correction: Correction) -> CorrectOutcome:
     with progress.stage(options.mode):
         if options.mode == "copy":
             target = _copy_place(correction)
-            final = _write_copy(correction, current, labels, plan)
+            final = _write_copy(correction, run, current, labels, plan)
         else:
             target = address_of(source)
             final = merge_plan(tables.engine, target, labels, plan)
@@ -262,8 +263,10 @@ def _check_target(correction: Correction, run: FinishedRun, source: AuditSource)
         )
 
 
-def _write_copy(correction: Correction, current: OpenSource, labels: LabelColumns, plan: Frame) -> Frame:
-    """Write the corrected copy; the plan with the status that every row has now."""
+def _write_copy(
+    correction: Correction, run: FinishedRun, current: OpenSource, labels: LabelColumns, plan: Frame
+) -> Frame:
+    """Write the copy, which knows what it continues; the plan with the status that every row has now."""
     engine, own = correction.tables.engine, correction.correction_id
     odd = next((name for name in current.schema.names if refused_by_delta(name) is not None), None)
     if odd is not None:
@@ -273,7 +276,9 @@ def _write_copy(correction: Correction, current: OpenSource, labels: LabelColumn
             fix="Set correct.mode to merge, or rename the column in the source and audit it again.",
         )
     tables, name = tables_of(engine, _copy_place(correction))
+    origin = origin_of(run.ref, own, correction.tables.config)
     kept = {key: value for key, value in current.properties.items() if key == CLASSES_PROPERTY}
+    kept[CONTINUES_PROPERTY] = write_origins([origin, *run.continues])
     tables.create_schema()
     rows = corrected_rows(engine, current.frame, current.schema.names, labels, plan)
     about_columns = columns_metadata(current.schema)

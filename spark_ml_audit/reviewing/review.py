@@ -13,7 +13,6 @@ from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.base import digest
 from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.choose import choose_engine
-from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.kernels.review_estimates import (
     DIRECTIONS,
     StratumReview,
@@ -23,9 +22,14 @@ from spark_ml_audit.kernels.review_estimates import (
 )
 from spark_ml_audit.kernels.review_sampling import STRATA
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.runs import find_run
-from spark_ml_audit.lake.schemas import ESTIMATES, ESTIMATES_SCHEMA, SAMPLE
+from spark_ml_audit.lake.schemas import DECISIONS, ESTIMATES, ESTIMATES_SCHEMA, SAMPLE
 from spark_ml_audit.outcomes.review import Estimate, ReviewOutcome, StratumJudged
+from spark_ml_audit.reviewing.carried import (
+    ReviewedSample,
+    carried_estimates,
+    changes_since,
+    find_sample,
+)
 from spark_ml_audit.reviewing.decisions import (
     CONTRADICTORY,
     STANDING,
@@ -34,7 +38,7 @@ from spark_ml_audit.reviewing.decisions import (
     standing_decisions,
 )
 from spark_ml_audit.reviewing.tables import read_decisions, with_plain_id
-from spark_ml_audit.tracking.run import tracker_for
+from spark_ml_audit.tracking.run import destination_of, tracker_for
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import ReviewConfig
@@ -61,20 +65,20 @@ def run_review(config: ReviewConfig, progress: Progress, spark: Session | None =
     with progress.stage("session"):
         tables = OutputTables(choose_engine(config.engine, spark), config.output)
     with progress.stage("run"):
-        sample_id, run_id = _find_sample(tables, options.sample, options.run)
-        run = find_run(tables, run_id, "review.run")
+        sample = find_sample(tables, options.sample, options.run)
+        run = sample.run
     with progress.stage("estimate"):
-        decisions = read_decisions(
-            tables,
-            options.decisions,
-            "review.decisions",
-            "Import the judged sample with `spark-ml-audit decide`, or name the table of decisions.",
-        )
-        judged, warnings = _judge(tables, run, sample_id, decisions)
-        estimates = estimate(judged, run, options.confidence)
+        standing = _standing(tables, sample, options.decisions)
+        judged, warnings = _judge(sample, standing)
+        estimates = estimate(judged, sample.drawn_from, options.confidence)
+        if sample.is_carried:
+            since = changes_since(tables, sample, standing)
+            estimates = carried_estimates(estimates, since, run)
+            warnings += since.warnings(sample.drawn_from.run_id)
     found = ReviewOutcome(
         run_id=run.run_id,
-        sample_id=sample_id,
+        sample_id=sample.sample_id,
+        sampled_run_id=sample.drawn_from.run_id,
         confidence=options.confidence,
         num_drawn=sum(item.num_drawn for item in judged),
         num_judged=sum(item.num_judged for item in judged),
@@ -91,43 +95,34 @@ def run_review(config: ReviewConfig, progress: Progress, spark: Session | None =
     return replace(
         found,
         mlflow_run_id=mlflow_run_id,
+        mlflow_open=None if mlflow_run_id is None else destination_of(config).how_to_open,
         warnings=(*found.warnings, *problems),
         stages=progress.stages,
     )
 
 
-def _find_sample(tables: OutputTables, sample_id: str | None, run_id: str | None) -> tuple[str, str]:
-    table = tables.existing(SAMPLE)
-    row = None
-    if table is not None:
-        own = table.filter(nw.col("how") == "random")
-        if sample_id is not None:
-            own = own.filter(nw.col("sample_id") == sample_id)
-        if run_id is not None:
-            own = own.filter(nw.col("run_id") == run_id)
-        # run ids start with their time
-        newest = own.select("run_id", "sample_id").sort("run_id", "sample_id", descending=True)
-        row = next(iter(rows_of(tables.engine, newest.head(1))), None)
-    if row is None:
-        wanted = f"random sample '{sample_id}'" if sample_id is not None else "random sample"
-        raise ConfigError(
-            f"'{tables.location(SAMPLE)}' holds no {wanted}.",
-            key="review.sample",
-            fix="Draw one with `spark-ml-audit sample --set sample.how=random` and have it judged; a worst "
-            "sample says nothing of the rest of the table.",
-        )
-    return row["sample_id"], row["run_id"]
+def _standing(tables: OutputTables, sample: ReviewedSample, named: str | None) -> Frame:
+    """The verdict of every decided cell; of a sample of another output, as decided there and here."""
+    engine, run, key = tables.engine, sample.drawn_from, "review.decisions"
+    fix = "Import the judged sample with `spark-ml-audit decide`, or name the table of decisions."
+    found = [read_decisions(sample.tables, named, key, fix)]
+    own = None if named is not None or sample.tables is tables else tables.existing(DECISIONS)
+    id_type = engine.schema(_cells(sample).select(ID)).field(ID).type
+    checked = [
+        check_decisions(engine, decisions, run.id_name, id_type, key)
+        for decisions in (*found, *([] if own is None else [own]))
+    ]
+    return standing_decisions(engine, checked[0] if len(checked) == 1 else nw.concat(checked), run.tags)
 
 
-def _judge(
-    tables: OutputTables, run: FinishedRun, sample_id: str, decisions: Frame
-) -> tuple[tuple[StratumJudged, ...], list[str]]:
+def _cells(sample: ReviewedSample) -> Frame:
+    cells = sample.tables.read(SAMPLE).filter(nw.col("sample_id") == sample.sample_id)
+    return with_plain_id(cells, sample.drawn_from.id_name)
+
+
+def _judge(sample: ReviewedSample, standing: Frame) -> tuple[tuple[StratumJudged, ...], list[str]]:
     """What the verdicts say of every stratum of a sample; and sentences on decisions set aside."""
-    engine, id_name = tables.engine, run.id_name
-    cells = with_plain_id(tables.read(SAMPLE).filter(nw.col("sample_id") == sample_id), id_name)
-    id_type = engine.schema(cells.select(ID)).field(ID).type
-    checked = check_decisions(engine, decisions, id_name, id_type, "review.decisions")
-    standing = standing_decisions(engine, checked, run.tags)
+    engine, cells = sample.tables.engine, _cells(sample)
     verdict, state = nw.col("verdict"), nw.col("state")
     is_sure = (state == STANDING) & (verdict != "unsure")
     is_unsure = ((state == STANDING) & (verdict == "unsure")) | (state == CONTRADICTORY)
@@ -214,7 +209,8 @@ def _write(tables: OutputTables, found: ReviewOutcome) -> None:
         for item in found.estimates
     ]
     # the same verdicts give the same estimates, which are written once
-    content = digest({"sample": found.sample_id, "estimates": found.to_dict()["estimates"]})
+    about = {"run": found.run_id} if found.run_id != found.sampled_run_id else {}
+    content = digest({"sample": found.sample_id, "estimates": found.to_dict()["estimates"], **about})
     tables.append_records(ESTIMATES, rows, ESTIMATES_SCHEMA, f"{found.sample_id}-{content[:16]}")
 
 

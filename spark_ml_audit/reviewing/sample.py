@@ -1,31 +1,36 @@
-"""`sample`: cells to review, the worst first or drawn at random, as a table and for a spreadsheet."""
+"""`sample`: cells to review, a first look, a list, or drawn at random, as a table and for a spreadsheet."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from spark_ml_audit.arrow.encode import EXTRANEOUS
+from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
+from spark_ml_audit.arrow.hashes import hash_values
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.arrow.types import is_binary
 from spark_ml_audit.arrow.value_texts import value_texts
 from spark_ml_audit.config.base import digest
-from spark_ml_audit.engines.base import from_records, is_empty, rows_of
+from spark_ml_audit.engines.base import count_rows, from_records, is_empty, rows_of
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import column, field
 from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.frames.cell_lists import class_usefulness, first_cells
 from spark_ml_audit.frames.ingest import find_repeated_ids
 from spark_ml_audit.frames.issues import RANK, tag_issues_frame
-from spark_ml_audit.kernels.review_sampling import STRATA, allocate
+from spark_ml_audit.kernels.review_estimates import cells_for_width, widest_interval
+from spark_ml_audit.kernels.review_sampling import STRATA, allocate, cell_hashes
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run
-from spark_ml_audit.lake.schemas import EXAMPLES, ISSUES, SAMPLE, SAMPLE_FIELDS, TAG_ISSUES
+from spark_ml_audit.lake.schemas import DECISIONS, EXAMPLES, ISSUES, SAMPLE, SAMPLE_FIELDS, TAG_ISSUES
 from spark_ml_audit.outcomes.review import SampleOutcome, StratumDrawn
 from spark_ml_audit.reviewing.audited import ingest_of, open_audited, source_of
 from spark_ml_audit.reviewing.draw import draw_cells, flagged_marks
+from spark_ml_audit.reviewing.measured import measured_precision
 from spark_ml_audit.reviewing.spreadsheet import write_csv
 from spark_ml_audit.reviewing.tables import frame_type, with_own_id, with_plain_id
 
@@ -34,6 +39,13 @@ if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Frame, Session
     from spark_ml_audit.outcomes.runs import FinishedRun
     from spark_ml_audit.progress import Progress
+
+
+LOOK_LIST, LOOK_CELLS = 100, 15
+"""Of the first so many cells of either list, so many are drawn for a first look."""
+
+_BY_DECISIONS = ("first-look", "additions", "removals")
+_LOOKS = {MISSING: f"first {LOOK_LIST} to add", EXTRANEOUS: f"first {LOOK_LIST} to remove"}
 
 
 def run_sample(config: SampleConfig, progress: Progress, spark: Session | None = None) -> SampleOutcome:
@@ -53,12 +65,15 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
     with progress.stage("run"):
         run = find_run(tables, config.sample.run, "sample.run")
     options = config.sample.model_dump(mode="json", exclude={"run", "csv", "show"})
+    if config.sample.how in _BY_DECISIONS:
+        # the lists follow what people have decided since, and leave that out
+        decided = tables.existing(DECISIONS)
+        options["decisions"] = 0 if decided is None else count_rows(tables.engine, decided)
     sample_id = f"{run.run_id}-{config.sample.how}-{digest(options)[:8]}"
     done = _is_there(tables, sample_id)
     if not done:
         with progress.stage("draw"):
-            draw = _worst if config.sample.how == "worst" else _random
-            cells = draw(run, tables, config)
+            cells = _DRAWS[config.sample.how](run, tables, config)
             stamped = cells.select(
                 nw.lit(run.run_id).alias("run_id"),
                 nw.lit(sample_id).alias("sample_id"),
@@ -73,22 +88,46 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
     if config.sample.csv is not None:
         with progress.stage("csv"):
             csv = _to_csv(run, tables, written, config)
-    order = {stratum.name: k for k, stratum in enumerate(STRATA)}
+    order = {name: k for k, name in enumerate([*(stratum.name for stratum in STRATA), *_LOOKS.values()])}
+    drawn = tuple(
+        StratumDrawn(row["stratum"], row["stratum_size"], row["count"])
+        for row in sorted(strata, key=lambda row: order[row["stratum"]])
+    )
     return SampleOutcome(
         sample_id=sample_id,
         run_id=run.run_id,
         how=config.sample.how,
         num_cells=num_cells,
         num_rows=num_rows,
-        strata=tuple(
-            StratumDrawn(row["stratum"], row["stratum_size"], row["count"])
-            for row in sorted(strata, key=lambda row: order[row["stratum"]])
-        ),
+        strata=drawn,
+        notes=_widths(drawn, config.sample.size),
+        next_command=None if csv is None else config.output.command("decide", f"decide.file={csv}"),
         tables=tables.locations(SAMPLE),
         csv=csv,
         stages=progress.stages,
         already_finished=done,
     )
+
+
+def _widths(strata: tuple[StratumDrawn, ...], size: int) -> tuple[str, ...]:
+    """How wide the interval of the precision of either direction will be, and what would halve it."""
+    known = {stratum.name: stratum.direction for stratum in STRATA if stratum.flagged}
+    known |= {name: direction for direction, name in _LOOKS.items()}
+    said = []
+    for stratum in strata:
+        direction, number = known.get(stratum.name), stratum.num_drawn
+        if direction is None or number >= stratum.size:
+            continue  # all are judged: nothing is left to chance
+        width = widest_interval(number)
+        halved = min(cells_for_width(width / 2), stratum.size)
+        sentence = (
+            f"The precision of {direction} tags ({stratum.name}) will have a 95% interval of up to "
+            f"{100 * width:.0f} points from {number:,} cells; {halved:,} would halve it"
+        )
+        is_random = stratum.name not in _LOOKS.values()
+        more = f" (sample.size={-(-size * halved // number)} or so)" if is_random else ""
+        said.append(f"{sentence}{more}.")
+    return tuple(said)
 
 
 def _is_there(tables: OutputTables, sample_id: str) -> bool:
@@ -135,6 +174,65 @@ def _worst(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> Fram
     return cells.select(nw.col(ID), *values, nw.col("given_tags"), position)
 
 
+def _listed(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> Frame:
+    """The first cells of one list."""
+    direction = MISSING if config.sample.how == "additions" else EXTRANEOUS
+    found = _first(run, tables, config.sample.size)
+    rows = [row for row in found.to_pylist() if row["issue"] == direction]  # bounded by the config
+    cells = [_listed_cell(place, row) for place, row in enumerate(rows, start=1)]
+    return _with_given_tags(run, tables, cells, found.schema.field(ID).type)
+
+
+def _first_look(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> Frame:
+    """Some cells of either list, drawn at random from its first hundred.
+
+    The first ones themselves would show a list at its best; drawn at random they say how good the first
+    hundred are.
+    """
+    found = _first(run, tables, LOOK_LIST)
+    # the class is part of the hash: two cells of one row are drawn apart
+    rows = cell_hashes(hash_values(found.column(ID).combine_chunks(), config.sample.seed), len(run.tags))
+    places = np.arange(found.num_rows), found.column("class_index").to_numpy()
+    hashes = rows[places] if found.num_rows else np.zeros(0, dtype=np.int64)
+    cells = [{**row, "hash": int(value)} for row, value in zip(found.to_pylist(), hashes, strict=True)]
+    drawn = []
+    for direction, stratum in _LOOKS.items():
+        own = sorted((row for row in cells if row["issue"] == direction), key=lambda row: row["hash"])
+        number = min(LOOK_CELLS, len(own))
+        about = {"stratum": stratum, "stratum_size": len(own), "num_drawn": number}
+        drawn += [{**row, **about, "inclusion_probability": number / len(own)} for row in own[:number]]
+    # whoever judges them learns nothing from their order
+    drawn.sort(key=lambda row: row["hash"])
+    chosen = [_listed_cell(place, row) for place, row in enumerate(drawn, start=1)]
+    return _with_given_tags(run, tables, chosen, found.schema.field(ID).type)
+
+
+def _first(run: FinishedRun, tables: OutputTables, limit: int) -> pa.Table:
+    """The first cells of both lists that nobody has judged."""
+    measured = measured_precision(tables, run.id_name, run.tags)
+    known = (None, None) if measured is None else (measured.judged, measured.right)
+    decided = None if measured is None else measured.decided
+    flagged = tables.read(TAG_ISSUES, run.run_id)
+    order = class_usefulness(run.classes, *known)
+    return first_cells(tables.engine, flagged, run.id_name, run.classes, order, limit, without=decided)
+
+
+def _listed_cell(position: int, row: Mapping[str, Any]) -> dict[str, Any]:
+    known = {name: row.get(name) for name, _ in SAMPLE_FIELDS}
+    return {ID: row[ID], **known, "position": position, "given": row["issue"] == EXTRANEOUS}
+
+
+def _with_given_tags(
+    run: FinishedRun, tables: OutputTables, cells: list[dict[str, Any]], id_type: Any
+) -> Frame:
+    """Cells as a frame, beside the tags that their rows were given."""
+    frame = from_records(tables.engine, cells, pa.schema([(ID, id_type), *SAMPLE_FIELDS]))
+    examples = with_plain_id(tables.read(EXAMPLES, run.run_id), run.id_name)
+    with_tags = examples.select(ID, "given_tags").join(frame, on=ID, how="inner")
+    position = nw.lit(1, dtype=nw.Int32).alias("position_in_row")
+    return with_tags.select(ID, *[name for name, _ in SAMPLE_FIELDS], "given_tags", position)
+
+
 def _random(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> Frame:
     """A stratified random sample of all cells of the audited rows."""
     options = config.sample
@@ -156,12 +254,7 @@ def _random(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> Fra
     # in the order of the hashes: whoever judges them learns nothing from their order
     drawn.sort(key=lambda row: row["hash"])
     cells = [_cell(position, row, run, numbers) for position, row in enumerate(drawn, start=1)]
-    names = [ID, *[name for name, _ in SAMPLE_FIELDS]]
-    frame = from_records(engine, cells, pa.schema([(ID, ingest.id_type), *SAMPLE_FIELDS]))
-    examples = with_plain_id(tables.read(EXAMPLES, run.run_id), run.id_name)
-    with_tags = examples.select(ID, "given_tags").join(frame, on=ID, how="inner")
-    position = nw.lit(1, dtype=nw.Int32).alias("position_in_row")
-    return with_tags.select(*names, "given_tags", position)
+    return _with_given_tags(run, tables, cells, ingest.id_type)
 
 
 def _cell(position: int, row: Any, run: FinishedRun, numbers: Any) -> dict[str, Any]:
@@ -178,6 +271,15 @@ def _cell(position: int, row: Any, run: FinishedRun, numbers: Any) -> dict[str, 
         "num_drawn": number,
         "inclusion_probability": number / row["size"],
     }
+
+
+_DRAWS = {
+    "first-look": _first_look,
+    "additions": _listed,
+    "removals": _listed,
+    "worst": _worst,
+    "random": _random,
+}
 
 
 def _to_csv(run: FinishedRun, tables: OutputTables, written: Frame, config: SampleConfig) -> str:
@@ -197,7 +299,7 @@ def _to_csv(run: FinishedRun, tables: OutputTables, written: Frame, config: Samp
     values = {name: table.column(name).to_pylist() for name in ("sample_id", "given_tags", "tag", "given")}
     ids = table.column(ID)
     is_bytes = is_binary(ids.type)
-    hints = ["issue"] if config.sample.how == "worst" else []
+    hints = [] if config.sample.how == "random" else ["issue"]
     nothing = [None] * table.num_rows
     columns = [
         values["sample_id"],

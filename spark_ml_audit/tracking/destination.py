@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +71,30 @@ class Destination:
     def shown(self) -> str:
         """The URI as it may be printed."""
         return self.redact(self.uri)
+
+    @property
+    def how_to_open(self) -> str | None:
+        """What opens MLflow's pages of this store: a command for a shell, or the address of its server.
+
+        None where neither is known: on Databricks, and for a database whose address holds a password.
+
+        >>> Destination("http://mlflow.example.com:5000").how_to_open
+        'http://mlflow.example.com:5000'
+        >>> Destination("postgresql://ann:s3cret@db/mlflow").how_to_open is None
+        True
+        """
+        if self.scheme in ("http", "https"):
+            return self.shown
+        file = self.sqlite_file
+        folder = local_path(self.uri) if self.is_local and self.scheme != "sqlite" else None
+        place = str(folder) if file is None else f"sqlite:///{file.absolute()}"
+        if (file is None and folder is None) or self.redact(place) != place:
+            return None
+        # the program of another environment would be another version, or none
+        found = shutil.which("mlflow")
+        is_own = found is not None and Path(found).parent == Path(sys.executable).parent
+        program = "mlflow" if is_own else f"{shlex.quote(sys.executable)} -m mlflow"
+        return f"{program} ui --backend-store-uri {shlex.quote(place)}"
 
     def redact(self, text: str) -> str:
         """Return `text` without this store's credentials and without anything else that looks secret.

@@ -1,7 +1,7 @@
 """What an audit sends to MLflow: plain data in, MLflow's names and limits applied.
 
-Tag names and ids are data of unknown length and spelling. They appear in values and tables, never in
-the key of a metric, parameter or MLflow tag, where servers refuse most characters.
+Tag names and ids are data of unknown length and spelling. They appear in values and tables, never in the key
+of a parameter or MLflow tag; metrics of a class begin with its index and what keys may hold of its tag.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.text import printable, redact
+from spark_ml_audit.tracking.keys import class_key, clean_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,13 +32,14 @@ TAG_PREFIX = "spark_ml_audit."
 NOT_RECORDED_TAG = f"{TAG_PREFIX}not_recorded"
 #: Tag of a run or model version: SHA-256 of what loading its model unpickles.
 MODEL_DIGEST_TAG = f"{TAG_PREFIX}model_sha256"
+#: MLflow's tag of the text at the head of a run's page, in Markdown.
+NOTE_TAG = "mlflow.note.content"
 #: Limits every MLflow server since 1.28 and Databricks accept, in UTF-8 bytes.
 _MAX_PARAM_BYTES = 500
 _MAX_TAG_BYTES = 5000
-_MAX_KEY = 250
 _MAX_DATASET_NAME = 500
 _MAX_CELL_CHARS = 10_000
-_NOT_IN_KEY = re.compile(r"[^\w\-. /]", re.ASCII)
+_THRESHOLDS = ("threshold_present", "threshold_absent")
 
 _COUNT_FIELDS = (
     "num_rows",
@@ -119,8 +121,9 @@ class RunDelivery:
         warnings: Sentences for the user, all of the run.
         tables: Artifact name without suffix -> table, logged as an MLflow table `<name>.json`.
         artifacts: Artifact path -> text, bytes, a mapping (written as JSON) or a local file to copy.
-        classes: Classes that get metrics, keyed by class index; choose some dozens at most.
+        classes: Classes that get metrics, keyed by class index and tag; choose some dozens at most.
         metrics: Further figures by name.
+        note: The run in Markdown; nothing for none.
     """
 
     status: str
@@ -130,6 +133,7 @@ class RunDelivery:
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     classes: Sequence[ClassRow] = ()
     metrics: Mapping[str, float | None] = field(default_factory=dict)
+    note: str = ""
 
 
 def opening_metrics(opening: RunOpening) -> dict[str, float]:
@@ -153,16 +157,21 @@ def opening_metrics(opening: RunOpening) -> dict[str, float]:
 
 
 def delivery_metrics(delivery: RunDelivery) -> dict[str, float]:
-    """Metrics of the stages, further figures, and of the chosen classes: `class_<index>/<column>`.
+    """Metrics of the stages, further figures, and of the chosen classes: `class_<index> <tag>/<column>`.
+
+    A threshold above 1 stands for one that no probability reaches, and is left out.
 
     >>> from spark_ml_audit.outcomes.records import CLASS_COLUMNS, ClassRow
-    >>> row = ClassRow.from_mapping({**dict.fromkeys(CLASS_COLUMNS), "class_index": 3, "num_missing": 17})
+    >>> known = {"tag": "role::program", "class_index": 3, "num_missing": 17, "threshold_present": 2.0}
+    >>> row = ClassRow.from_mapping({**dict.fromkeys(CLASS_COLUMNS), **known})
     >>> delivery_metrics(RunDelivery("ok", stages={"apply": 2.5}, classes=[row]))
-    {'seconds/apply': 2.5, 'class_3/num_missing': 17.0}
+    {'seconds/apply': 2.5, 'class_3 role_program/num_missing': 17.0}
     """
     found = _stage_metrics(delivery.stages) | dict(delivery.metrics)
     for row in delivery.classes:
-        found |= {f"class_{row.class_index}/{name}": getattr(row, name) for name in _CLASS_FIELDS}
+        values = {name: getattr(row, name) for name in _CLASS_FIELDS}
+        never = [name for name in _THRESHOLDS if (values[name] or 0) > 1]
+        found |= {f"{class_key(row)}/{name}": value for name, value in values.items() if name not in never}
     return clean_metrics(found)
 
 
@@ -344,15 +353,6 @@ def plain_table(table: pd.DataFrame) -> pd.DataFrame:
         if not (column.dtype.kind in "biuf" or column.dtype.kind == "M"):
             plain.isetitem(position, [_plain_cell(cell) for cell in column])
     return plain
-
-
-def clean_key(name: str) -> str:
-    """Replace what servers refuse in a key and cut it to their length.
-
-    >>> clean_key("class_3/lift:macro")
-    'class_3/lift_macro'
-    """
-    return _NOT_IN_KEY.sub("_", name)[:_MAX_KEY] or "_"
 
 
 def shorten(text: str, max_bytes: int) -> str:

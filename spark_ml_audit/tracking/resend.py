@@ -66,5 +66,6 @@ def resend(
         outcome,
         delivered=delivered,
         mlflow_run_id=tracker.mlflow_run_id or row["mlflow_run_id"],
+        mlflow_open=tracker.how_to_open,
         warnings=tuple(warnings),
     )

@@ -35,6 +35,12 @@ class TrackedConfig(Protocol):
         """Dotted keys and their values as texts."""
 
 
+def destination_of(config: TrackedConfig) -> Destination:
+    """Where what a command does is tracked."""
+    output = config.output
+    return Destination(*resolve_tracking_uri(config.tracking.uri, output.files or output.path))
+
+
 def tracker_for(
     config: TrackedConfig,
     run_id: str,
@@ -52,8 +58,7 @@ def tracker_for(
         source: What was read, if that is known yet.
         preload: Modules for images to be drawn.
     """
-    output = config.output
-    destination = Destination(*resolve_tracking_uri(config.tracking.uri, output.files or output.path))
+    output, destination = config.output, destination_of(config)
     kind = TrackerBeside if may_be_beside(destination) else AuditTracker
     return kind(
         tracking_uri=config.tracking.uri,

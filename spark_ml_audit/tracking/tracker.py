@@ -22,6 +22,7 @@ from spark_ml_audit.tracking.bounded import (
 )
 from spark_ml_audit.tracking.destination import Destination, missing_requirement, resolve_tracking_uri
 from spark_ml_audit.tracking.experiments import ensure_experiment, experiment_name, find_run, is_complete
+from spark_ml_audit.tracking.keys import clean_key
 from spark_ml_audit.tracking.local_store import ensure_store, prepare_store
 from spark_ml_audit.tracking.registry import ModelFolder, keep_model
 from spark_ml_audit.tracking.run_writer import RunWriter
@@ -251,6 +252,11 @@ class AuditTracker:
         """Seconds that a method of this name waits for the store unless told otherwise."""
         return max(_BUDGETS[verb], LOCAL_BUDGET if self.destination.is_local else 0.0)
 
+    @property
+    def how_to_open(self) -> str | None:
+        """What opens MLflow's pages of the run; None without a run."""
+        return None if self.mlflow_run_id is None else self.destination.how_to_open
+
     def _warm_up(self) -> None:
         try:
             if missing_requirement(self.destination) is not None:
@@ -363,7 +369,7 @@ class AuditTracker:
         writer.tags(pl.table_tags(opening.tables) | pl.gate_tags(opening.gates) | pl.more_tags(opening.tags))
         # a parameter cannot be changed, and the retry has a run_id that the first try had not
         known = self._known_params.keys()
-        writer.params({name: value for name, value in self.params.items() if pl.clean_key(name) not in known})
+        writer.params({name: value for name, value in self.params.items() if clean_key(name) not in known})
         writer.metrics(pl.opening_metrics(opening))
         writer.source(self.source)
 
@@ -377,7 +383,8 @@ class AuditTracker:
         status = "not_delivered" if self.problems and delivery.status == "ok" else delivery.status
         if not self.problems:
             writer.remove_tag(pl.NOT_RECORDED_TAG)
-        writer.tags(pl.status_tags(status, delivery.warnings, not_recorded=self.problems))
+        note = pl.clean_tags({pl.NOTE_TAG: self.destination.redact(delivery.note)})
+        writer.tags(note | pl.status_tags(status, delivery.warnings, not_recorded=self.problems))
         writer.finish("FINISHED")
 
     def _fail(self, reason: str, patience: Patience) -> None:

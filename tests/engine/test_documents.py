@@ -96,9 +96,9 @@ def run_command(place: Lake, words: list[str]) -> None:
     engine = ["--set", f"engine.kind={place.kind}"]
     assert main([words[1], *engine, *words[2:], "--quiet"]) == 0, words
     print(f"{time.monotonic() - start:6.1f} s  {' '.join(words)}")
-    sheet = Path("review.csv")
-    if words[1] == "sample" and sheet.exists():
-        fill_in(sheet)
+    for word in words if words[1] == "sample" else ():
+        if word.startswith("sample.csv="):
+            fill_in(Path(word.removeprefix("sample.csv=")))
 
 
 def test_blocks_are_run_here_or_by_a_test_that_they_name() -> None:

@@ -91,6 +91,27 @@ def test_log_records_one_finished_run(lake, dataset, names, tracking_uri):
     assert run.data.params["audit.alpha"] == "0.5"
 
 
+def test_python_and_the_command_line_share_the_store_of_an_output(
+    lake, dataset, names, monkeypatch, tmp_path
+):
+    from mlflow import MlflowClient
+
+    for name in ("MLFLOW_TRACKING_URI", "DATABRICKS_RUNTIME_VERSION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    output, source = lake.path("shared"), lake.write(lake.dataset_frame(dataset))
+    done = lake.audit({"source.path": source, "output.path": output, "tracking.uri": None})
+    result = lake.call(audit, source, classes=names)
+    result.write(output)
+    logged = result.log()
+    assert f"sqlite:///{output}/mlflow.db" in done["mlflow_open"]
+    client = MlflowClient(tracking_uri=f"sqlite:///{output}/mlflow.db")
+    runs = [client.get_run(run_id) for run_id in (done["mlflow_run_id"], logged)]
+    assert runs[0].info.experiment_id == runs[1].info.experiment_id
+    assert all("audited rows" in run.data.tags["mlflow.note.content"] for run in runs)
+    assert not (tmp_path / "mlflow.db").exists()
+
+
 def test_an_unknown_option_and_a_missing_column_are_named(lake, dataset, names):
     frame = lake.native(lake.dataset_frame(dataset))
     with pytest.raises(ConfigError, match=r"audit\.alfa"):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.spark
 
 # Of a small table: a look at the width of pred_probs, ids, profile, resolve; five tables, counts, two proofs;
 # earlier runs, what changed since the last; the worst rows, the ambiguous rows, texts of the source if shown.
-QUERIES = 15
+QUERIES = 16
 
 
 @dataclass(frozen=True)

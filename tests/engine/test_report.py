@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -191,3 +192,42 @@ def test_pairs_of_tags_are_the_same_read_and_counted_by_the_engine(lake: Lake, e
     assert found[0] == found[1]
     assert len(found[0]) == 7
     assert found[0][0].num_rows > 1
+
+
+def rows_of_query(lake: Lake, query: str) -> list[tuple[Any, ...]]:
+    """What a query of the page gives, as its engine reads tables."""
+    if lake.kind == "spark":
+        return [tuple(row) for row in lake.spark.sql(query).collect()]
+    import duckdb
+
+    # the extension delta is downloaded where there is a network: tables by another reader here
+    with duckdb.connect() as connection:
+        for number, place in enumerate(dict.fromkeys(re.findall(r"delta_scan\('([^']*)'\)", query))):
+            connection.register(f"table_{number}", lake.table(place))
+            query = query.replace(f"delta_scan('{place}')", f"table_{number}")
+        return list(connection.execute(query).fetchall())
+
+
+@pytest.mark.matrix
+def test_the_queries_of_the_page_give_the_whole_lists(lake: Lake) -> None:
+    source = lake.write(lake.dataset_frame(make_dataset(3, "plain", "float32")))
+    settings = {"source.path": source, "output.path": lake.path("queried"), "report.enabled": True}
+    lake.audit(settings)
+    result = lake.audit(settings)
+    page = Path(result["report"]).read_text(encoding="utf-8")
+    found = [html.unescape(text) for text in re.findall(r'whole list"><bdi>(.*?)</bdi>', page, re.DOTALL)]
+    command, *queries = found  # in the order of the page
+    assert command.startswith("spark-ml-audit compare --set output.path=")
+    to_add, to_remove, classes, issues, pairs, *_ = [rows_of_query(lake, query) for query in queries]
+    cells = lake.rows(result, "tag_issues")
+    for listed, issue in ((to_add, "missing"), (to_remove, "extraneous")):
+        assert len(listed) == sum(cell["issue"] == issue for cell in cells) > 0
+    assert len(classes) == len(lake.rows(result, "classes"))
+    rows = sorted(lake.rows(result, "issues"), key=lambda row: row["issue_rank"])
+    assert [row[1] for row in issues] == [row["issue_rank"] for row in rows]
+    counted: dict[tuple[str, str], int] = {}
+    for row in rows:
+        for cell in ((missing, given) for missing in row["missing_tags"] for given in row["given_tags"]):
+            counted[cell] = counted.get(cell, 0) + 1
+    assert {row[:2]: row[2] for row in pairs} == counted
+    assert [pair[2] for pair in payload_of(page)["pairs"]] == [row[2] for row in pairs][:100]

@@ -201,6 +201,11 @@ def test_the_next_audit_leaves_confirmed_cells_alone(house, audited, imported, t
         source__decisions=house.path("out/decisions"),
         gate__max_quarantined_fraction=1.0,
     )
+    # a random sample judged is told of: how often flags were right, and how many errors there are in all
+    assert sum(item["num_judged"] for item in found["precision"]) > 0
+    errors = found["errors"]
+    assert errors["run_id"] == audited["run_id"]
+    assert errors["low"] <= int((truth ^ given).sum()) <= errors["high"]
     before, after = house.rows(audited, "tag_issues"), house.rows(found, "tag_issues")
     decided = {(row["id"], row["tag"]) for row in house.records(house.path("out/decisions"))}
     confirmed = {

@@ -57,7 +57,14 @@ def test_mlflow_holds_config_counts_source_tables_and_rows(audited: Audited, tmp
     shown = [name for name in run.data.metrics if name.startswith("class_") and name.endswith("/num_missing")]
     assert shown
     for name in shown:
-        assert run.data.metrics[name] == by_index[int(name.split("/")[0][6:])]["num_missing"]
+        index, _, tag = name.removesuffix("/num_missing").removeprefix("class_").partition(" ")
+        assert run.data.metrics[name] == by_index[int(index)]["num_missing"]
+        assert tag == by_index[int(index)]["tag"]
+    note = tags["mlflow.note.content"]
+    worst_tag = max(by_index.values(), key=lambda row: row["num_missing"] + row["num_extraneous"])["tag"]
+    for said in (f"**{result['num_label_issues']} of ", f"`{source}`", f"| `{worst_tag}` |"):
+        assert said in note
+    assert all(f"- {name}: `{place}`" in note for name, place in result["tables"].items())
 
 
 def test_a_failed_audit_is_marked_failed(lake: Lake, audited: Audited) -> None:

@@ -25,7 +25,15 @@ VERSIONS = {
     "4.0.2": ("pyspark[connect]==4.0.2", "delta-spark==4.4.0"),
     "4.1.1": ("pyspark[connect]==4.1.1", "delta-spark==4.4.0"),
 }
-TESTS = ("deltalake>=1", "hypothesis", "psutil", "pytest>=8", "pytest-timeout>=2.3", "selenium>=4.20")
+TESTS = (
+    "deltalake>=1",
+    "duckdb>=2,<3",
+    "hypothesis",
+    "psutil",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "selenium>=4.20",
+)
 LONG = tuple(f"tests/engine/test_{name}.py" for name in ("connect", "notebooks", "oracle_cli"))
 # What is about Spark by nature runs on it in either case.
 FAULTS = {
@@ -86,6 +94,7 @@ def make_environment(version: str, python: Path) -> None:
         "pip",
         "install",
         "--quiet",
+        "--compile-bytecode",
         "--python",
         str(python),
         "-r",

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spark_ml_audit.outcomes.records import ClassRow
+from spark_ml_audit.tracking.keys import class_key
 from tests.conftest import lake_for
 from tests.documents import DOCS, blocks_of
 from tests.lake import records
@@ -173,7 +175,7 @@ def test_mlflow_holds_what_a_person_needs(history: History, tmp_path: Path) -> N
         np.mean([row["label_noise"] for row in classes])
     )
     for row in classes:
-        assert run.data.metrics[f"class_{row['class_index']}/num_missing"] == row["num_missing"]
+        assert run.data.metrics[f"{class_key(ClassRow.from_mapping(row))}/num_missing"] == row["num_missing"]
     (dataset,) = run.inputs.dataset_inputs
     assert json.loads(dataset.dataset.source) == {"path": history.source, "delta_table_version": 1}
     tables = {item["path"] for item in json.loads(run.data.tags["mlflow.loggedArtifacts"])}

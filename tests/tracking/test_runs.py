@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import posixpath
+import re
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -72,7 +75,28 @@ def delivery() -> RunDelivery:
             "figures/health.png": b"\x89PNG\x00",
         },
         classes=[class_row(7, HOSTILE[0]), class_row(9999, HOSTILE[1])],
+        note="**9** of 90 rows. https://ann:s3cret@host",
     )
+
+
+def test_every_tag_gives_keys_that_a_server_takes(store: str, make_tracker: MakeTracker) -> None:
+    tags = [*HOSTILE, "..", "./x", "-", " a ", "日本", "role::program", "A" * 61 + " b"]
+    tracker = make_tracker(store)
+    tracker.open(opening())
+    rows = [class_row(place, tag) for place, tag in enumerate(tags)]
+    assert tracker.deliver(RunDelivery("ok", classes=rows)), tracker.problems
+    metrics = read_run(store, tracker).data.metrics
+    kept = [name for name in metrics if name.startswith("class_") and name.endswith("/num_missing")]
+    assert len(kept) == len(tags)
+    assert "class_11 role_program/num_missing" in metrics
+    # 2 stands for a threshold that nothing reaches
+    never = replace(class_row(0, "rare"), threshold_present=2.0)
+    other = make_tracker(store)
+    other.open(opening())
+    assert other.deliver(RunDelivery("ok", classes=[never])), other.problems
+    found = read_run(store, other).data.metrics
+    assert "class_0 rare/threshold_absent" in found
+    assert "class_0 rare/threshold_present" not in found
 
 
 def read_run(uri: str, tracker: AuditTracker) -> Run:
@@ -113,10 +137,11 @@ def test_an_audit_is_one_finished_run_with_all_it_found(
     assert "gate/max_issue_fraction/limit" not in run.data.metrics
     assert run.data.metrics["seconds/profile"] == 1.5
     assert run.data.metrics["seconds/apply"] == 2.5
-    assert run.data.metrics["class_9999/num_missing"] == 3
-    assert run.data.metrics["class_7/label_quality"] == 0.98
+    assert run.data.metrics["class_9999 a_b_c_d_e_f/num_missing"] == 3
+    assert run.data.metrics["class_7 script_img src_x onerror_alert_1/label_quality"] == 0.98
 
     tags = run.data.tags
+    assert tags["mlflow.note.content"] == "**9** of 90 rows. https://ann:***@host"
     assert tags["spark_ml_audit.run_id"] == "20260101t000000z-0a1b2c3d"
     assert tags["spark_ml_audit.package_version"] == "0.1.0"
     assert tags["spark_ml_audit.source"] == "/data/tags"
@@ -145,14 +170,19 @@ def test_an_audit_is_one_finished_run_with_all_it_found(
     assert read_artifact(store, tracker, "figures/health.png", tmp_path / "p") == b"\x89PNG\x00"
 
 
-def test_no_tag_name_is_part_of_a_key(store: str, make_tracker: MakeTracker) -> None:
+def test_keys_hold_no_more_of_a_tag_name_than_every_server_takes(
+    store: str, make_tracker: MakeTracker
+) -> None:
     tracker = make_tracker(store)
     tracker.open(opening())
     tracker.deliver(delivery())
     run = read_run(store, tracker)
     for key in [*run.data.metrics, *run.data.params, *run.data.tags]:
-        assert "script" not in key
-        assert "kkk" not in key
+        assert re.fullmatch(r"[A-Za-z0-9_\-. /]{1,250}", key), key
+        assert posixpath.normpath(key) == key  # a server refuses others as paths
+        assert "k" * 61 not in key
+    # in parameters and MLflow tags, which are looked up by their key, nothing of it
+    assert not [key for key in [*run.data.params, *run.data.tags] if "script" in key or "kkk" in key]
 
 
 @pytest.mark.parametrize(

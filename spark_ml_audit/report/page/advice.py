@@ -35,7 +35,7 @@ def headline(data: ReportData) -> str:
     >>> from spark_ml_audit.report.page.data import RunFacts
     >>> run = RunFacts("20260131t180000z-0a1b2c3d", "ok", "data/films", "7", "0.2.0", "18:00", "18:05")
     >>> headline(ReportData(run, Counts(1000, 1000, 0, 0, 40, 30, 15, health=0.96)))
-    '40 of 1,000 audited rows (4.00%) seem to carry a wrong set of tags: 30 tags missing, 15 too many.'
+    'Model and tags disagree on 40 of 1,000 audited rows (4.00%): 30 tags seem missing, 15 seem wrong.'
     """
     counts = data.counts
     if not counts.num_audited:
@@ -43,10 +43,12 @@ def headline(data: ReportData) -> str:
     rows = plural(counts.num_audited, "audited row")
     if not counts.num_label_issues:
         return f"No label issue was found in {rows}."
+    missing, wrong = counts.num_missing_tags, counts.num_extraneous_tags
     return (
-        f"{counts.num_label_issues:,} of {rows} ({percent(counts.num_label_issues / counts.num_audited)}) "
-        f"{'seems' if counts.num_label_issues == 1 else 'seem'} to carry a wrong set of tags: "
-        f"{plural(counts.num_missing_tags, 'tag')} missing, {number(counts.num_extraneous_tags)} too many."
+        f"Model and tags disagree on {counts.num_label_issues:,} of {rows} "
+        f"({percent(counts.num_label_issues / counts.num_audited)}): {plural(missing, 'tag')} "
+        f"{'seems' if missing == 1 else 'seem'} missing, {number(wrong)} "
+        f"{'seems' if wrong == 1 else 'seem'} wrong."
     )
 
 
@@ -58,7 +60,7 @@ def next_steps(data: ReportData) -> list[Advice]:
     >>> run = RunFacts("20260131t180000z-0a1b2c3d", "ok", "data/films", "7", "0.2.0", "18:00", "18:05")
     >>> data = ReportData(run, Counts(1000, 990, 4, 6, 40, 30, 15, health=0.96))
     >>> [step.title for step in next_steps(data)]
-    ['Repair the rows in quarantine', 'Review the worst rows first', 'Annotate the rest']
+    ['Repair the rows in quarantine', 'Look at some flags of either kind first', 'Annotate the rest']
     """
     found = [*_gates(data), *_quarantine(data), *_review(data), *_concentration(data), *_noisy(data)]
     found += [*_pairs(data), *_weak(data), *_rare(data), *_unlabelled(data)]
@@ -93,15 +95,14 @@ def _quarantine(data: ReportData) -> list[Advice]:
 
 
 def _review(data: ReportData) -> list[Advice]:
-    count = data.counts.num_label_issues
-    if not count:
+    if not data.counts.num_label_issues:
         return []
     return [
         Advice(
-            "Review the worst rows first",
-            "The list below starts with the rows whose tags are least plausible. A flag is a place to look, "
-            "not a verdict: accept or reject each suggestion. The table issues holds all "
-            f"{plural(count, 'row')} in this order (issue_rank).",
+            "Look at some flags of either kind first",
+            "The command sample --how first-look draws 15 tags to add and 15 to remove; judged, they say how "
+            "often flags are right here. A flag is a place to look, not a verdict. The lists below start "
+            "with those most worth a look.",
         )
     ]
 

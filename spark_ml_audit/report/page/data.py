@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from spark_ml_audit.outcomes.history import Comparison
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
+from spark_ml_audit.outcomes.review import ReviewedErrors
+from spark_ml_audit.outcomes.runs import Origin
 from spark_ml_audit.report.page.histograms import ClassHistograms
 
 
@@ -28,6 +30,8 @@ class RunFacts:
         tables: Name -> path or table of the output.
         id_name: Name of the id column.
         mlflow_run_id: Id of the MLflow run, if any.
+        continues: The audits that it continues, the nearest first.
+        engine: What ran it, embedded or spark; None where nobody said.
     """
 
     run_id: str
@@ -42,6 +46,8 @@ class RunFacts:
     tables: Mapping[str, str] = field(default_factory=dict)
     id_name: str = "id"
     mlflow_run_id: str | None = None
+    continues: tuple[Origin, ...] = ()
+    engine: str | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,9 @@ class ReportData:
         pairs: Tags missing where others were given, most frequent first.
         quarantine: Rejected rows by reason, most first.
         since_last_run: Changes since the run before, if there is one.
+        alert: Why no flag should be believed; None where nothing speaks against them all.
+        errors: How many tags are wrong in all, as a review says; None without one.
+        lists: Tags to add and tags to remove, those most worth a look first.
         sections: Further tables.
     """
 
@@ -165,4 +174,7 @@ class ReportData:
     pairs: tuple[TagPair, ...] = ()
     quarantine: tuple[ReasonCount, ...] = ()
     since_last_run: Comparison | None = None
+    alert: str | None = None
+    errors: ReviewedErrors | None = None
+    lists: tuple[SectionTable, ...] = ()
     sections: tuple[SectionTable, ...] = ()

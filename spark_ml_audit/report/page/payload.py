@@ -43,6 +43,10 @@ _CLASS_FIELDS = {
     "wrong": "prob_true_absent_given_present",
     "forgotten": "prob_given_absent_true_present",
     "prevalence": "estimated_prevalence",
+    "auc": "auc",
+    "ap": "average_precision",
+    "lift": "lift",
+    "trust": "trust",
 }
 
 
@@ -76,6 +80,7 @@ def payload_of(data: ReportData) -> dict[str, Any]:
             "without": list(data.scores.without_issue),
             "with": list(data.scores.with_issue),
         },
+        "lists": [_section(section) for section in data.lists],
         "sections": [_section(section) for section in data.sections],
     }
     if data.histograms is not None:
@@ -98,8 +103,19 @@ def _page_classes(classes: tuple[ClassRow, ...]) -> list[ClassRow]:
 def _class_columns(classes: list[ClassRow]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {"tag": [for_page(row.tag, _TAG_WIDTH) for row in classes]}
     for short, name in _CLASS_FIELDS.items():
-        columns[short] = [compact(getattr(row, name)) for row in classes]
+        columns[short] = [compact(_as_it_works(name, getattr(row, name))) for row in classes]
     return columns
+
+
+def _as_it_works(name: str, value: Any) -> Any:
+    """A value as it takes effect: a tag is flagged only on the other side of 0.5, and 2 stands for never."""
+    if value is None:
+        return None
+    if name == "cutoff_missing":
+        return max(value, 0.5)
+    if name == "cutoff_extraneous":
+        return min(value, 0.5)
+    return None if name in ("threshold_present", "threshold_absent") and value > 1 else value
 
 
 def _sparse(counts: npt.NDArray[np.int64]) -> list[int]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from spark_ml_audit.outcomes.colours import EXTRANEOUS, ISSUE, MISSING
 from spark_ml_audit.outcomes.records import ClassRow, Counts
 from spark_ml_audit.report.page.advice import affected
 from spark_ml_audit.report.page.data import ScoreDistribution
@@ -22,7 +23,7 @@ DRAWING = ("matplotlib.figure", "matplotlib.backends.backend_agg")
 
 _MOST_CLASSES = 20
 _TAG_WIDTH = 32
-_ADD, _CUT, _BAR = "#0b6e63", "#b23a0e", "#94a3b8"
+_ADD, _CUT, _ISSUE, _BAR = MISSING.light, EXTRANEOUS.light, ISSUE.light, "#94a3b8"
 
 
 def static_plots(
@@ -56,7 +57,7 @@ def _scores(counts: Counts, scores: ScoreDistribution) -> bytes:
     places = [(i + 0.5) / len(clean) for i in range(len(clean))]
     width = 1 / len(clean)
     axes.bar(places, clean, width, color=_BAR, label="without an issue")
-    axes.bar(places, issue, width, color=_CUT, label="with an issue", alpha=0.85)
+    axes.bar(places, issue, width, color=_ISSUE, label="with an issue", alpha=0.85)
     axes.set_yscale("symlog")
     axes.set_xlim(0, 1)
     axes.set_xlabel("Label quality score")

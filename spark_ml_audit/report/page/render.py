@@ -13,8 +13,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from spark_ml_audit.outcomes.colours import page_colours
 from spark_ml_audit.report.page.advice import affected, headline, next_steps
 from spark_ml_audit.report.page.data import ReportData
+from spark_ml_audit.report.page.full_lists import full_lists
 from spark_ml_audit.report.page.payload import MAX_CLASSES, payload_of
 from spark_ml_audit.text import for_page, number, percent, plural
 
@@ -52,6 +54,7 @@ def render_report(data: ReportData) -> str:
         steps=next_steps(data),
         num_affected=len(affected(data.classes)),
         max_classes=MAX_CLASSES,
+        full=full_lists(data),
         config=json.dumps(run.config, indent=2, ensure_ascii=False, default=str),
     )
 
@@ -76,7 +79,7 @@ def render_page(
         .render(
             title=title,
             payload=payload,
-            style=Markup(_asset("report.css")),  # noqa: S704 - our own file
+            style=Markup(page_colours() + _asset("report.css")),  # noqa: S704 - our own file
             scripts=[Markup(source) for source in sources],  # noqa: S704 - our own files
             # Plot writes a style element into each picture, so styles may stand in the page.
             policy=f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from spark_ml_audit.cli.render import render_check, render_outcome, render_predict, render_tag
-from spark_ml_audit.outcomes.audit import CheckOutcome
+from spark_ml_audit.outcomes.audit import CheckOutcome, ListedCell, TrustCounts
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.records import Counts
+from spark_ml_audit.outcomes.review import MeasuredPrecision
 from tests.unit.outcomes.made_up import COUNTS, OUTCOME, PREDICTED, TAGGED, class_row
 
 
@@ -16,7 +17,8 @@ def test_summary_tells_what_a_reader_needs() -> None:
     for part in (
         "Audit 20260131t180000z-0a1b2c3d: done, but a quality gate failed",
         "Source: data/tags, version 7",
-        "Health: 29.16%; 21,040 of 29,700 audited rows have a label issue",
+        "Model and tags disagree on 21,040 of 29,700 audited rows",
+        "Health: 29.16% (share of rows without a disagreement, not of correct rows)",
         "29,786 read, 29,700 audited, 80 unlabelled, 6 quarantined",
         "3,000 missing, 1,200 extraneous",
         "FAILED  max_quarantined_fraction: 0.000201437, allowed at most 0",
@@ -30,9 +32,32 @@ def test_summary_tells_what_a_reader_needs() -> None:
         assert part in text
     lines = text.splitlines()
     start = lines.index("Most affected classes")
-    assert lines[start + 1].split() == ["tag", "given", "missing", "extraneous", "noise"]
-    assert lines[start + 2].split() == ["role::program", "1,234", "17", "5", "1.23%"]
+    assert lines[start + 1].split() == ["tag", "given", "missing", "extraneous", "trust"]
+    assert lines[start + 2].split() == ["role::program", "1,234", "17", "5", "good"]
     assert len({len(line) for line in lines[start + 1 : start + 4]}) == 1
+
+
+def test_what_is_worth_a_look_comes_before_the_classes() -> None:
+    sure = ListedCell("row 7", "sea", 0.99999, "good")
+    outcome = dataclasses.replace(
+        OUTCOME,
+        alert="The model is too weak for an audit.",
+        by_trust=(TrustCounts("good", 3, 2900, 1100), TrustCounts("weak", 1, 100, 100)),
+        to_add=(sure, dataclasses.replace(sure, tag="tag\x1b[2J", trust=None)),
+        to_remove=(dataclasses.replace(sure, pred_prob=0.0000001),),
+        precision=(MeasuredPrecision("missing", 15, 9, 0.6, 0.32, 0.84),),
+        next_command="spark-ml-audit sample --how first-look --set 'output.path=my out'",
+    )
+    lines = render_outcome(outcome).splitlines()
+    assert lines[1] == "Careful: The model is too weak for an audit."
+    assert "  spark-ml-audit sample --how first-look --set 'output.path=my out'" in lines
+    assert ["good", "3", "2,900", "1,100"] in [line.split() for line in lines]
+    rows = [line.split() for line in lines[: lines.index("Most affected classes")]]
+    assert ["sea", "row", "7", ">99.99%", "good"] in rows
+    assert ["sea", "row", "7", "<0.01%", "good"] in rows
+    assert ["tag\\x1b[2J", "row", "7", ">99.99%", "–"] in rows
+    said = "Of the additions judged so far 60.0% were right (9 of 15; 95% interval 32% to 84%)."
+    assert said in lines
 
 
 def test_summary_of_an_empty_source_and_a_repeated_run() -> None:
@@ -41,7 +66,7 @@ def test_summary_of_an_empty_source_and_a_repeated_run() -> None:
         OUTCOME, counts=nothing, worst_classes=(), mlflow_run_id=None, gates=(), delivered=False, report=None
     )
     text = render_outcome(dataclasses.replace(outcome, already_finished=True))
-    assert "no row was audited" in text
+    assert "No row was audited" in text
     assert "Most affected" not in text
     assert "MLflow run  none" in text
     assert "nothing was changed" in text

@@ -42,6 +42,7 @@ def class_row(tag: str) -> ClassRow:
             "inverse_label_noise": 0.1,
             "label_quality": 0.9877,
             "estimated_prevalence": math.nan,
+            "trust": "good",
         }
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import mlflow
@@ -92,3 +93,41 @@ def test_secrets_of_the_environment_are_never_shown(monkeypatch: pytest.MonkeyPa
 )
 def test_local_stores_are_told_from_remote_ones(uri: str, local: bool, file: Path | None) -> None:
     assert (Destination(uri).is_local, Destination(uri).sqlite_file) == (local, file)
+
+
+def test_a_local_store_is_opened_by_a_command_for_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "python"
+    monkeypatch.setattr("sys.executable", str(program))
+    monkeypatch.setattr("shutil.which", lambda _: str(tmp_path / "bin" / "mlflow"))
+    store = Destination("sqlite:////data/o'brien audits/mlflow.db")
+    command = store.how_to_open
+    assert command is not None
+    assert shlex.split(command) == [
+        *("mlflow", "ui", "--backend-store-uri"),
+        "sqlite:////data/o'brien audits/mlflow.db",
+    ]
+    # the one of another environment is not meant
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/mlflow")
+    command = store.how_to_open
+    assert command is not None
+    assert shlex.split(command)[:3] == [str(program), "-m", "mlflow"]
+    monkeypatch.chdir(tmp_path)
+    relative = Destination("sqlite:///mlflow.db").how_to_open
+    assert relative is not None
+    assert f"sqlite:///{tmp_path}/mlflow.db" in relative
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://host:5000", "http://host:5000"),
+        ("https://ann:s3cret@host", "https://***@host"),
+        ("databricks", None),
+        ("postgresql://ann:s3cret@db/mlflow", None),
+        ("sqlite:///:memory:", None),
+    ],
+)
+def test_other_stores_are_named_by_their_address_or_not_at_all(uri: str, shown: str | None) -> None:
+    assert Destination(uri).how_to_open == shown

@@ -52,9 +52,8 @@ const auditCharts = (() => {
 
   function side(width, found, { name, label, cut, upwards, threshold, colour, last }) {
     const most = Math.max(...found.map((bin) => bin.rows), 1);
-    const from = cut === null ? null : upwards ? Math.max(cut, 0.5) : Math.min(cut, 0.5);
-    const flagged = from === null ? [] : found
-      .map((bin) => upwards ? { ...bin, low: Math.max(bin.low, from) } : { ...bin, high: Math.min(bin.high, from) })
+    const flagged = cut === null ? [] : found
+      .map((bin) => upwards ? { ...bin, low: Math.max(bin.low, cut) } : { ...bin, high: Math.min(bin.high, cut) })
       .filter((bin) => bin.low < bin.high && bin.rows);
     const marks = [
       Plot.rectY(found.filter((bin) => bin.rows), { x1: "low", x2: "high", y: "rows", fill: "var(--bar)", inset: 0.5 }),
@@ -68,7 +67,7 @@ const auditCharts = (() => {
       const right = cut > 0.6;
       marks.push(Plot.ruleX([cut], { stroke: colour, strokeWidth: 2 }));
       marks.push(Plot.text([cut], { x: (d) => d, frameAnchor: "top", dy: -12, dx: right ? 4 : -4, textAnchor: right ? "end" : "start", fill: colour, fontWeight: 600,
-        text: (d) => `${name} ${upwards ? "from" : "up to"} ${d.toPrecision(3)}` }));
+        text: (d) => `${name} ${auditPage.cutOff(d, upwards)}` }));
     }
     marks.push(Plot.tip(found, Plot.pointerX({ x: (bin) => (bin.low + bin.high) / 2, y: "rows", fill: "var(--surface)", stroke: "var(--line-strong)",
       title: (bin) => `p ${bin.low.toFixed(3)} to ${bin.high.toFixed(3)}\n${number(bin.rows)} rows` })));
@@ -82,7 +81,7 @@ const auditCharts = (() => {
       const off = bins(absent, count), on = bins(present, count);
       const sum = (found) => found.reduce((total, bin) => total + bin.rows, 0);
       const describe = (given, cut, what) => `Rows ${given ? "with" : "without"} the tag ${tag} by predicted probability; ` +
-        (cut === null ? `none is flagged ${what}` : `flagged ${what} ${given ? "up to" : "from"} ${cut}`);
+        (cut === null ? `none is flagged ${what}` : `flagged ${what} ${auditPage.cutOff(cut, !given)}`);
       return [
         legend([["bar", "rows"], ["add", "flagged missing"], ["cut", "flagged extraneous"], ["dash", "threshold"]]),
         element("p", { class: "chart-title" }, `Tag given (${number(sum(on))} rows)`),
@@ -153,7 +152,7 @@ const auditCharts = (() => {
         ] });
       return [
         element("p", { class: "chart-title" }, `Rows with an issue (${number(d3.sum(rows, (bin) => bin.flagged))})`),
-        side("flagged", "Rows with an issue by label quality score", "var(--cut)", false),
+        side("flagged", "Rows with an issue by label quality score", "var(--issue)", false),
         element("p", { class: "chart-title" }, `Rows without an issue (${number(d3.sum(rows, (bin) => bin.without))})`),
         side("without", "Rows without an issue by label quality score", "var(--bar)", true),
         numbers(rows.map((bin) => [`${bin.low.toFixed(2)} – ${bin.high.toFixed(2)}`, bin.flagged, bin.without]), ["Score", "With an issue", "Without"]),

@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const { payload, element, table, number, fixed, percent } = auditPage;
+  const { payload, element, table, number, fixed, percent, cutOff, tagChosen, onTag } = auditPage;
   const byId = (id) => document.getElementById(id);
   const columns = payload.classes;
   const classes = columns.tag.map((tag, i) => {
@@ -24,31 +24,38 @@
     return cell;
   };
   let chosen = null;
+  // beyond what fits a laptop's screen: shown on demand
+  const more = (column) => ({ ...column, more: true });
   const num = (label, name, show, title) => ({ label, title, kind: "num", value: (row) => row[name], cell: (row) => show(row[name]) });
-  const cutOff = (value) => (value === null ? "never" : value.toPrecision(4));
+  const estimate = (value) => (value === null || value === undefined ? "not enough data" : percent(value));
+  const cut = (upwards) => (value) => (value === null ? "never" : cutOff(value, upwards));
+  const threshold = (value) => (value === null ? "never" : fixed(value));
   const classTable = classes.length && table(byId("class-table"), {
     caption: "Tags", searchLabel: "Search tags", look: "sticky", pageSize: 25, rows: classes,
-    sort: { column: 4, down: true },
+    sort: { column: 5, down: true },
     onRow: (line, row) => { if (chosen === row.i) line.className = "chosen"; },
     columns: [
       { label: "Tag", value: (row) => row.tag, header: true,
-        cell: (row) => element("button", { type: "button", class: "link", title: "Show this tag's picture", onclick: () => { choose(row.i); byId("picture").scrollIntoView({ block: "nearest" }); byId("class-choice").focus({ preventScroll: true }); } }, row.tag) },
+        cell: (row) => element("button", { type: "button", class: "link", title: "Show this tag's picture, and the rows where it is flagged", onclick: () => { choose(row.i); tagChosen(row.tag); byId("picture").scrollIntoView({ block: "nearest" }); byId("class-choice").focus({ preventScroll: true }); } }, row.tag) },
       num("Given", "given", number),
+      { label: "Trust", value: (row) => row.trust, cell: (row) => element("span", { class: `badge ${{ good: "good", weak: "warn" }[row.trust] || ""}` }, row.trust || "not known") },
       { label: "Missing", kind: "num", value: (row) => row.missing, cell: (row) => withBar("add", row.missing) },
       { label: "Extraneous", kind: "num", value: (row) => row.extraneous, cell: (row) => withBar("cut", row.extraneous) },
       num("Flags", "flags", number, "Missing and extraneous together"),
-      num("Noise", "noise", percent, "Extraneous flags as a share of audited rows"),
-      num("Inverse noise", "inverse", percent, "Missing flags as a share of audited rows"),
-      num("Wrong of given", "wrong", percent, "Estimated from the joint"),
-      num("Forgotten of true", "forgotten", percent, "Estimated from the joint"),
-      num("Threshold present", "t1", (value) => fixed(value)),
-      num("Threshold absent", "t0", (value) => fixed(value)),
-      num("Cut-off missing", "cutMissing", cutOff),
-      num("Cut-off extraneous", "cutExtraneous", cutOff),
-      num("Given, true", "j11", number, "Joint: given, truly present"),
-      num("Given, wrong", "j10", number, "Joint: given, truly absent"),
-      num("Not given, true", "j01", number, "Joint: not given, truly present"),
-      num("Not given, absent", "j00", number, "Joint: not given, truly absent"),
+      num("Wrong of given", "wrong", estimate, "Estimated from the joint"),
+      num("Forgotten of true", "forgotten", estimate, "Estimated from the joint"),
+      num("Flagged missing", "cutMissing", cut(true), "Where it is not given: flagged missing from this probability of the tag"),
+      num("Flagged extraneous", "cutExtraneous", cut(false), "Where it is given: flagged extraneous up to this probability of the tag"),
+      more(num("Missing share", "inverse", percent, "Missing flags as a share of audited rows")),
+      more(num("Extraneous share", "noise", percent, "Extraneous flags as a share of audited rows")),
+      more(num("AUC", "auc", (value) => fixed(value), "Chance that a row with the tag has the larger probability than one without")),
+      more(num("Average precision", "ap", (value) => fixed(value), "Mean precision over the rows with the tag, ranked by probability")),
+      more(num("Threshold present", "t1", threshold)),
+      more(num("Threshold absent", "t0", threshold)),
+      more(num("Given, true", "j11", number, "Joint: given, truly present")),
+      more(num("Given, wrong", "j10", number, "Joint: given, truly absent")),
+      more(num("Not given, true", "j01", number, "Joint: not given, truly present")),
+      more(num("Not given, absent", "j00", number, "Joint: not given, truly absent")),
     ] });
 
   const choice = byId("class-choice");
@@ -68,7 +75,7 @@
           element("tr", {}, element("th", { scope: "row" }, "not given"), cell(row.j01), cell(row.j00)))),
       element("p", { class: "muted", style: "font-size:.88rem;margin-bottom:0" },
         `${number(row.missing)} flagged missing, ${number(row.extraneous)} flagged extraneous. ` +
-        `Thresholds: present ${fixed(row.t1)}, absent ${fixed(row.t0)} (2 means: never). Estimated prevalence ${percent(row.prevalence)}.`));
+        `Thresholds: present ${threshold(row.t1)}, absent ${threshold(row.t0)}. Estimated prevalence: ${estimate(row.prevalence)}.`));
     if (classTable) classTable.redraw();
   }
   if (classes.length && choice) {
@@ -100,7 +107,8 @@
     const name = { add: "ins", cut: "del" }[kind] || "span";
     const label = { add: "added: ", cut: "removed: " }[kind];
     return element(name, { class: `chip ${kind}` }, label ? element("span", { class: "hidden" }, label) : null,
-      element("bdi", {}, tag), prob === undefined ? null : element("small", { title: "Predicted probability" }, fixed(prob, prob < 0.01 || prob > 0.99 ? 4 : 2)));
+      kind === "kept" ? element("bdi", {}, tag)
+        : element("button", { type: "button", class: "link", title: "Show only rows where this tag is flagged", onclick: () => tagChosen(tag) }, element("bdi", {}, tag)), prob === undefined ? null : element("small", { title: "Predicted probability" }, fixed(prob, prob < 0.01 || prob > 0.99 ? 4 : 2)));
   }
   function chips([, , , , kept, moreKept, flagged, moreFlagged]) {
     const host = element("div", { class: "chips" });
@@ -113,16 +121,21 @@
   const rows = payload.rows.list;
   if (byId("rows-count")) byId("rows-count").textContent = number(rows.length);
   if (rows.length) {
-    table(byId("row-table"), {
+    const rowTable = table(byId("row-table"), {
       caption: "Worst rows", searchLabel: "Search ids, texts and tags", look: "stack", pageSize: 20, rows, sort: { column: 0, down: false },
       columns: [
         { label: "Rank", kind: "num", ascending: true, value: (row) => row[0], cell: (row) => number(row[0]) },
         { label: payload.rows.id, value: (row) => row[1], header: true },
         ...payload.rows.columns.map((name, i) => ({ label: name, long: true, value: (row) => row[3][i], cell: (row) => longText(row[3][i]) })),
-        { label: "Tags", look: "tags", value: (row) => row[6].map(([tag]) => tag).join(" "), cell: chips, search: (row) => [...row[6].map(([tag]) => tag), ...row[4]].join(" ") },
+        { label: "Tags", look: "tags", value: (row) => row[6].map(([tag]) => tag).join(" "), cell: chips,
+          csv: [["given tags", (row) => [...row[4], ...row[6].filter((cell) => cell[1]).map(([tag]) => tag)].join(", ")],
+            ["tags to add", (row) => row[6].filter((cell) => !cell[1]).map(([tag]) => tag).join(", ")],
+            ["tags to remove", (row) => row[6].filter((cell) => cell[1]).map(([tag]) => tag).join(", ")]],
+          search: (row) => [...row[6].map(([tag]) => tag), ...row[4]].join(" ") },
         { label: "Flags", kind: "num", value: (row) => row[6].length + row[7] },
         { label: "Score", kind: "num", ascending: true, value: (row) => row[2], cell: (row) => fixed(row[2], 4) },
       ] });
+    onTag((tag) => rowTable.only(`rows where ${tag} is flagged`, (row) => row[6].some(([name]) => name === tag)));
   }
 
   // ---- confused tags ---------------------------------------------------------------------------------
@@ -154,12 +167,13 @@
       ] });
   }
   for (const host of document.querySelectorAll(".section-table")) {
-    const section = payload.sections[Number(host.dataset.section)];
+    const section = payload[host.dataset.from][Number(host.dataset.section)];
     table(host, {
       caption: host.dataset.title, look: "stack", pageSize: 15, rows: section.rows,
       columns: section.columns.map(([label, kind], i) => ({
         label, kind: kind === "number" || kind === "share" ? "num" : "text", header: i === 0, long: kind === "tags",
         value: (row) => (Array.isArray(row[i]) ? row[i].join(" ") : row[i]),
+        csv: (row) => (Array.isArray(row[i]) ? row[i].join(", ") : row[i]),
         cell: (row) => {
           if (Array.isArray(row[i])) return element("div", { class: "chips" }, ...row[i].map((tag) => chip("kept", tag)));
           if (row[i] === null) return "–";
