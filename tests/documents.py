@@ -17,7 +17,7 @@ PAGES = (
     README,
     *(
         DOCS / f"{name}.md"
-        for name in ("tagging", "integrations", "gates", "compare_and_trend", "where_it_runs")
+        for name in ("tagging", "integrations", "features", "gates", "compare_and_trend", "where_it_runs")
     ),
     *(DOCS / f"{name}.md" for name in ("from_cleanlab", "report", "method", "architecture")),
     PROJECT / "CONTRIBUTING.md",

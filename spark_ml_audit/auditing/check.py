@@ -14,6 +14,7 @@ from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import DUPLICATES, PREDICTIONS, TABLES
 from spark_ml_audit.lake.source import newest_version, open_source
 from spark_ml_audit.outcomes.audit import CheckOutcome
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.report.queries import check_shown
 from spark_ml_audit.reviewing.decisions import check_decisions
 
@@ -39,12 +40,13 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
     with progress.stage("session"):
         engine = choose_engine(config.engine, spark)
     with progress.stage("source"):
-        tables = OutputTables(engine, config.output)
+        tables, use = OutputTables(engine, config.output), FeatureUse()
         source = open_source(engine, config.source)
         if config.source.needs_predictions:
             from spark_ml_audit.predicting.plan import describe_features
 
-            ingest = describe_features(source, config.source)
+            ingest, guarded = describe_features(source, config.source)
+            use = guarded.use
         else:
             ingest = inspect_source(
                 engine, source.frame, config.source, source.properties, schema=source.schema
@@ -75,4 +77,5 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
         ),
         stages=progress.stages,
         notes=ingest.notes,
+        use=use,
     )

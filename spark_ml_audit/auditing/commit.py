@@ -17,13 +17,14 @@ from spark_ml_audit.lake.lineage import write_origins
 from spark_ml_audit.lake.runs import EarlierRuns, run_of_row
 from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, PREDICTIONS, TABLES
 from spark_ml_audit.text import redact
-from spark_ml_audit.tracking import RunOpening
+from spark_ml_audit.tracking import RunOpening, feature_tags
 
 if TYPE_CHECKING:
     from spark_ml_audit.auditing.context import AuditContext
     from spark_ml_audit.auditing.fitting import FittedSource
     from spark_ml_audit.auditing.write import Written
     from spark_ml_audit.lake.source import OpenSource
+    from spark_ml_audit.outcomes.features import FeatureUse
     from spark_ml_audit.outcomes.records import Counts, GateResult
     from spark_ml_audit.outcomes.runs import FinishedRun, Origin
 
@@ -100,7 +101,12 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
     metrics |= {} if fitted.predicted is None else fitted.predicted.metrics
     with progress.stage("tracking"):
         stages = dict(progress.seconds)
-        tags = {"engine": tables.engine.kind, **continues_tags(context.source.continues)}
+        tags: dict[str, str | None] = {
+            "engine": tables.engine.kind,
+            **continues_tags(context.source.continues),
+        }
+        if fitted.predicted is not None:
+            tags |= feature_tags(fitted.predicted.use)
         tracker.open(
             RunOpening(written.counts, judged.gates, stages, locations, judged.warnings, metrics, tags)
         )
@@ -119,6 +125,7 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
             mlflow_run_id=tracker.mlflow_run_id,
             stages=progress.stages,
             warnings=warnings,
+            use=None if fitted.predicted is None else fitted.predicted.use,
         )
         warnings += tables.append_run(row)
     return Committed(run_of_row(row, fitted.fit.classes), locations, tuple(warnings))
@@ -160,6 +167,7 @@ def run_row(
     mlflow_run_id: str | None,
     stages: Mapping[str, float],
     warnings: Sequence[str],
+    use: FeatureUse | None = None,
 ) -> dict[str, Any]:
     """The row of `runs` that makes a run visible.
 
@@ -173,6 +181,7 @@ def run_row(
         mlflow_run_id: Of its MLflow run; None without one.
         stages: Stage -> seconds, up to now.
         warnings: Sentences.
+        use: What the run's probabilities were learned from; None where it was given them.
     """
     return {
         "run_id": run_id,
@@ -189,4 +198,5 @@ def run_row(
         "stages": json.dumps(dict(stages)),
         "warnings": json.dumps(list(warnings)),
         "continues": write_origins(source.continues) if source.continues else None,
+        "features": None if use is None else use.to_json(),
     }

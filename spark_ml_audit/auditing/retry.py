@@ -28,10 +28,11 @@ from spark_ml_audit.lake.lineage import read_origins
 from spark_ml_audit.lake.runs import classes_of
 from spark_ml_audit.lake.schemas import DUPLICATES, ISSUES, TABLES
 from spark_ml_audit.outcomes.audit import AuditOutcome, by_trust
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import alert_among, status_of
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.report.queries import worst_issues
-from spark_ml_audit.tracking import RunDelivery, RunOpening
+from spark_ml_audit.tracking import RunDelivery, RunOpening, feature_tags
 from spark_ml_audit.tracking.resend import resend
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def outcome_of_row(
         worst_classes=worst_classes(classes, WORST_CLASSES),
         by_trust=by_trust(classes),
         alert=alert_among(warnings),
+        use=FeatureUse.from_json(row.get("features")),
         already_finished=True,
     )
 
@@ -134,7 +136,7 @@ def complete_audit(
         return replace(
             found,
             tables={**found.tables, **more},
-            artifacts={**found.artifacts, **report},
+            artifacts={**found.artifacts, **_learned(outcome), **report},
             note=_note_of(outcome, warnings),
         )
 
@@ -157,13 +159,22 @@ def _note_of(outcome: AuditOutcome, warnings: Sequence[str]) -> str:
     )
 
 
+def _learned(outcome: AuditOutcome) -> dict[str, Any]:
+    """What the run's probabilities were learned from, as an artifact; nothing where it was given them."""
+    return {"features.json": outcome.use.to_dict()} if outcome.use.features else {}
+
+
 def _opening_of(outcome: AuditOutcome, quality: tuple[OutOfFold, pd.DataFrame] | None) -> RunOpening:
     metrics: Mapping[str, float | None] = {}
     if quality is not None:
         from spark_ml_audit.predicting.commit import prediction_metrics
 
         metrics = prediction_metrics(quality[0])
-    tags = {"engine": outcome.engine, **continues_tags(outcome.continues)}
+    tags = {
+        "engine": outcome.engine,
+        **continues_tags(outcome.continues),
+        **feature_tags(outcome.use),
+    }
     return RunOpening(
         outcome.counts, outcome.gates, outcome.stages, outcome.tables, outcome.warnings, metrics, tags
     )

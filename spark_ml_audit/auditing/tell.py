@@ -26,6 +26,7 @@ from spark_ml_audit.lake.lineage import first_of
 from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, EXAMPLES, ISSUES, QUARANTINE, TAG_ISSUES
 from spark_ml_audit.lake.source import read_place
 from spark_ml_audit.outcomes.audit import AuditOutcome, ListedCell, by_trust
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import status_of
 from spark_ml_audit.report.lists import listed
 from spark_ml_audit.report.make import Report, ReportRows, make_report, read_rows
@@ -95,6 +96,7 @@ def tell(
         errors=errors,
         alert=judged.alert,
         next_command=first_look_command(config) if to_add or to_remove else None,
+        use=FeatureUse() if fitted.predicted is None else fitted.predicted.use,
     )
 
 
@@ -224,6 +226,7 @@ def _report(
         warnings=warnings,
         since_last_run=since,
         alert=alert,
+        use=None if fitted.predicted is None else fitted.predicted.use,
     )
 
 
@@ -252,10 +255,11 @@ def _deliver(
     )
     delivery = add_since(delivery, since)
     quality = {} if predicted is None else {"model_quality": predicted.class_table}
+    features = {} if predicted is None else {"features.json": predicted.use.to_dict()}
     delivery = replace(
         delivery,
         tables={**delivery.tables, **quality},
-        artifacts={**delivery.artifacts, **report.artifacts},
+        artifacts={**delivery.artifacts, **features, **report.artifacts},
         note=describe_run(
             written.counts,
             worst_classes(fitted.fit.classes, WORST_CLASSES),

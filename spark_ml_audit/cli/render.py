@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from spark_ml_audit.cli.render_features import render_features, render_left_out
 from spark_ml_audit.cli.render_parts import TAG_WIDTH, ending, pairs, table
 from spark_ml_audit.cli.render_tagging import tagging_lines
 from spark_ml_audit.kernels.trust_levels import GOOD
@@ -61,6 +62,7 @@ def render_outcome(outcome: AuditOutcome) -> str:
             f"Since run {for_terminal(outcome.since_last_run.against.run_id)}{_of_other(outcome)}",
             *_changes(outcome.since_last_run),
         ]
+    lines += render_features(outcome.use)
     return "\n".join([*lines, *_ending(outcome, {"report": outcome.report})])
 
 
@@ -75,6 +77,7 @@ def render_predict(outcome: PredictOutcome) -> str:
         f"{number(outcome.num_quarantined)} quarantined",
         f"Model:  {for_terminal(outcome.kind)}, {by}, {number(outcome.num_trained)} rows trained on, "
         f"{number(outcome.num_classes)} classes",
+        *render_features(outcome.use),
     ]
     if outcome.quality:
         figures = [
@@ -128,6 +131,7 @@ def render_check(report: CheckOutcome) -> str:
                     ),
                 ]
             ),
+            *render_left_out(report.use),
             *(["", "Notes", *(f"  - {for_terminal(note)}" for note in report.notes)] if report.notes else []),
             *(["", "An audit would write", *pairs(report.tables.items())] if report.tables else []),
         ]

@@ -22,8 +22,8 @@ from spark_ml_audit.models.features import FeatureSpec, detect_features
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Batches, Engine, Frame
 
-_SAMPLE_ROWS = 1000
-_SAMPLE_CHARACTERS = 2000
+SAMPLE_ROWS = 1000
+"""Rows by which columns are sorted into kinds, and by which a given model is tried."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def find_features(
                 key="source.features",
                 fix="Give a table with text, numeric, categorical, boolean, date or embedding columns.",
             )
-        notes.append(f"features: {_describe(spec)}")
+        notes.append(f"features: {describe(spec)}")
         return Features(spec, sample[list(spec.columns)])
     spec = named_features(schema, wanted, exclude)
     return Features(spec, sample_of(engine, frame, schema, spec.columns, id_name))
@@ -140,7 +140,8 @@ def _check_feature(schema: pa.Schema, name: str, kind: str, exclude: set[str]) -
         )
 
 
-def _describe(spec: FeatureSpec) -> str:
+def describe(spec: FeatureSpec) -> str:
+    """The columns by kind, in one line."""
     kinds = {kind: getattr(spec, kind) for kind in _FITTING}
     return "; ".join(
         f"{kind}: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
@@ -198,7 +199,7 @@ def sample_of(
     schema: pa.Schema,
     names: Sequence[str],
     id_name: str,
-    num_rows: int = _SAMPLE_ROWS,
+    num_rows: int = SAMPLE_ROWS,
 ) -> pd.DataFrame:
     """The feature values of the rows whose id hashes lowest; long texts are cut.
 
@@ -210,10 +211,59 @@ def sample_of(
         id_name: Column that names a row.
         num_rows: Rows at most.
     """
-    usable = [name for name in names if not _is_unusable(schema.field(name).type)]
+    usable = [name for name in names if not is_unusable(schema.field(name).type)]
     if not usable:
         return pd.DataFrame()
-    return to_pandas(lowest_rows(engine, frame, usable, id_name, num_rows, cut=True).values)
+    return to_pandas(lowest_rows(engine, frame, usable, id_name, num_rows, cut=TextCut()).values)
+
+
+@dataclass(frozen=True)
+class TextCut:
+    """How texts and lists of them are cut.
+
+    Attributes:
+        first: Characters of a text, and elements of a list, that stay at the beginning.
+        last: Characters that stay at the end.
+        whole: Columns, as frames name them, that stay as they are.
+
+    Example:
+        >>> TextCut(first=2, last=3).of_table(pa.table({"a": ["abcdefgh", "abcde", None]})).to_pydict()
+        {'a': ['ab fgh', 'abcde', None]}
+    """
+
+    first: int = 2000
+    last: int = 0
+    whole: frozenset[str] = frozenset()
+
+    def of_struct(self, values: Any) -> Any:
+        """A struct array, its texts cut."""
+        arrays = [
+            self._of_column(array, item.name)
+            for array, item in zip(values.flatten(), values.type, strict=True)
+        ]
+        return pa.StructArray.from_arrays(arrays, fields=list(values.type))
+
+    def of_table(self, table: Any) -> Any:
+        """A table, its texts cut."""
+        columns = [self._of_column(table.column(i), item.name) for i, item in enumerate(table.schema)]
+        return pa.table(columns, schema=table.schema)
+
+    def _of_column(self, values: Any, name: str) -> Any:
+        kind = values.type
+        if name in self.whole:
+            return values
+        if is_list(kind) and is_string(kind.value_type):
+            return pc.list_slice(values, 0, self.first, return_fixed_size_list=False).cast(kind)
+        if not is_string(kind):
+            return values
+        head = pc.utf8_slice_codeunits(values, 0, self.first)
+        if not self.last:
+            return head
+        tail = pc.utf8_slice_codeunits(values, -self.last)
+        is_short = pc.less_equal(pc.utf8_length(values), self.first + self.last)
+        return pc.if_else(
+            is_short, values, pc.binary_join_element_wise(head, tail, pa.scalar(" ", values.type))
+        )
 
 
 @dataclass(frozen=True)
@@ -236,7 +286,7 @@ def lowest_rows(
     id_name: str,
     num_rows: int,
     *,
-    cut: bool = False,
+    cut: TextCut | None = None,
 ) -> LowestRows:
     """The values of the rows whose id hashes lowest: the same rows in the same order on every engine.
 
@@ -246,7 +296,7 @@ def lowest_rows(
         names: Columns.
         id_name: Column that names a row.
         num_rows: Rows at most.
-        cut: Whether long texts are cut.
+        cut: How long texts are cut; None: not at all.
     """
     travelling = engine.with_arrays(frame, names)
     ids_apart = travelling.select(column(id_name).alias(_ID), feature_struct(names).alias(_VALUES))
@@ -266,7 +316,7 @@ _PLACES = pa.schema([("place", pa.int64()), ("tie", pa.int64())])
 class _Lowest:
     """The map: keeps the rows of a task that hash lowest."""
 
-    def __init__(self, num_rows: int, cut: bool) -> None:
+    def __init__(self, num_rows: int, cut: TextCut | None) -> None:
         self._num_rows, self._cut = num_rows, cut
 
     def __call__(self, batches: Batches) -> Batches:
@@ -289,7 +339,7 @@ class _Lowest:
         return int(np.iinfo(np.int64).max)
 
     def _best(self, kept: Any, values: Any, hashes: Hashes) -> Any:
-        values = _cut(values) if self._cut else values
+        values = values if self._cut is None else self._cut.of_struct(values)
         columns = [values, pa.array(hashes), pa.array(hash_rows(values.flatten()))]
         more = pa.Table.from_arrays(columns, names=[_VALUES, *_PLACES.names])
         both = more if kept is None else pa.concat_tables([kept, more])
@@ -297,16 +347,8 @@ class _Lowest:
         return both.take(pa.array(np.lexsort(tuple(places))[: self._num_rows]))
 
 
-def _cut(values: Any) -> Any:
-    """A struct array, its texts cut."""
-    arrays = [
-        pc.utf8_slice_codeunits(array, 0, _SAMPLE_CHARACTERS) if is_string(array.type) else array
-        for array in values.flatten()
-    ]
-    return pa.StructArray.from_arrays(arrays, fields=list(values.type))
-
-
-def _is_unusable(kind: Any) -> bool:
+def is_unusable(kind: Any) -> bool:
+    """Whether no model reads a column of this type."""
     if is_list(kind):
         return not (is_string(kind.value_type) or kind.value_type in (pa.float32(), pa.float64()))
     nested = pa.types.is_map(kind) or pa.types.is_struct(kind)

@@ -92,7 +92,7 @@ RUNS_SCHEMA = pa.schema(
         *_columns(pa.string(), "gates", "mlflow_run_id", "stages", "warnings"),
         # counts that came later: null in the rows of older versions
         *_columns(pa.int64(), "num_ambiguous", "num_outliers", "num_duplicate_groups"),
-        *_columns(pa.string(), "engine", "continues"),
+        *_columns(pa.string(), "engine", "continues", "features"),
     ]
 )  # fmt: skip
 
@@ -107,7 +107,7 @@ PREDICTION_RUNS_SCHEMA = pa.schema(
         ),
         *_columns(pa.int32(), "folds"),
         *_columns(pa.string(), "kind", "quality", "model_uri", "mlflow_run_id", "stages", "warnings"),
-        *_columns(pa.string(), "engine", "tagging"),
+        *_columns(pa.string(), "engine", "tagging", "features"),
     ]
 )  # fmt: skip
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from spark_ml_audit.kernels.trust_levels import TRUST
 from spark_ml_audit.outcomes.base import Record
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.history import Comparison
 from spark_ml_audit.outcomes.outcome import Outcome
 from spark_ml_audit.outcomes.records import ClassRow, Counts
@@ -81,6 +82,7 @@ class AuditOutcome(Outcome):
         errors: How many tags are wrong in all, as the newest review in the output says; None without one.
         alert: Why no flag should be believed; None where nothing speaks against them all.
         next_command: What to type to look at some flags of either direction; None where nothing is flagged.
+        use: What the probabilities were learned from, where this run predicted them.
 
     Example:
         >>> run_id = "20260131t180000z-0a1b2c3d"
@@ -106,8 +108,9 @@ class AuditOutcome(Outcome):
     errors: ReviewedErrors | None = None
     alert: str | None = None
     next_command: str | None = None
+    use: FeatureUse = field(default_factory=FeatureUse)
 
-    spread = ("counts",)
+    spread = ("counts", "use")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +127,7 @@ class CheckOutcome(Outcome):
         num_rows: Rows of the source.
         classes: Tag names in probability order.
         notes: Sentences: how formats and class list were found, and what to look at.
+        use: What a model would learn from, where the source has no probabilities.
     """
 
     source: str
@@ -135,8 +139,10 @@ class CheckOutcome(Outcome):
     num_rows: int
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    use: FeatureUse = field(default_factory=FeatureUse)
 
     derived = ("status", "num_classes")
+    spread = ("use",)
 
     @property
     def num_classes(self) -> int:

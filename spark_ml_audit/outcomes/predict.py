@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import Outcome
 from spark_ml_audit.outcomes.tagging import Tagging, TagRates
 
@@ -31,6 +32,7 @@ class PredictOutcome(Outcome):
         alert: Why nothing that follows from these predictions should be believed; None for a fair model.
         tagging: Which classes a final model may give to new rows, which not, and why; None where a given
             model predicted, or in runs of older versions.
+        use: What was learned from, and what was left out and why; its keys stand among the fields.
     """
 
     run_id: str
@@ -49,6 +51,9 @@ class PredictOutcome(Outcome):
     engine: str | None = None
     alert: str | None = None
     tagging: Tagging | None = None
+    use: FeatureUse = field(default_factory=FeatureUse)
+
+    spread = ("use",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from spark_ml_audit.config import ModelConfig, OutputConfig, PredictSource
 from spark_ml_audit.config.base import digest
 from spark_ml_audit.engines.choose import choose_engine, engine_for
@@ -23,8 +25,6 @@ from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
 from spark_ml_audit.progress import Progress
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from spark_ml_audit.engines.base import Frame, Session
 
 
@@ -55,7 +55,8 @@ def predict(
         data: DataFrame of Spark, relation of DuckDB, or path or name of a Delta table.
         id: Column that names a row: string, integral, date or binary.
         labels: Column of the given tags, or one column per tag. Rows without tags (null) are predicted too.
-        features: "auto", or kind (text, numeric, categorical, boolean, date, embedding) -> columns.
+        features: "auto" for all columns that can serve, but those that bear or reproduce the tags; or kind
+            (text, numeric, categorical, boolean, date, embedding) -> columns.
         group: Column whose equal values keep rows in one fold; a null stands for its row alone.
         classes: Tag names in the order wanted, or a file with one per line; those in use, sorted, if None.
         kind: auto, joint, linear, tabular, prior, or the import path of a scikit-learn compatible estimator.
@@ -69,7 +70,8 @@ def predict(
         progress: Shows stages; silent by default.
 
     Returns:
-        The result: `predictions`, `quality`, `class_quality`, `quarantine`, `warnings`, `write`.
+        The result: `predictions`, `features`, `left_out`, `quality`, `class_quality`, `quarantine`,
+        `warnings`, `write`.
 
     Raises:
         ConfigError: An option is unknown or does not fit.
@@ -142,6 +144,22 @@ class PredictResult:
     def classes(self) -> tuple[str, ...]:
         """Tag names in the order of the probabilities."""
         return self._plan.ingest.layout.classes
+
+    @property
+    def features(self) -> dict[str, tuple[str, ...]]:
+        """Kind -> columns that were learned from."""
+        return dict(self._plan.guarded.use.features)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Column -> why it was not learned from, of the columns that nobody named."""
+        return dict(self._plan.guarded.use.left_out)
+
+    @property
+    def shortcuts(self) -> pd.DataFrame:
+        """Single words and values that tell a tag almost alone, the surest first."""
+        found = [shortcut.to_dict() for shortcut in self._plan.guarded.use.shortcuts]
+        return pd.DataFrame(found, columns=["column", "value", "tag", "precision", "recall"])
 
     @property
     def predictions(self) -> Any:

@@ -14,6 +14,7 @@ from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import PREDICTIONS
 from spark_ml_audit.models.scorers import Scorer
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.predicting.plan import PredictionPlan
 from spark_ml_audit.predicting.predictions import (
     predicted_ingest,
@@ -100,6 +101,11 @@ class Predicted:
         """The sentences beside those an audit has on the same rows."""
         quarantine = f"{self.plan.counts.rows.num_quarantined} of"
         return [text for text in self.warnings if not text.startswith(quarantine)]
+
+    @property
+    def use(self) -> FeatureUse:
+        """What was learned from, and what was left out and why."""
+        return self.plan.guarded.use
 
     @property
     def class_table(self) -> pd.DataFrame:

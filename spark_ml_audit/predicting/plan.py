@@ -15,8 +15,10 @@ from spark_ml_audit.frames.ingest import Ingest, find_repeated_ids
 from spark_ml_audit.lake.source import OpenSource
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.registry import check_kind
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.predicting.folds import FoldPlan, LabelCounts, check_group, count_labels, plan_sample
 from spark_ml_audit.predicting.labels import inspect_labels
+from spark_ml_audit.predicting.leaks.guard import GuardedFeatures, chosen_features, found_features, use_of
 from spark_ml_audit.predicting.loaded_model import LoadedModel, load_model
 from spark_ml_audit.predicting.predictions import check_names
 from spark_ml_audit.predicting.training import TrainingSet
@@ -35,7 +37,7 @@ class PredictionPlan:
 
     Attributes:
         ingest: The source with its repeated ids known.
-        features: Feature columns.
+        guarded: Feature columns, and what was left out of them.
         model: The `model` section.
         counts: Rows and tags by fold.
         training: What models are trained on; None where one is given.
@@ -44,12 +46,17 @@ class PredictionPlan:
     """
 
     ingest: Ingest
-    features: Features
+    guarded: GuardedFeatures
     model: ModelConfig
     counts: LabelCounts
     training: TrainingSet | None
     given: LoadedModel | None
     notes: tuple[str, ...]
+
+    @property
+    def features(self) -> Features:
+        """Feature columns."""
+        return self.guarded.features
 
     @property
     def folds(self) -> int | None:
@@ -58,7 +65,7 @@ class PredictionPlan:
 
     def warnings(self) -> list[str]:
         """Sentences on the table, before any model."""
-        counts, found = self.counts, []
+        counts, found = self.counts, list(self.guarded.warnings)
         if counts.rows.num_quarantined:
             found.append(f"{counts.rows.num_quarantined} of {counts.rows.num_rows} rows are in quarantine.")
         if self.given is not None:
@@ -123,7 +130,8 @@ def plan_prediction(
             check_classes(ingest.layout.classes)
         check_group(ingest, source.group)
         notes = list(ingest.notes)
-        features = _features(ingest, source, given, notes)
+        guarded = _features(ingest, source, given)
+        notes += [*guarded.notes, *guarded.hints]
         ingest = find_repeated_ids(ingest)
     folds = FoldPlan(1 if given else model.folds, model.seed, source.id, source.group)
     with progress.stage("labels"):
@@ -132,7 +140,7 @@ def plan_prediction(
         progress.note(note)
     training = None
     if given is not None:
-        given = given.try_on(features.sample, ingest.layout.classes)
+        given = given.try_on(guarded.features.sample, ingest.layout.classes)
     else:
         if not counts.rows.num_audited:
             raise InputError(
@@ -142,29 +150,41 @@ def plan_prediction(
             )
         present = counts.present.sum(axis=0)
         sample = plan_sample(counts.rows.num_audited, present, model.max_train_rows)
-        training = TrainingSet(ingest, features, folds, counts, sample, model.kind)
-    return PredictionPlan(ingest, features, model, counts, training, given, tuple(notes))
+        training = TrainingSet(ingest, guarded.features, folds, counts, sample, model.kind)
+    return PredictionPlan(ingest, guarded, model, counts, training, given, tuple(notes))
 
 
 def _features(
-    ingest: Ingest,
-    source: PredictSource | AuditSource,
-    given: LoadedModel | None,
-    notes: list[str],
-) -> Features:
-    engine, frame, schema = ingest.engine, ingest.frame, ingest.schema
-    if given is not None and given.columns is not None:
-        for name in given.columns:
-            field(schema, name, "model.uri")
-        spec = given.model.spec if given.model is not None else FeatureSpec(text=given.columns)
-        return Features(spec, sample_of(engine, frame, schema, spec.columns, source.id))
+    ingest: Ingest, source: PredictSource | AuditSource, given: LoadedModel | None
+) -> GuardedFeatures:
     exclude = {source.id, *ingest.layout.labels, *([source.group] if source.group else [])}
-    wanted = None if source.features is None else source.features.by_kind
-    return find_features(engine, frame, schema, wanted, source.id, exclude, notes)
+    if given is not None:
+        return _features_of(given, ingest, source, exclude)
+    if source.features is None:
+        return found_features(ingest, exclude)
+    return chosen_features(ingest, source.features.by_kind, exclude)
 
 
-def describe_features(opened: OpenSource, source: AuditSource) -> Ingest:
-    """What `check` says of a source without probabilities: its labels, and the features in the notes.
+def _features_of(
+    given: LoadedModel, ingest: Ingest, source: PredictSource | AuditSource, exclude: set[str]
+) -> GuardedFeatures:
+    """What a given model reads: it has learned already, so nothing is judged."""
+    engine, frame, schema = ingest.engine, ingest.frame, ingest.schema
+    if given.columns is None:
+        wanted, notes = None if source.features is None else source.features.by_kind, list[str]()
+        found = find_features(engine, frame, schema, wanted, source.id, exclude, notes)
+        return GuardedFeatures(found, FeatureUse(), notes=tuple(notes))
+    for name in given.columns:
+        field(schema, name, "model.uri")
+    spec = given.model.spec if given.model is not None else FeatureSpec(text=given.columns)
+    sample = sample_of(engine, frame, schema, spec.columns, source.id)
+    # a model of somebody else says which columns it reads, not how
+    use = use_of(spec) if given.model is not None else FeatureUse()
+    return GuardedFeatures(Features(spec, sample), use)
+
+
+def describe_features(opened: OpenSource, source: AuditSource) -> tuple[Ingest, GuardedFeatures]:
+    """What `check` says of a source without probabilities: its labels, and its features.
 
     Raises:
         InputError: The table cannot serve.
@@ -172,6 +192,5 @@ def describe_features(opened: OpenSource, source: AuditSource) -> Ingest:
     check_names(opened.schema)
     ingest = inspect_labels(opened, source)
     check_group(ingest, source.group)
-    notes = list(ingest.notes)
-    _features(ingest, source, None, notes)
-    return replace(ingest, notes=tuple(notes))
+    guarded = _features(ingest, source, None)
+    return replace(ingest, notes=(*ingest.notes, *guarded.notes, *guarded.warnings)), guarded

@@ -25,7 +25,7 @@ from spark_ml_audit.predicting.plan import plan_prediction
 from spark_ml_audit.predicting.retry import PREDICTION_TABLES, complete_prediction
 from spark_ml_audit.predicting.training import FINAL, train_final
 from spark_ml_audit.text import redact
-from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening
+from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, feature_tags
 from spark_ml_audit.tracking.run import StartedRun, source_ref, tracked_run
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def _open_tracking(
                 tables=tables.locations(*PREDICTION_TABLES),
                 warnings=predicted.warnings,
                 metrics={**_numbers(predicted), **predicted.quality.figures},
+                tags=feature_tags(predicted.plan.guarded.use),
             )
         )
     for note in tracker.notes:
@@ -179,6 +180,7 @@ def _outcome(
         source_version=opened.version,
         engine=tables.engine.kind,
         tagging=tagging,
+        use=predicted.plan.guarded.use,
     )
 
 
@@ -201,6 +203,7 @@ def _append_run(
         "tagging": None if outcome.tagging is None else json.dumps(outcome.tagging.to_dict()),
         "stages": json.dumps(stages),
         "warnings": json.dumps(list(outcome.warnings)),
+        "features": outcome.use.to_json(),
     }
     tables.append_records(PREDICTION_RUNS, [row], PREDICTION_RUNS_SCHEMA, run.run_id)
 
@@ -222,7 +225,7 @@ def _deliver(
                 warnings=outcome.warnings,
                 tables={"model_quality": per_class},
                 metrics={} if outcome.tagging is None else outcome.tagging.metrics,
-                artifacts={"config.json": config.to_json()},
+                artifacts={"config.json": config.to_json(), "features.json": outcome.use.to_dict()},
             )
         )
     warnings = tuple(dict.fromkeys([*outcome.warnings, *tracker.problems]))

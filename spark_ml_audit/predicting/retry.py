@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from spark_ml_audit.config.predict import MIN_PRECISION
 from spark_ml_audit.frames.ingest import inspect_source
 from spark_ml_audit.lake.schemas import PREDICTION_RUNS, PREDICTIONS, QUARANTINE
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import alert_among
 from spark_ml_audit.outcomes.predict import PredictOutcome
 from spark_ml_audit.outcomes.tagging import Tagging
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
-from spark_ml_audit.tracking import RunDelivery, RunOpening
+from spark_ml_audit.tracking import RunDelivery, RunOpening, feature_tags
 from spark_ml_audit.tracking.resend import resend
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def outcome_of_row(row: Mapping[str, Any], tables: OutputTables) -> PredictOutco
         tables=tables.locations(*PREDICTION_TABLES),
         stages=json.loads(row["stages"]),
         warnings=warnings,
+        use=FeatureUse.from_json(row.get("features")),
         already_finished=True,
     )
 
@@ -76,6 +78,7 @@ def complete_prediction(
             tables=outcome.tables,
             warnings=outcome.warnings,
             metrics={**numbers, **outcome.quality},
+            tags=feature_tags(outcome.use),
         )
 
     def delivery(warnings: Sequence[str]) -> RunDelivery:
@@ -84,7 +87,7 @@ def complete_prediction(
             stages=outcome.stages,
             warnings=warnings,
             tables={"model_quality": quality_of_run(config, tables, outcome.run_id, least)[1]},
-            artifacts={"config.json": row["config"]},
+            artifacts={"config.json": row["config"], "features.json": outcome.use.to_dict()},
             metrics={} if outcome.tagging is None else outcome.tagging.metrics,
         )
 

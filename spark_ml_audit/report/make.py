@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.lake.files import page_file, write_page
+from spark_ml_audit.report.features import feature_sections
 from spark_ml_audit.report.findings import find_rows
 from spark_ml_audit.report.lists import list_sections, listed_ids
 from spark_ml_audit.report.page import (
@@ -38,6 +39,7 @@ from spark_ml_audit.report.queries import (
 if TYPE_CHECKING:
     from spark_ml_audit.config import OutputConfig, ReportConfig
     from spark_ml_audit.frames.fit import AuditFit
+    from spark_ml_audit.outcomes.features import FeatureUse
     from spark_ml_audit.outcomes.history import Comparison
     from spark_ml_audit.outcomes.records import Counts, GateResult
     from spark_ml_audit.outcomes.review import MeasuredPrecision, ReviewedErrors
@@ -126,6 +128,7 @@ def make_report(
     warnings: Sequence[str] = (),
     since_last_run: Comparison | None = None,
     alert: str | None = None,
+    use: FeatureUse | None = None,
 ) -> Report:
     """Make a run's report and write it beside the tables. Never raises for what goes wrong.
 
@@ -141,10 +144,13 @@ def make_report(
         warnings: Sentences of the run.
         since_last_run: Changes since the run before.
         alert: Why no flag should be believed.
+        use: What the run's probabilities were learned from; None where it was given them.
     """
     if not config.enabled:
         return Report()
     try:
+        found = rows()
+        learned = () if use is None else feature_sections(use)
         data = ReportData(
             run=run,
             counts=counts,
@@ -155,7 +161,7 @@ def make_report(
             alert=alert,
             classes=fit.classes,
             histograms=display_histograms(fit.profile),
-            **vars(rows()),
+            **{**vars(found), "sections": (*learned, *found.sections)},
         )
         html = render_report(data)
     except Exception as error:  # noqa: BLE001 - the run is committed; the reader learns what is missing

@@ -23,6 +23,7 @@ from spark_ml_audit.tracking.keys import class_key, clean_key
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spark_ml_audit.outcomes.features import FeatureUse
     from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 
 #: Prefix of every MLflow tag this package sets.
@@ -281,6 +282,21 @@ def more_tags(tags: Mapping[str, str | None]) -> dict[str, str]:
     {'spark_ml_audit.against_run_id': '20260131t180000z-0a1b2c3d'}
     """
     return clean_tags({f"{TAG_PREFIX}{name}": value for name, value in tags.items()})
+
+
+def feature_tags(use: FeatureUse) -> dict[str, str]:
+    """Further tags, without their prefix, that say what was learned from and what was left out.
+
+    >>> from spark_ml_audit.outcomes.features import FeatureUse
+    >>> use = FeatureUse({"text": ("title", "body")}, {"gold": "named like labels ('gold')"})
+    >>> feature_tags(use)
+    {'features': 'text: title, body', 'left_out': "gold: named like labels ('gold')", 'shortcuts': ''}
+    """
+    return {
+        "features": "; ".join(f"{kind}: {', '.join(names)}" for kind, names in use.features.items()),
+        "left_out": "\n".join(f"{name}: {reason}" for name, reason in use.left_out.items()),
+        "shortcuts": "\n".join(f"{it.column} '{it.value}': {it.tag}" for it in use.shortcuts),
+    }
 
 
 def table_tags(tables: Mapping[str, str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import dataclasses
 
 from spark_ml_audit.cli.render import render_check, render_outcome, render_predict, render_tag
 from spark_ml_audit.outcomes.audit import CheckOutcome, ListedCell, TrustCounts
+from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.records import Counts
 from spark_ml_audit.outcomes.review import MeasuredPrecision
 from spark_ml_audit.outcomes.tagging import NotTagged, Tagging, TagRates
@@ -85,12 +86,15 @@ def test_check_report_lists_columns_classes_and_tables() -> None:
         classes=tuple(f"tag{number}" for number in range(12)),
         tables={"examples": "out/examples"},
         notes=("The labels are arrays of strings, so names.",),
+        use=FeatureUse({"text": ("body",)}, {"true_tags": "named like labels ('true')"}),
     )
     text = render_check(report)
     assert "labels  array<string>" in text
     assert "12: tag0, tag1" in text
     assert "and 2 more" in text
     assert "array of float" in text
+    assert "true_tags  named like labels ('true')" in text
+    assert report.to_dict()["left_out"] == {"true_tags": "named like labels ('true')"}
     assert report.to_dict()["num_classes"] == 12
 
 
@@ -110,6 +114,12 @@ def test_summary_of_predictions_tells_rows_model_and_quality() -> None:
         "Source: data/films, version 7",
         "17,027 read, 17,020 predicted (20 of them unlabelled), 7 quarantined",
         "Model:  joint, 5 folds, 17,000 rows trained on, 21 classes",
+        "Features (judged by 4,000 labelled rows)",
+        "text     title, body",
+        "numeric  year",
+        "gold   named like labels ('gold')",
+        "cover  no model reads its type, binary",
+        "title 'noir': crime (on 97.5% of the rows with it; it is on 90.0% of the rows with the tag)",
         "Quality out of fold",
         "macro auc                0.8336",
         "macro average precision  –",

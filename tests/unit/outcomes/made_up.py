@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from spark_ml_audit.outcomes.audit import AuditOutcome
+from spark_ml_audit.outcomes.features import FeatureUse, Shortcut
 from spark_ml_audit.outcomes.predict import PredictOutcome, TagOutcome
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 
@@ -84,6 +85,12 @@ PREDICTED = PredictOutcome(
     warnings=("1 class was given to no row.",),
     source="data/films",
     source_version="7",
+    use=FeatureUse(
+        {"text": ("title", "body"), "numeric": ("year",)},
+        {"gold": "named like labels ('gold')", "cover": "no model reads its type, binary"},
+        (Shortcut("title", "noir", "crime", 0.975, 0.9),),
+        num_rows_judged=4000,
+    ),
 )
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from spark_ml_audit.engines.columns import in_frame
-from spark_ml_audit.frames.features import _Lowest, to_pandas
+from spark_ml_audit.frames.features import TextCut, _Lowest, to_pandas
 
 
 def test_models_get_dates_in_utc_exact_doubles_and_true_names() -> None:
@@ -47,9 +47,22 @@ def test_the_rows_of_a_sample_are_the_same_however_they_are_split(repeated: int)
         tasks = [[mixed.slice(start, size)] for start in range(0, 400, size)]
         if size == 7:
             tasks = [[batch for task in tasks for batch in task]]
-        kept = [batch for task in tasks for batch in _Lowest(30, cut=True)(iter(task))]
+        kept = [batch for task in tasks for batch in _Lowest(30, TextCut())(iter(task))]
         table = pa.Table.from_batches(kept).sort_by([("place", "ascending"), ("tie", "ascending")])
         found.append(table.slice(0, 30).to_pylist())
     assert found[0] == found[1] == found[2]
     assert len(found[0]) == 30
     assert {len(row["features"]["text"]) for row in found[0]} == {2000}
+
+
+def test_texts_and_lists_are_cut_but_for_columns_that_stay_whole() -> None:
+    texts, lists = pa.array(["ab" * 10, None, "é" * 7]), pa.array([["x"] * 9, None, ["y"]])
+    columns = {"text": texts, "large": texts.cast(pa.large_string()), "list": lists, "labels": texts}
+    rows = pa.StructArray.from_arrays([*columns.values(), pa.array([[1.0] * 9] * 3)], [*columns, "vector"])
+    cut = TextCut(first=4, last=3, whole=frozenset({"labels"})).of_struct(rows)
+    assert cut.type == rows.type
+    first, null, short = cut.to_pylist()
+    assert (first["text"], first["large"], first["list"]) == ("abab bab", "abab bab", ["x"] * 4)
+    assert (first["labels"], first["vector"]) == ("ab" * 10, [1.0] * 9)
+    assert (null["text"], null["list"]) == (None, None)
+    assert (short["text"], short["list"]) == ("é" * 7, ["y"])
