@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 WORST_CLASSES = 10
 """Classes that an outcome lists."""
 
-LISTED_CELLS = 10
-"""Cells of each list, tags to add and to remove, that an outcome has."""
-
 WORST_ROWS = 1000
 """Rows that tracking gets."""
 

@@ -23,15 +23,16 @@ from spark_ml_audit.auditing.delivery import (
     worst_classes,
 )
 from spark_ml_audit.auditing.describe import describe_run
+from spark_ml_audit.auditing.lists import read_lists
 from spark_ml_audit.lake.files import existing_page, page_file
 from spark_ml_audit.lake.lineage import read_origins
 from spark_ml_audit.lake.runs import classes_of
-from spark_ml_audit.lake.schemas import DUPLICATES, ISSUES, TABLES
+from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, ISSUES, TABLES
 from spark_ml_audit.outcomes.audit import AuditOutcome, by_trust
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import alert_among, status_of
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
-from spark_ml_audit.report.queries import worst_issues
+from spark_ml_audit.report.queries import newest_errors, worst_issues
 from spark_ml_audit.tracking import RunDelivery, RunOpening, feature_tags
 from spark_ml_audit.tracking.resend import resend
 
@@ -104,8 +105,7 @@ def complete_audit(
     run_id = row["run_id"]
     classes, page = classes_of(tables, run_id), existing_page(config.output, run_id)
     outcome = outcome_of_row(row, classes, tables, page)
-    if outcome.counts.num_label_issues:
-        outcome = replace(outcome, next_command=first_look_command(config))
+    outcome = _with_lists(outcome, config, tables, classes)
 
     @lru_cache(maxsize=1)
     def predicted() -> tuple[OutOfFold, pd.DataFrame] | None:
@@ -177,4 +177,20 @@ def _opening_of(outcome: AuditOutcome, quality: tuple[OutOfFold, pd.DataFrame] |
     }
     return RunOpening(
         outcome.counts, outcome.gates, outcome.stages, outcome.tables, outcome.warnings, metrics, tags
+    )
+
+
+def _with_lists(
+    outcome: AuditOutcome, config: AuditConfig, tables: OutputTables, classes: tuple[ClassRow, ...]
+) -> AuditOutcome:
+    """The outcome with what is worth a look first, as people's decisions have it now."""
+    source, run_id = config.source, outcome.run_id
+    lists = read_lists(tables, run_id, source.id, classes, outcome.counts, source.decisions)
+    return replace(
+        outcome,
+        to_add=lists.to_add,
+        to_remove=lists.to_remove,
+        precision=lists.precision,
+        errors=newest_errors(tables.engine, tables.existing(ESTIMATES)),
+        next_command=None if lists.first is None else first_look_command(config),
     )

@@ -8,9 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from spark_ml_audit._version import __version__
-from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
 from spark_ml_audit.auditing.delivery import (
-    LISTED_CELLS,
     WORST_CLASSES,
     WORST_ROWS,
     delivery_of,
@@ -18,25 +16,24 @@ from spark_ml_audit.auditing.delivery import (
     worst_classes,
 )
 from spark_ml_audit.auditing.describe import describe_run
+from spark_ml_audit.auditing.lists import read_lists
 from spark_ml_audit.engines.base import is_empty
 from spark_ml_audit.errors import reason_of
-from spark_ml_audit.frames.cell_lists import class_usefulness
 from spark_ml_audit.history.since_last_run import add_since, since_last_run
 from spark_ml_audit.lake.lineage import first_of
-from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, EXAMPLES, ISSUES, QUARANTINE, TAG_ISSUES
-from spark_ml_audit.lake.source import read_place
-from spark_ml_audit.outcomes.audit import AuditOutcome, ListedCell, by_trust
+from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, EXAMPLES, ISSUES, QUARANTINE
+from spark_ml_audit.outcomes.audit import AuditOutcome, by_trust
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import status_of
-from spark_ml_audit.report.lists import listed
 from spark_ml_audit.report.make import Report, ReportRows, make_report, read_rows
 from spark_ml_audit.report.page import RunFacts
 from spark_ml_audit.report.page.plots import static_plots
 from spark_ml_audit.report.queries import ReportFrames
-from spark_ml_audit.reviewing.measured import Measured, measured_precision
 from spark_ml_audit.text import redact
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from spark_ml_audit.auditing.commit import Committed, Judged
     from spark_ml_audit.auditing.context import AuditContext
     from spark_ml_audit.auditing.fitting import FittedSource
@@ -44,7 +41,6 @@ if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Frame
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.outcomes.history import Comparison
-    from spark_ml_audit.outcomes.records import ClassRow
     from spark_ml_audit.outcomes.review import ReviewedErrors
     from spark_ml_audit.outcomes.runs import Origin
 
@@ -55,18 +51,19 @@ def tell(
     """Tell people of a committed run, and tidy up; what fails becomes a sentence of the outcome."""
     tracker, progress, config = context.run.tracker, context.progress, context.config
     _draw_plots(context, fitted, written)
-    measured, problems = _measured(context, fitted)
-    frames = _frames(context, written, fitted.fit.classes, measured)
-    precision = () if measured is None else measured.by_direction()
-    rows = context.tables.engine.beside(lambda: read_rows(frames, written.counts, config.report, precision))
+    counts, source = written.counts, config.source
+    lists = read_lists(
+        context.tables, context.run.run_id, source.id, fitted.fit.classes, counts, source.decisions
+    )
+    frames = _frames(context, written, lists.first)
+    rows = context.tables.engine.beside(lambda: read_rows(frames, counts, config.report, lists.precision))
     since, more = _compare(context, judged, committed)
-    warnings = [*committed.warnings, *problems, *more]
+    warnings = [*committed.warnings, *lists.problems, *more]
     with progress.stage("report"):
         report = _report(context, fitted, written, committed, rows, since, warnings, judged.alert)
     for note in report.notes:
         progress.note(note)
     warnings += report.problems
-    to_add, to_remove, errors = _lists(frames, warnings)
     with progress.stage("artifacts"):
         delivered = _deliver(context, fitted, written, committed, frames, since, report, warnings)
     with progress.stage("housekeeping"):
@@ -90,39 +87,23 @@ def tell(
         worst_classes=worst_classes(fitted.fit.classes, WORST_CLASSES),
         since_last_run=since,
         by_trust=by_trust(fitted.fit.classes),
-        to_add=to_add,
-        to_remove=to_remove,
-        precision=precision,
-        errors=errors,
+        to_add=lists.to_add,
+        to_remove=lists.to_remove,
+        precision=lists.precision,
+        errors=_errors(frames, warnings),
         alert=judged.alert,
-        next_command=first_look_command(config) if to_add or to_remove else None,
+        next_command=None if lists.first is None else first_look_command(config),
         use=FeatureUse() if fitted.predicted is None else fitted.predicted.use,
     )
 
 
-def _measured(context: AuditContext, fitted: FittedSource) -> tuple[Measured | None, list[str]]:
-    """What people's decisions say of the flags of this output, where there are any."""
-    tables, layout, place = context.tables, fitted.fit.ingest.layout, context.config.source.decisions
+def _errors(frames: ReportFrames, warnings: list[str]) -> ReviewedErrors | None:
+    """What the newest review says of all errors; a problem becomes a warning."""
     try:
-        decisions = None if place is None else read_place(tables.engine, place, "source.decisions")
-        return measured_precision(tables, layout.id, layout.classes, decisions), []
-    except Exception as error:  # noqa: BLE001 - the run is committed; the lists do without
-        return None, [f"The decisions could not be counted for the lists of tags: {reason_of(error)}."]
-
-
-def _lists(
-    frames: ReportFrames, warnings: list[str]
-) -> tuple[tuple[ListedCell, ...], tuple[ListedCell, ...], ReviewedErrors | None]:
-    """The first tags to add and to remove, and what a review says; a problem becomes a warning."""
-    try:
-        return (
-            listed(frames, MISSING, LISTED_CELLS),
-            listed(frames, EXTRANEOUS, LISTED_CELLS),
-            frames.errors,
-        )
-    except Exception as error:  # noqa: BLE001 - as above
-        warnings.append(f"The lists of tags to add and to remove could not be read: {reason_of(error)}.")
-        return (), (), None
+        return frames.errors
+    except Exception as error:  # noqa: BLE001 - the run is committed
+        warnings.append(f"The estimates of reviews could not be read: {reason_of(error)}.")
+        return None
 
 
 def _draw_plots(context: AuditContext, fitted: FittedSource, written: Written) -> None:
@@ -148,13 +129,8 @@ def _compare(
             return None, [f"The run could not be compared with the one before: {reason_of(error)}."]
 
 
-def _frames(
-    context: AuditContext, written: Written, classes: tuple[ClassRow, ...], measured: Measured | None
-) -> ReportFrames:
+def _frames(context: AuditContext, written: Written, first: pa.Table | None) -> ReportFrames:
     config, tables, run_id = context.config, context.tables, context.run.run_id
-    counts = written.counts
-    flagged = counts.num_missing_tags + counts.num_extraneous_tags
-    known = (None, None) if measured is None else (measured.judged, measured.right)
     return ReportFrames(
         engine=tables.engine,
         examples=tables.read(EXAMPLES, run_id),
@@ -167,9 +143,7 @@ def _frames(
         estimates=_estimates(context),
         continues=tuple(origin.run_id for origin in context.source.continues),
         most_worst=max(config.report.max_rows, WORST_ROWS),
-        tag_issues=tables.read(TAG_ISSUES, run_id) if flagged else None,
-        classes=classes,
-        order=class_usefulness(classes, *known),
+        first=first,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import narwhals as nw
+import pyarrow as pa
 
 from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
 from spark_ml_audit.arrow.layout import ID
@@ -25,17 +26,17 @@ _INTROS = {
 }
 
 
-def listed(frames: ReportFrames, direction: str, limit: int) -> tuple[ListedCell, ...]:
+def listed(first: pa.Table | None, direction: str, limit: int) -> tuple[ListedCell, ...]:
     """The first cells of a list.
 
     Args:
-        frames: The rows of the run.
+        first: Those of both lists; None where none is flagged.
         direction: missing or extraneous.
         limit: Cells at most.
     """
     return tuple(
         ListedCell(id_text(row[ID]), row["tag"], row["pred_prob"], row["trust"])
-        for row in _own(frames, direction)[:limit]
+        for row in _own(first, direction)[:limit]
     )
 
 
@@ -53,7 +54,7 @@ def list_sections(
     given = _given_tags(frames)
     found = []
     for direction, (key, title) in _TITLES.items():
-        rows = _own(frames, direction)
+        rows = _own(frames.first, direction)
         if not rows:
             continue
         total = totals[direction]
@@ -95,10 +96,8 @@ def listed_ids(frames: ReportFrames) -> list[Any]:
     return [] if frames.first is None else list(dict.fromkeys(frames.first.column(ID).to_pylist()))
 
 
-def _own(frames: ReportFrames, direction: str) -> list[dict[str, Any]]:
-    if frames.first is None:
-        return []
-    return [row for row in frames.first.to_pylist() if row["issue"] == direction]
+def _own(first: pa.Table | None, direction: str) -> list[dict[str, Any]]:
+    return [] if first is None else [row for row in first.to_pylist() if row["issue"] == direction]
 
 
 def _given_tags(frames: ReportFrames) -> dict[int, tuple[str, ...]]:

@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.columns import field
-from spark_ml_audit.frames.cell_lists import first_cells
 from spark_ml_audit.frames.issues import RANK, SCORE
 from spark_ml_audit.outcomes.review import ReviewedErrors
 from spark_ml_audit.report.page import FlaggedTag, ReasonCount, TagPair, WorstRow
@@ -21,8 +20,6 @@ from spark_ml_audit.report.texts import MAX_TEXT, texts_by_id
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
-    from spark_ml_audit.kernels.usefulness import Usefulness
-    from spark_ml_audit.outcomes.records import ClassRow
 
 MAX_LISTED = 100
 """Cells of each of the two lists that a report shows."""
@@ -44,9 +41,7 @@ class ReportFrames:
         estimates: What reviews of this output estimated; None: there was none.
         continues: Ids of the audits that the run continues.
         most_worst: Worst rows that are read, for the report and for tracking.
-        tag_issues: Its flagged cells; None where there are none.
-        classes: Its class table.
-        order: What puts flagged cells in the order of the two lists.
+        first: The cells most worth looking at, of both directions; None where none is flagged.
     """
 
     engine: Engine
@@ -60,33 +55,29 @@ class ReportFrames:
     estimates: Frame | None = None
     continues: tuple[str, ...] = ()
     most_worst: int = 0
-    tag_issues: Frame | None = None
-    classes: tuple[ClassRow, ...] = ()
-    order: Usefulness | None = None
-
-    @cached_property
-    def first(self) -> pa.Table | None:
-        """The cells most worth looking at, of both directions; read once; None where none is flagged."""
-        if self.tag_issues is None or self.order is None:
-            return None
-        return first_cells(self.engine, self.tag_issues, self.id, self.classes, self.order, MAX_LISTED)
+    first: pa.Table | None = None
 
     @cached_property
     def errors(self) -> ReviewedErrors | None:
         """How many tags are wrong in all, as the newest review says; read once; None where none can say."""
-        if self.estimates is None:
-            return None
-        wanted = (nw.col("quantity") == "num_errors", nw.col("direction") == "both")
-        known = self.estimates.filter(*wanted, ~nw.col("estimate").is_null(), ~nw.col("high").is_null())
-        newest = known.sort("estimated_at", descending=True, nulls_last=True).head(1)
-        for row in rows_of(self.engine, newest):
-            return ReviewedErrors(row["run_id"], row["estimate"], row["low"], row["high"], row["confidence"])
-        return None
+        return newest_errors(self.engine, self.estimates)
 
     @cached_property
     def worst(self) -> pa.Table:
         """The worst rows of `issues`, worst first; read once."""
         return worst_issues(self.engine, self.issues, self.most_worst)
+
+
+def newest_errors(engine: Engine, estimates: Frame | None) -> ReviewedErrors | None:
+    """How many tags are wrong in all, as the newest of some reviews says; None where none can say."""
+    if estimates is None:
+        return None
+    wanted = (nw.col("quantity") == "num_errors", nw.col("direction") == "both")
+    known = estimates.filter(*wanted, ~nw.col("estimate").is_null(), ~nw.col("high").is_null())
+    newest = known.sort("estimated_at", descending=True, nulls_last=True).head(1)
+    for row in rows_of(engine, newest):
+        return ReviewedErrors(row["run_id"], row["estimate"], row["low"], row["high"], row["confidence"])
+    return None
 
 
 def worst_issues(engine: Engine, issues: Frame, limit: int) -> pa.Table:

@@ -19,6 +19,7 @@ from spark_ml_audit.frames.ingest import Ingest, inspect_source
 from spark_ml_audit.progress import Progress
 from tests.datasets import Dataset, make_dataset
 from tests.engine.conftest import Audited
+from tests.engine.test_oracle_cli import check_classes
 from tests.lake import Lake, with_classes
 from tests.oracle import oracle_audit
 from tests.sql_types import schema_of, table_of
@@ -140,8 +141,7 @@ def check_audit(ingest: Ingest, labels_format: str, probs_format: str) -> None:
     assert found.rows.num_audited == found.rows.num_rows == len(data.labels)
     truth = oracle_audit(data.labels, data.pred_probs)
     assert [row.tag for row in found.classes] == NAMES
-    for row, expected in zip(found.classes, truth.classes, strict=True):
-        assert {name: getattr(row, name) for name in expected} == pytest.approx(expected, rel=0, abs=1e-12)
+    check_classes([row.to_dict() for row in found.classes], truth, NAMES, within=1e-12)
 
 
 @pytest.mark.parametrize("labels_format", ["names", "indices", "multi_hot", "delimited"])

@@ -1,0 +1,86 @@
+"""What is worth a look first: tags to add, tags to remove, and how often flags were right so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
+from spark_ml_audit.errors import reason_of
+from spark_ml_audit.frames.cell_lists import class_usefulness, first_cells
+from spark_ml_audit.lake.schemas import TAG_ISSUES
+from spark_ml_audit.lake.source import read_place
+from spark_ml_audit.report.lists import listed
+from spark_ml_audit.report.queries import MAX_LISTED
+from spark_ml_audit.reviewing.measured import measured_precision
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from spark_ml_audit.lake.output import OutputTables
+    from spark_ml_audit.outcomes.audit import ListedCell
+    from spark_ml_audit.outcomes.records import ClassRow, Counts
+    from spark_ml_audit.outcomes.review import MeasuredPrecision
+
+LISTED_CELLS = 10
+"""Cells of each list that an outcome has."""
+
+
+@dataclass(frozen=True)
+class RunLists:
+    """The two lists of a run.
+
+    Attributes:
+        first: The first cells of both (see `frames.cell_lists.first_cells`); None where none is flagged.
+        precision: How often flags were right so far, by direction.
+        problems: Sentences on what could not be read.
+    """
+
+    first: pa.Table | None = None
+    precision: tuple[MeasuredPrecision, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def to_add(self) -> tuple[ListedCell, ...]:
+        """The missing tags most worth looking at; some."""
+        return listed(self.first, MISSING, LISTED_CELLS)
+
+    @property
+    def to_remove(self) -> tuple[ListedCell, ...]:
+        """The same of the extraneous ones."""
+        return listed(self.first, EXTRANEOUS, LISTED_CELLS)
+
+
+def read_lists(
+    tables: OutputTables,
+    run_id: str,
+    id_name: str,
+    classes: Sequence[ClassRow],
+    counts: Counts,
+    decisions: str | None,
+) -> RunLists:
+    """Read the lists of a committed run; what fails becomes a sentence.
+
+    Args:
+        tables: The output.
+        run_id: Of the run.
+        id_name: Name of the id column.
+        classes: Its class table.
+        counts: Of the run.
+        decisions: Place of the table of decisions; None for the output's own.
+    """
+    engine = tables.engine
+    try:
+        place = None if decisions is None else read_place(engine, decisions, "source.decisions")
+        measured = measured_precision(tables, id_name, [row.tag for row in classes], place)
+        precision = () if measured is None else measured.by_direction()
+        if not counts.num_missing_tags + counts.num_extraneous_tags:
+            return RunLists(precision=precision)
+        known = (None, None) if measured is None else (measured.judged, measured.right)
+        order = class_usefulness(classes, *known)
+        flagged = tables.read(TAG_ISSUES, run_id)
+        return RunLists(first_cells(engine, flagged, id_name, classes, order, MAX_LISTED), precision)
+    except Exception as error:  # noqa: BLE001 - the run is committed; the reader learns what is missing
+        said = f"The lists of tags to add and to remove could not be read: {reason_of(error)}."
+        return RunLists(problems=(said,))
