@@ -115,7 +115,27 @@ def from_arrow(session: SparkSession, table: pa.Table) -> DataFrame:
     if IS_SPARK_4:  # no Python worker, no pickling
         plain = [pa.field(item.name, arrow_type(item.dataType)) for item in schema.fields]
         return session.createDataFrame(table.cast(pa.schema(plain)), schema)
-    return session.createDataFrame([tuple(row.values()) for row in table.to_pylist()], schema)
+    columns = [
+        [_spark_value(value, column.type) for value in column.to_pylist()] for column in table.itercolumns()
+    ]
+    return session.createDataFrame(list(zip(*columns, strict=True)), schema)
+
+
+def _spark_value(value: Any, kind: Any) -> Any:
+    """A value as Spark 3.5 takes it from Python: maps as dictionaries, which Arrow gives as pairs.
+
+    >>> _spark_value([[("a", 0.5)], None], pa.list_(pa.map_(pa.string(), pa.float64())))
+    [{'a': 0.5}, None]
+    """
+    if value is None:
+        return None
+    if pa.types.is_map(kind):
+        return {key: _spark_value(item, kind.item_type) for key, item in value}
+    if is_list(kind):
+        return [_spark_value(item, kind.value_type) for item in value]
+    if pa.types.is_struct(kind):
+        return {field.name: _spark_value(value[field.name], field.type) for field in kind}
+    return value
 
 
 def to_arrow(frame: DataFrame) -> pa.Table:

@@ -126,6 +126,8 @@ def test_columns_under_other_names(
 
 
 def test_types_that_were_widened(spark: Any, spark_engine: Engine, engine: Engine, here: DeltaTable) -> None:
+    if spark.version.startswith("3."):
+        pytest.skip("Delta widens types from Spark 4 on")
     write(spark, here, delta__enableTypeWidening=True)
     spark.sql(f"ALTER TABLE delta.`{here.place.text}` ALTER COLUMN n TYPE bigint")
     spark.sql(f"INSERT INTO delta.`{here.place.text}` VALUES ('r9', 'z', {2**40})")
