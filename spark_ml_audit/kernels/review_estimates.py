@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 Draws = npt.NDArray[np.float64]
 
@@ -62,6 +61,8 @@ def rate_interval(num_errors: int, num_judged: int, confidence: float = 0.95) ->
     """
     if not num_judged:
         return NOT_KNOWN
+    from scipy import stats  # half a second, and few audits have decisions
+
     found = stats.binomtest(num_errors, num_judged).proportion_ci(confidence, method="exact")
     return Interval(num_errors / num_judged, float(found.low), float(found.high))
 
