@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -266,3 +268,19 @@ assert not is_empty(engine, once)
 assert inside[0] == {1}, inside
 assert blas() == before, blas()
 """
+
+
+def test_an_engine_goes_with_its_last_frame(tmp_path: Path) -> None:
+    """What DuckDB holds, Python cannot see: nothing that is registered may hold the engine."""
+    spill = tmp_path / "spill"
+    engine = EmbeddedEngine(Limits(2, 1 << 30, str(spill)))
+    frame = engine.map_batches(
+        numbers(engine, 10), doubled, keep=("n",), add=pa.schema([("twice", pa.int64())])
+    )
+    relation = engine.native(frame)
+    kept = weakref.ref(engine)
+    del engine, frame
+    gc.collect()
+    assert kept() is None
+    # what a user still holds can still be read
+    assert sorted(relation.fetchall())[:2] == [(0, 0), (1, 2)]
