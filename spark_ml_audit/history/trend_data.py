@@ -12,6 +12,7 @@ from spark_ml_audit.engines.base import count_rows, rows_of
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.lake.files import existing_page
 from spark_ml_audit.lake.lineage import holding, not_found
+from spark_ml_audit.lake.places import literal_in
 from spark_ml_audit.lake.runs import newest_of_source, runs_up_to
 from spark_ml_audit.lake.schemas import CLASSES, RUNS
 from spark_ml_audit.outcomes.history import Trend, TrendClass, TrendRun
@@ -72,7 +73,8 @@ def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
 
 def _query(tables: OutputTables, newest: FinishedRun) -> str:
     """The numbers of all runs and classes by SQL alone."""
-    sources = ", ".join("'" + redact(name).replace("'", "''") + "'" for name in sorted(newest.sources))
+    names = map(redact, sorted(newest.sources))
+    sources = ", ".join(literal_in(tables.engine.kind, name) for name in names)
     runs, classes = tables.as_typed(RUNS), tables.as_typed(CLASSES)
     return (
         "SELECT r.run_id, r.started_at, r.source, r.source_version, r.health, r.num_label_issues,\n"

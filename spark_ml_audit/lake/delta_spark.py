@@ -17,6 +17,7 @@ from spark_ml_audit.engines.plain_strings import plain_strings
 from spark_ml_audit.engines.spark import from_frame, to_frame, with_notes
 from spark_ml_audit.lake.commit_retries import attempts
 from spark_ml_audit.lake.delta import HOUSEKEEPING, TABLE_PROPERTIES, Commit, TableDetail, recorded_in
+from spark_ml_audit.lake.places import literal_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -218,12 +219,12 @@ class SparkDeltaTable:
         known = self.detail().properties if properties else {}
         for key, value in properties.items():
             if known.get(key) != value:
-                pair = f"{_literal(key)} = {_literal(value)}"
+                pair = f"{literal_in('spark', key)} = {literal_in('spark', value)}"
                 self._retried(f"ALTER TABLE {self.place.sql} SET TBLPROPERTIES ({pair})")
 
     def delete_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the rows of runs, by the column run_id."""
-        listed = ", ".join(_literal(run_id) for run_id in run_ids)
+        listed = ", ".join(literal_in("spark", run_id) for run_id in run_ids)
         self._retried(f"DELETE FROM {self.place.sql} WHERE run_id IN ({listed})")
 
     def update(self, rows: Frame, id_name: str, columns: Sequence[str]) -> None:
@@ -274,10 +275,3 @@ def create_view(engine: SparkEngine, view: Place, select: str, columns: Sequence
 def _to_write(frame: Frame, metadata: Mapping[str, Mapping[str, str]] | None = None) -> DataFrame:
     """The rows as Delta writes them: true names, plain strings, metadata of columns."""
     return with_notes(plain_strings(from_frame(frame)), metadata or {})
-
-
-def _literal(text: str) -> str:
-    """A text as a SQL literal."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    # Spark puts settings, secrets among them, in the place of ${name}, in literals too
-    return "'" + escaped.replace("$", "\\u0024") + "'"

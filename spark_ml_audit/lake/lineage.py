@@ -48,7 +48,7 @@ def place_of_output(output: OutputConfig) -> dict[str, str]:
     {'schema': 'main.audits', 'prefix': 'films_'}
     """
     if output.path is not None:
-        return {"path": redact(absolute(output.path))}
+        return {"path": redact(absolute(output.path).rstrip("/") or "/")}
     return {"schema": redact(output.schema_name or ""), "prefix": output.prefix}
 
 
@@ -67,10 +67,12 @@ def read_origins(text: str | None) -> tuple[Origin, ...]:
     True
     >>> read_origins('[{"source": "data/films"}]'), read_origins("by hand"), read_origins(None)
     ((), (), ())
+    >>> read_origins("[" * 200_000)
+    ()
     """
     try:
         listed = json.loads(text or "[]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     found = []
     for item in listed[:_MOST_ORIGINS] if isinstance(listed, list) else ():
@@ -86,12 +88,14 @@ def _origin(item: object) -> Origin | None:
         version = item["source_version"]  # type: ignore[index]
         texts = {name: item[name] for name in ("source", "run_id", "correction_id")}  # type: ignore[index]
         output = {name: item["output"][name] for name in _PLACE_KEYS if name in item["output"]}  # type: ignore[index]
+        held = [*texts.values(), *output.values(), *([] if version is None else [version])]
+        if not all(isinstance(text, str) for text in held):
+            return None
+        "".join(held).encode()  # a lone surrogate can be stored nowhere
         # ids reach file names; both have the shape of a run's
         for name in ("run_id", "correction_id"):
             OutputConfig.parse({**output, "run_id": texts[name]}, "output")
-    except (AuditError, KeyError, TypeError):
-        return None
-    if not isinstance(texts["source"], str) or not isinstance(version, str | None):
+    except (AuditError, KeyError, TypeError, UnicodeEncodeError):
         return None
     return Origin(texts["source"], version, texts["run_id"], texts["correction_id"], output)
 
@@ -101,7 +105,7 @@ def _origin(item: object) -> Origin | None:
 
 def is_elsewhere(tables: OutputTables, place: Mapping[str, str]) -> bool:
     """Whether a place is another output than this one."""
-    return place_of_output(tables.config) != dict(place)
+    return place_of_output(tables.config) != place_of_output(OutputConfig.parse(dict(place), "output"))
 
 
 def output_at(tables: OutputTables, place: Mapping[str, str]) -> OutputTables | None:

@@ -100,8 +100,7 @@ class Place:
         >>> Place.of("/lake/tags").sql_in("embedded"), Place.of("/lake/tags").sql_in("spark")
         ("delta_scan('/lake/tags')", 'delta.`/lake/tags`')
         """
-        quoted = self.address.replace("'", "''")
-        return f"delta_scan('{quoted}')" if engine == "embedded" else self.sql
+        return f"delta_scan({literal_in(engine, self.address)})" if engine == "embedded" else self.sql
 
     @property
     def is_small(self) -> bool:
@@ -115,3 +114,16 @@ class Place:
                 if total > _SMALL_BYTES:
                     return False
         return total > 0
+
+
+def literal_in(engine: str, text: str) -> str:
+    r"""A text as a literal of an engine's SQL.
+
+    >>> print(literal_in("embedded", "it's"), literal_in("spark", "it's"))
+    'it''s' 'it\'s'
+    """
+    if engine == "embedded":
+        return "'" + text.replace("'", "''") + "'"
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    # Spark puts settings, secrets among them, in the place of ${name}, in literals too
+    return "'" + escaped.replace("$", "\\u0024") + "'"
