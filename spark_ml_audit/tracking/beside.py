@@ -42,8 +42,10 @@ def may_be_beside(destination: Destination) -> bool:
     Where MLflow is loaded here, somebody may have set something in it; and on Databricks credentials belong
     to the notebook's process.
     """
+    # process groups and -P came with Python 3.11; nice is POSIX's
+    is_able = os.name == "posix" and sys.version_info >= (3, 11) and bool(sys.executable)
     on_databricks = "DATABRICKS_RUNTIME_VERSION" in os.environ or "databricks" in destination.uri
-    return "mlflow" not in sys.modules and bool(sys.executable) and not on_databricks
+    return is_able and "mlflow" not in sys.modules and not on_databricks
 
 
 class TrackerBeside(AuditTracker):
