@@ -70,7 +70,8 @@ def complete_prediction(
     outcome = outcome_of_row(row, tables)
     numbers = {name: row[name] for name in row if name.startswith("num_")}
 
-    least = MIN_PRECISION if outcome.tagging is None else outcome.tagging.min_precision or 0.0
+    # rows of older versions have no such section
+    least = json.loads(row["config"]).get("tag", {}).get("min_precision", MIN_PRECISION)
 
     def opening() -> RunOpening:
         return RunOpening(

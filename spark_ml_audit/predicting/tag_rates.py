@@ -98,7 +98,9 @@ def _rows_by_class(rows: Frame, tables: OutputTables, classes: Sequence[str]) ->
     place = {tag: k for k, tag in enumerate(classes)}
     counts = np.zeros(len(classes), dtype=np.int64)
     for row in rows_of(tables.engine, counted):
-        counts[place[row["tag"]]] = row["num_rows"]
+        # a run of an older version may have been tagged by another model
+        if (k := place.get(row["tag"])) is not None:
+            counts[k] = row["num_rows"]
     return counts
 
 

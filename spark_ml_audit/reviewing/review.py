@@ -105,12 +105,13 @@ def _standing(tables: OutputTables, sample: ReviewedSample, named: str | None) -
     """The verdict of every decided cell; of a sample of another output, as decided there and here."""
     engine, run, key = tables.engine, sample.drawn_from, "review.decisions"
     fix = "Import the judged sample with `spark-ml-audit decide`, or name the table of decisions."
-    found = [read_decisions(sample.tables, named, key, fix)]
-    own = None if named is not None or sample.tables is tables else tables.existing(DECISIONS)
+    places = [sample.tables] if named is not None or sample.tables is tables else [sample.tables, tables]
+    if named is None:  # where none has any, the message names the first
+        places = [place for place in places if place.exists(DECISIONS)] or places[:1]
     id_type = engine.schema(_cells(sample).select(ID)).field(ID).type
     checked = [
-        check_decisions(engine, decisions, run.id_name, id_type, key)
-        for decisions in (*found, *([] if own is None else [own]))
+        check_decisions(engine, read_decisions(place, named, key, fix), run.id_name, id_type, key)
+        for place in places
     ]
     return standing_decisions(engine, checked[0] if len(checked) == 1 else nw.concat(checked), run.tags)
 
