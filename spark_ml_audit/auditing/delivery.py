@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -70,8 +69,8 @@ def delivery_of(
 def first_look_command(config: AuditConfig) -> str:
     """The command that draws a first look from the newest audit of a config's output."""
     show = list(config.source.shown_columns)
-    shown = [f"sample.show={json.dumps(show, ensure_ascii=False)}"] if show else []
-    return config.output.command("sample", "sample.csv=look.csv", *shown, options=("--how", "first-look"))
+    settings = {"sample.csv": "look.csv", **({"sample.show": show} if show else {})}
+    return config.output.command("sample", settings, options=("--how", "first-look"))
 
 
 def class_aggregates(classes: Sequence[ClassRow]) -> dict[str, float | None]:

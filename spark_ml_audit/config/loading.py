@@ -12,24 +12,12 @@ import yaml
 
 from spark_ml_audit.config.audit import AuditConfig
 from spark_ml_audit.config.base import Section
+from spark_ml_audit.config.yaml_loader import Loader
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.text import redact, show
 
 _Config = TypeVar("_Config", bound=Section)
 _KEY = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which timestamps stay texts and 1e-3 is a number, as in YAML 1.2."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
 
 
 def load_config(
@@ -147,7 +135,7 @@ def _not_a_mapping(what: str, values: object, key: str | None = None) -> ConfigE
 def _parse_yaml(text: str, key: str, what: str, place: str = "") -> object:
     """Read one YAML document of plain values."""
     try:
-        loader = _Loader(text)
+        loader = Loader(text)
         try:
             node = loader.get_single_node()
             if node is None:

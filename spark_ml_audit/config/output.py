@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.fields import Duration, SchemaName, Text, problem
 from spark_ml_audit.config.paths import scheme_of
+from spark_ml_audit.config.yaml_loader import Dumper, Loader
 from spark_ml_audit.text import show
 
 _RUN_ID = re.compile(r"([0-9]{8}t[0-9]{6})z-[0-9a-f]{8}")
@@ -57,12 +59,17 @@ def _check_files(value: str) -> str:
 RunId = Annotated[str, AfterValidator(_check_run_id)]
 
 
-def _as_yaml(text: str) -> str:
-    """A text as a YAML value that is this text."""
-    try:
-        return text if yaml.safe_load(text) == text else json.dumps(text, ensure_ascii=False)
-    except yaml.YAMLError:
-        return json.dumps(text, ensure_ascii=False)
+def _as_yaml(value: object) -> str:
+    """A value on one line, as `--set` reads it; a text as it is, where that means this text."""
+    if isinstance(value, str):
+        try:
+            if yaml.load(value, Loader) == value:  # noqa: S506 - a SafeLoader
+                return value
+        except yaml.YAMLError:
+            pass
+        return json.dumps(value, ensure_ascii=False)
+    text: str = yaml.dump(value, Dumper=Dumper, default_flow_style=True, allow_unicode=True, width=1_000_000)
+    return text.strip()
 
 
 class OutputConfig(Section):
@@ -92,23 +99,27 @@ class OutputConfig(Section):
     ] = None
     orphan_after: Duration = timedelta(hours=24)
 
-    def command(self, name: str, *settings: str, options: tuple[str, ...] = ()) -> str:
+    def command(
+        self, name: str, settings: Mapping[str, object] | None = None, *, options: tuple[str, ...] = ()
+    ) -> str:
         """A command line about this output that a shell takes as it is.
 
         Args:
             name: The command.
-            *settings: Further settings, as dotted.key=value.
+            settings: Further settings by dotted key.
             options: Options of the command, before the settings.
 
         Example:
-            >>> OutputConfig(path="my audits").command("decide", "decide.file=look.csv")
+            >>> OutputConfig(path="my audits").command("decide", {"decide.file": "look.csv"})
             "spark-ml-audit decide --set 'output.path=my audits' --set decide.file=look.csv"
             >>> print(OutputConfig(path="2026").command("review"))
             spark-ml-audit review --set 'output.path="2026"'
+            >>> print(OutputConfig(path="1e3").command("review"))
+            spark-ml-audit review --set 'output.path="1e3"'
         """
         places = {"path": self.path, "schema": self.schema_name, "prefix": self.prefix}
-        own = [f"output.{key}={_as_yaml(place)}" for key, place in places.items() if place]
-        words = [word for setting in (*own, *settings) for word in ("--set", setting)]
+        given = {f"output.{key}": place for key, place in places.items() if place} | dict(settings or {})
+        words = [word for key, value in given.items() for word in ("--set", f"{key}={_as_yaml(value)}")]
         return shlex.join(["spark-ml-audit", name, *options, *words])
 
     @model_validator(mode="after")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_ml_audit.auditing.audit import run_audit
-from spark_ml_audit.config import load_config
+from spark_ml_audit.config import OutputConfig, load_config
 from spark_ml_audit.demo.dataset import demo_classes, demo_evidence, demo_file, new_packages
 from spark_ml_audit.demo.evidence import check_against_evidence
 from spark_ml_audit.engines.base import rows_of
@@ -71,7 +70,8 @@ def run_demo(
     with progress.stage("demo data"):
         write_packages(engine, source)
         new = str(folder / "new_packages")
-        _write(engine, new, [engine.from_arrow(new_packages())], {})
+        packages = new_packages()
+        _write(engine, new, [engine.from_arrow(packages)], {})
     outcome = run_audit(config, progress)
     tables = OutputTables(engine, config.output)
     with progress.stage("evidence"):
@@ -80,7 +80,7 @@ def run_demo(
         *lines,
         "",
         f"Audited table (Debian packages and their debtags): {source}",
-        f"Descriptions of {new_packages().num_rows} new packages, without tags: {new}. To tag them:",
+        f"Descriptions of {packages.num_rows} new packages, without tags: {new}. To tag them:",
         *_tagging_commands(source, new, str(folder / "tagged")),
     ]
 
@@ -109,16 +109,13 @@ def _write(
 
 def _tagging_commands(source: str, new: str, output: str) -> list[str]:
     """What trains a model on all packages and tags the new ones, both in one output and store."""
-    predict = {"source.path": source, "source.features": "{text: [text]}", "model.name": "debtags"}
-    tag = {"source.path": new, "model.uri": "models:/debtags/latest"}
+    place, features = OutputConfig(path=output), {"text": ["text"]}
+    learnt = {"source.path": source, "source.features": features, "model.name": "debtags"}
+    new_rows = {"source.path": new, "model.uri": "models:/debtags/latest"}
     return [
-        "  " + shlex.join(["spark-ml-audit", command, *more, *_settings({**keys, "output.path": output})])
-        for command, keys, more in (("predict", predict, ["--fit-final"]), ("tag", tag, []))
+        f"  {place.command('predict', learnt, options=('--fit-final',))}",
+        f"  {place.command('tag', new_rows)}",
     ]
-
-
-def _settings(values: Mapping[str, str]) -> list[str]:
-    return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
 
 
 def _evidence_lines(engine: Engine, tag_issues: Frame) -> list[str]:

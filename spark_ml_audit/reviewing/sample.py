@@ -101,7 +101,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         num_rows=num_rows,
         strata=drawn,
         notes=_widths(drawn, config.sample.size),
-        next_command=None if csv is None else config.output.command("decide", f"decide.file={csv}"),
+        next_command=None if csv is None else config.output.command("decide", {"decide.file": csv}),
         tables=tables.locations(SAMPLE),
         csv=csv,
         stages=progress.stages,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from spark_ml_audit.config import OutputConfig
 from spark_ml_audit.config.paths import absolute, is_path, split_identifier
+from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.report.page.data import ReportData, RunFacts
 from spark_ml_audit.text import redact
 
@@ -100,10 +101,11 @@ def _compare(run: RunFacts, against: str) -> str | None:
     output = run.config.get("output")
     if not isinstance(output, Mapping):
         return None
-    places = {name: output.get(name) for name in ("path", "schema", "prefix") if output.get(name)}
-    places |= {"path": absolute(str(places["path"]))} if "path" in places else {}
-    if not places:
+    places = {name: output[name] for name in ("path", "schema", "prefix") if output.get(name)}
+    if "path" in places:
+        places["path"] = absolute(str(places["path"]))
+    try:
+        place = OutputConfig.parse(places, "output")
+    except ConfigError:
         return None
-    settings = [f"output.{name}={value}" for name, value in places.items()]
-    settings += [f"compare.run={run.run_id}", f"compare.against={against}"]
-    return "spark-ml-audit compare " + " ".join(f"--set {shlex.quote(text)}" for text in settings)
+    return place.command("compare", {"compare.run": run.run_id, "compare.against": against})

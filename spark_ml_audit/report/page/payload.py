@@ -45,7 +45,6 @@ _CLASS_FIELDS = {
     "prevalence": "estimated_prevalence",
     "auc": "auc",
     "ap": "average_precision",
-    "lift": "lift",
     "trust": "trust",
 }
 
