@@ -1,4 +1,4 @@
-"""What is worth a look first: tags to add, tags to remove, and how often flags were right so far."""
+"""What is worth a look first, how often flags were right so far, and what reviews said of a run."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
+from spark_ml_audit.engines.base import is_empty
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.frames.cell_lists import class_usefulness, first_cells
-from spark_ml_audit.lake.schemas import TAG_ISSUES
+from spark_ml_audit.lake.lineage import first_of
+from spark_ml_audit.lake.schemas import ESTIMATES, TAG_ISSUES
 from spark_ml_audit.lake.source import read_place
 from spark_ml_audit.report.lists import listed
-from spark_ml_audit.report.queries import MAX_LISTED
+from spark_ml_audit.report.queries import MAX_LISTED, newest_errors
 from spark_ml_audit.reviewing.measured import measured_precision
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from spark_ml_audit.engines.base import Frame
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.outcomes.audit import ListedCell
     from spark_ml_audit.outcomes.records import ClassRow, Counts
-    from spark_ml_audit.outcomes.review import MeasuredPrecision
+    from spark_ml_audit.outcomes.review import MeasuredPrecision, ReviewedErrors
+    from spark_ml_audit.outcomes.runs import Origin
 
 LISTED_CELLS = 10
 """Cells of each list that an outcome has."""
@@ -84,3 +88,38 @@ def read_lists(
     except Exception as error:  # noqa: BLE001 - the run is committed; the reader learns what is missing
         said = f"The lists of tags to add and to remove could not be read: {reason_of(error)}."
         return RunLists(problems=(said,))
+
+
+@dataclass(frozen=True)
+class Reviews:
+    """What reviews said.
+
+    Attributes:
+        estimates: Their table, of this output or of one that the audit continues; None without any.
+        errors: How many tags are wrong in all, as the newest says; None where none can say.
+        problems: Sentences on what could not be read.
+    """
+
+    estimates: Frame | None = None
+    errors: ReviewedErrors | None = None
+    problems: tuple[str, ...] = ()
+
+
+def read_reviews(tables: OutputTables, continues: Sequence[Origin]) -> Reviews:
+    """Read what reviews estimated in an output, or where there was none, in one that an audit continues.
+
+    Args:
+        tables: The output.
+        continues: The audits that are continued, nearest first.
+    """
+
+    def look(other: OutputTables, origin: Origin) -> Frame | None:
+        found = other.read(ESTIMATES, origin.run_id) if other.exists(ESTIMATES) else None
+        return None if found is None or is_empty(other.engine, found) else found
+
+    try:
+        own = tables.existing(ESTIMATES)
+        found = own if own is not None else first_of(tables, continues, look)
+        return Reviews(found, newest_errors(tables.engine, found))
+    except Exception as error:  # noqa: BLE001 - the run is committed; the reader learns what is missing
+        return Reviews(problems=(f"The estimates of reviews could not be read: {reason_of(error)}.",))

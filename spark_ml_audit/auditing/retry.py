@@ -23,16 +23,16 @@ from spark_ml_audit.auditing.delivery import (
     worst_classes,
 )
 from spark_ml_audit.auditing.describe import describe_run
-from spark_ml_audit.auditing.lists import read_lists
+from spark_ml_audit.auditing.lists import read_lists, read_reviews
 from spark_ml_audit.lake.files import existing_page, page_file
 from spark_ml_audit.lake.lineage import read_origins
 from spark_ml_audit.lake.runs import classes_of
-from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, ISSUES, TABLES
+from spark_ml_audit.lake.schemas import DUPLICATES, ISSUES, TABLES
 from spark_ml_audit.outcomes.audit import AuditOutcome, by_trust
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import alert_among, status_of
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
-from spark_ml_audit.report.queries import newest_errors, worst_issues
+from spark_ml_audit.report.queries import worst_issues
 from spark_ml_audit.tracking import RunDelivery, RunOpening, feature_tags
 from spark_ml_audit.tracking.resend import resend
 
@@ -186,11 +186,13 @@ def _with_lists(
     """The outcome with what is worth a look first, as people's decisions have it now."""
     source, run_id = config.source, outcome.run_id
     lists = read_lists(tables, run_id, source.id, classes, outcome.counts, source.decisions)
+    reviews = read_reviews(tables, outcome.continues)
     return replace(
         outcome,
         to_add=lists.to_add,
         to_remove=lists.to_remove,
         precision=lists.precision,
-        errors=newest_errors(tables.engine, tables.existing(ESTIMATES)),
+        errors=reviews.errors,
+        warnings=(*outcome.warnings, *lists.problems, *reviews.problems),
         next_command=None if lists.first is None else first_look_command(config),
     )

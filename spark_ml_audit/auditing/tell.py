@@ -16,12 +16,10 @@ from spark_ml_audit.auditing.delivery import (
     worst_classes,
 )
 from spark_ml_audit.auditing.describe import describe_run
-from spark_ml_audit.auditing.lists import read_lists
-from spark_ml_audit.engines.base import is_empty
+from spark_ml_audit.auditing.lists import Reviews, read_lists, read_reviews
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.history.since_last_run import add_since, since_last_run
-from spark_ml_audit.lake.lineage import first_of
-from spark_ml_audit.lake.schemas import DUPLICATES, ESTIMATES, EXAMPLES, ISSUES, QUARANTINE
+from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, ISSUES, QUARANTINE
 from spark_ml_audit.outcomes.audit import AuditOutcome, by_trust
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import status_of
@@ -38,11 +36,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.auditing.context import AuditContext
     from spark_ml_audit.auditing.fitting import FittedSource
     from spark_ml_audit.auditing.write import Written
-    from spark_ml_audit.engines.base import Frame
-    from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.outcomes.history import Comparison
-    from spark_ml_audit.outcomes.review import ReviewedErrors
-    from spark_ml_audit.outcomes.runs import Origin
 
 
 def tell(
@@ -55,10 +49,11 @@ def tell(
     lists = read_lists(
         context.tables, context.run.run_id, source.id, fitted.fit.classes, counts, source.decisions
     )
-    frames = _frames(context, written, lists.first)
+    reviews = read_reviews(context.tables, context.source.continues)
+    frames = _frames(context, written, lists.first, reviews)
     rows = context.tables.engine.beside(lambda: read_rows(frames, counts, config.report, lists.precision))
     since, more = _compare(context, judged, committed)
-    warnings = [*committed.warnings, *lists.problems, *more]
+    warnings = [*committed.warnings, *lists.problems, *reviews.problems, *more]
     with progress.stage("report"):
         report = _report(context, fitted, written, committed, rows, since, warnings, judged.alert)
     for note in report.notes:
@@ -90,20 +85,11 @@ def tell(
         to_add=lists.to_add,
         to_remove=lists.to_remove,
         precision=lists.precision,
-        errors=_errors(frames, warnings),
+        errors=reviews.errors,
         alert=judged.alert,
         next_command=None if lists.first is None else first_look_command(config),
         use=FeatureUse() if fitted.predicted is None else fitted.predicted.use,
     )
-
-
-def _errors(frames: ReportFrames, warnings: list[str]) -> ReviewedErrors | None:
-    """What the newest review says of all errors; a problem becomes a warning."""
-    try:
-        return frames.errors
-    except Exception as error:  # noqa: BLE001 - the run is committed
-        warnings.append(f"The estimates of reviews could not be read: {reason_of(error)}.")
-        return None
 
 
 def _draw_plots(context: AuditContext, fitted: FittedSource, written: Written) -> None:
@@ -129,7 +115,9 @@ def _compare(
             return None, [f"The run could not be compared with the one before: {reason_of(error)}."]
 
 
-def _frames(context: AuditContext, written: Written, first: pa.Table | None) -> ReportFrames:
+def _frames(
+    context: AuditContext, written: Written, first: pa.Table | None, reviews: Reviews
+) -> ReportFrames:
     config, tables, run_id = context.config, context.tables, context.run.run_id
     return ReportFrames(
         engine=tables.engine,
@@ -140,24 +128,12 @@ def _frames(context: AuditContext, written: Written, first: pa.Table | None) -> 
         id=config.source.id,
         show=config.source.shown_columns,
         duplicates=tables.read(DUPLICATES, run_id) if written.counts.num_duplicate_groups else None,
-        estimates=_estimates(context),
+        estimates=reviews.estimates,
+        errors=reviews.errors,
         continues=tuple(origin.run_id for origin in context.source.continues),
         most_worst=max(config.report.max_rows, WORST_ROWS),
         first=first,
     )
-
-
-def _estimates(context: AuditContext) -> Frame | None:
-    """What reviews estimated in this output; where there was none, in one that this audit continues."""
-    own = context.tables.existing(ESTIMATES)
-    if own is not None:
-        return own
-
-    def look(other: OutputTables, origin: Origin) -> Frame | None:
-        found = other.read(ESTIMATES, origin.run_id) if other.exists(ESTIMATES) else None
-        return None if found is None or is_empty(other.engine, found) else found
-
-    return first_of(context.tables, context.source.continues, look)
 
 
 def _report(

@@ -39,6 +39,7 @@ class ReportFrames:
         show: Columns of the source to show beside a row's id.
         duplicates: Its rows of near-duplicates; None: not looked for.
         estimates: What reviews of this output estimated; None: there was none.
+        errors: How many tags are wrong in all, as the newest of them says.
         continues: Ids of the audits that the run continues.
         most_worst: Worst rows that are read, for the report and for tracking.
         first: The cells most worth looking at, of both directions; None where none is flagged.
@@ -53,14 +54,10 @@ class ReportFrames:
     show: tuple[str, ...] = ()
     duplicates: Frame | None = None
     estimates: Frame | None = None
+    errors: ReviewedErrors | None = None
     continues: tuple[str, ...] = ()
     most_worst: int = 0
     first: pa.Table | None = None
-
-    @cached_property
-    def errors(self) -> ReviewedErrors | None:
-        """How many tags are wrong in all, as the newest review says; read once; None where none can say."""
-        return newest_errors(self.engine, self.estimates)
 
     @cached_property
     def worst(self) -> pa.Table:
