@@ -12,7 +12,7 @@ from spark_ml_audit._version import __version__
 from spark_ml_audit.auditing import gates
 from spark_ml_audit.engines.base import is_empty
 from spark_ml_audit.errors import AuditError
-from spark_ml_audit.kernels.model_quality import model_quality, overall_weakness
+from spark_ml_audit.kernels.model_quality import overall_weakness
 from spark_ml_audit.lake.lineage import write_origins
 from spark_ml_audit.lake.runs import EarlierRuns, run_of_row
 from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, PREDICTIONS, TABLES
@@ -69,14 +69,13 @@ class Committed:
 def judge(context: AuditContext, fitted: FittedSource, written: Written) -> Judged:
     """Judge what was written by the gates."""
     fit, earlier = fitted.fit, fitted.earlier()
-    found = model_quality(fit.profile)
-    quality = found.headline()
+    quality = fit.quality.headline()
     results = gates.evaluate(
         written.counts, context.config.gate, classes=fit.classes, quality=quality, previous=earlier.previous
     )
     predicted = fitted.predicted
     if predicted is None:
-        weak, more = overall_weakness(found), []
+        weak, more = overall_weakness(fit.quality), []
     else:
         weak, more = predicted.quality.weak, predicted.audit_warnings
     # what makes all flags doubtful comes first, then what broke a limit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
+from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult, affected
 from spark_ml_audit.tracking import RunDelivery
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ def class_aggregates(classes: Sequence[ClassRow]) -> dict[str, float | None]:
 
 def worst_classes(classes: tuple[ClassRow, ...], limit: int) -> tuple[ClassRow, ...]:
     """The classes with the most flagged cells, most first; none without any."""
-    affected = [row for row in classes if row.num_missing + row.num_extraneous]
-    affected.sort(key=lambda row: (-(row.num_missing + row.num_extraneous), row.class_index))
-    return tuple(affected[:limit])
+    return tuple(affected(classes)[:limit])
 
 
 def warnings_of(fit: AuditFit, counts: Counts) -> list[str]:

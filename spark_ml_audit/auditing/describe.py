@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from spark_ml_audit.outcomes.history import Comparison
-from spark_ml_audit.outcomes.records import ClassRow, Counts
+from spark_ml_audit.outcomes.records import ClassRow, Counts, affected
 from spark_ml_audit.outcomes.runs import Origin
 from spark_ml_audit.text import for_page, number, percent, plural, redact
 from spark_ml_audit.tracking.keys import class_key
@@ -53,9 +53,8 @@ def describe_run(
             f"Since run {_code(since.against.run_id)}: {plural(since.cells.newly_flagged, 'tag')} newly "
             f"flagged, {number(since.cells.fixed)} fixed, {number(since.cells.still_open)} still open."
         )
-    affected = [row for row in classes if row.num_missing + row.num_extraneous][:_MOST_TAGS]
-    if affected:
-        parts.append(_tags(affected))
+    if flagged := affected(classes):
+        parts.append(_tags(flagged[:_MOST_TAGS]))
     if warnings:
         kept = [f"- {_plain(text)}" for text in warnings[:_MOST_WARNINGS]]
         more = len(warnings) - len(kept)

@@ -116,6 +116,7 @@ def _fit_predicted(context: AuditContext) -> FittedSource:
         check_ids=False,
         detect=config.detect,
         profiled=predicted.quality.profiled,
+        quality=predicted.quality.quality,
     )
     # rejected rows never reach the predictions, and count all the same
     rows = StatusCounts({**fit.rows.by_code, **plan.counts.rows.rejected})

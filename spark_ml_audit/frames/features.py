@@ -74,17 +74,34 @@ def find_features(
         types = [(item.name, type_name(item.type)) for item in schema]
         candidates = [name for name, _ in types if name not in exclude]
         sample = sample_of(engine, frame, schema, candidates, id_name)
-        spec = detect_features(types, exclude, sample)
-        if not spec.columns:
-            raise InputError(
-                "the source has no text or feature column beside id and labels.",
-                key="source.features",
-                fix="Give a table with text, numeric, categorical, boolean, date or embedding columns.",
-            )
+        spec = detected_features(types, exclude, sample)
         notes.append(f"features: {describe(spec)}")
         return Features(spec, sample[list(spec.columns)])
     spec = named_features(schema, wanted, exclude)
     return Features(spec, sample_of(engine, frame, schema, spec.columns, id_name))
+
+
+def detected_features(
+    types: Sequence[tuple[str, str]], exclude: set[str], sample: pd.DataFrame
+) -> FeatureSpec:
+    """All columns that can serve as features.
+
+    Args:
+        types: Name and type of each column.
+        exclude: Columns that are no features: id, labels, group.
+        sample: Some rows.
+
+    Raises:
+        InputError: There is none.
+    """
+    spec = detect_features(types, exclude, sample)
+    if not spec.columns:
+        raise InputError(
+            "the source has no text or feature column beside id and labels.",
+            key="source.features",
+            fix="Give a table with text, numeric, categorical, boolean, date or embedding columns.",
+        )
+    return spec
 
 
 def named_features(

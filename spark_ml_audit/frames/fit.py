@@ -39,6 +39,7 @@ class AuditFit:
         classes: The class table.
         profile: The profile of the audited rows.
         rows: Rows of the source by status.
+        quality: Of the probabilities.
         rejected_from: Source in which the rejected rows are, where predictions left them out; else None.
     """
 
@@ -47,6 +48,7 @@ class AuditFit:
     classes: tuple[ClassRow, ...]
     profile: ClassProfile
     rows: StatusCounts
+    quality: ModelQuality
     rejected_from: Ingest | None = None
 
     @property
@@ -64,6 +66,7 @@ def fit_audit(
     check_ids: bool = True,
     detect: DetectConfig | None = None,
     profiled: tuple[ClassProfile, StatusCounts] | None = None,
+    quality: ModelQuality | None = None,
 ) -> AuditFit:
     """Profile a source and resolve every cut-off.
 
@@ -74,6 +77,7 @@ def fit_audit(
         check_ids: Whether repeated ids are looked for.
         detect: The `detect` section; its defaults if None.
         profiled: What `profile_rows` found in this source, where that is known; None: it is looked for.
+        quality: That of the profile, where it is known.
 
     Raises:
         ConfigError: Counts per class do not fit the number of classes.
@@ -98,8 +102,9 @@ def fit_audit(
         rules = AuditRules(resolution.thresholds, resolution.cutoffs, method.scoring, ambiguity)
         if method.filter_by in EXAMPLE_FILTERS:
             rules, resolution = restrict_to_lowest(ingest, rules, resolution)
-    classes = class_rows(ingest.layout.classes, resolution, model_quality(profile))
-    return AuditFit(ingest, rules, classes, profile, rows)
+    quality = quality or model_quality(profile)
+    classes = class_rows(ingest.layout.classes, resolution, quality)
+    return AuditFit(ingest, rules, classes, profile, rows, quality)
 
 
 def class_rows(names: tuple[str, ...], resolution: Resolution, quality: ModelQuality) -> tuple[ClassRow, ...]:

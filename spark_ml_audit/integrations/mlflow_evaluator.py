@@ -21,7 +21,6 @@ from spark_ml_audit.config.audit import MethodConfig
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.kernels.confident_joint import class_quality, joint_rates
 from spark_ml_audit.kernels.cutoffs import EXAMPLE_FILTERS
-from spark_ml_audit.kernels.model_quality import model_quality
 from spark_ml_audit.kernels.trust import class_trust, has_support
 from spark_ml_audit.kernels.whole_audit import WholeAudit, audit_arrays
 
@@ -117,8 +116,7 @@ def trust_metrics(whole: WholeAudit) -> dict[str, float]:
     confident joint takes for wrong, of the classes whose joint has support (see `kernels.trust`); the others
     count flags.
     """
-    found_quality = model_quality(whole.profile)
-    joint, applied = whole.resolution.joint[has_support(found_quality)], whole.applied
+    joint, applied = whole.resolution.joint[has_support(whole.quality)], whole.applied
     cells = int(joint.sum())
     num_rows = len(applied.is_issue)
     found = {
@@ -131,7 +129,7 @@ def trust_metrics(whole: WholeAudit) -> dict[str, float]:
         "extraneous_tags": float(whole.resolution.num_extraneous.sum()),
         "mean_label_quality": float(applied.label_quality.mean()) if num_rows else np.nan,
     }
-    auc = found_quality.auc
+    auc = whole.quality.auc
     found["macro_auc"] = float(np.nanmean(auc)) if np.isfinite(auc).any() else np.nan
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
@@ -140,7 +138,7 @@ def class_table(whole: WholeAudit, classes: Sequence[str]) -> pd.DataFrame:
     """One row per class, worst first: counts, thresholds, cut-offs, noise, trust."""
     result = whole.resolution
     noise = class_quality(result.num_missing, result.num_extraneous, len(whole.applied.is_issue))
-    quality, rates = model_quality(whole.profile), joint_rates(result.joint)
+    quality, rates = whole.quality, joint_rates(result.joint)
     table = pd.DataFrame(
         {
             "tag": list(classes),

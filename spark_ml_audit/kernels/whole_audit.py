@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from spark_ml_audit.kernels.float_keys import FloatArray
 from spark_ml_audit.kernels.histogram import ProfileSpec
+from spark_ml_audit.kernels.model_quality import ModelQuality, model_quality
 from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.kernels.records import sum_records
 from spark_ml_audit.kernels.resolve import PruneOptions, Resolution, Resolver
@@ -29,6 +31,11 @@ class WholeAudit:
     profile: ClassProfile
     resolution: Resolution
     applied: AppliedBatch
+
+    @cached_property
+    def quality(self) -> ModelQuality:
+        """Of the probabilities."""
+        return model_quality(self.profile)
 
 
 def audit_arrays(

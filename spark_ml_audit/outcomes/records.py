@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -155,6 +155,16 @@ class ClassRow(Record):
         ('comedy', False)
         """
         return cls(**{name: row[name] for name in CLASS_COLUMNS if name in row})
+
+
+def most_flagged(classes: Sequence[ClassRow]) -> list[ClassRow]:
+    """The classes, those with the most flagged cells first."""
+    return sorted(classes, key=lambda row: (-(row.num_missing + row.num_extraneous), row.class_index))
+
+
+def affected(classes: Sequence[ClassRow]) -> list[ClassRow]:
+    """The classes with flagged cells, most first."""
+    return [row for row in most_flagged(classes) if row.num_missing + row.num_extraneous]
 
 
 CLASS_COLUMNS: tuple[str, ...] = tuple(item.name for item in dataclasses.fields(ClassRow))

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from spark_ml_audit.arrow.types import type_name
+from spark_ml_audit.config import FEATURE_KINDS
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.features import Features, describe, named_features
+from spark_ml_audit.frames.features import Features, describe, detected_features, named_features
 from spark_ml_audit.frames.ingest import Ingest
-from spark_ml_audit.models.features import FeatureSpec, detect_features
+from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.outcomes.features import FeatureUse, Shortcut
 from spark_ml_audit.predicting.leaks.identifiers import number_identifier, text_identifier
 from spark_ml_audit.predicting.leaks.judge import MIN_ROWS, Judgement, judge_column
@@ -27,9 +28,6 @@ from spark_ml_audit.predicting.leaks.names import (
 )
 from spark_ml_audit.predicting.leaks.sample import LabelledRows, labelled_rows
 from spark_ml_audit.predicting.leaks.values import holds_lists, numbers_of, texts_of
-
-KINDS = ("text", "numeric", "categorical", "boolean", "date", "embedding")
-"""Kinds of features, in the order in which they are told."""
 
 MAX_SHORTCUTS = 30
 """Shortcuts that are listed at most."""
@@ -58,7 +56,7 @@ class GuardedFeatures:
 
 def use_of(spec: FeatureSpec) -> FeatureUse:
     """What a model learned from, where nothing was judged."""
-    return FeatureUse({kind: names for kind in KINDS if (names := getattr(spec, kind))})
+    return FeatureUse({kind: names for kind in FEATURE_KINDS if (names := getattr(spec, kind))})
 
 
 def found_features(ingest: Ingest, exclude: set[str]) -> GuardedFeatures:
@@ -73,14 +71,8 @@ def found_features(ingest: Ingest, exclude: set[str]) -> GuardedFeatures:
     """
     types = [(item.name, type_name(item.type)) for item in ingest.schema]
     rows = labelled_rows(ingest, [name for name, _ in types if name not in exclude])
-    spec = detect_features(types, exclude, rows.shown)
-    if not spec.columns:
-        raise InputError(
-            "the source has no text or feature column beside id and labels.",
-            key="source.features",
-            fix="Give a table with text, numeric, categorical, boolean, date or embedding columns.",
-        )
-    kinds = {name: kind for kind in KINDS for name in getattr(spec, kind)}
+    spec = detected_features(types, exclude, rows.shown)
+    kinds = {name: kind for kind in FEATURE_KINDS for name in getattr(spec, kind)}
     judged = {name: _judge(name, kind, rows, ingest) for name, kind in kinds.items()}
     reasons = {name: "; ".join(found) for name, (found, _) in judged.items() if found}
     unread = dict(types)
@@ -119,7 +111,7 @@ def chosen_features(
     rows = labelled_rows(ingest, spec.columns)
     found = {
         name: judge_column(name, kind, rows.values[name], rows.tags)
-        for kind in KINDS
+        for kind in FEATURE_KINDS
         for name in getattr(spec, kind)
         if name in rows.values
     }
@@ -165,7 +157,10 @@ def _identifies(name: str, kind: str, rows: LabelledRows) -> str | None:
 def _without(spec: FeatureSpec, left_out: Mapping[str, str]) -> FeatureSpec:
     """The columns that stay; those of types that no model reads are told of as left out, too."""
     return FeatureSpec(
-        **{kind: tuple(name for name in getattr(spec, kind) if name not in left_out) for kind in KINDS}
+        **{
+            kind: tuple(name for name in getattr(spec, kind) if name not in left_out)
+            for kind in FEATURE_KINDS
+        }
     )
 
 
@@ -188,7 +183,7 @@ def _listed(reasons: Mapping[str, str]) -> str:
 
 
 def _nothing_left(reasons: Mapping[str, str], spec: FeatureSpec) -> InputError:
-    kind = next(kind for kind in KINDS if getattr(spec, kind))
+    kind = next(kind for kind in FEATURE_KINDS if getattr(spec, kind))
     return InputError(
         f"every column that could be a feature bears or reproduces the tags: {_listed(reasons)}.",
         key="source.features",

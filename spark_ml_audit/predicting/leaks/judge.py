@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from spark_ml_audit.kernels.readings import (
+    BestElements,
     BoolArray,
     Reading,
     best_elements,
@@ -151,7 +152,11 @@ def judge_column(name: str, kind: str, values: pd.Series, sample: TagSample) -> 
     """
     if kind == "embedding":
         positions = set_positions(values)
-        return Judgement() if positions is None else Judgement(_judge_entries(positions, sample)[0])
+        return (
+            Judgement()
+            if positions is None
+            else Judgement(_judge_entries(_entries(positions, sample), sample))
+        )
     if kind == "text":
         return _judge_texts(name, values, sample)
     keys = value_keys(values)
@@ -160,24 +165,24 @@ def judge_column(name: str, kind: str, values: pd.Series, sample: TagSample) -> 
         if len(np.unique(found[~np.isnan(found)])) > _FEW_NUMBERS:
             return Judgement(_judge_numbers(found, sample) or _stands_for_sets(keys, sample))
     reason = _bears_names(_parts(keys, sample), sample) or _judge_codes(keys, sample)
-    reason = reason or _stands_for_sets(keys, sample)
-    shortcuts = () if reason else _shortcuts(name, _of_values(keys), sample)
-    return Judgement(reason, shortcuts)
+    if reason := reason or _stands_for_sets(keys, sample):
+        return Judgement(reason)
+    each = _entries([set() if key is None else {key} for key in keys], sample)
+    return Judgement(None, _shortcuts(name, each, sample))
 
 
 def _judge_texts(name: str, values: pd.Series, sample: TagSample) -> Judgement:
     if holds_lists(values):
         bags: Sequence[Any] = [elements_of(value) for value in values]
-        reason = _bears_names(bags, sample)
-        told, entries = _judge_entries(bags, sample)
-        reason = reason or told
+        held = _entries(bags, sample)
+        reason = _bears_names(bags, sample) or _judge_entries(held, sample)
     else:
         texts = texts_of(values)
-        bags = [set() if text is None else words_of(text) for text in texts]
+        held = _entries([set() if text is None else words_of(text) for text in texts], sample)
         reason = _bears_names(_parts(texts, sample), sample) or _mentions_names(texts, sample)
-        told, entries = _judge_entries(bags, sample)
-        reason = reason or told or _judge_repeated(texts, sample) or _stands_for_sets(texts, sample)
-    return Judgement(reason, () if reason else _shortcuts(name, entries, sample))
+        reason = reason or _judge_entries(held, sample)
+        reason = reason or _judge_repeated(texts, sample) or _stands_for_sets(texts, sample)
+    return Judgement(reason, () if reason else _shortcuts(name, held, sample))
 
 
 # ---- names of classes ------------------------------------------------------------------------------
@@ -293,18 +298,30 @@ def _stands_for_sets(keys: Sequence[str | None], sample: TagSample) -> str | Non
     return f"its {len(names):,} values stand for the sets of tags, one for each"
 
 
-def _judge_entries(bags: Sequence[Any], sample: TagSample) -> tuple[str | None, Entries]:
-    """Elements or words tell most of the tags, each by itself; and the entries."""
-    entries, judged = entries_of(bags, _MIN_HELD), sample.judged
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """Elements or words of a column, and how well each by itself tells the judged tags."""
+
+    entries: Entries
+    best: BestElements
+
+
+def _entries(bags: Sequence[Any], sample: TagSample) -> _Held:
+    entries = entries_of(bags, _MIN_HELD)
+    given = sample.given[:, sample.judged]
+    return _Held(entries, best_elements(entries.rows, entries.codes, given, len(entries.names)))
+
+
+def _judge_entries(held: _Held, sample: TagSample) -> str | None:
+    """Elements or words tell most of the tags, each by itself."""
+    entries, judged = held.entries, sample.judged
     if len(judged) < _FEW_TAGS or not entries.names:
-        return None, entries
-    given = sample.given[:, judged]
-    best = best_elements(entries.rows, entries.codes, given, len(entries.names))
+        return None
     # a cheap look first: what no element tells alone, none tells out of fold
-    if (best.f1 >= F1_OF_MANY).sum() < max(_FEW_TAGS, len(judged) / 2):
-        return None, entries
-    reading = read_by_elements(entries.rows, entries.codes, given, sample.folds)
-    return _told(reading, F1_OF_MANY, judged, sample.classes, least=_FEW_TAGS), entries
+    if (held.best.f1 >= F1_OF_MANY).sum() < max(_FEW_TAGS, len(judged) / 2):
+        return None
+    reading = read_by_elements(entries.rows, entries.codes, sample.given[:, judged], sample.folds)
+    return _told(reading, F1_OF_MANY, judged, sample.classes, least=_FEW_TAGS)
 
 
 def _all_imply(codes: npt.NDArray[np.int64], given: BoolArray) -> str | None:
@@ -342,16 +359,11 @@ def _told(
 # ---- shortcuts -------------------------------------------------------------------------------------
 
 
-def _of_values(keys: Sequence[str | None]) -> Entries:
-    return entries_of([set() if key is None else {key} for key in keys], _MIN_HELD)
-
-
-def _shortcuts(name: str, entries: Entries, sample: TagSample) -> tuple[Shortcut, ...]:
+def _shortcuts(name: str, held: _Held, sample: TagSample) -> tuple[Shortcut, ...]:
     """Per tag the one word or value that tells it almost alone, where there is one."""
-    judged = sample.judged
+    entries, best, judged = held.entries, held.best, sample.judged
     if not len(judged) or not entries.names:
         return ()
-    best = best_elements(entries.rows, entries.codes, sample.given[:, judged], len(entries.names))
     chosen = np.flatnonzero((best.f1 >= SHORTCUT_F1) & (best.auc >= SHORTCUT_AUC))
     return tuple(
         Shortcut(

@@ -118,11 +118,6 @@ def set_positions(values: pd.Series) -> list[list[str]] | None:
     return found if any(found) else None
 
 
-def is_null_or_scalar(value: Any) -> bool:
-    """Whether a value is no vector."""
-    return not isinstance(value, (list, tuple, np.ndarray))
-
-
 def texts_of(values: pd.Series) -> list[str | None]:
     """Texts, None for null."""
     return [None if is_null(value) else str(value) for value in values]

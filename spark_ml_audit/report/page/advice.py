@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from spark_ml_audit.outcomes.records import ClassRow
+from spark_ml_audit.outcomes.records import ClassRow, affected
 from spark_ml_audit.report.page.data import ReportData, TagPair
 from spark_ml_audit.text import enumerated, for_page, number, percent, plural
 
@@ -105,12 +104,6 @@ def _review(data: ReportData) -> list[Advice]:
             "with those most worth a look.",
         )
     ]
-
-
-def affected(classes: Sequence[ClassRow]) -> list[ClassRow]:
-    """The classes with flagged cells, most first."""
-    rows = [row for row in classes if row.num_missing + row.num_extraneous]
-    return sorted(rows, key=lambda row: (-(row.num_missing + row.num_extraneous), row.class_index))
 
 
 def _concentration(data: ReportData) -> list[Advice]:

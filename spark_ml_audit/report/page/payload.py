@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_ml_audit.outcomes.history import ClassChange, Comparison
-from spark_ml_audit.outcomes.records import ClassRow
+from spark_ml_audit.outcomes.records import ClassRow, most_flagged
 from spark_ml_audit.report.page.advice import pair_lift
 from spark_ml_audit.report.page.data import ReportData, SectionTable, WorstRow
 from spark_ml_audit.text import for_page
@@ -95,8 +95,7 @@ def payload_of(data: ReportData) -> dict[str, Any]:
 def _page_classes(classes: tuple[ClassRow, ...]) -> list[ClassRow]:
     if len(classes) <= MAX_CLASSES:
         return list(classes)
-    most = sorted(classes, key=lambda row: (-(row.num_missing + row.num_extraneous), row.class_index))
-    return sorted(most[:MAX_CLASSES], key=lambda row: row.class_index)
+    return sorted(most_flagged(classes)[:MAX_CLASSES], key=lambda row: row.class_index)
 
 
 def _class_columns(classes: list[ClassRow]) -> dict[str, list[Any]]:

@@ -10,8 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.outcomes.colours import EXTRANEOUS, ISSUE, MISSING
-from spark_ml_audit.outcomes.records import ClassRow, Counts
-from spark_ml_audit.report.page.advice import affected
+from spark_ml_audit.outcomes.records import ClassRow, Counts, affected
 from spark_ml_audit.report.page.data import ScoreDistribution
 from spark_ml_audit.text import for_page, percent
 

@@ -14,7 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spark_ml_audit.outcomes.colours import page_colours
-from spark_ml_audit.report.page.advice import affected, headline, next_steps
+from spark_ml_audit.outcomes.records import affected
+from spark_ml_audit.report.page.advice import headline, next_steps
 from spark_ml_audit.report.page.data import ReportData
 from spark_ml_audit.report.page.full_lists import full_lists
 from spark_ml_audit.report.page.payload import MAX_CLASSES, payload_of
