@@ -100,12 +100,14 @@ def _fit_final(options: argparse.Namespace) -> list[str]:
     return ["model.fit_final=true"] if options.fit_final else []
 
 
-def _undo(options: argparse.Namespace) -> list[str]:
-    return [] if options.undo is None else [f"correct.undo={json.dumps(options.undo)}"]
+def _option(name: str, key: str) -> Callable[[argparse.Namespace], list[str]]:
+    """The override that a command's own option stands for; none where it is not given."""
 
+    def settings(options: argparse.Namespace) -> list[str]:
+        value = getattr(options, name)
+        return [] if value is None else [f"{key}={json.dumps(value)}"]
 
-def _how(options: argparse.Namespace) -> list[str]:
-    return [] if options.how is None else [f"sample.how={json.dumps(options.how)}"]
+    return settings
 
 
 def _add_sample_options(parser: argparse.ArgumentParser) -> None:
@@ -191,7 +193,12 @@ COMMANDS: tuple[Command, ...] = (
         "sample",
         "draw flagged rows or a random sample of cells for people to judge",
         f"{PROGRAM} sample --set output.path=audits/tags --how first-look --set sample.csv=review.csv",
-        _runner(partial(load_as, SampleConfig), "reviewing.sample:run_sample", render_sample, _how),
+        _runner(
+            partial(load_as, SampleConfig),
+            "reviewing.sample:run_sample",
+            render_sample,
+            _option("how", "sample.how"),
+        ),
         _add_sample_options,
     ),
     Command(
@@ -210,7 +217,12 @@ COMMANDS: tuple[Command, ...] = (
         "correct",
         "write a corrected copy of the audited table, or correct it in place, and take corrections back",
         f"{PROGRAM} correct --set output.path=audits/tags --set correct.accept_above=0.95",
-        _runner(partial(load_as, CorrectConfig), "reviewing.correct:run_correct", render_correct, _undo),
+        _runner(
+            partial(load_as, CorrectConfig),
+            "reviewing.correct:run_correct",
+            render_correct,
+            _option("undo", "correct.undo"),
+        ),
         _add_correct_options,
     ),
 )

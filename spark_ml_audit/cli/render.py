@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from spark_ml_audit.cli.render_features import render_features, render_left_out
-from spark_ml_audit.cli.render_parts import TAG_WIDTH, ending, pairs, table
+from spark_ml_audit.cli.render_parts import TAG_WIDTH, ending, mlflow, pairs, table
 from spark_ml_audit.cli.render_tagging import tagging_lines
 from spark_ml_audit.kernels.trust_levels import GOOD
 from spark_ml_audit.outcomes.audit import AuditOutcome, CheckOutcome
@@ -237,9 +237,7 @@ def _ending(outcome: _Finished, more: Mapping[str, str | None]) -> list[str]:
     """Warnings, what was written, times."""
     tables = {} if isinstance(outcome, TrendOutcome) else outcome.tables
     written = {**tables, **{name: place for name, place in more.items() if place is not None}}
-    written["MLflow run"] = outcome.mlflow_run_id or "none"
-    if outcome.mlflow_open is not None:
-        written["open MLflow"] = outcome.mlflow_open
+    written |= mlflow(outcome.mlflow_run_id, outcome.mlflow_open)
     return ending(outcome.warnings, written, outcome.stages)
 
 

@@ -29,6 +29,12 @@ def pairs(named: Iterable[tuple[str, str]]) -> list[str]:
     return [f"  {name}{' ' * (width - columns_wide(name))}  {value}" for name, value in cleaned]
 
 
+def mlflow(run_id: str | None, how_to_open: str | None) -> dict[str, str]:
+    """The MLflow run, and what opens it, among what was written."""
+    opens = {} if how_to_open is None else {"open MLflow": how_to_open}
+    return {"MLflow run": run_id or "none", **opens}
+
+
 def ending(warnings: Sequence[str], written: Mapping[str, str], stages: Mapping[str, float]) -> list[str]:
     """How every text ends: warnings, what was written, times."""
     lines: list[str] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spark_ml_audit.cli.render_parts import ending, pairs, table
+from spark_ml_audit.cli.render_parts import ending, mlflow, pairs, table
 from spark_ml_audit.outcomes.review import (
     CorrectOutcome,
     DecideOutcome,
@@ -80,8 +80,7 @@ def render_review(found: ReviewOutcome) -> str:
         "",
         *table(strata),
     ]
-    written = {**found.tables, "MLflow run": found.mlflow_run_id or "none"}
-    written |= {"open MLflow": found.mlflow_open} if found.mlflow_open is not None else {}
+    written = {**found.tables, **mlflow(found.mlflow_run_id, found.mlflow_open)}
     return "\n".join([*lines, *ending(found.warnings, written, found.stages)])
 
 

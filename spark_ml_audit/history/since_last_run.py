@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.engines.columns import names_of
 from spark_ml_audit.history.changes import flagged_by_tag, flags_of_both
 from spark_ml_audit.history.differences import (
     class_changes,
@@ -14,7 +13,6 @@ from spark_ml_audit.history.differences import (
     most_changed,
     tags_of,
 )
-from spark_ml_audit.lake.schemas import TAG_ISSUES, id_column
 from spark_ml_audit.outcomes.history import CHANGES, ChangeCounts, Comparison
 
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ def since_last_run(tables: OutputTables, run: FinishedRun, previous: FinishedRun
         run: The run.
         previous: The one before, here or in another output.
     """
-    id_name = id_column(names_of(tables.read(TAG_ISSUES))) or ""
+    id_name = tables.id_name()
     flags = flags_of_both(tables, run, previous, id_name)
     flagged = flagged_by_tag(flags, run.run_id, previous.run_id, id_name)
     by_tag, rows = counts_by_tag(tables.engine, flagged)

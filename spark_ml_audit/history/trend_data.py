@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import narwhals as nw
@@ -44,10 +44,11 @@ def read_trend(tables: OutputTables, section: TrendSection) -> Trend:
     records, num_runs = runs_up_to(tables, newest, section.last)
     ids = [record.run_id for record in records]
     engine, source = tables.engine, newest.ref.source
-    classes = _classes_of(tables, records)
+    homes = _homes_of(tables, records)
+    classes = _classes_of(homes, records)
     means = _means(engine, classes)
     runs = tuple(
-        _trend_run(record, means.get(record.run_id, (None, None)), holding(tables, record).config)
+        _trend_run(record, means.get(record.run_id, (None, None)), homes[str(record.output)].config)
         for record in records
     )
     tags = list(section.classes) if section.classes is not None else _noisiest(engine, classes, section.top)
@@ -84,24 +85,29 @@ def _query(tables: OutputTables, newest: FinishedRun) -> str:
     )
 
 
+def _homes_of(tables: OutputTables, runs: Sequence[FinishedRun]) -> dict[str, OutputTables]:
+    """Each place among those of some runs -> the output there, looked at once."""
+    homes: dict[str, OutputTables] = {}
+    for run in runs:
+        if (place := str(run.output)) not in homes:
+            homes[place] = holding(tables, run)
+    return homes
+
+
 def _trend_run(
     record: FinishedRun, means: tuple[float | None, float | None], output: OutputConfig
 ) -> TrendRun:
     return TrendRun(record.ref, record.gates, *means, existing_page(output, record.run_id))
 
 
-def _classes_of(tables: OutputTables, runs: Sequence[FinishedRun]) -> Frame:
-    """Rows of the class tables of runs, whichever outputs hold them."""
+def _classes_of(homes: Mapping[str, OutputTables], runs: Sequence[FinishedRun]) -> Frame:
+    """Rows of the class tables of runs, whichever outputs hold them (see `_homes_of`)."""
     names = ("run_id", "tag", "class_index", "num_given", *_NOISE)
-    by_place: dict[str, list[FinishedRun]] = {}
-    for run in runs:
-        by_place.setdefault(str(run.output), []).append(run)
     parts = [
-        holding(tables, own[0])
-        .read(CLASSES)
-        .filter(nw.col("run_id").is_in([run.run_id for run in own]))
+        held.read(CLASSES)
+        .filter(nw.col("run_id").is_in([run.run_id for run in runs if str(run.output) == place]))
         .select(*names)
-        for own in by_place.values()
+        for place, held in homes.items()
     ]
     return parts[0] if len(parts) == 1 else nw.concat(parts)
 

@@ -127,6 +127,11 @@ def _store(path: str) -> str:
     return "/".join(path.split("/")[:3])
 
 
+def elsewhere(tables: OutputTables, origin: Origin) -> OutputTables | None:
+    """The other output that holds an audit that is continued; None if it is here or out of reach."""
+    return output_at(tables, origin.output) if is_elsewhere(tables, origin.output) else None
+
+
 def holding(tables: OutputTables, run: FinishedRun) -> OutputTables:
     """The output that holds a run.
 
@@ -174,7 +179,7 @@ def first_of(
 ) -> Found | None:
     """What is found first where the audits that are continued are, if elsewhere; None where nothing is."""
     for origin in origins:
-        other = output_at(tables, origin.output) if is_elsewhere(tables, origin.output) else None
+        other = elsewhere(tables, origin)
         found = None if other is None else look(other, origin)
         if found is not None:
             return found

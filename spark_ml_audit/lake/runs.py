@@ -17,7 +17,7 @@ import narwhals as nw
 from spark_ml_audit.engines.base import count_rows, is_empty, rows_of
 from spark_ml_audit.engines.columns import names_of
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.lake.lineage import first_of, is_elsewhere, not_found, output_at, read_origins
+from spark_ml_audit.lake.lineage import elsewhere, first_of, not_found, read_origins
 from spark_ml_audit.lake.schemas import CLASSES, FIRST_TABLE, RUNS, class_rows
 from spark_ml_audit.outcomes.records import ClassRow, GateResult
 from spark_ml_audit.outcomes.runs import FinishedRun, Origin, RunRef, run_started
@@ -223,7 +223,7 @@ def runs_up_to(tables: OutputTables, newest: FinishedRun, last: int) -> tuple[li
     found, number = _listed(tables, _newest(chosen, last)), count_rows(tables.engine, chosen)
     known = {run.run_id for run in found}
     for origin in continues:
-        other = output_at(tables, origin.output) if is_elsewhere(tables, origin.output) else None
+        other = elsewhere(tables, origin)
         if other is None or origin.run_id in known:
             continue
         chosen = other.read(RUNS).filter(_leads_to(origin))

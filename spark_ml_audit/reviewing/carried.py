@@ -20,7 +20,7 @@ from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.arrow.lists import lists_contain
 from spark_ml_audit.engines.base import Batches, count_rows, rows_of
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.lake.lineage import is_elsewhere, output_at
+from spark_ml_audit.lake.lineage import elsewhere
 from spark_ml_audit.lake.runs import find_run
 from spark_ml_audit.lake.schemas import EXAMPLES, RUNS, SAMPLE
 from spark_ml_audit.outcomes.review import Estimate
@@ -93,8 +93,7 @@ def _continued_sample(tables: OutputTables, sample_id: str | None, run: Finished
     """The sample of the nearest audit that a run continues and that has one."""
     for origin in run.continues:
         # the output may have been moved since
-        elsewhere = output_at(tables, origin.output) if is_elsewhere(tables, origin.output) else None
-        for held in (tables, *([] if elsewhere is None else [elsewhere])):
+        for held in filter(None, (tables, elsewhere(tables, origin))):
             row = _newest_sample(held, sample_id, origin.run_id)
             if row is not None:
                 return ReviewedSample(held, row[0], find_run(held, origin.run_id, "review.run"), run)

@@ -15,6 +15,7 @@ from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.arrow.types import is_binary
 from spark_ml_audit.arrow.value_texts import value_texts
 from spark_ml_audit.config.base import digest
+from spark_ml_audit.config.review import MAX_SAMPLE
 from spark_ml_audit.engines.base import count_rows, from_records, is_empty, rows_of
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import column, field
@@ -36,6 +37,7 @@ from spark_ml_audit.reviewing.tables import frame_type, with_own_id, with_plain_
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import SampleConfig
+    from spark_ml_audit.config.review import SampleSection
     from spark_ml_audit.engines.base import Frame, Session
     from spark_ml_audit.outcomes.runs import FinishedRun
     from spark_ml_audit.progress import Progress
@@ -100,7 +102,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         num_cells=num_cells,
         num_rows=num_rows,
         strata=drawn,
-        notes=_widths(drawn, config.sample.size),
+        notes=_widths(drawn, config.sample),
         next_command=None if csv is None else config.output.command("decide", {"decide.file": csv}),
         tables=tables.locations(SAMPLE),
         csv=csv,
@@ -109,7 +111,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
     )
 
 
-def _widths(strata: tuple[StratumDrawn, ...], size: int) -> tuple[str, ...]:
+def _widths(strata: tuple[StratumDrawn, ...], options: SampleSection) -> tuple[str, ...]:
     """How wide the interval of the precision of either direction will be, and what would halve it."""
     known = {stratum.name: stratum.direction for stratum in STRATA if stratum.flagged}
     known |= {name: direction for direction, name in _LOOKS.items()}
@@ -119,15 +121,26 @@ def _widths(strata: tuple[StratumDrawn, ...], size: int) -> tuple[str, ...]:
         if direction is None or number >= stratum.size:
             continue  # all are judged: nothing is left to chance
         width = widest_interval(number)
-        halved = min(cells_for_width(width / 2), stratum.size)
-        sentence = (
+        halved = cells_for_width(width / 2)
+        if halved < stratum.size:
+            better = f"{halved:,} would halve it{_larger(options, number, halved)}"
+        else:
+            better = f"all {stratum.size:,} would leave nothing to chance"
+        said.append(
             f"The precision of {direction} tags ({stratum.name}) will have a 95% interval of up to "
-            f"{100 * width:.0f} points from {number:,} cells; {halved:,} would halve it"
+            f"{100 * width:.0f} points from {number:,} cells; {better}."
         )
-        is_random = stratum.name not in _LOOKS.values()
-        more = f" (sample.size={-(-size * halved // number)} or so)" if is_random else ""
-        said.append(f"{sentence}{more}.")
     return tuple(said)
+
+
+def _larger(options: SampleSection, number: int, wanted: int) -> str:
+    """The setting of a random sample with which so many cells of a stratum are drawn, if one allows it."""
+    if options.how != "random":
+        return ""
+    if options.per_stratum is not None:
+        return f" (sample.per_stratum={wanted})"
+    size = -(-options.size * wanted // number)
+    return f" (sample.size={size} or so)" if size <= MAX_SAMPLE else ""
 
 
 def _is_there(tables: OutputTables, sample_id: str) -> bool:
