@@ -166,6 +166,9 @@ def test_it_is_used_where_nobody_has_set_anything_in_this_process(monkeypatch: p
     assert may_be_beside(Destination("https://mlflow.example.com"))
     assert not may_be_beside(Destination("databricks"))
     assert not may_be_beside(Destination("databricks://profile"))
+    with monkeypatch.context() as older:
+        older.setattr(sys, "version_info", (3, 10, 14))
+        assert not may_be_beside(here)
     monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "16.4")
     assert not may_be_beside(here)
 
