@@ -177,10 +177,19 @@ def not_found(origin: Origin) -> str:
 def first_of(
     tables: OutputTables, origins: Sequence[Origin], look: Callable[[OutputTables, Origin], Found | None]
 ) -> Found | None:
-    """What is found first where the audits that are continued are, if elsewhere; None where nothing is."""
+    """What is found first where the audits that are continued are, if elsewhere; None where nothing is.
+
+    Args:
+        tables: The output.
+        origins: The audits, nearest first.
+        look: Looks into another output; what it raises means that nothing is found there.
+    """
     for origin in origins:
         other = elsewhere(tables, origin)
-        found = None if other is None else look(other, origin)
+        try:
+            found = None if other is None else look(other, origin)
+        except Exception:  # noqa: BLE001 - what others hold and cannot be read is as if it were not there
+            found = None
         if found is not None:
             return found
     return None

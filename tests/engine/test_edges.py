@@ -144,9 +144,9 @@ def test_odd_column_names_are_columns_and_nothing_else(lake: Lake) -> None:
 
 @pytest.mark.spark
 def test_texts_in_sql_are_literals_and_read_no_settings(spark: Any) -> None:
-    from spark_ml_audit.lake.delta_spark import _literal
+    from spark_ml_audit.lake.places import literal_in
 
     # Spark puts a setting in the place of ${name}, also within quotes
     texts = [*HOSTILE, "${spark.app.name}", "$", "\\u0024{spark.app.name}", "'", "\\", "\\'", "it''s", "%_"]
     for text in texts:
-        assert spark.sql(f"SELECT {_literal(text)} AS found").collect()[0]["found"] == text
+        assert spark.sql(f"SELECT {literal_in('spark', text)} AS found").collect()[0]["found"] == text

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from spark_ml_audit.config import OutputConfig
 from spark_ml_audit.engines.embedded import EmbeddedEngine
 from spark_ml_audit.engines.limits import Limits
-from spark_ml_audit.lake.lineage import is_elsewhere, place_of_output, read_origins, write_origins
+from spark_ml_audit.lake.lineage import first_of, is_elsewhere, place_of_output, read_origins, write_origins
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.outcomes.runs import Origin
 
@@ -57,3 +59,22 @@ def test_an_output_is_itself_however_it_is_spelled(tmp_path: Path) -> None:
 def test_the_origin_is_read_as_it_was_written() -> None:
     origin = Origin("data/é", None, IDS["run_id"], IDS["correction_id"], {"schema": "main.a", "prefix": "b_"})
     assert read_origins(write_origins([origin])) == (origin,)
+
+
+def test_an_output_that_cannot_be_read_is_as_one_that_is_not_there(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(Limits(1, 1 << 30, str(tmp_path / "spill")))
+    tables = OutputTables(engine, OutputConfig(path=str(tmp_path / "own")))
+    origins = []
+    for name in ("broken", "whole"):
+        write_deltalake(str(tmp_path / name / "runs"), pa.table({"odd": [1]}))
+        place = {"path": str(tmp_path / name)}
+        origins.append(Origin("data/films", "7", IDS["run_id"], IDS["correction_id"], place))
+
+    def look(other: OutputTables, origin: Origin) -> str:
+        if "broken" in origin.output["path"]:
+            raise KeyError("source")
+        return other.location("runs")
+
+    assert first_of(tables, origins, look) == str(tmp_path / "whole" / "runs")
+    assert first_of(tables, origins[:1], look) is None
+    engine.close()
