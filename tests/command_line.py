@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,6 +40,17 @@ def run_here(*arguments: str) -> Done:
     from spark_ml_audit.cli import main
 
     return captured(lambda: main(arguments))
+
+
+def settings_of(command: str) -> dict[str, object]:
+    """The keys that a printed command sets, its short forms and its source among them."""
+    from spark_ml_audit.cli.options import given_by
+    from spark_ml_audit.cli.program import build_parser
+    from spark_ml_audit.config import read_values
+
+    options = build_parser().parse_args(shlex.split(command)[1:])
+    values = read_values(options.config, options.overrides, given=given_by(options))
+    return {f"{name}.{key}": value for name, keys in values.items() for key, value in dict(keys).items()}  # type: ignore[call-overload]
 
 
 def run_process(*arguments: str, cwd: Path | None = None, **environ: str) -> Done:

@@ -69,8 +69,10 @@ def delivery_of(
 def first_look_command(config: AuditConfig) -> str:
     """The command that draws a first look from the newest audit of a config's output."""
     show = list(config.source.shown_columns)
-    settings = {"sample.csv": "look.csv", **({"sample.show": show} if show else {})}
-    return config.output.command("sample", settings, options=("--how", "first-look"))
+    settings: dict[str, object] = {"sample.how": "first-look", "sample.csv": "look.csv"}
+    if show:
+        settings["sample.show"] = show
+    return config.output.command("sample", {**settings, **config.engine.settings})
 
 
 def class_aggregates(classes: Sequence[ClassRow]) -> dict[str, float | None]:

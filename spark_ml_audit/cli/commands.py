@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from spark_ml_audit.cli.last_output import note_output
+from spark_ml_audit.cli.options import given_by
 from spark_ml_audit.cli.render import (
     render_check,
     render_compare,
@@ -18,110 +17,91 @@ from spark_ml_audit.cli.render import (
     render_tag,
     render_trend,
 )
+from spark_ml_audit.cli.render_outputs import render_init, render_open, render_runs
 from spark_ml_audit.cli.render_review import render_correct, render_decide, render_review, render_sample
+from spark_ml_audit.cli.running import Command, Result, Runner, same_words
 from spark_ml_audit.config import (
+    PROGRAM,
+    AuditConfig,
     CompareConfig,
     CorrectConfig,
     DecideConfig,
+    Given,
+    OpenConfig,
+    OutputConfig,
     PredictConfig,
     ReviewConfig,
+    RunsConfig,
     SampleConfig,
     TagConfig,
     TrendConfig,
-    load_as,
-    load_config,
+    read_values,
 )
-from spark_ml_audit.engines.choose import require_engine
-from spark_ml_audit.errors import ExitCode
+from spark_ml_audit.config.continuing import audit_of_predictions
+from spark_ml_audit.outcomes.predict import PredictOutcome
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.text import for_terminal
 
-PROGRAM = "spark-ml-audit"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command hands back: the same as text and as JSON-able data, and its exit status."""
-
-    text: str
-    data: Mapping[str, Any]
-    exit_code: ExitCode
-
-
-@dataclass(frozen=True)
-class Command:
-    """A subcommand: its name, its help, an example, its own options, and the function that does it."""
-
-    name: str
-    summary: str
-    example: str
-    run: Callable[[argparse.Namespace, Progress], Result]
-    add_options: Callable[[argparse.ArgumentParser], None] | None = None
+_DEFAULT_CONFIG = "config.yml"
 
 
 def _run_demo(options: argparse.Namespace, progress: Progress) -> Result:
     from spark_ml_audit.demo.run import run_demo
 
     settings: dict[str, Any] = {}
-    if options.config is not None or options.overrides:
-        settings = {"config_path": options.config, "overrides": tuple(options.overrides)}
+    overrides = [*options.overrides, *(f"{item.key}={json.dumps(item.value)}" for item in given_by(options))]
+    if options.config is not None or overrides:
+        settings = {"config_path": options.config, "overrides": tuple(overrides)}
     outcome, lines = run_demo(options.output, progress, **settings)
+    runs = outcome.tables.get("runs", "")
+    if runs.endswith("/runs"):
+        note_output(OutputConfig(path=runs.removesuffix("/runs")), outcome.run_id)
     text = "\n".join([render_outcome(outcome), "", *(for_terminal(line) for line in lines)])
     return Result(text, {**outcome.to_dict(), "demo": list(lines)}, outcome.exit_code)
 
 
-def _runner(
-    read: Callable[[str | None, Sequence[str]], Any],
-    function: str,
-    render: Callable[[Any], str],
-    settings: Callable[[argparse.Namespace], list[str]] = lambda _: [],
-) -> Callable[[argparse.Namespace, Progress], Result]:
-    """How most commands go: read the config, find Spark, do it, say what came out.
+def _run_init(options: argparse.Namespace, progress: Progress) -> Result:
+    from spark_ml_audit.auditing.init import run_init
 
-    Args:
-        read: Reads the config, from a file and overrides.
-        function: Module below the package and its function of config and progress; what it needs is heavy
-            and is imported only when the config stands.
-        render: The outcome as text.
-        settings: Overrides that the command's own options stand for.
-    """
-
-    def run(options: argparse.Namespace, progress: Progress) -> Result:
-        config = read(options.config, [*options.overrides, *settings(options)])
-        require_engine(config.engine)
-        module, name = function.split(":")
-        outcome = getattr(import_module(f"spark_ml_audit.{module}"), name)(config, progress)
-        return Result(render(outcome), outcome.to_dict(), outcome.exit_code)
-
-    return run
+    given = given_by(options)
+    values = read_values(options.config, options.overrides, given=given)
+    outcome = run_init(values, Path(options.out), progress, force=options.force)
+    return Result(render_init(outcome), outcome.to_dict(), outcome.exit_code)
 
 
-def _fit_final(options: argparse.Namespace) -> list[str]:
-    return ["model.fit_final=true"] if options.fit_final else []
+def _fit_final(options: argparse.Namespace) -> tuple[dict[str, object], list[Given]]:
+    return {}, [Given("--fit-final", "model.fit_final", value=True)] if options.fit_final else []
 
 
-def _option(name: str, key: str) -> Callable[[argparse.Namespace], list[str]]:
-    """The override that a command's own option stands for; none where it is not given."""
-
-    def settings(options: argparse.Namespace) -> list[str]:
-        value = getattr(options, name)
-        return [] if value is None else [f"{key}={json.dumps(value)}"]
-
-    return settings
+def _predict_first(options: argparse.Namespace) -> tuple[dict[str, object], list[Given]]:
+    """With --predict the probabilities are predicted, by the file's model or the default one."""
+    if not options.predict:
+        return {}, []
+    return {"model": {}}, [Given("--predict", "source.pred_probs", value=None)]
 
 
-def _add_sample_options(parser: argparse.ArgumentParser) -> None:
+def _audit_predictions(
+    _: argparse.Namespace, config: PredictConfig, outcome: PredictOutcome
+) -> tuple[str, str] | None:
+    place = outcome.tables.get("predictions")
+    if place is None or not outcome.num_predicted:
+        return None
+    return "To audit the tags", audit_of_predictions(config, place, outcome.use.features.get("text", ()))
+
+
+def _add_init_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--how",
-        choices=("first-look", "additions", "removals", "worst", "random"),
-        help="what is drawn: some of the surest tags to add and to remove (first-look), one of these lists, "
-        "the worst rows, or a random sample to estimate from; stands for --set sample.how=...",
+        "--out", metavar="FILE.yml", default=_DEFAULT_CONFIG, help="config to write (default: %(default)s)"
     )
+    parser.add_argument("--force", action="store_true", help="write over a file that is there")
 
 
-def _add_correct_options(parser: argparse.ArgumentParser) -> None:
+def _add_audit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--undo", metavar="CORRECTION_ID", help="take a correction back: its rows get their old labels"
+        "--predict",
+        action="store_true",
+        help="predict the probabilities first, out of sample; stands for --set source.pred_probs=null and a "
+        "section model",
     )
 
 
@@ -129,7 +109,14 @@ def _add_predict_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fit-final",
         action="store_true",
-        help="also train a model on all rows, keep it in MLflow and register it as model.name",
+        help="also train a model on all rows, keep it in MLflow and register it as model.name; stands for "
+        "--set model.fit_final=true",
+    )
+
+
+def _add_open_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-browser", action="store_true", help="print where the report is and open nothing"
     )
 
 
@@ -142,6 +129,10 @@ def _add_demo_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _no_browser(options: argparse.Namespace) -> tuple[dict[str, object], list[Given]]:
+    return {}, [Given("--no-browser", "open.browser", value=False)] if options.no_browser else []
+
+
 COMMANDS: tuple[Command, ...] = (
     Command(
         "demo",
@@ -151,78 +142,112 @@ COMMANDS: tuple[Command, ...] = (
         _add_demo_options,
     ),
     Command(
+        "init",
+        "look at a source and write a config for it",
+        f"{PROGRAM} init tags.parquet --out config.yml",
+        _run_init,
+        _add_init_options,
+        has_source=True,
+    ),
+    Command(
         "predict",
         "predict tags out of sample from text and features, for tables without probabilities",
-        f"{PROGRAM} predict --config predict.yaml --fit-final --set model.name=film_tags",
-        _runner(
-            partial(load_as, PredictConfig), "predicting.predict:run_predict", render_predict, _fit_final
+        f"{PROGRAM} predict films.parquet --text title,plot --fit-final --name film_tags",
+        Runner(
+            PredictConfig,
+            "predicting.predict:run_predict",
+            render_predict,
+            default_output=True,
+            more=_fit_final,
+            follow=_audit_predictions,
         ),
         _add_predict_options,
+        has_source=True,
     ),
     Command(
         "audit",
         "find missing and wrong tags in a table with tags and predicted probabilities",
-        f"{PROGRAM} audit --config audit.yaml --set audit.alpha=0.9 --set output.path=audits/tags",
-        _runner(load_config, "auditing.audit:run_audit", render_outcome),
+        f"{PROGRAM} audit tags.parquet --show text --set audit.alpha=0.9",
+        Runner(
+            AuditConfig,
+            "auditing.audit:run_audit",
+            render_outcome,
+            default_output=True,
+            is_audit=True,
+            more=_predict_first,
+        ),
+        _add_audit_options,
+        has_source=True,
     ),
     Command(
         "check",
         "examine config and source without computing anything, and say what an audit would write",
-        f"{PROGRAM} check --config audit.yaml --json",
-        _runner(load_config, "auditing.check:run_check", render_check),
+        f"{PROGRAM} check tags.parquet --json",
+        Runner(
+            AuditConfig,
+            "auditing.check:run_check",
+            render_check,
+            default_output=True,
+            more=_predict_first,
+            follow=lambda options, *_: ("To audit it", same_words(options, "audit")),
+        ),
+        _add_audit_options,
+        has_source=True,
     ),
     Command(
         "tag",
         "tag new rows with a model, in a batch or as a stream",
-        f"{PROGRAM} tag --config tag.yaml --set model.uri=models:/film_tags/1 --set source.stream=true",
-        _runner(partial(load_as, TagConfig), "predicting.tag:run_tag", render_tag),
+        f"{PROGRAM} tag new_films.parquet --model models:/film_tags/1",
+        Runner(TagConfig, "predicting.tag:run_tag", render_tag, default_output=True),
+        has_source=True,
+    ),
+    Command(
+        "runs",
+        "list the runs of an output, the newest first",
+        f"{PROGRAM} runs --out audits/tags --last 10",
+        Runner(RunsConfig, "history.runs:run_runs", render_runs),
+    ),
+    Command(
+        "open",
+        "open the newest report, or that of a run, in the browser, and print where it is",
+        f"{PROGRAM} open --out audits/tags --run 20260131t180000z-0a1b2c3d",
+        Runner(OpenConfig, "history.open:run_open", render_open, more=_no_browser),
+        _add_open_options,
     ),
     Command(
         "compare",
         "compare two runs of one source: what is newly flagged, fixed, still open",
-        f"{PROGRAM} compare --set output.path=audits/tags --set compare.run=20260131t180000z-0a1b2c3d",
-        _runner(partial(load_as, CompareConfig), "history.compare:run_compare", render_compare),
+        f"{PROGRAM} compare --out audits/tags --run 20260131t180000z-0a1b2c3d",
+        Runner(CompareConfig, "history.compare:run_compare", render_compare),
     ),
     Command(
         "trend",
         "show health and noise by class over the runs of one source, as numbers and as an HTML page",
-        f"{PROGRAM} trend --set output.path=audits/tags --set trend.last=20",
-        _runner(partial(load_as, TrendConfig), "history.trend:run_trend", render_trend),
+        f"{PROGRAM} trend --out audits/tags --last 20",
+        Runner(TrendConfig, "history.trend:run_trend", render_trend),
     ),
     Command(
         "sample",
         "draw flagged rows or a random sample of cells for people to judge",
-        f"{PROGRAM} sample --set output.path=audits/tags --how first-look --set sample.csv=review.csv",
-        _runner(
-            partial(load_as, SampleConfig),
-            "reviewing.sample:run_sample",
-            render_sample,
-            _option("how", "sample.how"),
-        ),
-        _add_sample_options,
+        f"{PROGRAM} sample --out audits/tags --how first-look --csv review.csv",
+        Runner(SampleConfig, "reviewing.sample:run_sample", render_sample),
     ),
     Command(
         "decide",
         "import what people decided on a sample, from CSV, Parquet or Delta",
-        f"{PROGRAM} decide --set output.path=audits/tags --set decide.file=review.csv --set decide.who=ann",
-        _runner(partial(load_as, DecideConfig), "reviewing.decide:run_decide", render_decide),
+        f"{PROGRAM} decide --out audits/tags --file review.csv --who ann",
+        Runner(DecideConfig, "reviewing.decide:run_decide", render_decide),
     ),
     Command(
         "review",
         "estimate precision and recall of an audit from a judged random sample",
-        f"{PROGRAM} review --set output.path=audits/tags",
-        _runner(partial(load_as, ReviewConfig), "reviewing.review:run_review", render_review),
+        f"{PROGRAM} review --out audits/tags",
+        Runner(ReviewConfig, "reviewing.review:run_review", render_review),
     ),
     Command(
         "correct",
         "write a corrected copy of the audited table, or correct it in place, and take corrections back",
-        f"{PROGRAM} correct --set output.path=audits/tags --set correct.accept_above=0.95",
-        _runner(
-            partial(load_as, CorrectConfig),
-            "reviewing.correct:run_correct",
-            render_correct,
-            _option("undo", "correct.undo"),
-        ),
-        _add_correct_options,
+        f"{PROGRAM} correct --out audits/tags --accept-above 0.95",
+        Runner(CorrectConfig, "reviewing.correct:run_correct", render_correct),
     ),
 )

@@ -18,14 +18,28 @@ from importlib import metadata
 from typing import Any, NoReturn
 
 from spark_ml_audit.cli import stdio
-from spark_ml_audit.cli.commands import COMMANDS, PROGRAM, Result
+from spark_ml_audit.cli.commands import COMMANDS
+from spark_ml_audit.cli.options import (
+    DEBUG_VARIABLE,
+    add_common_options,
+    add_short_forms,
+    add_source,
+    several_sources,
+)
+from spark_ml_audit.cli.running import Result
+from spark_ml_audit.config import PROGRAM
 from spark_ml_audit.engines.choose import installed_engines
 from spark_ml_audit.errors import AuditError, ConfigError, ExitCode, reason_of
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.text import for_terminal, redact, redact_value
 
-_DEBUG_VARIABLE = "SPARK_ML_AUDIT_DEBUG"
 _MAX_MESSAGE = 400
+_FIRST_STEPS = f"""first steps:
+  {PROGRAM} demo                               real data, start to end
+  {PROGRAM} init tags.parquet                  a config for a table of yours
+  {PROGRAM} audit tags.parquet --show text     its audit in one go
+  {PROGRAM} open                               the report
+"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,12 +56,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
         description="Finds missing and wrong tags in multi-label tables with Spark, Delta and MLflow.",
-        epilog=f"example:\n  {COMMANDS[0].example}",
+        epilog=_FIRST_STEPS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {_version()}\n{_engines()}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
     for command in COMMANDS:
         child = commands.add_parser(
             command.name,
@@ -57,33 +71,14 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        _add_common_options(child)
+        if command.has_source:
+            add_source(child)
+        add_short_forms(child, command.name)
+        add_common_options(child)
         if command.add_options is not None:
             command.add_options(child)
         child.set_defaults(run=command.run)
     return parser
-
-
-def _add_common_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="FILE.yaml", help="config file")
-    parser.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        dest="overrides",
-        action="append",
-        default=[],
-        help="override a dotted key of the config with a YAML value; may be repeated",
-    )
-    parser.add_argument(
-        "--engine",
-        choices=("auto", "embedded", "spark"),
-        help="what runs it: in this process (embedded), or Spark; stands for --set engine.kind=...",
-    )
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="print no progress")
-    parser.add_argument(
-        "--debug", action="store_true", help=f"print stack traces of errors (also {_DEBUG_VARIABLE}=1)"
-    )
 
 
 def _version() -> str:
@@ -125,11 +120,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     # Looked up before parsing: errors of parsing itself are reported the asked way too.
     as_json = "--json" in arguments
-    debug = "--debug" in arguments or os.environ.get(_DEBUG_VARIABLE, "0") not in ("", "0")
+    debug = "--debug" in arguments or os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0")
     try:
-        options = build_parser().parse_args(arguments)
-        if options.engine is not None:
-            options.overrides.append(f"engine.kind={options.engine}")
+        options = _parse(arguments)
         logging.basicConfig(level=logging.INFO if debug else logging.WARNING, stream=sys.stderr)
         with stdio.divert_stdout():
             result: Result = options.run(options, Progress(quiet=options.quiet))
@@ -151,6 +144,27 @@ def _run(arguments: list[str]) -> int:
     except OSError as error:  # a full disk, for example
         return _report(_unexpected(error), as_json=False, debug=debug)
     return int(result.exit_code)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """The options of a command, and the words they were typed in."""
+    parser = build_parser()
+    if not arguments:
+        stdio.write(sys.stderr, f"{_FIRST_STEPS}\n")
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown and not any(word.startswith("-") for word in unknown):
+        sources = getattr(options, "source", None)
+        if sources:
+            raise several_sources([*sources, *unknown], options.command)
+        raise ConfigError(
+            f"unrecognized arguments: {' '.join(unknown)}.",
+            fix=f"{options.command} reads an output, which is named by --out DIR; see "
+            f"`{PROGRAM} {options.command} --help`.",
+        )
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    options.words = arguments
+    return options
 
 
 def _shown(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,9 +27,9 @@ def render_sample(outcome: SampleOutcome) -> str:
         lines += ["", *table(strata)]
     if outcome.notes:
         lines += ["", *outcome.notes]
-    if outcome.next_command is not None:
-        lines += ["", "Fill in the column verdict (present, absent or unsure), then import it:"]
-        lines.append(f"  {for_terminal(outcome.next_command)}")
+    lines += _next(
+        "Fill in the column verdict (present, absent or unsure), then import it:", outcome.next_command
+    )
     written = {**outcome.tables, **({"CSV": outcome.csv} if outcome.csv else {})}
     return "\n".join([*lines, *ending((), written, outcome.stages)])
 
@@ -49,6 +49,7 @@ def render_decide(outcome: DecideOutcome) -> str:
     ]
     if outcome.rejected:
         lines += ["", "Set aside", *pairs([(name, number(n)) for name, n in outcome.rejected.items()])]
+    lines += _next("To go on:", outcome.next_command)
     return "\n".join([*lines, *ending((), outcome.tables, outcome.stages)])
 
 
@@ -79,9 +80,15 @@ def render_review(found: ReviewOutcome) -> str:
         *table(quantities),
         "",
         *table(strata),
+        *_next("To write a corrected copy:", found.next_command),
     ]
     written = {**found.tables, **mlflow(found.mlflow_run_id, found.mlflow_open)}
     return "\n".join([*lines, *ending(found.warnings, written, found.stages)])
+
+
+def _next(said: str, command: str | None) -> list[str]:
+    """What to type next, on a line of its own."""
+    return [] if command is None else ["", said, f"  {for_terminal(command)}"]
 
 
 def _carried(found: ReviewOutcome) -> list[str]:
@@ -120,7 +127,7 @@ def render_correct(outcome: CorrectOutcome) -> str:
         f"Left:   {number(outcome.num_stale)} rows changed since, {number(outcome.num_gone)} gone",
     ]
     if outcome.undoes is None and outcome.mode == "copy":
-        lines += ["", "An audit of the copy continues this one, and shows what the correction did."]
-    if outcome.undoes is None:
-        lines += ["", f"To take it back: spark-ml-audit correct --undo {for_terminal(outcome.correction_id)}"]
+        said = "An audit of the copy continues this one, and shows what the correction did"
+        lines += _next(f"{said}:", outcome.next_command) or ["", f"{said}."]
+    lines += _next("To take it back:", outcome.undo_command)
     return "\n".join([*lines, *ending(outcome.warnings, outcome.tables, outcome.stages)])

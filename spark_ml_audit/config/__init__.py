@@ -11,9 +11,9 @@ from spark_ml_audit.config.detect import AmbiguousConfig, DetectConfig, Duplicat
 from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.config.features import FEATURE_KINDS, PREDICTED_COLUMNS, FeaturesConfig
 from spark_ml_audit.config.gates import GateConfig, NoiseLimit
-from spark_ml_audit.config.history import CompareConfig, TrendConfig
-from spark_ml_audit.config.loading import load_as, load_config, parse_as, parse_config
-from spark_ml_audit.config.output import OutputConfig, ReportConfig, TrackingConfig
+from spark_ml_audit.config.history import CompareConfig, OpenConfig, RunsConfig, TrendConfig
+from spark_ml_audit.config.loading import load_as, load_config, parse_as, parse_config, read_values
+from spark_ml_audit.config.output import PROGRAM, OutputConfig, ReportConfig, TrackingConfig
 from spark_ml_audit.config.predict import (
     MODEL_KINDS,
     KeptRuleConfig,
@@ -22,6 +22,7 @@ from spark_ml_audit.config.predict import (
     PredictSource,
 )
 from spark_ml_audit.config.review import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig
+from spark_ml_audit.config.short_forms import Given, read_value
 from spark_ml_audit.config.source import (
     RESERVED_COLUMNS,
     ColumnsConfig,
@@ -35,6 +36,7 @@ __all__ = [
     "FEATURE_KINDS",
     "MODEL_KINDS",
     "PREDICTED_COLUMNS",
+    "PROGRAM",
     "RESERVED_COLUMNS",
     "AmbiguousConfig",
     "AuditConfig",
@@ -48,11 +50,13 @@ __all__ = [
     "EngineConfig",
     "FeaturesConfig",
     "GateConfig",
+    "Given",
     "KeptRuleConfig",
     "LabelsConfig",
     "MethodConfig",
     "ModelConfig",
     "NoiseLimit",
+    "OpenConfig",
     "OutliersConfig",
     "OutputConfig",
     "PlaceConfig",
@@ -60,6 +64,7 @@ __all__ = [
     "PredictSource",
     "ReportConfig",
     "ReviewConfig",
+    "RunsConfig",
     "SampleConfig",
     "SourceConfig",
     "StreamConfig",
@@ -73,4 +78,6 @@ __all__ = [
     "load_config",
     "parse_as",
     "parse_config",
+    "read_value",
+    "read_values",
 ]

@@ -58,6 +58,15 @@ class EngineConfig(Section):
     spill: Annotated[Text | None, Field(description="the path of a local folder")] = None
 
     @property
+    def settings(self) -> dict[str, object]:
+        """What a further command of the same output must be told to run on the same engine.
+
+        >>> EngineConfig(kind="spark").settings, EngineConfig().settings
+        ({'engine.kind': 'spark'}, {})
+        """
+        return {} if self.kind == "auto" else {"engine.kind": self.kind}
+
+    @property
     def memory_bytes(self) -> int | None:
         """Memory in bytes; None for the default.
 

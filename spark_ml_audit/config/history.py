@@ -65,6 +65,62 @@ class CompareConfig(Section):
         return self
 
 
+class RunsSection(Section):
+    """Which runs are listed.
+
+    Attributes:
+        last: Most runs, the newest ones.
+    """
+
+    last: Annotated[int, Field(ge=1, le=MAX_RUNS, description=f"a whole number from 1 to {MAX_RUNS}")] = 20
+
+
+class RunsConfig(Section):
+    """The whole config of the command `runs`.
+
+    Attributes:
+        runs: Which runs.
+        output: Where they are.
+        tracking: Not used by this command; taken so that one file may serve all commands of an output.
+        engine: What runs the command.
+    """
+
+    runs: RunsSection = RunsSection()
+    output: OutputConfig
+    tracking: TrackingConfig = TrackingConfig()
+    engine: EngineConfig = EngineConfig()
+
+
+class OpenSection(Section):
+    """Which report is opened.
+
+    Attributes:
+        run: Id of its run; None for the newest that has a report.
+        browser: Whether it is opened in the browser; else only its path is printed.
+    """
+
+    run: Annotated[Text | None, Field(description="the run_id of a finished run, or null for the newest")] = (
+        None
+    )
+    browser: Annotated[bool, Field(description="true or false")] = True
+
+
+class OpenConfig(Section):
+    """The whole config of the command `open`.
+
+    Attributes:
+        open: Which report.
+        output: Where it is.
+        tracking: Not used by this command; taken so that one file may serve all commands of an output.
+        engine: What runs the command.
+    """
+
+    open: OpenSection = OpenSection()
+    output: OutputConfig
+    tracking: TrackingConfig = TrackingConfig()
+    engine: EngineConfig = EngineConfig()
+
+
 def _tags(value: object) -> object:
     if isinstance(value, str):
         value = [value]

@@ -12,6 +12,7 @@ import yaml
 
 from spark_ml_audit.config.audit import AuditConfig
 from spark_ml_audit.config.base import Section
+from spark_ml_audit.config.short_forms import Given
 from spark_ml_audit.config.yaml_loader import Loader
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.text import redact, show
@@ -56,12 +57,80 @@ def load_as(
     >>> config.output.path, config.tracking.experiment
     ('audits', 'books')
     """
+    return parse_as(config, read_values(path, overrides, base=base))
+
+
+def read_values(
+    path: str | None,
+    overrides: Sequence[str] = (),
+    *,
+    base: Mapping[str, object] | None = None,
+    given: Sequence[Given] = (),
+) -> dict[str, object]:
+    """Read a file and what overrides it, unchecked: what `parse_as` takes.
+
+    Args:
+        path: YAML file, or None.
+        overrides: As for `load_config`.
+        base: As for `load_config`.
+        given: Values of options that stand for keys; they override the file as `--set` does.
+
+    Raises:
+        ConfigError: The file or an override cannot be read, or an option and --set give a key two values.
+
+    Example:
+        >>> read_values(None, ["audit.alpha=0.9"], given=[Given("--id", "source.id", "film")])
+        {'audit': {'alpha': 0.9}, 'source': {'id': 'film'}}
+        >>> try:
+        ...     read_values(None, ["source.id=book"], given=[Given("--id", "source.id", "film")])
+        ... except ConfigError as error:
+        ...     print(error)
+        --id: found 'film', but --set source.id gives 'book'. Give one of the two.
+    """
     values: dict[str, object] = copy.deepcopy(dict(base)) if base else {}
     if path is not None:
         _merge(values, _read_file(path))
+    for item in given:
+        _make_way(values, item)
+    set_apart: dict[str, object] = {}
     for override in overrides:
         _apply(values, override)
-    return parse_as(config, values)
+        _apply(set_apart, override)
+    for item in given:
+        known, other = _value_at(set_apart, item.key)
+        if known and other != item.value:
+            raise ConfigError(
+                f"found {show(item.value)}, but --set {item.key} gives {show(other)}.",
+                key=item.option,
+                fix="Give one of the two.",
+            )
+        _put(values, item.key, item.value)
+    return values
+
+
+def _make_way(values: dict[str, object], item: Given) -> None:
+    """Take out of the file's sections what does not count beside an option."""
+    for key in item.replaces:
+        section, _, name = key.rpartition(".")
+        known, keys = _value_at(values, section)
+        if known and isinstance(keys, dict) and name in keys:
+            _put(values, section, {other: value for other, value in keys.items() if other != name})
+    above = item.key.rpartition(".")[0]
+    known, keys = _value_at(values, above)
+    if known and isinstance(keys, str) and "." in above:  # as `auto` for source.features
+        _put(values, above, {})
+
+
+def _value_at(values: Mapping[str, object], key: str) -> tuple[bool, object]:
+    """Whether a dotted key has a value, and which; a text where a mapping is expected is one."""
+    current: object = values
+    for name in key.split("."):
+        if not isinstance(current, Mapping):
+            return current is not None, current
+        if name not in current:
+            return False, None
+        current = current[name]
+    return True, current
 
 
 def parse_config(values: Mapping[str, object]) -> AuditConfig:
@@ -222,7 +291,10 @@ def _apply(values: dict[str, object], override: str) -> None:
             key="--set",
             fix="Write the dotted key, an equals sign and a YAML value, for example --set audit.alpha=0.9",
         )
-    value = _parse_yaml(text, key, f"the value {show(text)} of --set", key)
+    _put(values, key, _parse_yaml(text, key, f"the value {show(text)} of --set", key))
+
+
+def _put(values: dict[str, object], key: str, value: object) -> None:
     *sections, last = key.split(".")
     current = values
     for depth, name in enumerate(sections):
@@ -231,7 +303,7 @@ def _apply(values: dict[str, object], override: str) -> None:
             below = {}
         elif not isinstance(below, dict):
             raise ConfigError(
-                f"is set by --set, but {'.'.join(sections[: depth + 1])} is {show(below)}, not a mapping.",
+                f"is set, but {'.'.join(sections[: depth + 1])} is {show(below)}, not a mapping.",
                 key=key,
                 fix="Check the dotted key; sections hold keys, keys hold values.",
             )

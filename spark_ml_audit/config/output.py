@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated
 
-import yaml
 from pydantic import AfterValidator, Field, model_validator
 
 from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.fields import Duration, SchemaName, Text, problem
 from spark_ml_audit.config.paths import scheme_of
-from spark_ml_audit.config.yaml_loader import Dumper, Loader
-from spark_ml_audit.text import show
+from spark_ml_audit.config.short_forms import write_words
+from spark_ml_audit.text import redact, show
+
+PROGRAM = "spark-ml-audit"
+"""Name of the command line."""
 
 _RUN_ID = re.compile(r"([0-9]{8}t[0-9]{6})z-[0-9a-f]{8}")
 _PREFIX = re.compile(r"[A-Za-z0-9_]*")
@@ -59,19 +60,6 @@ def _check_files(value: str) -> str:
 RunId = Annotated[str, AfterValidator(_check_run_id)]
 
 
-def _as_yaml(value: object) -> str:
-    """A value on one line, as `--set` reads it; a text as it is, where that means this text."""
-    if isinstance(value, str):
-        try:
-            if yaml.load(value, Loader) == value:  # noqa: S506 - a SafeLoader
-                return value
-        except yaml.YAMLError:
-            pass
-        return json.dumps(value, ensure_ascii=False)
-    text: str = yaml.dump(value, Dumper=Dumper, default_flow_style=True, allow_unicode=True, width=1_000_000)
-    return text.strip()
-
-
 class OutputConfig(Section):
     """Where results go.
 
@@ -99,35 +87,56 @@ class OutputConfig(Section):
     ] = None
     orphan_after: Duration = timedelta(hours=24)
 
+    @property
+    def place(self) -> dict[str, str]:
+        """Its keys that say where it is.
+
+        >>> OutputConfig(path="audits/tags", orphan_after=timedelta(hours=1)).place
+        {'path': 'audits/tags'}
+        """
+        named = {
+            "path": self.path,
+            "schema": self.schema_name,
+            "prefix": self.prefix or None,
+            "files": self.files,
+        }
+        return {key: value for key, value in named.items() if value is not None}
+
     def command(
-        self, name: str, settings: Mapping[str, object] | None = None, *, options: tuple[str, ...] = ()
+        self,
+        name: str,
+        settings: Mapping[str, object] | None = None,
+        *,
+        source: str | None = None,
+        flags: tuple[str, ...] = (),
     ) -> str:
         """A command line about this output that a shell takes as it is.
 
         Args:
             name: The command.
             settings: Further settings by dotted key.
-            options: Options of the command, before the settings.
+            source: Path or table that the command reads.
+            flags: Options without a value.
 
         Example:
             >>> OutputConfig(path="my audits").command("decide", {"decide.file": "look.csv"})
-            "spark-ml-audit decide --set 'output.path=my audits' --set decide.file=look.csv"
-            >>> print(OutputConfig(path="2026").command("review"))
-            spark-ml-audit review --set 'output.path="2026"'
-            >>> print(OutputConfig(path="1e3").command("review"))
-            spark-ml-audit review --set 'output.path="1e3"'
+            "spark-ml-audit decide --out 'my audits' --file look.csv"
+            >>> OutputConfig(schema="main.audits").command("tag", {"source.id": "film"}, source="main.films")
+            'spark-ml-audit tag main.films --set output.schema=main.audits --id film'
+            >>> print(OutputConfig(path="2026").command("review", {"review.sample": "1e3"}))
+            spark-ml-audit review --out 2026 --set 'review.sample="1e3"'
         """
-        places = {"path": self.path, "schema": self.schema_name, "prefix": self.prefix}
-        given = {f"output.{key}": place for key, place in places.items() if place} | dict(settings or {})
-        words = [word for key, value in given.items() for word in ("--set", f"{key}={_as_yaml(value)}")]
-        return shlex.join(["spark-ml-audit", name, *options, *words])
+        places = {f"output.{key}": place for key, place in self.place.items()}
+        words = write_words(name, {**places, **(settings or {})})
+        first = [] if source is None else [f"./{source}" if source.startswith("-") else source]
+        return shlex.join([PROGRAM, name, *first, *flags, *words])
 
     @model_validator(mode="after")
     def _check_place(self) -> OutputConfig:
         if self.path is None and self.schema_name is None:
             raise problem(
                 "no output is given.",
-                "Set output.path or output.schema in the --config file, or with --set output.path=...",
+                "Give --out DIR, or set output.path or output.schema in the --config file or with --set.",
                 at="path",
             )
         if self.path is not None and self.schema_name is not None:
@@ -155,6 +164,19 @@ class TrackingConfig(Section):
 
     uri: Annotated[Text | None, Field(description="the address of a tracking server, or null")] = None
     experiment: Annotated[Text, Field(description="the name of an experiment")] = "spark-ml-audit"
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What a further command must be told to find the same store; nothing that is secret.
+
+        >>> TrackingConfig(uri="http://mlflow:5000").settings, TrackingConfig(uri="http://ann:s3cret@mlflow").settings
+        ({'tracking.uri': 'http://mlflow:5000'}, {})
+        """
+        found = self.model_dump(exclude_defaults=True)
+        uri = found.pop("uri", None)
+        if uri is not None and redact(uri) == uri and "***" not in uri:
+            found["uri"] = uri
+        return {f"tracking.{key}": value for key, value in found.items()}
 
 
 class ReportConfig(Section):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -63,6 +65,89 @@ def local_path(path: str) -> Path | None:
     if path.startswith(("/Volumes/", "/Workspace/")):
         return Path(path)
     return Path("/dbfs" + path) if on_databricks and path.startswith("/") and Path("/dbfs").is_dir() else None
+
+
+_ENDINGS = frozenset(
+    {
+        "parquet", "csv", "tsv", "txt", "json", "jsonl", "ndjson", "delta", "arrow", "feather",
+        "gz", "gzip", "zst", "zstd", "bz2", "xz", "snappy", "lz4",
+    }
+)  # fmt: skip
+_WILD = frozenset("*?[")
+
+
+def has_wildcards(text: str) -> bool:
+    """Whether a path is a pattern.
+
+    >>> has_wildcards("data/*.parquet"), has_wildcards("data/tags.parquet")
+    (True, False)
+    """
+    return not _WILD.isdisjoint(text)
+
+
+def source_keys(text: str) -> dict[str, str]:
+    """The key and value of the `source` section for a source named on the command line.
+
+    A path is what has a slash, a pattern, the ending of a file of data, or is there; else it is a table.
+
+    >>> source_keys("tags.parquet"), source_keys("main.quality.tags")
+    ({'path': 'tags.parquet'}, {'table': 'main.quality.tags'})
+    """
+    is_there = False
+    with suppress(OSError, ValueError):
+        is_there = Path(text).exists()
+    by_name = is_path(text) or bool(scheme_of(text)) or has_wildcards(text) or _without_endings(text) != text
+    return {"path": text} if is_there or by_name else {"table": text}
+
+
+def name_of_source(source: Mapping[str, object]) -> str:
+    """What a source is called for short: a file without its endings, a folder, the last part of a table.
+
+    Of predictions it is the name of their folder, of a pattern that of the folder of its files.
+
+    Args:
+        source: The keys path or table.
+
+    Example:
+        >>> for place in ("data/tags.csv.gz", "data/2026/*.parquet", "audits/films/predictions", "s3://lake/tags/"):
+        ...     print(name_of_source({"path": place}))
+        tags
+        2026
+        films
+        tags
+        >>> name_of_source({"table": "main.quality.`my tags`"})
+        'my_tags'
+    """
+    path, table = source.get("path"), source.get("table")
+    if isinstance(path, str) and path:
+        name = _name_of_path(path)
+    elif isinstance(table, str):
+        name = (split_identifier(table) or (table,))[-1]
+    else:
+        name = ""
+    return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "source"
+
+
+def _name_of_path(path: str) -> str:
+    whole = path if scheme_of(path) else absolute(path)
+    parts = [part for part in re.split(r"[/\\]", whole) if part not in ("", ".")]
+    is_pattern = has_wildcards(path)
+    while parts and has_wildcards(parts[-1]):
+        parts.pop()
+    if not is_pattern and len(parts) > 1 and parts[-1] == "predictions":
+        parts.pop()
+    name = parts[-1] if parts else ""
+    # hive-partitioned folders are named by what is in them
+    while "=" in name and len(parts) > 1:
+        parts.pop()
+        name = parts[-1]
+    return _without_endings(name)
+
+
+def _without_endings(name: str) -> str:
+    while "." in name[1:] and name.rpartition(".")[2].lower() in _ENDINGS:
+        name = name.rpartition(".")[0]
+    return name
 
 
 _REFUSED_BY_DELTA = " ,;{}()\n\t="

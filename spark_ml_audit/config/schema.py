@@ -19,7 +19,7 @@ from pydantic_core import core_schema
 
 from spark_ml_audit.config.audit import AuditConfig
 from spark_ml_audit.config.base import Section
-from spark_ml_audit.config.history import CompareConfig, TrendConfig
+from spark_ml_audit.config.history import CompareConfig, OpenConfig, RunsConfig, TrendConfig
 from spark_ml_audit.config.predict import PredictConfig
 from spark_ml_audit.config.review import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig
 from spark_ml_audit.config.tag import TagConfig
@@ -29,8 +29,10 @@ COMMAND_CONFIGS: Mapping[str, type[Section]] = {
     "compare": CompareConfig,
     "correct": CorrectConfig,
     "decide": DecideConfig,
+    "open": OpenConfig,
     "predict": PredictConfig,
     "review": ReviewConfig,
+    "runs": RunsConfig,
     "sample": SampleConfig,
     "tag": TagConfig,
     "trend": TrendConfig,

@@ -266,7 +266,8 @@ class PlaceConfig(Section):
         if self.path is None and self.table is None:
             raise problem(
                 "no source is given.",
-                "Set source.path or source.table in the --config file, or with --set source.path=...",
+                "Name a file, folder or table behind the command (spark-ml-audit audit tags.parquet), or set "
+                "source.path or source.table in the --config file.",
                 at="path",
             )
         if self.path is not None and self.table is not None:

@@ -109,12 +109,12 @@ def _write(
 
 def _tagging_commands(source: str, new: str, output: str) -> list[str]:
     """What trains a model on all packages and tags the new ones, both in one output and store."""
-    place, features = OutputConfig(path=output), {"text": ["text"]}
-    learnt = {"source.path": source, "source.features": features, "model.name": "debtags"}
-    new_rows = {"source.path": new, "model.uri": "models:/debtags/latest"}
+    place = OutputConfig(path=output)
+    learnt = {"source.features": {"text": ["text"]}, "model.name": "debtags"}
+    new_rows = {"model.uri": "models:/debtags/latest"}
     return [
-        f"  {place.command('predict', learnt, options=('--fit-final',))}",
-        f"  {place.command('tag', new_rows)}",
+        f"  {place.command('predict', learnt, source=source, flags=('--fit-final',))}",
+        f"  {place.command('tag', new_rows, source=new)}",
     ]
 
 

@@ -64,6 +64,20 @@ def find_run(tables: OutputTables, run_id: str | None, key: str) -> FinishedRun:
     )
 
 
+def newest_runs(tables: OutputTables, last: int) -> tuple[list[FinishedRun], int]:
+    """The newest finished runs of an output, newest first, without classes; and how many there are.
+
+    Args:
+        tables: The output.
+        last: Most runs to give.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    runs = require_runs(tables)
+    return _listed(tables, _newest(runs, last)), count_rows(tables.engine, runs)
+
+
 def newest_of_source(tables: OutputTables, source: str | None = None) -> FinishedRun:
     """The newest finished run, without its classes; with a source given, the newest of that one.
 

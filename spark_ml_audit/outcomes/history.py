@@ -277,3 +277,69 @@ class TrendOutcome(Outcome):
     def run_id(self) -> str:
         """Id of the newest run."""
         return self.trend.runs[-1].ref.run_id
+
+
+@dataclass(frozen=True)
+class ListedRun(Record):
+    """A finished run in the list of an output's.
+
+    Attributes:
+        ref: What names it and what it counted; its keys stand among the fields.
+        gates: Its quality gates.
+        report: Path of its report; None where there is none to be seen from here.
+        mlflow_run_id: Id of its MLflow run; None when tracking was down.
+
+    Example:
+        >>> ref = RunRef("20260131t180000z-0a1b2c3d", "18:00", "films", "7", "0.2.0", 9, 9, 0, 1, 1, 0, 8 / 9)
+        >>> ListedRun(ref, (GateResult("min_rows", passed=False, value=9, limit=100),)).gate_status
+        'failed'
+    """
+
+    ref: RunRef
+    gates: tuple[GateResult, ...] = ()
+    report: str | None = None
+    mlflow_run_id: str | None = None
+
+    spread = ("ref",)
+    derived = ("gate_status",)
+
+    @property
+    def gate_status(self) -> str:
+        """The worst of its gates: passed, warned or failed; none without any."""
+        if not self.gates:
+            return "none"
+        broken = {gate.severity for gate in self.gates if not gate.passed}
+        return "failed" if "fail" in broken else "warned" if broken else "passed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsOutcome(Outcome):
+    """The runs of an output, newest first.
+
+    Attributes:
+        runs: Those listed.
+        num_runs: All there are.
+    """
+
+    runs: tuple[ListedRun, ...]
+    num_runs: int
+
+    derived = ("status", "run_id")
+
+    @property
+    def run_id(self) -> str:
+        """Id of the newest run."""
+        return self.runs[0].ref.run_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenOutcome(Outcome):
+    """A report that was found (`report`).
+
+    Attributes:
+        run_id: Its run.
+        opened: Whether a browser shows it.
+    """
+
+    run_id: str
+    opened: bool

@@ -122,6 +122,7 @@ class DecideOutcome(Outcome):
         num_imported: Decisions appended.
         num_blank: Rows without a verdict, not judged yet.
         rejected: Reason -> rows set aside.
+        next_command: What to type to use the decisions; None where none was imported.
     """
 
     import_id: str
@@ -130,6 +131,7 @@ class DecideOutcome(Outcome):
     num_imported: int
     num_blank: int
     rejected: Mapping[str, int]
+    next_command: str | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ class ReviewOutcome(Outcome):
         num_unsure: Those whose verdict is unsure or contradictory: left out.
         estimates: The quantities.
         strata: What they are made of.
+        next_command: What to type to correct the table.
     """
 
     run_id: str
@@ -190,6 +193,7 @@ class ReviewOutcome(Outcome):
     estimates: tuple[Estimate, ...]
     strata: tuple[StratumJudged, ...]
     sampled_run_id: str | None = None
+    next_command: str | None = None
 
     def metrics(self) -> dict[str, float]:
         """The quantities as metrics: review/precision_missing, and _low and _high beside it.
@@ -232,6 +236,8 @@ class CorrectOutcome(Outcome):
         num_stale: Rows left as they are because their labels changed since the audit.
         num_gone: Rows that are there no more.
         set_aside: Reason -> decisions without effect: contradictory, tag_unknown, row_not_audited, ...
+        next_command: What to type to audit the corrected copy; None where there is none.
+        undo_command: What to type to take the correction back; None for one that took another back.
     """
 
     correction_id: str
@@ -246,3 +252,5 @@ class CorrectOutcome(Outcome):
     num_stale: int
     num_gone: int
     set_aside: Mapping[str, int]
+    next_command: str | None = None
+    undo_command: str | None = None

@@ -84,7 +84,7 @@ def find_sample(tables: OutputTables, sample_id: str | None, run_id: str | None)
     raise ConfigError(
         f"'{tables.location(SAMPLE)}' holds no {wanted}.",
         key="review.sample",
-        fix="Draw one with `spark-ml-audit sample --set sample.how=random` and have it judged; a worst "
+        fix="Draw one with `spark-ml-audit sample --how random` and have it judged; a worst "
         "sample says nothing of the rest of the table.",
     )
 

@@ -7,6 +7,8 @@ a killed correction is completed by a retry with its id.
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import narwhals as nw
@@ -14,11 +16,17 @@ import narwhals as nw
 from spark_ml_audit.arrow.label_edits import ADDED, REMOVED
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.base import digest
+from spark_ml_audit.config.continuing import audit_of_copy
 from spark_ml_audit.config.paths import absolute, is_path, refused_by_delta
 from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.errors import ConfigError, InputError
-from spark_ml_audit.frames.class_list import CLASSES_PROPERTY, class_frame, columns_metadata
+from spark_ml_audit.frames.class_list import (
+    CLASSES_METADATA,
+    CLASSES_PROPERTY,
+    class_frame,
+    columns_metadata,
+)
 from spark_ml_audit.lake.lineage import CONTINUES_PROPERTY, origin_of, write_origins
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run
@@ -78,11 +86,13 @@ def run_correct(config: CorrectConfig, progress: Progress, spark: Session | None
     with progress.stage("session"):
         tables = OutputTables(choose_engine(config.engine, spark), config.output)
     correction = Correction(tables, config, progress, config.output.run_id or new_run_id())
-    finished = _finished(correction)
-    if finished is not None:
-        return finished
-    undone = config.correct.undo
-    return undo_correction(correction, undone) if undone is not None else _correct(correction)
+    outcome, undone = _finished(correction), config.correct.undo
+    if outcome is None:
+        outcome = undo_correction(correction, undone) if undone is not None else _correct(correction)
+    if outcome.undoes is not None:
+        return outcome
+    settings = {"correct.undo": outcome.correction_id, **config.engine.settings}
+    return replace(outcome, undo_command=config.output.command("correct", settings))
 
 
 def _finished(correction: Correction) -> CorrectOutcome | None:
@@ -120,7 +130,7 @@ def _correct(correction: Correction) -> CorrectOutcome:
         else:
             target = address_of(source)
             final = merge_plan(tables.engine, target, labels, plan)
-    return write_record(
+    outcome = write_record(
         correction,
         final,
         labels,
@@ -131,6 +141,10 @@ def _correct(correction: Correction) -> CorrectOutcome:
         target_version=about["target_version"],
         set_aside=about["set_aside"],
     )
+    if options.mode == "merge":
+        return outcome
+    again = audit_of_copy(source, run.config, target, tables.config, correction.config.engine)
+    return replace(outcome, next_command=again)
 
 
 # ---- the plan --------------------------------------------------------------------------------------
@@ -200,7 +214,7 @@ def _standing(correction: Correction, run: FinishedRun, examples: Frame) -> Fram
         correction.tables,
         named,
         key,
-        "Import some with `spark-ml-audit decide`, name their table, or set correct.accept_above.",
+        "Import some with `spark-ml-audit decide --file`, name their table, or set correct.accept_above.",
     )
     engine = correction.tables.engine
     id_type = engine.schema(examples.select(ID)).field(ID).type
@@ -279,9 +293,15 @@ def _write_copy(
     origin = origin_of(run.ref, own, correction.tables.config)
     kept = {key: value for key, value in current.properties.items() if key == CLASSES_PROPERTY}
     kept[CONTINUES_PROPERTY] = write_origins([origin, *run.continues])
+    about_columns = columns_metadata(current.schema)
+    if run.config["source"].get("classes") is not None:  # a list of the config's: the copy knows it by itself
+        kept[CLASSES_PROPERTY] = json.dumps(run.tags)
+        about_columns = {
+            column: {key: text for key, text in about.items() if key != CLASSES_METADATA}
+            for column, about in about_columns.items()
+        }
     tables.create_schema()
     rows = corrected_rows(engine, current.frame, current.schema.names, labels, plan)
-    about_columns = columns_metadata(current.schema)
     tables.overwrite(name, rows, own, {"correction_id": own}, kept, about_columns)
     status = nw.col(STATUS)
     return plan.with_columns(nw.when(status == PLANNED).then(nw.lit(APPLIED)).otherwise(status).alias(STATUS))

@@ -22,6 +22,7 @@ from spark_ml_audit.arrow.decision_values import (
 )
 from spark_ml_audit.arrow.hashes import hash_rows
 from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.config.continuing import review_settings
 from spark_ml_audit.config.paths import absolute
 from spark_ml_audit.engines.base import Batches, BatchMap, is_empty, rows_of
 from spark_ml_audit.engines.choose import choose_engine
@@ -49,6 +50,7 @@ _IMPORT, _SAMPLE = "import_id", "sample_id"
 _REASON = "reason"
 _COLUMNS = (ID, TAG, VERDICT, WHO, WHEN, NOTE, _SAMPLE)
 _TEXTS = (TAG, WHO, NOTE, _SAMPLE)
+_MAX_SAMPLES = 100
 
 
 def run_decide(config: DecideConfig, progress: Progress, spark: Session | None = None) -> DecideOutcome:
@@ -98,7 +100,23 @@ def run_decide(config: DecideConfig, progress: Progress, spark: Session | None =
         tables={DECISIONS: place.location(name), **tables.locations(REJECTED)},
         stages=progress.stages,
         already_finished=done,
+        next_command=_next_command(config, run, tables.engine, judged),
     )
+
+
+def _next_command(config: DecideConfig, run: FinishedRun, engine: Engine, judged: Frame) -> str | None:
+    """What decisions are for: those on a random sample tell how right the audit is, others correct it."""
+    good = judged.filter(nw.col(_REASON) == "").select(f"read_{_SAMPLE}").unique().head(_MAX_SAMPLES)
+    samples = {row[f"read_{_SAMPLE}"] or config.decide.sample or "" for row in rows_of(engine, good)}
+    if not samples:
+        return None
+    by_name = {"run": config.decide.run, "decisions": config.decide.to}
+    random = max((name for name in samples if name.startswith(f"{run.run_id}-random-")), default=None)
+    command, more = "correct", {}
+    if random is not None:
+        command, more = "review", review_settings(run.config)
+    named = {f"{command}.{key}": value for key, value in by_name.items() if value is not None}
+    return config.output.command(command, {**named, **more, **config.engine.settings})
 
 
 # ---- the file --------------------------------------------------------------------------------------

@@ -87,6 +87,7 @@ def run_review(config: ReviewConfig, progress: Progress, spark: Session | None =
         strata=judged,
         warnings=(*warnings, *_gaps(judged)),
         tables=tables.locations(ESTIMATES),
+        next_command=_correct_command(config),
     )
     with progress.stage("write"):
         _write(tables, found)
@@ -101,10 +102,16 @@ def run_review(config: ReviewConfig, progress: Progress, spark: Session | None =
     )
 
 
+def _correct_command(config: ReviewConfig) -> str:
+    named = {"run": config.review.run, "decisions": config.review.decisions}
+    settings = {f"correct.{key}": value for key, value in named.items() if value is not None}
+    return config.output.command("correct", {**settings, **config.engine.settings})
+
+
 def _standing(tables: OutputTables, sample: ReviewedSample, named: str | None) -> Frame:
     """The verdict of every decided cell; of a sample of another output, as decided there and here."""
     engine, run, key = tables.engine, sample.drawn_from, "review.decisions"
-    fix = "Import the judged sample with `spark-ml-audit decide`, or name the table of decisions."
+    fix = "Import the judged sample with `spark-ml-audit decide --file`, or name the table of decisions."
     places = [sample.tables] if named is not None or sample.tables is tables else [sample.tables, tables]
     if named is None:  # where none has any, the message names the first
         places = [place for place in places if place.exists(DECISIONS)] or places[:1]

@@ -103,12 +103,17 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         num_rows=num_rows,
         strata=drawn,
         notes=_widths(drawn, config.sample),
-        next_command=None if csv is None else config.output.command("decide", {"decide.file": csv}),
+        next_command=None if csv is None else _decide_command(config, csv),
         tables=tables.locations(SAMPLE),
         csv=csv,
         stages=progress.stages,
         already_finished=done,
     )
+
+
+def _decide_command(config: SampleConfig, csv: str) -> str:
+    run = {} if config.sample.run is None else {"decide.run": config.sample.run}
+    return config.output.command("decide", {"decide.file": csv, **run, **config.engine.settings})
 
 
 def _widths(strata: tuple[StratumDrawn, ...], options: SampleSection) -> tuple[str, ...]:

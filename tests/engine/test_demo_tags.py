@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,10 @@ import pytest
 
 from spark_ml_audit.demo.dataset import demo_classes, demo_file, new_packages
 from spark_ml_audit.demo.run import _tagging_commands
+from tests.command_line import settings_of
 from tests.lake import Lake, records
 
 ROWS = 3000
-
-
-def settings_of(command: str) -> dict[str, object]:
-    """The keys that a printed command sets."""
-    words = shlex.split(command)
-    pairs = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
-    found: dict[str, object] = dict(pair.split("=", 1) for pair in pairs)
-    if "source.features" in found:
-        assert found["source.features"] == "{text: [text]}"
-        found["source.features"] = {"text": ["text"]}
-    return found
 
 
 @pytest.fixture

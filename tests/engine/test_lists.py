@@ -141,7 +141,7 @@ def test_a_first_look_its_decisions_and_the_next_audit(
     assert [classes[tag]["trust"] for tag in TAGS] == ["good", "good", "weak"]
     assert {row["trust"]: row["num_classes"] for row in audited["by_trust"]} == {"good": 2, "weak": 1}
     assert all(cell["trust"] == "good" for cell in (*audited["to_add"], *audited["to_remove"]))
-    assert f"output.path={out}" in audited["next_command"]
+    assert f"sample --out {out} --how first-look --csv look.csv --show text" in audited["next_command"]
     assert audited["precision"] == []
 
     drawn = lake.call(sample, out, how="first-look", csv=file, show=["text"])

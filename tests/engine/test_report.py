@@ -217,7 +217,7 @@ def test_the_queries_of_the_page_give_the_whole_lists(lake: Lake) -> None:
     page = Path(result["report"]).read_text(encoding="utf-8")
     found = [html.unescape(text) for text in re.findall(r'whole list"><bdi>(.*?)</bdi>', page, re.DOTALL)]
     command, *queries = found  # in the order of the page
-    assert command.startswith("spark-ml-audit compare --set output.path=")
+    assert command.startswith("spark-ml-audit compare --out ")
     to_add, to_remove, classes, issues, pairs, *_ = [rows_of_query(lake, query) for query in queries]
     cells = lake.rows(result, "tag_issues")
     for listed, issue in ((to_add, "missing"), (to_remove, "extraneous")):

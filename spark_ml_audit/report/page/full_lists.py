@@ -101,11 +101,14 @@ def _compare(run: RunFacts, against: str) -> str | None:
     output = run.config.get("output")
     if not isinstance(output, Mapping):
         return None
-    places = {name: output[name] for name in ("path", "schema", "prefix") if output.get(name)}
+    places = {name: output[name] for name in ("path", "schema", "prefix", "files") if output.get(name)}
     if "path" in places:
         places["path"] = absolute(str(places["path"]))
     try:
         place = OutputConfig.parse(places, "output")
     except ConfigError:
         return None
-    return place.command("compare", {"compare.run": run.run_id, "compare.against": against})
+    engine = run.config.get("engine")
+    kind = engine.get("kind", "auto") if isinstance(engine, Mapping) else "auto"
+    told = {} if kind == "auto" else {"engine.kind": kind}
+    return place.command("compare", {"compare.run": run.run_id, "compare.against": against, **told})

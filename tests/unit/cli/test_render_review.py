@@ -79,8 +79,9 @@ def test_samples_and_corrections_say_what_was_done():
         set_aside={},
         tables={"corrections": "/o"},
         warnings=("7 rows were left.",),
+        undo_command="spark-ml-audit correct --out a --undo c",
     )
     text = render_correct(done)
     assert "3 rows changed (merge)" in text
     assert "2 added, 1 removed" in text
-    assert "correct --undo c" in text
+    assert "To take it back:\n  spark-ml-audit correct --out a --undo c" in text

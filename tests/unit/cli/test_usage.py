@@ -36,7 +36,6 @@ def test_the_module_runs_as_a_process_and_takes_its_arguments() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "the following arguments are required: COMMAND"),
         (["adit"], "invalid choice: 'adit'"),
         (["audit", "--jsn"], "unrecognized arguments: --jsn"),
         (["audit", "--conf", "x"], "unrecognized arguments"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -33,7 +34,9 @@ def test_changes_are_given_in_full_by_a_command_for_a_shell() -> None:
     base = sample_report(12)
     run = replace(base.run, config={"output": {"path": "/lake/o'brien audits", "schema": None, "prefix": ""}})
     command = full_lists(replace(base, run=run))["changes"].text
-    assert command.startswith("spark-ml-audit compare --set ")
-    assert """'output.path=/lake/o'"'"'brien audits'""" in command
-    assert f"compare.run={run.run_id}" in command
+    assert shlex.split(command)[:6] == [
+        "spark-ml-audit", "compare", "--out", "/lake/o'brien audits", "--run", run.run_id,
+    ]  # fmt: skip
+    spark = replace(run, config={**run.config, "engine": {"kind": "spark"}})
+    assert full_lists(replace(base, run=spark))["changes"].text.endswith(" --engine spark")
     assert "changes" not in full_lists(base)  # nobody said where its output is

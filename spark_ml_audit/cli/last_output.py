@@ -1,0 +1,102 @@
+"""Where the last audit made in this folder wrote: what later commands go by when they are given no output.
+
+An audit by the command line notes its output in `.spark-ml-audit.json` in the folder it is started in.
+Without that file, the output in `./audits` whose table `runs` was written last is taken. On Databricks
+neither is done: tasks share their working folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spark_ml_audit.config.paths import local_path
+
+if TYPE_CHECKING:
+    from spark_ml_audit.config import OutputConfig
+
+NOTE = ".spark-ml-audit.json"
+"""File in which an audit notes where it wrote."""
+
+OUTPUTS = "audits"
+"""Folder of the outputs of commands that are given none."""
+
+_KEYS = ("path", "schema", "prefix", "files")
+_MAX_NOTE = 100_000
+
+
+@dataclass(frozen=True)
+class LastOutput:
+    """The output of the last audit made in a folder.
+
+    Attributes:
+        output: Keys of the section `output` that say where it is.
+        run_id: The audit; None where only its tables tell of it.
+    """
+
+    output: dict[str, str]
+    run_id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Path, or schema and prefix."""
+        return self.output.get("path") or ".".join(
+            filter(None, (self.output.get("schema"), self.output.get("prefix")))
+        )
+
+
+def is_kept_here() -> bool:
+    """Whether commands look for and note outputs in the working folder."""
+    return "DATABRICKS_RUNTIME_VERSION" not in os.environ
+
+
+def note_output(output: OutputConfig, run_id: str) -> None:
+    """Note where an audit wrote. Never raises: a folder that cannot be written to is left alone."""
+    if not is_kept_here():
+        return
+    text = json.dumps({"output": output.place, "run_id": run_id}, ensure_ascii=False)
+    staged = Path(f"{NOTE}.{secrets.token_hex(4)}")
+    with suppress(OSError, ValueError):
+        try:
+            staged.write_text(f"{text}\n", encoding="utf-8")
+            staged.replace(NOTE)
+        finally:
+            staged.unlink(missing_ok=True)
+
+
+def find_last_output() -> LastOutput | None:
+    """The output of the last audit made in the working folder; None where there is none to be seen."""
+    if not is_kept_here():
+        return None
+    return _noted() or _newest()
+
+
+def _noted() -> LastOutput | None:
+    try:
+        with Path(NOTE).open(encoding="utf-8") as file:
+            found = json.loads(file.read(_MAX_NOTE))
+        output = {key: found["output"][key] for key in _KEYS if key in found["output"]}
+        run_id = found.get("run_id")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    if not all(isinstance(value, str) for value in output.values()) or not {"path", "schema"} & set(output):
+        return None
+    place = local_path(output["path"]) if "path" in output else None
+    if place is not None and not (place / "runs" / "_delta_log").is_dir():
+        return None
+    return LastOutput(output, run_id if isinstance(run_id, str) else None)
+
+
+def _newest() -> LastOutput | None:
+    found: list[tuple[int, str]] = []
+    with suppress(OSError):
+        for log in Path(OUTPUTS).glob("*/runs/_delta_log"):
+            times = [file.stat().st_mtime_ns for file in log.glob("*.json")]
+            if times:
+                found.append((max(times), log.parent.parent.as_posix()))
+    return LastOutput({"path": max(found)[1]}) if found else None
