@@ -9,6 +9,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from spark_ml_audit.arrow.types import type_name
 from spark_ml_audit.auditing.check import run_check
 from spark_ml_audit.auditing.class_order import guess_classes
@@ -16,7 +18,7 @@ from spark_ml_audit.auditing.config_text import config_text
 from spark_ml_audit.config import PROGRAM, AuditConfig, EngineConfig, PlaceConfig, parse_as
 from spark_ml_audit.config.paths import local_path, name_of_source
 from spark_ml_audit.engines.choose import choose_engine, installed_engines, require_engine
-from spark_ml_audit.engines.columns import column
+from spark_ml_audit.engines.columns import column, field
 from spark_ml_audit.errors import AuditError, ConfigError, InputError
 from spark_ml_audit.frames.column_facts import ColumnFacts
 from spark_ml_audit.frames.guess import Guess, guess_columns
@@ -160,6 +162,7 @@ def _drafted(known: dict[str, Any], place: PlaceConfig, facts: Sequence[ColumnFa
     Raises:
         InputError: Nothing looks like tags.
     """
+    _check_named(known["source"], facts)
     found = guess_columns(facts, known["source"])
     if found.labels is None:
         listed = ", ".join(f"{item.name} ({item.type_name})" for item in facts[:_MAX_COLUMNS])
@@ -180,6 +183,19 @@ def _drafted(known: dict[str, Any], place: PlaceConfig, facts: Sequence[ColumnFa
         named = {key: value for key, value in (("path", place.path), ("table", place.table)) if value}
         values["output"] = {**output, "path": f"{_OUTPUTS}/{name_of_source(named)}"}
     return _Draft(values, choices, {item.name: item for item in facts})
+
+
+def _check_named(source: Mapping[str, object], facts: Sequence[ColumnFacts]) -> None:
+    """Refuse columns that are given and not there.
+
+    Raises:
+        InputError: One is not.
+    """
+    schema = pa.schema([item.field for item in facts])
+    for key in ("id", "labels", "pred_probs", "show"):
+        value = source.get(key)
+        for name in [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []:
+            field(schema, str(name), f"source.{key}")
 
 
 def _choices(found: Guess, known: Mapping[str, Any]) -> tuple[Choice, ...]:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from spark_ml_audit.cli.last_output import note_output
+from spark_ml_audit.cli.last_output import last_models, note_models, note_output
 from spark_ml_audit.cli.options import given_by
 from spark_ml_audit.cli.render import (
     render_check,
@@ -19,7 +19,7 @@ from spark_ml_audit.cli.render import (
 )
 from spark_ml_audit.cli.render_outputs import render_init, render_open, render_runs
 from spark_ml_audit.cli.render_review import render_correct, render_decide, render_review, render_sample
-from spark_ml_audit.cli.running import Command, Result, Runner, same_words
+from spark_ml_audit.cli.running import Command, Following, Result, Runner, same_words, with_option
 from spark_ml_audit.config import (
     PROGRAM,
     AuditConfig,
@@ -37,7 +37,9 @@ from spark_ml_audit.config import (
     TrendConfig,
     read_values,
 )
-from spark_ml_audit.config.continuing import audit_of_predictions
+from spark_ml_audit.config.continuing import audit_of_predictions, tagging_by
+from spark_ml_audit.errors import ConfigError, InputError
+from spark_ml_audit.outcomes.audit import AuditOutcome
 from spark_ml_audit.outcomes.predict import PredictOutcome
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.text import for_terminal
@@ -65,7 +67,10 @@ def _run_init(options: argparse.Namespace, progress: Progress) -> Result:
 
     given = given_by(options)
     values = read_values(options.config, options.overrides, given=given)
-    outcome = run_init(values, Path(options.out), progress, force=options.force)
+    try:
+        outcome = run_init(values, Path(options.out), progress, force=options.force)
+    except (ConfigError, InputError) as error:
+        raise with_option(error, "init") from error
     return Result(render_init(outcome), outcome.to_dict(), outcome.exit_code)
 
 
@@ -80,13 +85,52 @@ def _predict_first(options: argparse.Namespace) -> tuple[dict[str, object], list
     return {"model": {}}, [Given("--predict", "source.pred_probs", value=None)]
 
 
-def _audit_predictions(
+def _after_predict(
     _: argparse.Namespace, config: PredictConfig, outcome: PredictOutcome
-) -> tuple[str, str] | None:
+) -> tuple[Following, ...]:
+    """An audit of the predictions; and where a model was kept, rows tagged by it."""
+    found = []
     place = outcome.tables.get("predictions")
-    if place is None or not outcome.num_predicted:
-        return None
-    return "To audit the tags", audit_of_predictions(config, place, outcome.use.features.get("text", ()))
+    if place is not None and outcome.num_predicted:
+        texts = outcome.use.features.get("text", ())
+        found.append(Following("To audit the tags", audit_of_predictions(config, place, texts)))
+    if outcome.model_uri is not None and config.model.fit_final:
+        command = tagging_by(config, outcome.model_uri)
+        found.append(Following("To tag rows, new ones in the place of these", command, "tag_command"))
+    return tuple(found)
+
+
+def _audit_instead(options: argparse.Namespace, *_: object) -> tuple[Following, ...]:
+    return (Following("To audit it", same_words(options, "audit")),)
+
+
+def _note_audit(config: AuditConfig, outcome: AuditOutcome) -> None:
+    note_output(config.output, outcome.run_id)
+
+
+def _note_model(config: PredictConfig, outcome: PredictOutcome) -> None:
+    """Note the store of a kept model, if it is one that this package chose."""
+    from spark_ml_audit.tracking import resolve_tracking_uri
+
+    if outcome.model_uri is None or config.tracking.uri is not None:
+        return
+    uri, artifacts = resolve_tracking_uri(None, config.output.files or config.output.path)
+    if artifacts is not None:
+        note_models(uri)
+
+
+def _find_models(values: dict[str, object], progress: Progress) -> None:
+    """The store of the last model that was kept from this folder, where no other is named."""
+    from spark_ml_audit.tracking import resolve_tracking_uri
+
+    tracking = values.get("tracking") or {}
+    if not isinstance(tracking, dict) or tracking.get("uri") is not None:
+        return
+    own = resolve_tracking_uri(None, None)[1] is None
+    uri = None if own else last_models()
+    if uri is not None:
+        values["tracking"] = {**tracking, "uri": uri}
+        progress.note(f"no tracking.uri is given: {for_terminal(uri)}, where the last model from here is")
 
 
 def _add_init_options(parser: argparse.ArgumentParser) -> None:
@@ -159,7 +203,8 @@ COMMANDS: tuple[Command, ...] = (
             render_predict,
             default_output=True,
             more=_fit_final,
-            follow=_audit_predictions,
+            note=_note_model,
+            follow=_after_predict,
         ),
         _add_predict_options,
         has_source=True,
@@ -173,7 +218,7 @@ COMMANDS: tuple[Command, ...] = (
             "auditing.audit:run_audit",
             render_outcome,
             default_output=True,
-            is_audit=True,
+            note=_note_audit,
             more=_predict_first,
         ),
         _add_audit_options,
@@ -189,7 +234,7 @@ COMMANDS: tuple[Command, ...] = (
             render_check,
             default_output=True,
             more=_predict_first,
-            follow=lambda options, *_: ("To audit it", same_words(options, "audit")),
+            follow=_audit_instead,
         ),
         _add_audit_options,
         has_source=True,
@@ -198,7 +243,7 @@ COMMANDS: tuple[Command, ...] = (
         "tag",
         "tag new rows with a model, in a batch or as a stream",
         f"{PROGRAM} tag new_films.parquet --model models:/film_tags/1",
-        Runner(TagConfig, "predicting.tag:run_tag", render_tag, default_output=True),
+        Runner(TagConfig, "predicting.tag:run_tag", render_tag, default_output=True, complete=_find_models),
         has_source=True,
     ),
     Command(

@@ -1,6 +1,7 @@
 """Where the last audit made in this folder wrote: what later commands go by when they are given no output.
 
-An audit by the command line notes its output in `.spark-ml-audit.json` in the folder it is started in.
+An audit by the command line notes its output in `.spark-ml-audit.json` in the folder it is started in, and a
+`predict` that keeps a model the MLflow store it made for it.
 Without that file, the output in `./audits` whose table `runs` was written last is taken. On Databricks
 neither is done: tasks share their working folder.
 """
@@ -28,6 +29,7 @@ OUTPUTS = "audits"
 
 _KEYS = ("path", "schema", "prefix", "files")
 _MAX_NOTE = 100_000
+_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,26 @@ def is_kept_here() -> bool:
 
 def note_output(output: OutputConfig, run_id: str) -> None:
     """Note where an audit wrote. Never raises: a folder that cannot be written to is left alone."""
+    _note({"output": output.place, "run_id": run_id})
+
+
+def note_models(uri: str) -> None:
+    """Note the MLflow store that this package made and a model was kept in. Never raises."""
+    _note({"models": uri})
+
+
+def last_models() -> str | None:
+    """The MLflow store of the last model that was kept from this folder; None where it is there no more."""
+    uri = _read_note().get("models") if is_kept_here() else None
+    if not isinstance(uri, str) or not uri.startswith(_SQLITE):
+        return None
+    return uri if Path(uri.removeprefix(_SQLITE)).is_file() else None
+
+
+def _note(about: dict[str, object]) -> None:
     if not is_kept_here():
         return
-    text = json.dumps({"output": output.place, "run_id": run_id}, ensure_ascii=False)
+    text = json.dumps({**_read_note(), **about}, ensure_ascii=False)
     staged = Path(f"{NOTE}.{secrets.token_hex(4)}")
     with suppress(OSError, ValueError):
         try:
@@ -76,14 +95,19 @@ def find_last_output() -> LastOutput | None:
     return _noted() or _newest()
 
 
-def _noted() -> LastOutput | None:
+def _read_note() -> dict[str, object]:
     try:
         with Path(NOTE).open(encoding="utf-8") as file:
             found = json.loads(file.read(_MAX_NOTE))
-        output = {key: found["output"][key] for key in _KEYS if key in found["output"]}
-        run_id = found.get("run_id")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _noted() -> LastOutput | None:
+    found = _read_note()
+    named, run_id = found.get("output"), found.get("run_id")
+    output = {key: named[key] for key in _KEYS if key in named} if isinstance(named, dict) else {}
     if not all(isinstance(value, str) for value in output.values()) or not {"path", "schema"} & set(output):
         return None
     place = local_path(output["path"]) if "path" in output else None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from spark_ml_audit.cli.render_parts import pairs, table
 from spark_ml_audit.outcomes.history import ListedRun, OpenOutcome, RunsOutcome
-from spark_ml_audit.outcomes.starting import InitOutcome
+from spark_ml_audit.outcomes.starting import Choice, InitOutcome
 from spark_ml_audit.text import for_terminal, number, percent
 
 _SOURCE_WIDTH = 40
+_LISTED_OTHERS = 6
 
 
 def render_runs(outcome: RunsOutcome) -> str:
@@ -51,6 +52,11 @@ def render_open(outcome: OpenOutcome) -> str:
     )
 
 
+def _chosen(choice: Choice) -> str:
+    others = f" (or {', '.join(choice.others[:_LISTED_OTHERS])})" if choice.others else ""
+    return f"{choice.shown}: {choice.why}{others}"
+
+
 def render_init(outcome: InitOutcome) -> str:
     """Write what was chosen for a config and why, as text of several lines, without a final newline."""
     lines = [
@@ -59,7 +65,7 @@ def render_init(outcome: InitOutcome) -> str:
         f"{number(outcome.num_rows_read)} rows looked at",
         "",
         "Chosen",
-        *pairs((choice.key, f"{choice.shown}: {choice.why}") for choice in outcome.choices),
+        *pairs((choice.key, _chosen(choice)) for choice in outcome.choices),
     ]
     if outcome.warnings:
         lines += ["", "Warnings", *(f"  - {for_terminal(text)}" for text in outcome.warnings)]

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-from spark_ml_audit.cli.last_output import OUTPUTS, LastOutput, find_last_output, is_kept_here, note_output
+from spark_ml_audit.cli.last_output import OUTPUTS, LastOutput, find_last_output, is_kept_here
 from spark_ml_audit.cli.options import given_by
 from spark_ml_audit.config import PROGRAM, Given, parse_as, read_values
-from spark_ml_audit.config.paths import name_of_source
-from spark_ml_audit.engines.choose import require_engine
-from spark_ml_audit.errors import ExitCode
+from spark_ml_audit.config.paths import name_of_source, without_endings
+from spark_ml_audit.config.short_forms import SHORT_FORMS
+from spark_ml_audit.engines.choose import EMBEDDED, engine_kind, require_engine
+from spark_ml_audit.errors import AuditError, ConfigError, ExitCode, InputError
 from spark_ml_audit.progress import Progress
-from spark_ml_audit.text import for_terminal
+from spark_ml_audit.text import for_terminal, show
 
 _OF_RESULTS = frozenset({"--json", "--quiet", "--debug"})
 
@@ -52,6 +56,21 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Following:
+    """A command to go on with.
+
+    Attributes:
+        said: What it is for.
+        command: The command line.
+        name: Its key among the data.
+    """
+
+    said: str
+    command: str
+    name: str = "next_command"
+
+
+@dataclass(frozen=True)
 class Runner:
     """How most commands go: read the config, find the output, do it, say what came out.
 
@@ -62,21 +81,33 @@ class Runner:
         render: The outcome as text.
         default_output: Whether it writes to `./audits/<name of the source>` when no output is given; else it
             goes by the output of the last audit made in this folder.
-        is_audit: Whether later commands go by its output.
+        note: Notes in this folder what later commands go by.
         more: What flags of its own give beside the short forms: a base below the file, and values.
-        follow: The command to go on with, and what it is for; None where there is none.
+        complete: Completes the config's values once they are read.
+        follow: Commands to go on with, each with its name among the data and what it is for.
     """
 
     config: type[Any]
     function: str
     render: Callable[[Any], str]
     default_output: bool = False
-    is_audit: bool = False
+    note: Callable[[Any, Any], None] = lambda *_: None
     more: Callable[[argparse.Namespace], tuple[dict[str, object], list[Given]]] = lambda _: ({}, [])
-    follow: Callable[[argparse.Namespace, Any, Any], tuple[str, str] | None] = lambda *_: None
+    complete: Callable[[dict[str, object], Progress], None] = lambda *_: None
+    follow: Callable[[argparse.Namespace, Any, Any], tuple[Following, ...]] = lambda *_: ()
 
     def __call__(self, options: argparse.Namespace, progress: Progress) -> Result:
-        """Run the command."""
+        """Run the command.
+
+        Raises:
+            AuditError: It is refused; the fix names the option that stands for the key.
+        """
+        try:
+            return self._run(options, progress)
+        except (ConfigError, InputError) as error:
+            raise with_option(error, options.command) from error
+
+    def _run(self, options: argparse.Namespace, progress: Progress) -> Result:
         base, flags = self.more(options)
         given = [*given_by(options), *flags]
         values = read_values(options.config, options.overrides, base=base, given=given)
@@ -86,14 +117,17 @@ class Runner:
                 _add_default_output(values, progress)
             else:
                 last = _add_last_output(values, progress)
+        self.complete(values, progress)
         config = parse_as(self.config, values)
         require_engine(config.engine)
+        if hasattr(config, "source"):
+            _check_table_name(config, given)
         module, name = self.function.split(":")
         outcome = getattr(import_module(f"spark_ml_audit.{module}"), name)(config, progress)
-        if self.is_audit:
-            note_output(config.output, outcome.run_id)
+        self.note(config, outcome)
         result = Result(self.render(outcome), outcome.to_dict(), outcome.exit_code)
-        result = _with_next(result, self.follow(options, config, outcome))
+        for following in self.follow(options, config, outcome):
+            result = _with_next(result, following)
         return result if last is None else replace(result, data={**result.data, "last_output": last.output})
 
 
@@ -138,9 +172,37 @@ def _add_output(values: dict[str, object], place: Mapping[str, str]) -> None:
     values["output"] = {**(known if isinstance(known, Mapping) else {}), **place}
 
 
-def _with_next(result: Result, following: tuple[str, str] | None) -> Result:
-    if following is None:
-        return result
-    said, command = following
-    text = "\n".join([result.text, "", f"{said}:", f"  {for_terminal(command)}"])
-    return replace(result, text=text, data={**result.data, "next_command": command})
+def _with_next(result: Result, following: Following) -> Result:
+    text = "\n".join([result.text, "", f"{following.said}:", f"  {for_terminal(following.command)}"])
+    return replace(result, text=text, data={**result.data, following.name: following.command})
+
+
+def with_option(error: AuditError, command: str) -> AuditError:
+    """A refusal whose fix names the option that stands for the key, where the command has one."""
+    form = next((form for form in SHORT_FORMS.get(command, ()) if form.key == error.key), None)
+    if form is None or form.option in error.fix:
+        return error
+    told = f"{error.fix} On the command line: {form.option} {form.metavar}.".strip()
+    return type(error)(error.message, key=error.key, fix=told)
+
+
+def _check_table_name(config: Any, given: Sequence[Given]) -> None:
+    """Refuse a source of one word that is no file, where nothing knows a table of that name.
+
+    Raises:
+        ConfigError: It is; names files that are near.
+    """
+    name = next((item.value for item in given if item.key == "source.table"), None)
+    if not isinstance(name, str) or engine_kind(config.engine) != EMBEDDED:
+        return
+    here: list[str] = []
+    with suppress(OSError):
+        here = sorted(os.listdir())
+    endless = {without_endings(file): file for file in here}
+    near = endless.get(name) or next(iter(get_close_matches(name, here, n=1)), None)
+    raise ConfigError(
+        f"there is no file or folder {show(name)} here, and tables of a catalog are known to Spark alone.",
+        key="SOURCE",
+        fix=(f"Did you mean {show(near)}? " if near else "")
+        + "Name a file or folder that is there, or add --engine spark for a table.",
+    )

@@ -14,6 +14,7 @@ from spark_ml_audit.errors import ConfigError
 # where the source is, and what the table written says itself
 _OWN = frozenset({"path", "table", "format", "version", "classes"})
 _LABELS = ("id", "labels", "labels_format", "labels_delimiter")
+_OF_ROWS = ("source.format", "source.version", "source.id")
 _JUDGED_BY = ("audit", "model", "detect")
 
 
@@ -37,6 +38,24 @@ def audit_of_predictions(config: PredictConfig, place: str, texts: Sequence[str]
         settings["source.show"] = list(texts)
     settings |= config.tracking.settings | config.engine.settings
     return config.output.command("audit", settings, source=place)
+
+
+def tagging_by(config: PredictConfig, uri: str) -> str:
+    """The command that tags the rows of a source by the model that `predict` kept.
+
+    Args:
+        config: That of `predict`.
+        uri: Address of the model.
+
+    Example:
+        >>> values = {"source": {"path": "films", "id": "film"}, "output": {"path": "audits/films"}}
+        >>> tagging_by(PredictConfig.parse(values), "models:/film_tags/1")
+        'spark-ml-audit tag films --out audits/films --model models:/film_tags/1 --id film'
+    """
+    changed = _changed(config.source, "source")
+    settings = {"model.uri": uri} | {key: changed[key] for key in _OF_ROWS if key in changed}
+    settings |= config.tracking.settings | config.engine.settings
+    return config.output.command("tag", settings, source=config.source.name)
 
 
 def audit_of_copy(

@@ -96,7 +96,7 @@ def source_keys(text: str) -> dict[str, str]:
     is_there = False
     with suppress(OSError, ValueError):
         is_there = Path(text).exists()
-    by_name = is_path(text) or bool(scheme_of(text)) or has_wildcards(text) or _without_endings(text) != text
+    by_name = is_path(text) or bool(scheme_of(text)) or has_wildcards(text) or without_endings(text) != text
     return {"path": text} if is_there or by_name else {"table": text}
 
 
@@ -141,10 +141,15 @@ def _name_of_path(path: str) -> str:
     while "=" in name and len(parts) > 1:
         parts.pop()
         name = parts[-1]
-    return _without_endings(name)
+    return without_endings(name)
 
 
-def _without_endings(name: str) -> str:
+def without_endings(name: str) -> str:
+    """A name without the endings of files of data.
+
+    >>> without_endings("tags.v2.csv.gz")
+    'tags.v2'
+    """
     while "." in name[1:] and name.rpartition(".")[2].lower() in _ENDINGS:
         name = name.rpartition(".")[0]
     return name

@@ -212,7 +212,7 @@ def read_value(form: ShortForm, text: str) -> object:
     """
     if form.kind == "text" or (form.kind == "classes" and _is_file(text)):
         return text
-    return _as_number(text) if form.kind == "number" else _as_names(form, text)
+    return _as_number(form, text) if form.kind == "number" else _as_names(form, text)
 
 
 def _as_names(form: ShortForm, text: str) -> object:
@@ -232,10 +232,11 @@ def _as_names(form: ShortForm, text: str) -> object:
     return names
 
 
-def _as_number(text: str) -> object:
+def _as_number(form: ShortForm, text: str) -> object:
     found = _value_of(text)
-    # the key's own check says what it takes
-    return found if isinstance(found, int | float) and not isinstance(found, bool) else text
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise ConfigError(f"found {show(text)}, not a number.", key=form.option, fix="Give a number.")
+    return found
 
 
 def _is_file(text: str) -> bool:
