@@ -37,6 +37,7 @@ from spark_ml_audit.lake.runs import find_run
 from spark_ml_audit.lake.schemas import DECISIONS, EXAMPLES, REJECTED
 from spark_ml_audit.outcomes.review import DecideOutcome
 from spark_ml_audit.reviewing.decisions import NOTE, TAG, VERDICT, VERDICTS, WHEN, WHO
+from spark_ml_audit.reviewing.going_on import correct_command
 from spark_ml_audit.reviewing.spreadsheet import read_csv
 from spark_ml_audit.reviewing.tables import tables_of, with_own_id
 
@@ -100,23 +101,22 @@ def run_decide(config: DecideConfig, progress: Progress, spark: Session | None =
         tables={DECISIONS: place.location(name), **tables.locations(REJECTED)},
         stages=progress.stages,
         already_finished=done,
-        next_command=_next_command(config, run, tables.engine, judged),
+        next_command=_next_command(config, run, tables, judged),
     )
 
 
-def _next_command(config: DecideConfig, run: FinishedRun, engine: Engine, judged: Frame) -> str | None:
+def _next_command(config: DecideConfig, run: FinishedRun, tables: OutputTables, judged: Frame) -> str | None:
     """What decisions are for: those on a random sample tell how right the audit is, others correct it."""
     good = judged.filter(nw.col(_REASON) == "").select(f"read_{_SAMPLE}").unique().head(_MAX_SAMPLES)
-    samples = {row[f"read_{_SAMPLE}"] or config.decide.sample or "" for row in rows_of(engine, good)}
+    samples = {row[f"read_{_SAMPLE}"] or config.decide.sample or "" for row in rows_of(tables.engine, good)}
     if not samples:
         return None
     by_name = {"run": config.decide.run, "decisions": config.decide.to}
-    random = max((name for name in samples if name.startswith(f"{run.run_id}-random-")), default=None)
-    command, more = "correct", {}
-    if random is not None:
-        command, more = "review", review_settings(run.config)
-    named = {f"{command}.{key}": value for key, value in by_name.items() if value is not None}
-    return config.output.command(command, {**named, **more, **config.engine.settings})
+    if not any(name.startswith(f"{run.run_id}-random-") for name in samples):
+        return correct_command(tables, run, config.engine, by_name)
+    named = {f"review.{key}": value for key, value in by_name.items() if value is not None}
+    settings = {**named, **review_settings(run.config), **config.engine.settings}
+    return config.output.command("review", settings)
 
 
 # ---- the file --------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ from spark_ml_audit.reviewing.decisions import (
     count_decisions,
     standing_decisions,
 )
+from spark_ml_audit.reviewing.going_on import correct_command
 from spark_ml_audit.reviewing.tables import read_decisions, with_plain_id
 from spark_ml_audit.tracking.run import destination_of, tracker_for
 
@@ -75,6 +76,7 @@ def run_review(config: ReviewConfig, progress: Progress, spark: Session | None =
             since = changes_since(tables, sample, standing)
             estimates = carried_estimates(estimates, since, run)
             warnings += since.warnings(sample.drawn_from.run_id)
+    by_name = {"run": options.run, "decisions": options.decisions}
     found = ReviewOutcome(
         run_id=run.run_id,
         sample_id=sample.sample_id,
@@ -87,7 +89,7 @@ def run_review(config: ReviewConfig, progress: Progress, spark: Session | None =
         strata=judged,
         warnings=(*warnings, *_gaps(judged)),
         tables=tables.locations(ESTIMATES),
-        next_command=_correct_command(config),
+        next_command=correct_command(tables, run, config.engine, by_name),
     )
     with progress.stage("write"):
         _write(tables, found)
@@ -100,12 +102,6 @@ def run_review(config: ReviewConfig, progress: Progress, spark: Session | None =
         warnings=(*found.warnings, *problems),
         stages=progress.stages,
     )
-
-
-def _correct_command(config: ReviewConfig) -> str:
-    named = {"run": config.review.run, "decisions": config.review.decisions}
-    settings = {f"correct.{key}": value for key, value in named.items() if value is not None}
-    return config.output.command("correct", {**settings, **config.engine.settings})
 
 
 def _standing(tables: OutputTables, sample: ReviewedSample, named: str | None) -> Frame:
