@@ -264,18 +264,17 @@ def _id(columns: Sequence[ColumnFacts]) -> Choice | None:
         named = max(_rank(column.words, _IDS), 0.7 if column.words.endswith("_id") else 0.0)
         if not column.is_unique:
             return 0.1 if named > 0.9 else 0.0
-        if column.is_prose:
+        # a number may happen not to come twice
+        if column.is_prose or not (named or column.is_text or column.counts_up):
             return 0.0
         return 1 + named + (0.2 if column.is_text or column.counts_up else 0.0)
 
-    candidates = [column for column in columns if score(column) > 0]
-    best, others = _best(candidates, score)
+    best, others = _best(columns, score)
     if best is None:
         return None
     if not best.is_unique:
-        return Choice("source.id", best.name, f"{best.type_name}, by its name; values are null or come twice")
-    if not best.is_text and not best.counts_up and score(best) < 1.3:
-        return None  # a number that happens not to come twice
+        but = "; values are null or come twice" if len(best.values) else ""
+        return Choice("source.id", best.name, f"{best.type_name}, by its name{but}")
     return Choice("source.id", best.name, f"{best.type_name}, no value comes twice", others)
 
 
