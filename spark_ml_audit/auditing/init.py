@@ -16,7 +16,7 @@ from spark_ml_audit.auditing.check import run_check
 from spark_ml_audit.auditing.class_order import guess_classes
 from spark_ml_audit.auditing.config_text import config_text
 from spark_ml_audit.config import PROGRAM, AuditConfig, EngineConfig, PlaceConfig, parse_as
-from spark_ml_audit.config.paths import local_path, name_of_source
+from spark_ml_audit.config.paths import local_path, name_of_source, source_keys
 from spark_ml_audit.engines.choose import choose_engine, installed_engines, require_engine
 from spark_ml_audit.engines.columns import column, field
 from spark_ml_audit.errors import AuditError, ConfigError, InputError
@@ -36,8 +36,8 @@ _OUTPUTS = "audits"
 _MAX_COLUMNS = 30
 _PLACE = ("path", "table", "format", "version")
 _IN_ORDER = (
-    *_PLACE, "id", "row_numbers", "labels", "labels_format", "labels_delimiter", "pred_probs",
-    "pred_probs_format", "classes", "show",
+    *_PLACE, "id", "row_numbers", "pred_probs_from", "labels", "labels_format", "labels_delimiter",
+    "pred_probs", "pred_probs_format", "classes", "show",
 )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def run_init(
     with progress.stage("source"):
         opened = open_source(engine, place)
         facts = _first_facts(engine, opened)
-        draft = _drafted(known, place, facts)
+        draft = _drafted(_with_probs_from(known, engine), place, facts)
     with progress.stage("check"):
         draft, problem = _checked(draft, opened, wanted, spark)
     _write(file, _text_of(draft, place, file), force=force)
@@ -153,6 +153,17 @@ def _first_facts(engine: Engine, opened: OpenSource) -> list[ColumnFacts]:
     return [ColumnFacts(item, rows.column(place).combine_chunks()) for place, item in enumerate(schema)]
 
 
+def _with_probs_from(known: dict[str, Any], engine: Engine) -> dict[str, Any]:
+    """The sections, with the column of the probabilities where they are in another source that is given."""
+    source = known["source"]
+    other = source.get("pred_probs_from")
+    if not isinstance(other, str) or "pred_probs" in source:
+        return known
+    opened = open_source(engine, PlaceConfig.parse(source_keys(other), "source"))
+    found = guess_columns(_first_facts(engine, opened)).pred_probs
+    return known if found is None else {**known, "source": {**source, "pred_probs": found.value}}
+
+
 # ---- the config ------------------------------------------------------------------------------------
 
 
@@ -162,7 +173,8 @@ def _drafted(known: dict[str, Any], place: PlaceConfig, facts: Sequence[ColumnFa
     Raises:
         InputError: Nothing looks like tags.
     """
-    _check_named(known["source"], facts)
+    if known["source"].get("pred_probs_from") is None:
+        _check_named(known["source"], facts)
     found = guess_columns(facts, known["source"])
     if found.labels is None:
         listed = ", ".join(f"{item.name} ({item.type_name})" for item in facts[:_MAX_COLUMNS])
@@ -200,16 +212,17 @@ def _check_named(source: Mapping[str, object], facts: Sequence[ColumnFacts]) -> 
 
 def _choices(found: Guess, known: Mapping[str, Any]) -> tuple[Choice, ...]:
     """What goes into the section `source`, in the order of its keys."""
-    if found.id is not None:
-        row_id = found.id
-    else:
+    row_id = found.id
+    if known["source"].get("row_numbers"):
+        row_id = None
+    elif row_id is None:
         row_id = Choice(
             "source.row_numbers",
             value=True,
             why="no column names a row, so rows go by their numbers: runs cannot be compared by row",
         )
     probs = found.pred_probs
-    if probs is None:
+    if probs is None and known["source"].get("pred_probs_from") is None:
         probs = Choice(
             "source.pred_probs", None, "there are none, so they are predicted first (section model)"
         )

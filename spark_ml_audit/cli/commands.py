@@ -74,10 +74,6 @@ def _run_init(options: argparse.Namespace, progress: Progress) -> Result:
     return Result(render_init(outcome), outcome.to_dict(), outcome.exit_code)
 
 
-def _fit_final(options: argparse.Namespace) -> tuple[dict[str, object], list[Given]]:
-    return {}, [Given("--fit-final", "model.fit_final", value=True)] if options.fit_final else []
-
-
 def _predict_first(options: argparse.Namespace) -> tuple[dict[str, object], list[Given]]:
     """With --predict the probabilities are predicted, by the file's model or the default one."""
     if not options.predict:
@@ -149,15 +145,6 @@ def _add_audit_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_predict_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--fit-final",
-        action="store_true",
-        help="also train a model on all rows, keep it in MLflow and register it as model.name; stands for "
-        "--set model.fit_final=true",
-    )
-
-
 def _add_open_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-browser", action="store_true", help="print where the report is and open nothing"
@@ -202,11 +189,9 @@ COMMANDS: tuple[Command, ...] = (
             "predicting.predict:run_predict",
             render_predict,
             default_output=True,
-            more=_fit_final,
             note=_note_model,
             follow=_after_predict,
         ),
-        _add_predict_options,
         has_source=True,
     ),
     Command(

@@ -37,6 +37,15 @@ def add_short_forms(parser: argparse.ArgumentParser, command: str) -> None:
 
 
 def _add_short_form(parser: argparse.ArgumentParser, form: ShortForm) -> None:
+    if form.kind == "flag":
+        parser.add_argument(
+            form.option,
+            dest=form.key,
+            action="store_const",
+            const="true",
+            help=f"{form.about}; stands for --set {form.key}=true",
+        )
+        return
     about = {"choices": form.choices} if form.choices else {"metavar": form.metavar}
     more = "; written a,b or '[a, b]'" if form.kind in ("columns", "names", "classes") else ""
     parser.add_argument(

@@ -12,9 +12,9 @@ from spark_ml_audit.config.predict import PredictConfig
 from spark_ml_audit.errors import ConfigError
 
 # where the source is, and what the table written says itself
-_OWN = frozenset({"path", "table", "format", "version", "classes"})
+_OWN = frozenset({"path", "table", "format", "version", "classes", "row_numbers"})
 _LABELS = ("id", "labels", "labels_format", "labels_delimiter")
-_OF_ROWS = ("source.format", "source.version", "source.id")
+_OF_ROWS = ("source.format", "source.version", "source.id", "source.row_numbers")
 _JUDGED_BY = ("audit", "model", "detect")
 
 
@@ -53,6 +53,8 @@ def tagging_by(config: PredictConfig, uri: str) -> str:
         'spark-ml-audit tag films --out audits/films --model models:/film_tags/1 --id film'
     """
     changed = _changed(config.source, "source")
+    if "source.row_numbers" in changed:
+        changed.pop("source.id", None)  # it is the number
     settings = {"model.uri": uri} | {key: changed[key] for key in _OF_ROWS if key in changed}
     settings |= config.tracking.settings | config.engine.settings
     return config.output.command("tag", settings, source=config.source.name)

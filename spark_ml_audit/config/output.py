@@ -108,7 +108,6 @@ class OutputConfig(Section):
         settings: Mapping[str, object] | None = None,
         *,
         source: str | None = None,
-        flags: tuple[str, ...] = (),
     ) -> str:
         """A command line about this output that a shell takes as it is.
 
@@ -116,7 +115,6 @@ class OutputConfig(Section):
             name: The command.
             settings: Further settings by dotted key.
             source: Path or table that the command reads.
-            flags: Options without a value.
 
         Example:
             >>> OutputConfig(path="my audits").command("decide", {"decide.file": "look.csv"})
@@ -129,7 +127,7 @@ class OutputConfig(Section):
         places = {f"output.{key}": place for key, place in self.place.items()}
         words = write_words(name, {**places, **(settings or {})})
         first = [] if source is None else [f"./{source}" if source.startswith("-") else source]
-        return shlex.join([PROGRAM, name, *first, *flags, *words])
+        return shlex.join([PROGRAM, name, *first, *words])
 
     @model_validator(mode="after")
     def _check_place(self) -> OutputConfig:

@@ -17,7 +17,7 @@ from spark_ml_audit.config.yaml_loader import Dumper, Loader
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.text import show
 
-Kind = Literal["text", "columns", "names", "classes", "number"]
+Kind = Literal["text", "columns", "names", "classes", "number", "flag"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class ShortForm:
         metavar: What the value is, in `--help`.
         about: What it is for, in `--help`.
         kind: How the value is written: a text as it is; a column, or a list of one per tag; names, of which
-            one is as a list of one; class names or a file of them; a number.
+            one is as a list of one; class names or a file of them; a number; a flag, which has none and means
+            true.
         choices: The values there are; none where there are others.
         replaces: Keys of a config file that do not count beside it.
     """
@@ -99,7 +100,21 @@ _SHOW = ShortForm(
     "--show", "source.show", "COLUMNS", "columns that the report shows beside a row's id", "names"
 )
 _TEXT = ShortForm("--text", "source.features.text", "COLUMNS", "texts that a model learns from", "names")
-_AUDIT = (_ID, _LABELS, _PROBS, _CLASSES, _FORMAT, _DELIMITER, _SHOW, _TEXT, _OUT)
+_FROM = ShortForm(
+    "--pred-probs-from",
+    "source.pred_probs_from",
+    "SOURCE",
+    "another file or table that has the probabilities, joined by id",
+)
+_NUMBERS = ShortForm(
+    "--row-numbers",
+    "source.row_numbers",
+    "",
+    "name the rows of files by their numbers, without an id",
+    "flag",
+)
+_COLUMNS = (_ID, _NUMBERS, _LABELS, _PROBS, _FROM, _CLASSES, _FORMAT, _DELIMITER, _SHOW)
+_AUDIT = (*_COLUMNS, _TEXT, _OUT)
 
 
 def _run(command: str, about: str = "audit to go by; the newest by default") -> ShortForm:
@@ -108,16 +123,25 @@ def _run(command: str, about: str = "audit to go by; the newest by default") -> 
 
 _PREDICT = (
     _ID,
+    _NUMBERS,
     _LABELS,
     _CLASSES,
     _FORMAT,
     _DELIMITER,
     _TEXT,
+    ShortForm(
+        "--fit-final",
+        "model.fit_final",
+        "",
+        "also train a model on all rows, keep it in MLflow and register it as model.name",
+        "flag",
+    ),
     ShortForm("--name", "model.name", "NAME", "name under which --fit-final registers the model"),
     _OUT,
 )
 _TAG = (
     _ID,
+    _NUMBERS,
     _FORMAT,
     ShortForm("--model", "model.uri", "URI", "address of the model, such as models:/name/1"),
     _OUT,
@@ -176,7 +200,7 @@ _CORRECT = (
 
 SHORT_FORMS: Mapping[str, tuple[ShortForm, ...]] = {
     "demo": (),
-    "init": (_ID, _LABELS, _PROBS, _CLASSES, _FORMAT, _DELIMITER, _SHOW),
+    "init": _COLUMNS,
     "audit": _AUDIT,
     "check": _AUDIT,
     "predict": _PREDICT,
@@ -210,6 +234,8 @@ def read_value(form: ShortForm, text: str) -> object:
         >>> read_value(labels, '"sea,wood"'), read_value(classes, "sea, wood"), read_value(out, "a,b")
         ('sea,wood', ['sea', 'wood'], 'a,b')
     """
+    if form.kind == "flag":
+        return True
     if form.kind == "text" or (form.kind == "classes" and _is_file(text)):
         return text
     return _as_number(form, text) if form.kind == "number" else _as_names(form, text)
@@ -285,6 +311,9 @@ def write_words(command: str, settings: Mapping[str, object]) -> list[str]:
     words: list[str] = []
     for key, value in flat.items():
         form = forms.get(key)
+        if form is not None and form.kind == "flag" and value is True:
+            words.append(form.option)
+            continue
         text = None if form is None else _written(form, value)
         if form is None or text is None:
             words += ["--set", f"{key}={as_yaml(value)}"]
@@ -308,6 +337,8 @@ def _flat(prefix: str, settings: Mapping[str, object], known: set[str]) -> list[
 
 def _written(form: ShortForm, value: object) -> str | None:
     """A value as the option reads it; None where it cannot say it."""
+    if form.kind == "flag":
+        return None
     candidates: list[str] = []
     if isinstance(value, list | tuple):
         names = [str(name) for name in value]

@@ -110,10 +110,10 @@ def _write(
 def _tagging_commands(source: str, new: str, output: str) -> list[str]:
     """What trains a model on all packages and tags the new ones, both in one output and store."""
     place = OutputConfig(path=output)
-    learnt = {"source.features": {"text": ["text"]}, "model.name": "debtags"}
+    learnt = {"source.features": {"text": ["text"]}, "model.fit_final": True, "model.name": "debtags"}
     new_rows = {"model.uri": "models:/debtags/latest"}
     return [
-        f"  {place.command('predict', learnt, source=source, flags=('--fit-final',))}",
+        f"  {place.command('predict', learnt, source=source)}",
         f"  {place.command('tag', new_rows, source=new)}",
     ]
 

@@ -30,7 +30,6 @@ def tagged(lake: Lake) -> dict[str, Any]:
     new = lake.write(new_packages())
     predict, tag = (settings_of(line) for line in _tagging_commands(source, new, lake.path("tagged")))
     more = {
-        "model.fit_final": True,
         "model.kind": "linear",
         "model.folds": 2,
         "source.classes": demo_classes(),
