@@ -247,13 +247,13 @@ class PlaceConfig(Section):
     Attributes:
         path: Folder of the table; exactly one of path and table is given.
         table: Name of the table in a catalog.
-        format: Format of the files below `path`.
+        format: Format of the files below `path`; auto: told by their names and content.
         version: Delta version number or timestamp to read; None for the newest.
     """
 
     path: Annotated[Text | None, Field(description="the path of a table")] = None
     table: Annotated[TableName | None, Field(description="a table name such as catalog.schema.table")] = None
-    format: Literal["delta", "parquet"] = "delta"
+    format: Literal["auto", "delta", "parquet", "csv", "tsv", "jsonl"] = "auto"
     version: Version = None
 
     @property
@@ -275,11 +275,17 @@ class PlaceConfig(Section):
                 "Give one of the two; null unsets a key (--set source.path=null).",
                 at="table",
             )
-        if self.format == "parquet" and self.version is not None:
+        if self.format not in ("auto", "delta") and self.version is not None:
             raise problem(
-                f"found {show(self.version)}, but Parquet files have no versions.",
+                f"found {show(self.version)}, but files of format {self.format} have no versions.",
                 "Leave source.version out, or set source.format to delta.",
                 at="version",
+            )
+        if self.table is not None and self.format in ("csv", "tsv", "jsonl"):
+            raise problem(
+                f"found {self.format}, but source.table names a table of a catalog.",
+                "Give the files as source.path, or leave source.format out.",
+                at="format",
             )
         return self
 

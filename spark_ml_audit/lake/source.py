@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from spark_ml_audit.config import PlaceConfig
 from spark_ml_audit.config.paths import local_path
 from spark_ml_audit.engines.files import local_files
-from spark_ml_audit.errors import InputError, reason_of
+from spark_ml_audit.errors import ConfigError, InputError, reason_of
 from spark_ml_audit.lake.choose import check_reachable, delta_table
 from spark_ml_audit.lake.delta import DeltaTable
 from spark_ml_audit.lake.lineage import CONTINUES_PROPERTY, read_origins
 from spark_ml_audit.lake.parquet_files import files_digest, with_column_metadata
 from spark_ml_audit.lake.places import Place
+from spark_ml_audit.lake.source_format import format_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 IN_MEMORY = "DataFrame"
 """Name of a source that is no table."""
-
-_IS_IT_PARQUET = "for plain Parquet files set source.format to parquet."
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,9 @@ def open_source(engine: Engine, config: PlaceConfig, *, version: str | None = No
     Raises:
         InputError: No such table, path or version, or not of the format given.
     """
-    if config.format == "parquet":
+    check_reachable(engine, Place.of_source(config))
+    found = format_of(config)
+    if found == "parquet":
         return _open_parquet(engine, config, version)
     key, place = "source.path" if config.path else "source.table", Place.of_source(config)
     table = delta_table(engine, place)
@@ -95,18 +96,18 @@ def open_source(engine: Engine, config: PlaceConfig, *, version: str | None = No
     except Exception as error:
         if config.table and (view := _existing_view(engine, place)) is not None:
             return _open_view(engine, view, config)
+        if isinstance(error, ConfigError):
+            raise
         raise InputError(
             f"cannot read '{config.name}' as a Delta table: {reason_of(error)}.",
             key=key,
-            fix=f"Check the name; {_IS_IT_PARQUET}",
+            fix=_which_format(config),
         ) from error
     if detail.format != "delta":
         if config.table:
             frame = engine.scan_table(place.table_name)
             return OpenSource(engine, frame, config.name, None, detail.properties)
-        raise InputError(
-            f"'{config.name}' holds no Delta table.", key=key, fix=f"Check the path; {_IS_IT_PARQUET}"
-        )
+        raise InputError(f"'{config.name}' holds no Delta table.", key=key, fix=_which_format(config))
     number = version if version is not None else _resolve_version(table, config)
     try:
         frame, columns = table.opened(number)
@@ -118,6 +119,12 @@ def open_source(engine: Engine, config: PlaceConfig, *, version: str | None = No
             fix="Choose a version that DESCRIBE HISTORY lists and VACUUM has not removed.",
         ) from error
     return OpenSource(engine, frame, config.name, number, detail.properties, columns)
+
+
+def _which_format(config: PlaceConfig) -> str:
+    if config.format == "auto" or config.table:
+        return "Check the name; for files of another format set source.format."
+    return "Check the name; leave source.format out to have the format told by name and content."
 
 
 def _existing_view(engine: Engine, place: Place) -> Frame | None:
@@ -155,7 +162,6 @@ def _resolve_version(table: DeltaTable, config: PlaceConfig) -> str:
 
 def _open_parquet(engine: Engine, config: PlaceConfig, version: str | None) -> OpenSource:
     place = Place.of_source(config)
-    check_reachable(engine, place)
     folder = local_path(place.address) if place.is_path else None
     if folder is not None and (folder / "_delta_log").is_dir():
         raise InputError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from spark_ml_audit.errors import ConfigError, InputError, reason_of
 from spark_ml_audit.lake.places import Place
+from spark_ml_audit.lake.source_format import format_of
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import PlaceConfig
@@ -53,7 +54,7 @@ def append_stream(
     from spark_ml_audit.engines.spark import from_frame, to_frame
 
     place, reader = Place.of_source(config), cast("SparkEngine", opened.engine).session.readStream
-    if config.format == "parquet":
+    if format_of(config) == "parquet":
         reader = reader.format("parquet").schema(from_frame(opened.frame).schema)
     else:
         reader = reader.format("delta")

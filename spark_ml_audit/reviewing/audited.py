@@ -53,7 +53,7 @@ def open_audited(engine: Engine, run: FinishedRun, source: AuditSource) -> OpenS
         InputError: That version cannot be read any more.
     """
     version = run.ref.source_version
-    if source.format == "parquet" or version is None:
+    if version is None or not version.isdecimal():
         opened = open_source(engine, source)
         if opened.version != version:
             raise InputError(

@@ -240,7 +240,7 @@ def _check_target(correction: Correction, run: FinishedRun, source: AuditSource)
         ConfigError: A merge into what is no Delta table, a copy onto the source or onto a table of others.
     """
     if correction.config.correct.mode == "merge":
-        if run.ref.source_version is None or source.format == "parquet":
+        if not (run.ref.source_version or "").isdecimal():
             raise ConfigError(
                 f"found merge, but the source '{source.name}' is no Delta table.",
                 key="correct.mode",
