@@ -7,6 +7,7 @@ be, and what is refused, is said in `arrays.inputs`; names of tags are resolved 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from spark_ml_audit.arrays.inputs import as_labels, as_pred_probs
+from spark_ml_audit.arrow.types import is_list, is_number
 from spark_ml_audit.engines.in_hand import Held, hold
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.text import show, suggest
@@ -85,7 +87,12 @@ class Arrays:
 
 
 def with_arrays(
-    held: Held | None, labels: Any, pred_probs: Any, classes: Any, labels_format: str = "auto"
+    held: Held | None,
+    labels: Any,
+    pred_probs: Any,
+    classes: Any,
+    labels_format: str = "auto",
+    column: Any = LABELS,
 ) -> Arrays:
     """A table with the columns `labels` and `pred_probs` of arrays, in the place of such that it has.
 
@@ -95,6 +102,7 @@ def with_arrays(
         pred_probs: What `arrays.inputs.as_pred_probs` takes; None: the table has them.
         classes: From `class_names`; None stands for the numbers of the classes.
         labels_format: auto, or how labels in lists are to be read: names, indices or multi_hot.
+        column: Of the labels that the table has.
 
     Raises:
         InputError: An array cannot be used as it is (key: its argument).
@@ -110,10 +118,12 @@ def with_arrays(
     if pred_probs is not None:
         probs = as_pred_probs(_values(pred_probs))
         shape = (probs.shape[0], probs.shape[1])
-        classes = _checked(classes, shape[1])
+        _check_classes(classes, shape[1])
         columns[PRED_PROBS] = _lists(np.arange(shape[0] + 1) * shape[1], pa.array(probs.reshape(-1)))
     if labels is not None:
         columns[LABELS], found_format = _label_lists(_values(labels), shape, classes, labels_format)
+    if shape is not None and classes is None and (labels is not None or _holds_indices(held, column)):
+        classes = tuple(str(k) for k in range(shape[1]))
     base = held or Held(pa.table({}), "pandas", _index(labels) or _index(pred_probs))
     return Arrays(_beside(base, columns, is_new=held is None), classes, found_format)
 
@@ -132,16 +142,21 @@ def _beside(base: Held, columns: dict[str, Any], *, is_new: bool) -> Held:
     return replace(base, table=table)
 
 
-def _checked(classes: Any, num_classes: int) -> Any:
-    if classes is None:
-        return tuple(str(k) for k in range(num_classes))
-    if len(classes) != num_classes:
+def _check_classes(classes: Sequence[str] | None, num_classes: int) -> None:
+    if classes is not None and len(classes) != num_classes:
         raise InputError(
             f"{len(classes)} names, but pred_probs has {num_classes} columns.",
             key="classes",
             fix="Give one name per column of pred_probs, in their order.",
         )
-    return classes
+
+
+def _holds_indices(held: Held | None, name: Any) -> bool:
+    """Whether labels of a table in hand are numbers, which need no names."""
+    if held is None or not isinstance(name, str) or name not in held.table.column_names:
+        return False
+    kind = held.table.schema.field(name).type
+    return is_list(kind) and is_number(kind.value_type)
 
 
 def _lists(offsets: Any, values: Any, mask: Any = None) -> Any:

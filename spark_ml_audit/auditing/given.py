@@ -127,7 +127,7 @@ def _in_hand(data: Any, held: Held | None, wanted: Wanted) -> tuple[Held, Column
     classes = LabelsConfig.from_arguments(classes=classes).classes
     options = {LABELS: wanted.labels, PRED_PROBS: wanted.pred_probs, **wanted.formats}
     if held is None or labels is not None or pred_probs is not None:
-        found = with_arrays(held, labels, pred_probs, classes, wanted.formats["labels_format"])
+        found = with_arrays(held, labels, pred_probs, classes, wanted.formats["labels_format"], wanted.labels)
         held, classes = found.held, found.classes
         if pred_probs is not None:
             options |= {PRED_PROBS: PRED_PROBS, "pred_probs_format": "auto"}
@@ -152,8 +152,8 @@ def _labels_alone(data: Any, labels: Any, pred_probs: Any) -> Any:
         raise InputError(
             f"{type(data).__name__} holds no rows that can be read.",
             key="data",
-            fix="Give a DataFrame of pandas, Polars or Spark, an Arrow table, a relation of DuckDB, a path, or "
-            "labels and pred_probs as arrays.",
+            fix="Give a DataFrame of pandas, Polars or Spark, an Arrow table, a relation of DuckDB, a path, "
+            "or labels and pred_probs as arrays.",
         )
     if pred_probs is None:
         raise InputError(

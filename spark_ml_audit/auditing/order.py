@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from spark_ml_audit.arrow.types import is_binary, is_string
 from spark_ml_audit.frames.issues import RANK
 from spark_ml_audit.lake.schemas import CLASSES, DUPLICATES, ISSUES, TAG_ISSUES
 
@@ -43,19 +41,4 @@ def in_order(name: str, table: pa.Table, id_name: str, held: Held | None) -> pa.
         return table.sort_by([*((column, "ascending") for column in by), *more])
     if held is None:
         return table.sort_by(id_name)
-    ids, known = table.column(id_name), held.table.column(id_name)
-    if pa.types.is_dictionary(known.type):
-        known = known.cast(known.type.value_type)
-    if pa.types.is_integer(ids.type) and ids.null_count == 0 and _counts_up(known):
-        return table.sort_by(id_name)
-    kind = pa.string() if is_string(known.type) else pa.binary() if is_binary(known.type) else ids.type
-    places = pc.index_in(ids.cast(kind), value_set=known.cast(kind))
-    return table.take(pc.sort_indices(places))
-
-
-def _counts_up(ids: pa.ChunkedArray) -> bool:
-    """Whether ids rise from row to row, as row numbers do: their order is the rows'."""
-    if not pa.types.is_integer(ids.type) or ids.null_count:
-        return False
-    values = ids.to_numpy()
-    return bool((values[1:] > values[:-1]).all())
+    return held.in_order(table, id_name)

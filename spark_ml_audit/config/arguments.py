@@ -116,15 +116,13 @@ class _Speaker:
 
     def argument(self, key: str) -> str:
         """A key as a function's argument, or as a place in one that is a dict."""
-        if key in self._renamed:
-            return self._renamed[key]
-        section, dot, rest = key.partition(".")
-        if not dot or section not in _sections():
-            return key
-        name, *inner = [section, *rest.split(".")] if section in self._dicts else rest.split(".")
-        if not inner or name not in self._dicts:
-            return rest if section not in self._dicts else name
-        return name + "".join(f"[{part!r}]" for part in inner)
+        section, *parts = key.split(".")
+        if section in self._dicts:
+            return section + "".join(f"[{part!r}]" for part in parts)
+        if key in self._renamed or not parts or section not in _sections():
+            return self._renamed.get(key, key)
+        name, *inner = parts
+        return name + "".join(f"[{part!r}]" for part in inner) if name in self._dicts else ".".join(parts)
 
     def text(self, sentence: str) -> str:
         """A message or a fix in the words of Python."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from spark_ml_audit.arrow.types import is_binary, is_integral, is_list, is_string
 from spark_ml_audit.errors import InputError, reason_of
@@ -69,6 +70,28 @@ class Held:
             return to_pandas(table)
         return nw.DataFrame.from_arrow(table, backend=self.backend).to_native()
 
+    def in_order(self, table: pa.Table, name: str) -> pa.Table:
+        """Rows of a result in the order of the table's.
+
+        Args:
+            table: Rows that each belong to one of this table, or to one whose id is null.
+            name: Column of the ids, of both.
+
+        Example:
+            >>> held = hold(pa.table({"id": ["b", "a"]}))
+            >>> scores = pa.table({"id": ["a", "b"], "p": [0.1, 0.9]})
+            >>> held.in_order(scores, "id").column("p").to_pylist()
+            [0.9, 0.1]
+        """
+        known = self.table.column(name)
+        if pa.types.is_dictionary(known.type):
+            known = known.cast(known.type.value_type)
+        if _rises(known):
+            return table.sort_by(name)
+        kind = pa.string() if is_string(known.type) else pa.binary() if is_binary(known.type) else known.type
+        places = pc.index_in(table.column(name).cast(kind), value_set=known.cast(kind))
+        return table.take(pc.sort_indices(places))
+
     def check(self, names: Iterable[str]) -> None:
         """Refuse columns that are asked for and cannot be read.
 
@@ -107,6 +130,8 @@ class Held:
             return self, ID
         if self.index is not None:
             return self._with_column(*self.index, f"Rows are named by the index '{self.index[0]}'.")
+        if ROW_NUMBER in names:  # as an earlier result gave them
+            return self, ROW_NUMBER
         numbers = pa.array(range(self.table.num_rows), pa.int64())
         return self._with_column(ROW_NUMBER, numbers, NUMBERED)
 
@@ -133,6 +158,14 @@ class Held:
         return replace(self, table=self.table.cast(self.table.schema.set(place, named)))
 
 
+def _rises(ids: pa.ChunkedArray) -> bool:
+    """Whether whole numbers rise from row to row, as row numbers do: sorting them gives the rows' order."""
+    if not pa.types.is_integer(ids.type) or ids.null_count:
+        return False
+    values = ids.to_numpy()
+    return bool((values[1:] > values[:-1]).all())
+
+
 def hold(data: Any) -> Held | None:
     """A table in memory; None for what an engine itself holds, as frames of Spark and relations of DuckDB.
 
@@ -143,10 +176,10 @@ def hold(data: Any) -> Held | None:
     Raises:
         InputError: Two columns bear one name, or a column cannot be read.
     """
-    if is_of_engine(data) or not is_table(data):
-        return None
     if nw.dependencies.is_pandas_dataframe(data):
         return _of_pandas(data)
+    if is_of_engine(data) or not is_table(data):
+        return None
     try:
         return _of_others(data)
     except (pa.ArrowException, TypeError, ValueError) as error:
@@ -278,7 +311,11 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
         name: _lists_of(column.combine_chunks()) if is_list(column.type) else column.to_pandas()
         for name, column in zip(table.column_names, table.columns, strict=True)
     }
-    return pd.DataFrame(columns, columns=table.column_names)
+    frame = pd.DataFrame(columns, columns=table.column_names)
+    noted = [item.metadata[_CLASSES] for item in table.schema if _CLASSES in (item.metadata or {})]
+    if noted:  # pandas knows no notes of columns
+        frame.attrs["classes"] = json.loads(noted[0])
+    return frame
 
 
 def _lists_of(lists: Any) -> list[list[Any] | None]:
