@@ -53,7 +53,10 @@ _PHRASES: tuple[tuple[str, _Words], ...] = (
         r"Add the section source of the table \(path or table, id, labels, pred_probs\)",
         "Pass source= as a dict of path or table, id, labels and pred_probs",
     ),
-    (r"\b(found|is|or|to) (null|true|false)\b", lambda found: f"{found[1]} {_LITERALS[found[2]]}"),
+    (
+        r"\b(found|or|to|\w+_\w+ is|entry \d+ is) (null|true|false)\b",
+        lambda found: f"{found[1]} {_LITERALS[found[2]]}",
+    ),
     (r"\btrue or (?=False\b)", "True or "),
     (r"\bwith (\w+): (\w+)\b", r"with \1='\2'"),
 )

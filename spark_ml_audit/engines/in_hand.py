@@ -144,7 +144,7 @@ class Held:
                 key="source.id",
                 fix=f"Name the column that names a row: source.id='{taken}', or another one.",
             )
-        table = self.table.append_column(name, values)
+        table = self.table.add_column(0, name, values)
         return replace(self, table=table, notes=(*self.notes, note)), name
 
     def with_classes(self, column: str) -> Held:
