@@ -76,6 +76,6 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
             *([PREDICTIONS] if config.source.needs_predictions else []),
         ),
         stages=progress.stages,
-        notes=ingest.notes,
+        notes=(*source.said(), *ingest.notes),
         use=use,
     )

@@ -81,9 +81,10 @@ def field(schema: pa.Schema, name: str, key: str) -> Any:
     """
     place = schema.get_field_index(name)
     if place < 0:
-        raise InputError(
-            f"the source has no column '{name}'.", key=key, fix=missing_column_fix(name, schema.names)
-        )
+        fix = missing_column_fix(name, schema.names)
+        if key == "source.id":
+            fix += " Files without an id: --set source.row_numbers=true numbers their rows."
+        raise InputError(f"the source has no column '{name}'.", key=key, fix=fix)
     return schema.field(place)
 
 

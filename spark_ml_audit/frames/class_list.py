@@ -11,6 +11,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spark_ml_audit.config import source
 from spark_ml_audit.config.source import ColumnsConfig
 from spark_ml_audit.engines.base import VECTOR, Batches, rows_of
 from spark_ml_audit.engines.columns import column
@@ -20,8 +21,7 @@ from spark_ml_audit.frames.formats import SAMPLE_ROWS
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
 
-CLASSES_PROPERTY = "spark_ml_audit.classes"
-CLASSES_METADATA = "classes"
+CLASSES_PROPERTY, CLASSES_METADATA = source.CLASSES_PROPERTY, source.CLASSES_METADATA
 # What begins so says how a column is stored, not what it means.
 _OF_FILES = ("delta.", "PARQUET:", VECTOR.decode())
 # All, that is: as many as a limit can name.
@@ -60,7 +60,7 @@ def find_classes(
         origin = f"metadata '{CLASSES_METADATA}' of column '{probs[0]}'"
         classes = parse_classes(metadata[CLASSES_METADATA], origin)
     elif CLASSES_PROPERTY in properties:
-        origin = f"table property '{CLASSES_PROPERTY}'"
+        origin = origin_of_property(properties)
         classes = parse_classes(properties[CLASSES_PROPERTY], origin)
     elif not isinstance(columns.labels, str):
         classes, origin = list(columns.labels), "the names of the label columns"
@@ -81,6 +81,17 @@ def find_classes(
     if columns.classes is None:
         notes.append(f"classes: {len(classes)}, from {origin}")
     return classes
+
+
+def origin_of_property(properties: Mapping[str, str]) -> str:
+    """Where a class list that is told with the properties of a source comes from.
+
+    >>> origin_of_property({CLASSES_PROPERTY: "[]"})
+    "table property 'spark_ml_audit.classes'"
+    """
+    if CLASSES_METADATA in properties:
+        return f"metadata '{CLASSES_METADATA}' of the files"
+    return f"table property '{CLASSES_PROPERTY}'"
 
 
 def column_metadata(schema: pa.Schema, name: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spark_ml_audit.config.paths import local_path
-from spark_ml_audit.engines.files import is_pattern, local_files
+from spark_ml_audit.engines.files import PARQUET_ENDINGS, is_pattern, local_files
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.lake.places import Place
 
@@ -19,7 +19,7 @@ TEXT_FORMATS = frozenset({"csv", "tsv", "jsonl"})
 """Formats of texts, which are parsed here and not by the engines."""
 
 ENDINGS = {
-    "parquet": (".parquet", ".pq", ".parq"),
+    "parquet": PARQUET_ENDINGS,
     "csv": (".csv", ".csv.gz"),
     "tsv": (".tsv", ".tab", ".tsv.gz", ".tab.gz"),
     "jsonl": (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz"),

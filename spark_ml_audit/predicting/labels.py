@@ -16,6 +16,7 @@ from spark_ml_audit.frames.class_list import (
     check_distinct,
     column_metadata,
     distinct_texts,
+    origin_of_property,
     parse_classes,
 )
 from spark_ml_audit.frames.formats import label_columns_of, labels_format_of
@@ -51,7 +52,17 @@ def inspect_labels(
     classes = _find_classes(opened, columns, labels, known_classes, notes)
     labels_format = labels_format_of(engine, frame, schema, columns, labels, len(classes), notes)
     delimiter = columns.labels_delimiter
-    layout = InputLayout(columns.id, labels, labels_format, delimiter, (), "none", "float32", tuple(classes))
+    layout = InputLayout(
+        columns.id,
+        labels,
+        labels_format,
+        delimiter,
+        (),
+        "none",
+        "float32",
+        tuple(classes),
+        empty_is_unlabelled=columns.empty_labels == "not_annotated",
+    )
     return Ingest(engine, frame, schema, layout, tuple(notes))
 
 
@@ -71,7 +82,7 @@ def _find_classes(
         origin = f"metadata '{CLASSES_METADATA}' of column '{labels[0]}'"
         classes = parse_classes(metadata[CLASSES_METADATA], origin)
     elif CLASSES_PROPERTY in properties:
-        origin = f"table property '{CLASSES_PROPERTY}'"
+        origin = origin_of_property(properties)
         classes = parse_classes(properties[CLASSES_PROPERTY], origin)
     elif known_classes is not None:
         classes, origin = list(known_classes), "the model"

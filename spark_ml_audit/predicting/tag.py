@@ -101,6 +101,8 @@ def run_tag(config: TagConfig, progress: Progress, spark: Session | None = None)
             check_streams(tables.engine)
     with progress.stage("source"):
         opened = open_source(tables.engine, config.source)
+        for note in opened.said():
+            progress.note(note)
     done = config.output.run_id is not None and tables.commit_of(TAGS, run_id) is not None
     with progress.stage("model"):
         loaded = load_model(config.model.address, destination, allow_pickle=config.model.allow_pickle)
