@@ -40,8 +40,11 @@ def audit(
     classes: Any = None,
     labels_format: str = "auto",
     labels_delimiter: str = ",",
+    empty_labels: str = "no_tags",
     pred_probs_format: str = "auto",
-    format: str | None = None,  # noqa: A002 - as the config's key
+    pred_probs_from: str | os.PathLike[str] | None = None,
+    row_numbers: bool = False,
+    format: str = "auto",  # noqa: A002 - as the config's key
     version: int | str | None = None,
     show: str | Sequence[str] | None = None,
     detect: Mapping[str, Any] | None = None,
@@ -74,8 +77,12 @@ def audit(
             data: metadata, names of columns, keys; of arrays the names "0" to "K-1".
         labels_format: auto, names, indices, multi_hot, delimited or columns.
         labels_delimiter: What stands between tags in a delimited text.
+        empty_labels: What a label text with nothing in it means: no_tags or not_annotated.
         pred_probs_format: auto, array, vector, columns or map.
-        format: Of the files of a path, as `source.format` of a config.
+        pred_probs_from: Of a path or table: another one that has the probabilities, joined by id.
+        row_numbers: Whether rows are named by their number from 0 even where there is an id; files without an
+            id are read so.
+        format: Of the files of a path: auto (told by name and content), delta, parquet, csv, tsv or jsonl.
         version: Delta version or timestamp to read, for a path or table.
         show: Columns to show beside a row's id in reports and notebooks, such as its text.
         detect: The config's `detect` section, such as {"ambiguous": {"min_tags": 3}}.
@@ -111,9 +118,15 @@ def audit(
     formats = {
         "labels_format": labels_format,
         "labels_delimiter": labels_delimiter,
+        "empty_labels": empty_labels,
         "pred_probs_format": pred_probs_format,
     }
-    place = {"format": format, "version": version}
+    place = {
+        "format": format,
+        "version": version,
+        "row_numbers": row_numbers,
+        "pred_probs_from": None if pred_probs_from is None else os.fspath(pred_probs_from),
+    }
     wanted = Wanted(id, labels, pred_probs, classes, formats, place, show, detect)
     shown = progress or Progress(quiet=True)
     given = open_given(data, wanted, wanted_engine, spark)

@@ -176,8 +176,8 @@ class ComputedAudit:
         return next(iter(overall_weakness(self.fit.quality)), None)
 
     @property
-    def warnings(self) -> list[str]:
-        """Sentences on what a reader should know."""
+    def found_warnings(self) -> list[str]:
+        """Sentences on what a reader should know, in the words of a config."""
         duplicates = self.duplicates_found
         found = [
             *self.known_warnings,
@@ -193,11 +193,6 @@ class ComputedAudit:
     def known_warnings(self) -> list[str]:
         """Those of them that are known before any row is scored."""
         return [*overall_weakness(self.fit.quality), *(note for note in self.given.notes if note == NUMBERED)]
-
-    @property
-    def notes(self) -> list[str]:
-        """How rows, formats and classes were understood, one sentence each."""
-        return [*self.given.notes, *self.fit.ingest.notes]
 
     def config_mapping(self) -> dict[str, Any]:
         """The options, in the sections of a config."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +18,26 @@ from spark_ml_audit.auditing.arrays_given import (
     with_arrays,
 )
 from spark_ml_audit.config.features import as_tuple
-from spark_ml_audit.config.source import ColumnsConfig, LabelsConfig, SourceConfig
+from spark_ml_audit.config.source import ROW_NUMBER, ColumnsConfig, LabelsConfig, SourceConfig
 from spark_ml_audit.engines.choose import choose_engine, engine_for
 from spark_ml_audit.engines.in_hand import ID, Held, hold, is_table, named_in
-from spark_ml_audit.errors import InputError, SetupError
+from spark_ml_audit.errors import ConfigError, InputError, SetupError
 from spark_ml_audit.lake.source import IN_MEMORY, OpenSource, open_source, place_of
 from spark_ml_audit.report.queries import check_shown
+from spark_ml_audit.text import show
 
 if TYPE_CHECKING:
     from spark_ml_audit.config.engine import EngineConfig
     from spark_ml_audit.engines.base import Session
 
 _WITHOUT_ENGINE = " For arrays, the functions of spark_ml_audit.arrays need neither."
+_ONLY_FILES = {
+    "row_numbers": "Leave it out: frames of Spark and DuckDB have no order. Name a column as id.",
+    "pred_probs_from": "Join the tables first, such as data.merge(other, on='id'), or give an array.",
+    "format": "Leave it out: a table in hand has no format.",
+    "version": "Leave it out, or give the path or name of a Delta table.",
+}
+_OF_FILES = ("pred_probs_from", "format", "version")
 _READ_FIRST = "Read the table into memory, for example as pandas, and give it beside the array."
 
 
@@ -52,7 +60,7 @@ class Given:
     @property
     def notes(self) -> tuple[str, ...]:
         """How the rows were understood, one sentence each."""
-        return () if self.held is None else self.held.notes
+        return (*(() if self.held is None else self.held.notes), *self.opened.said())
 
 
 @dataclass(frozen=True)
@@ -99,9 +107,10 @@ def open_given(data: Any, wanted: Wanted, engine: EngineConfig, spark: Session |
     held = hold(data)
     if held is None and is_table(data):
         return _open_frame(data, wanted, engine, spark)
+    _refuse_files(wanted, _OF_FILES)
     held, described = _in_hand(data, held, wanted)
-    show = () if wanted.show is None else as_tuple(wanted.show)
-    held.check(named_in([wanted.id, wanted.labels, wanted.pred_probs, list(show), wanted.others]))
+    shown = () if wanted.show is None else as_tuple(wanted.show)
+    held.check(named_in([wanted.id, wanted.labels, wanted.pred_probs, list(shown), wanted.others]))
     try:
         chosen = choose_engine(engine, spark)
     except SetupError as error:
@@ -111,8 +120,8 @@ def open_given(data: Any, wanted: Wanted, engine: EngineConfig, spark: Session |
     opened = OpenSource(chosen, chosen.from_arrow(held.table), IN_MEMORY)
     columns = [found.with_metadata(item.metadata) for found, item in zip(opened.schema, schema, strict=True)]
     opened = OpenSource(chosen, opened.frame, IN_MEMORY, columns=pa.schema(columns))
-    check_shown(opened.schema, show)
-    return Given(opened, described, held, show)
+    check_shown(opened.schema, shown)
+    return Given(opened, described, held, shown)
 
 
 def _in_hand(data: Any, held: Held | None, wanted: Wanted) -> tuple[Held, ColumnsConfig]:
@@ -133,7 +142,7 @@ def _in_hand(data: Any, held: Held | None, wanted: Wanted) -> tuple[Held, Column
             options |= {PRED_PROBS: PRED_PROBS, "pred_probs_format": "auto"}
         if labels is not None:
             options |= {LABELS: LABELS, "labels_format": found.labels_format}
-    held, name = held.with_ids(wanted.id)
+    held, name = held.with_ids(wanted.id, numbered=bool(wanted.place["row_numbers"]))
     described = ColumnsConfig.from_arguments(id=name, classes=classes, **options)
     if isinstance(described.pred_probs, str):
         held = held.with_classes(described.pred_probs)
@@ -173,21 +182,24 @@ def _open_place(
     data: str | os.PathLike[str], wanted: Wanted, engine: EngineConfig, spark: Session | None
 ) -> Given:
     _refuse_arrays(wanted, f"but the rows are read from '{os.fspath(data)}'")
-    place = {name: value for name, value in wanted.place.items() if value is not None}
-    described = SourceConfig.from_arguments(**_options(wanted), **place_of(data), **place)
+    options = _options(wanted)
+    if wanted.id is None and wanted.place["row_numbers"]:
+        options["id"] = ROW_NUMBER
+    described = SourceConfig.from_arguments(**options, **place_of(data), **wanted.place)
     opened = open_source(choose_engine(engine, spark), described)
-    show = () if wanted.show is None else as_tuple(wanted.show)
-    check_shown(opened.schema, show)
-    return Given(opened, described, None, show)
+    shown = () if wanted.show is None else as_tuple(wanted.show)
+    check_shown(opened.schema, shown)
+    return Given(opened, described, None, shown)
 
 
 def _open_frame(data: Any, wanted: Wanted, engine: EngineConfig, spark: Session | None) -> Given:
     _refuse_arrays(wanted, "but the rows of a frame of Spark or DuckDB have no order")
+    _refuse_files(wanted, ("row_numbers", *_OF_FILES))
     described = ColumnsConfig.from_arguments(**_options(wanted))
     opened = OpenSource.of_frame(*engine_for(data, spark, engine))
-    show = () if wanted.show is None else as_tuple(wanted.show)
-    check_shown(opened.schema, show)
-    return Given(opened, described, None, show)
+    shown = () if wanted.show is None else as_tuple(wanted.show)
+    check_shown(opened.schema, shown)
+    return Given(opened, described, None, shown)
 
 
 def _options(wanted: Wanted) -> dict[str, Any]:
@@ -198,6 +210,17 @@ def _options(wanted: Wanted) -> dict[str, Any]:
         "classes": class_names(wanted.classes),
         **wanted.formats,
     }
+
+
+def _refuse_files(wanted: Wanted, names: Sequence[str]) -> None:
+    """Refuse what only files have."""
+    for name in names:
+        if wanted.place[name] not in (None, False, "auto"):
+            raise ConfigError(
+                f"found {show(wanted.place[name])}, but the rows are no file's.",
+                key=name,
+                fix=_ONLY_FILES[name],
+            )
 
 
 def _refuse_arrays(wanted: Wanted, why: str) -> None:

@@ -103,7 +103,7 @@ def log_result(
         params=params,
         source=SourceRef(source.name, is_path(source.name), source.version),
     )
-    stages, warnings = dict(result.progress.seconds), result.warnings
+    stages, warnings = dict(result.progress.seconds), result.found_warnings
     tracker.open(RunOpening(result.summary, (), stages, result.tables, warnings))
     delivery = delivery_of(
         result.fit.classes,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from markupsafe import escape
 
 from spark_ml_audit._version import __version__
+from spark_ml_audit.config.arguments import said_in_python
 from spark_ml_audit.config.features import as_tuple
 from spark_ml_audit.config.output import OutputConfig, ReportConfig
 from spark_ml_audit.errors import DeliveryError
@@ -129,7 +130,7 @@ def brief_of(result: ComputedAudit) -> ReportData:
     return ReportData(
         run=_facts(result, None),
         counts=counts,
-        warnings=tuple(result.warnings),
+        warnings=tuple(map(said_in_python, result.found_warnings)),
         classes=result.fit.classes,
         rows=worst_rows(frames, WORST, ShownTexts(frames, rows)) if rows else (),
         shown_columns=frames.show,
@@ -149,7 +150,7 @@ def _make(
         result.counted.scores,
         config=config,
         output=output,
-        warnings=result.warnings,
+        warnings=result.found_warnings,
         alert=result.alert,
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from spark_ml_audit.auditing.computed import RESULTS, ComputedAudit
 from spark_ml_audit.auditing.keep import log_result, write_result
 from spark_ml_audit.auditing.pages import ReportPage, brief_of, page_of, report_of
-from spark_ml_audit.config.arguments import in_python
+from spark_ml_audit.config.arguments import in_python, said_in_python
 from spark_ml_audit.config.output import OutputConfig
 from spark_ml_audit.engines.in_hand import to_pandas
 from spark_ml_audit.errors import ConfigError
@@ -98,6 +98,16 @@ class AuditResult(ComputedAudit):
                 fix=f"{suggest(str(table), known)}Choose one of: {', '.join(known)}.",
             )
         return self.arrow(table)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences on what a reader should know."""
+        return [said_in_python(sentence) for sentence in self.found_warnings]
+
+    @property
+    def notes(self) -> list[str]:
+        """How rows, formats and classes were understood, one sentence each."""
+        return [said_in_python(note) for note in (*self.given.notes, *self.fit.ingest.notes)]
 
     def to_pandas(self, table: str = ISSUES) -> pd.DataFrame:
         """One of the tables as a DataFrame of pandas, in order, whatever form the rows came in.

@@ -39,6 +39,7 @@ _PHRASES: tuple[tuple[str, _Words], ...] = (
         r"Set source\.path or source\.table in the --config file, or with --set \S+",
         "Pass a path or the name of a table.",
     ),
+    (r"--set ((?:\w+\.)+\w+)=(null|true|false)\b", lambda found: f"{found[1]}={_LITERALS[found[2]]}"),
     (r"; null unsets a key \(--set [^)]*\)", ""),
     (r" \(--[\w-]+(?: \w+)?\)", ""),
     (r", which YAML does not read as text", ", which is no text"),
@@ -97,6 +98,15 @@ def in_python(
         return called
 
     return decorate
+
+
+def said_in_python(sentence: str) -> str:
+    """A sentence that names keys of configs, naming arguments.
+
+    >>> said_in_python("classes: 3, from source.classes")
+    'classes: 3, from classes'
+    """
+    return _Speaker(_RENAMED, _DICTS).text(sentence)
 
 
 def _reworded(error: AuditError, renamed: Mapping[str, str], dicts: tuple[str, ...]) -> AuditError:

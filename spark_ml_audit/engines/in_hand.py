@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_ml_audit.arrow.types import is_binary, is_integral, is_list, is_string
+from spark_ml_audit.config.source import ROW_NUMBER
 from spark_ml_audit.errors import InputError, reason_of
 from spark_ml_audit.text import enumerated, show
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
 
 ID = "id"
-ROW_NUMBER = "row_number"
-"""Name of the id column of rows that have none: they are numbered from 0, as cleanlab's indices are."""
-
 NUMBERED = (
     "Rows have no id of their own: they are numbered from 0 in the order in which they were given (column "
     f"{ROW_NUMBER}), and what is said of a row holds for this order alone."
@@ -109,11 +107,12 @@ class Held:
                     fix="Give it values of one type.",
                 )
 
-    def with_ids(self, name: str | None) -> tuple[Held, str]:
+    def with_ids(self, name: str | None, *, numbered: bool = False) -> tuple[Held, str]:
         """The table with a column that names its rows, and the name of it.
 
         Args:
             name: The column or index asked for; None takes a column `id`, else the index, else numbers.
+            numbered: Whether None takes numbers whatever else there is.
 
         Raises:
             InputError: The name of the column to be added is that of another one.
@@ -126,9 +125,9 @@ class Held:
         names = self.table.column_names
         if name is not None and (name in names or self.index is None or self.index[0] != name):
             return self, name
-        if name is None and ID in names:
+        if name is None and ID in names and not numbered:
             return self, ID
-        if self.index is not None:
+        if self.index is not None and not numbered:
             return self._with_column(*self.index, f"Rows are named by the index '{self.index[0]}'.")
         if ROW_NUMBER in names:  # as an earlier result gave them
             return self, ROW_NUMBER

@@ -15,6 +15,7 @@ from spark_ml_audit.config import ModelConfig, OutputConfig, PredictSource
 from spark_ml_audit.config.arguments import in_python
 from spark_ml_audit.config.base import digest
 from spark_ml_audit.config.engine import EngineConfig
+from spark_ml_audit.config.source import ROW_NUMBER
 from spark_ml_audit.engines.choose import choose_engine, engine_for
 from spark_ml_audit.engines.in_hand import ID, Held, hold, named_in, to_pandas
 from spark_ml_audit.errors import ConfigError
@@ -49,7 +50,9 @@ def predict(
     max_train_rows: int = 200_000,
     labels_format: str = "auto",
     labels_delimiter: str = ",",
-    format: str | None = None,  # noqa: A002 - as the config's key
+    empty_labels: str = "no_tags",
+    row_numbers: bool = False,
+    format: str = "auto",  # noqa: A002 - as the config's key
     version: int | str | None = None,
     engine: str = "auto",
     spark: Session | None = None,
@@ -78,7 +81,9 @@ def predict(
         max_train_rows: Rows a model is trained on at most; beyond, they are sampled, rare tags first.
         labels_format: auto, names, indices, multi_hot, delimited or columns.
         labels_delimiter: What stands between tags in a delimited text.
-        format: Of the files of a path, as `source.format` of a config.
+        empty_labels: What a label text with nothing in it means: no_tags or not_annotated.
+        row_numbers: Whether rows are named by their number from 0, as of `audit`.
+        format: Of the files of a path: auto (told by name and content), delta, parquet, csv, tsv or jsonl.
         version: Delta version or timestamp to read, for a path or table.
         engine: What runs it: auto, embedded or spark.
         spark: Session to use; by default the frame's, else what `engine.kind: auto` takes.
@@ -99,14 +104,13 @@ def predict(
         True
         >>> result = audit(found.predictions, classes=found.classes)  # doctest: +SKIP
     """
-    held = None if isinstance(data, (str, os.PathLike)) else hold(data)
-    id_name = ID if id is None else id
+    is_place = isinstance(data, (str, os.PathLike))
+    held = None if is_place else hold(data)
+    id_name = ROW_NUMBER if is_place and row_numbers and id is None else ID if id is None else id
     if held is not None:
-        held, id_name = held.with_ids(id)
+        held, id_name = held.with_ids(id, numbered=row_numbers)
         held.check(named_in([id_name, labels, text, features, group]))
-    place: dict[str, Any] = {"table": IN_MEMORY}
-    if isinstance(data, (str, os.PathLike)):
-        place = {**place_of(data), **({} if format is None else {"format": format})}
+    files = {"format": format, "version": version, "row_numbers": row_numbers}
     source = PredictSource.from_arguments(
         id=id_name,
         labels=labels,
@@ -115,14 +119,14 @@ def predict(
         classes=classes,
         labels_format=labels_format,
         labels_delimiter=labels_delimiter,
-        version=version,
-        **place,
+        empty_labels=empty_labels,
+        **({**place_of(data), **files} if is_place else {"table": IN_MEMORY}),
     )
     model = ModelConfig.parse(
         {"kind": kind, "folds": folds, "seed": seed, "max_train_rows": max_train_rows}, "model"
     )
     shown, wanted = progress or Progress(quiet=True), EngineConfig.parse({"kind": engine}, "engine")
-    if isinstance(data, (str, os.PathLike)):
+    if is_place:
         opened = open_source(choose_engine(wanted, spark), source)
     elif held is not None:
         opened = OpenSource.of_frame(chosen := choose_engine(wanted, spark), chosen.from_arrow(held.table))
