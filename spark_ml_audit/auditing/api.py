@@ -109,7 +109,9 @@ def audit(
         120
         >>> list(result.issues.columns[:4])  # doctest: +SKIP
         ['run_id', 'issue_rank', 'id', 'label_quality_score']
-        >>> result = audit([[0], [0, 2], []], pred_probs)  # doctest: +SKIP
+        >>> result = audit([[0], [1], []], [[0.9, 0.2], [0.1, 0.8], [0.2, 0.1]])  # doctest: +SKIP
+        >>> result.classes["tag"].tolist()  # doctest: +SKIP
+        ['0', '1']
     """
     _check_names(method)
     options = MethodConfig.from_arguments(**method)
