@@ -192,12 +192,19 @@ class ComputedAudit:
     @property
     def known_warnings(self) -> list[str]:
         """Those of them that are known before any row is scored."""
-        return [*overall_weakness(self.fit.quality), *(note for note in self.given.notes if note == NUMBERED)]
+        return [*overall_weakness(self.fit.quality), *([NUMBERED] if self._is_numbered else [])]
+
+    @property
+    def _is_numbered(self) -> bool:
+        return self.given.held is not None and self.given.held.is_numbered
 
     def config_mapping(self) -> dict[str, Any]:
         """The options, in the sections of a config."""
         sections = {"source": self.given.columns, "audit": self.method, "detect": self.detect}
-        return {name: section.to_mapping() for name, section in sections.items()}
+        found = {name: section.to_mapping() for name, section in sections.items()}
+        if self._is_numbered:  # what compares runs must know
+            found["source"]["row_numbers"] = True
+        return found
 
     def config_json(self) -> str:
         """The same as JSON."""

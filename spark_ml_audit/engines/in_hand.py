@@ -45,6 +45,7 @@ class Held:
         index: Name and values of an index that names the rows; None without one.
         unread: Column -> why its values cannot be read; `table` lacks it.
         notes: How it was understood, one sentence each.
+        is_numbered: Whether its rows are named by their number.
     """
 
     table: pa.Table
@@ -52,6 +53,7 @@ class Held:
     index: tuple[str, Any] | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    is_numbered: bool = False
 
     def in_kind(self, table: pa.Table) -> Any:
         """A result in the form in which the rows came.
@@ -130,9 +132,10 @@ class Held:
         if self.index is not None and not numbered:
             return self._with_column(*self.index, f"Rows are named by the index '{self.index[0]}'.")
         if ROW_NUMBER in names:  # as an earlier result gave them
-            return self, ROW_NUMBER
+            return replace(self, is_numbered=True), ROW_NUMBER
         numbers = pa.array(range(self.table.num_rows), pa.int64())
-        return self._with_column(ROW_NUMBER, numbers, NUMBERED)
+        held, name = self._with_column(ROW_NUMBER, numbers, NUMBERED)
+        return replace(held, is_numbered=True), name
 
     def _with_column(self, name: str, values: Any, note: str) -> tuple[Held, str]:
         others = {other.casefold(): other for other in self.table.column_names}

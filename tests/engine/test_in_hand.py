@@ -19,6 +19,7 @@ import scipy.sparse as sp
 from spark_ml_audit import audit, predict
 from spark_ml_audit.engines.in_hand import NUMBERED
 from spark_ml_audit.errors import ConfigError, DeliveryError, InputError
+from tests.browser import browser_session
 from tests.datasets import make_dataset
 from tests.lake import records, tag_names, with_column
 
@@ -326,6 +327,22 @@ class TestShown:
         assert EVIL not in page.html
         assert evil.report() is page
         assert repr(page) == f"ReportPage({page.path!r})"
+
+    def test_the_page_works_within_a_notebook(self, evil: Any, tmp_path: Path) -> None:
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        around = tmp_path / "notebook.html"
+        shown = evil.report(str(tmp_path / "report.html"))._repr_html_()
+        around.write_text(f"<!doctype html><meta charset=utf-8><p>A cell</p>{shown}", encoding="utf-8")
+        with browser_session() as browser:
+            browser.driver.get(around.as_uri())
+            browser.driver.switch_to.frame(0)
+            ready = "return document.documentElement.dataset.ready"
+            WebDriverWait(browser.driver, 20).until(lambda driver: driver.execute_script(ready) == "true")
+            assert browser.find("h1").text == "DataFrame"
+            assert browser.run("return document.querySelectorAll('svg').length") > 1
+            browser.driver.switch_to.default_content()
+            assert browser.complaints() == []
 
     def test_a_report_goes_where_it_is_told_with_the_columns_asked_for(
         self, lake: Any, rows: Any, names: list[str]
