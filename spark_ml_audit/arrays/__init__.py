@@ -1,0 +1,1 @@
+"""cleanlab's multi-label functions on NumPy arrays: no engine, no files, NumPy alone."""

@@ -1,0 +1,20 @@
+"""Blocks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+BLOCK_CELLS = 1 << 22
+"""Cells that are looked at together, so that what a look makes stays small beside the array."""
+
+
+def row_blocks(shape: tuple[int, ...], cells: int) -> Iterator[tuple[int, int]]:
+    """First row and first row past it of blocks of about so many cells.
+
+    >>> list(row_blocks((5, 10), cells=20))
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    num_rows, width = shape
+    step = max(1, cells // max(1, width))
+    yield from pairwise([*range(0, num_rows, step), num_rows])
