@@ -1,7 +1,7 @@
 """How good the labels of each example are: as `cleanlab.multilabel_classification.rank`.
 
-Scores lie between 0 and 1; low ones are likely errors (Kuan and Mueller, "Model-agnostic label quality
-scoring", 2022; Thyagarajan et al., "Identifying Incorrect Annotations in Multi-Label Classification Data", 2022).
+Scores lie between 0 and 1; low ones are likely errors (Thyagarajan et al., "Identifying Incorrect Annotations
+in Multi-Label Classification Data", 2022).
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def get_label_quality_scores(
             with the entropy.
         aggregator_kwargs: ``{"method": "exponential_moving_average", "alpha": 0.8}`` (if None; without
             `alpha` it is 2 / (K + 1)), ``{"method": "softmin", "temperature": 0.1}``, or a function as
-            `method`, called once with the cell scores (float64, shape (n, K)), ``axis=1`` and the other entries.
+            `method`, called once with the cell scores (float64, shape (n, K)), ``axis=1`` and the other
+            entries.
 
     Returns:
         Scores of shape (n,).
