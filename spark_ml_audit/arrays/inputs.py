@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spark_ml_audit.arrays.blocks import BLOCK_CELLS, row_blocks
 from spark_ml_audit.arrays.label_lists import LISTS, LabelLists, from_multi_hot, from_rows, from_sparse
+from spark_ml_audit.arrays.row_blocks import row_blocks
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.kernels.float_keys import UNSIGNED, FloatArray, one_key
 
@@ -173,7 +173,7 @@ def _checked_values(array: npt.NDArray[Any], name: str) -> FloatArray:
     unsigned = UNSIGNED[probs.dtype]
     top = unsigned(one_key(probs.dtype))
     has_negative_zero = False
-    for start, stop in row_blocks(probs.shape, BLOCK_CELLS):
+    for start, stop in row_blocks(probs.shape):
         block = probs[start:stop]
         # as bits, all that is above 1, negative, infinite or not a number lies above 1
         odd = block.view(unsigned) > top

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spark_ml_audit.arrays.blocks import BLOCK_CELLS, row_blocks
+from spark_ml_audit.arrays.row_blocks import row_blocks
 from spark_ml_audit.errors import InputError
 
 IntArray = npt.NDArray[np.int64]
@@ -158,7 +158,7 @@ def from_multi_hot(array: npt.NDArray[Any], shape: tuple[int, int], name: str) -
     if array.dtype.kind not in "biuf":
         raise InputError(f"its type is {array.dtype}.", key=name, fix="Give a multi-hot array of 0 and 1.")
     counts, indices = [np.zeros(1, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
-    for start, stop in row_blocks(shape, BLOCK_CELLS):
+    for start, stop in row_blocks(shape):
         block = array[start:stop]
         given = block if block.dtype == np.bool_ else block == 1
         if block.dtype != np.bool_ and np.count_nonzero(given) + np.count_nonzero(block == 0) != block.size:
