@@ -21,6 +21,8 @@ from spark_ml_audit.lake.probabilities import Side, join_probabilities
 from spark_ml_audit.lake.source_files import open_parquet, open_texts, refuse_numbers, roles_of
 from spark_ml_audit.lake.source_format import format_of, format_of_name
 
+from spark_ml_audit.outcomes.runs import BOTH
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -29,9 +31,6 @@ if TYPE_CHECKING:
 
 IN_MEMORY = "DataFrame"
 """Name of a source that is no table."""
-
-BOTH = " + "
-"""Between the version of a source and that of the table that has its probabilities."""
 
 _OF_CLASSES = (CLASSES_PROPERTY, CLASSES_METADATA)
 _NO_LABELS = "\0labels"  # no column can be called so
@@ -130,15 +129,6 @@ def _joined(opened: OpenSource, other: OpenSource, config: SourceConfig) -> Open
         notes=(*opened.notes, *(note for note in other.notes if note not in opened.notes)),
         look=joined.look,
     )
-
-
-def own_version(version: str | None) -> str | None:
-    """The version of the source itself, without that of the table that has its probabilities.
-
-    >>> own_version("7 + files-0a1b"), own_version("7"), own_version(None)
-    ('7', '7', None)
-    """
-    return None if version is None else version.partition(BOTH)[0]
 
 
 def open_probabilities(engine: Engine, config: SourceConfig, place: str, version: str | None) -> OpenSource:
