@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit.auditing.given import Given, Wanted, open_given
+from spark_ml_audit.auditing.given import FORMATS, PLACE, Given, Wanted, open_given
 from spark_ml_audit.auditing.result import AuditResult
 from spark_ml_audit.config.arguments import in_python
 from spark_ml_audit.config.audit import MethodConfig
@@ -117,19 +117,18 @@ def audit(
     options = MethodConfig.from_arguments(**method)
     wanted_engine = EngineConfig.parse({"kind": engine}, "engine")
     detected = DetectConfig.parse(plain_arguments(detect or {}), "detect")
-    formats = {
-        "labels_format": labels_format,
-        "labels_delimiter": labels_delimiter,
-        "empty_labels": empty_labels,
-        "pred_probs_format": pred_probs_format,
-    }
-    place = {
-        "format": format,
-        "version": version,
-        "row_numbers": row_numbers,
-        "pred_probs_from": None if pred_probs_from is None else os.fspath(pred_probs_from),
-    }
-    wanted = Wanted(id, labels, pred_probs, classes, formats, place, show, detect)
+    formats = (labels_format, labels_delimiter, empty_labels, pred_probs_format)
+    place = (format, version, row_numbers, None if pred_probs_from is None else os.fspath(pred_probs_from))
+    wanted = Wanted(
+        id,
+        labels,
+        pred_probs,
+        classes,
+        formats=dict(zip(FORMATS, formats, strict=True)),
+        place=dict(zip(PLACE, place, strict=True)),
+        show=show,
+        others=detect,
+    )
     shown = progress or Progress(quiet=True)
     given = open_given(data, wanted, wanted_engine, spark)
     opened = given.opened

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from spark_ml_audit.config.engine import EngineConfig
     from spark_ml_audit.engines.base import Session
 
+FORMATS = ("labels_format", "labels_delimiter", "empty_labels", "pred_probs_format")
+"""Keys of the `source` section that say how columns are written."""
+
+PLACE = ("format", "version", "row_numbers", "pred_probs_from")
+"""Those that say how a path or table is read."""
+
 _WITHOUT_ENGINE = " For arrays, the functions of spark_ml_audit.arrays need neither."
 _ONLY_FILES = {
     "row_numbers": "Leave it out: frames of Spark and DuckDB have no order. Name a column as id.",
@@ -72,8 +78,8 @@ class Wanted:
         labels: Column, columns, or an array.
         pred_probs: Column, columns, or an array.
         classes: As `audit` takes them.
-        formats: The keys of the `source` section that say how columns are written.
-        place: Those that say how a path or table is read.
+        formats: Values of `FORMATS`.
+        place: Values of `PLACE`.
         show: Columns to show.
         others: Further options that may name columns.
     """

@@ -39,9 +39,9 @@ _PHRASES: tuple[tuple[str, _Words], ...] = (
         r"Set source\.path or source\.table in the --config file, or with --set \S+",
         "Pass a path or the name of a table.",
     ),
-    (r"--set ((?:\w+\.)+\w+)=(null|true|false)\b", lambda found: f"{found[1]}={_LITERALS[found[2]]}"),
     (r"; null unsets a key \(--set [^)]*\)", ""),
     (r" \(--[\w-]+(?: \w+)?\)", ""),
+    (r"--set ((?:\w+\.)+\w+)=(null|true|false)\b", lambda found: f"{found[1]}={_LITERALS[found[2]]}"),
     (r", which YAML does not read as text", ", which is no text"),
     (
         r"Put (tag|column) names that read as numbers[^\"]*in quotes, for example .*\.$",

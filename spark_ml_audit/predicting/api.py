@@ -106,13 +106,12 @@ def predict(
     """
     is_place = isinstance(data, (str, os.PathLike))
     held = None if is_place else hold(data)
-    id_name = ROW_NUMBER if is_place and row_numbers and id is None else ID if id is None else id
     if held is not None:
-        held, id_name = held.with_ids(id, numbered=row_numbers)
-        held.check(named_in([id_name, labels, text, features, group]))
+        held, id = held.with_ids(id, numbered=row_numbers)  # noqa: A001 - as above
+        held.check(named_in([id, labels, text, features, group]))
     files = {"format": format, "version": version, "row_numbers": row_numbers}
     source = PredictSource.from_arguments(
-        id=id_name,
+        id=id or (ROW_NUMBER if row_numbers else ID),
         labels=labels,
         features=_features(text, features),
         group=group,
@@ -126,14 +125,20 @@ def predict(
         {"kind": kind, "folds": folds, "seed": seed, "max_train_rows": max_train_rows}, "model"
     )
     shown, wanted = progress or Progress(quiet=True), EngineConfig.parse({"kind": engine}, "engine")
-    if is_place:
-        opened = open_source(choose_engine(wanted, spark), source)
-    elif held is not None:
-        opened = OpenSource.of_frame(chosen := choose_engine(wanted, spark), chosen.from_arrow(held.table))
-    else:
-        opened = OpenSource.of_frame(*engine_for(data, spark, wanted))
+    opened = _opened(data, source, held, wanted, spark)
     plan = plan_prediction(opened, source, model, shown)
     return PredictResult(plan, make_models(plan, shown), opened, source, shown, held)
+
+
+def _opened(
+    data: Any, source: PredictSource, held: Held | None, wanted: EngineConfig, spark: Session | None
+) -> OpenSource:
+    if isinstance(data, (str, os.PathLike)):
+        return open_source(choose_engine(wanted, spark), source)
+    if held is None:
+        return OpenSource.of_frame(*engine_for(data, spark, wanted))
+    engine = choose_engine(wanted, spark)
+    return OpenSource.of_frame(engine, engine.from_arrow(held.table))
 
 
 def _features(text: str | Sequence[str] | None, features: str | Mapping[str, Any]) -> Any:
