@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import functools
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import ParamSpec, TypeVar
 
+import yaml
+
+from spark_ml_audit.config.yaml_loader import Loader
 from spark_ml_audit.errors import AuditError
 
 P = ParamSpec("P")
@@ -41,7 +45,7 @@ _PHRASES: tuple[tuple[str, _Words], ...] = (
     ),
     (r"; null unsets a key \(--set [^)]*\)", ""),
     (r" \(--[\w-]+(?: \w+)?\)", ""),
-    (r"--set ((?:\w+\.)+\w+)=(null|true|false)\b", lambda found: f"{found[1]}={_LITERALS[found[2]]}"),
+    (r"--set ((?:'[^']*'|\\.|[^\s'\\])+)", lambda found: _as_passed(found[1])),
     (r", which YAML does not read as text", ", which is no text"),
     (
         r"Put (tag|column) names that read as numbers[^\"]*in quotes, for example .*\.$",
@@ -164,6 +168,21 @@ def _dict_literal(found: re.Match[str]) -> str:
     value = found[2]
     names = [name.strip() for name in value.strip("[]").split(",")]
     return "{" + f"{found[1]!r}: {names if value.startswith('[') else value!r}" + "}"
+
+
+def _as_passed(word: str) -> str:
+    """What `--set` is given, as an argument is; its key stays for the one who puts keys into other words.
+
+    >>> print(_as_passed("source.row_numbers=true"), _as_passed("'source.classes=[a, b]'."))
+    source.row_numbers=True source.classes=['a', 'b'].
+    """
+    plain = word.rstrip(".,;:)")
+    key, _, value = "".join(shlex.split(plain)).partition("=")
+    try:
+        found = yaml.load(value, Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError:
+        found = value
+    return f"{key}={found!r}{word[len(plain) :]}"
 
 
 @lru_cache(maxsize=1)

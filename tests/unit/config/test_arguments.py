@@ -104,6 +104,18 @@ def test_every_key_of_audit_is_an_argument_that_audit_has() -> None:
             "Use it with filter_by: prune_by_noise_rate, or leave it out.",
             "Use it with filter_by='prune_by_noise_rate', or leave it out.",
         ),
+        (
+            "Files without an id: --set source.row_numbers=true numbers their rows.",
+            "Files without an id: row_numbers=True numbers their rows.",
+        ),
+        (
+            "Set the delimiter: --set 'source.labels_delimiter=\";\"'",
+            "Set the delimiter: labels_delimiter=';'",
+        ),
+        (
+            "This is it: --set 'source.classes=[\"a b\", \"it'\\''s\"]', or another.",
+            "This is it: classes=['a b', \"it's\"], or another.",
+        ),
         ("Write its keys below it, indented, one `key: value` per line.", "Give a dict."),
     ],
 )
