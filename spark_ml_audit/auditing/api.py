@@ -1,72 +1,52 @@
-"""`audit` for Python: the same audit as the command line's, on a DataFrame or a table."""
+"""`audit` for Python: the same audit as the command line's, on a table or arrays in hand, or a path."""
 
 from __future__ import annotations
 
-import json
+import inspect
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timezone
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
-import numpy as np
-
-from spark_ml_audit._version import __version__
-from spark_ml_audit.auditing.commit import run_row
-from spark_ml_audit.auditing.delivery import (
-    WORST_CLASSES,
-    WORST_ROWS,
-    delivery_of,
-    warnings_of,
-    worst_classes,
-)
-from spark_ml_audit.auditing.describe import describe_run
-from spark_ml_audit.auditing.read_back import ExampleCounts, count_examples
-from spark_ml_audit.auditing.write import count_groups, counts_of, write_tables
-from spark_ml_audit.config.audit import LAYOUT, MethodConfig
-from spark_ml_audit.config.base import digest, plain_arguments
+from spark_ml_audit.auditing.given import FORMATS, PLACE, Given, Wanted, open_given
+from spark_ml_audit.auditing.result import AuditResult
+from spark_ml_audit.config.arguments import in_python
+from spark_ml_audit.config.audit import MethodConfig
+from spark_ml_audit.config.base import plain_arguments
 from spark_ml_audit.config.detect import DetectConfig
 from spark_ml_audit.config.engine import EngineConfig
-from spark_ml_audit.config.output import OutputConfig
-from spark_ml_audit.config.paths import is_path
-from spark_ml_audit.config.source import ColumnsConfig, SourceConfig
-from spark_ml_audit.detection.plan import Detection, plan_detection
-from spark_ml_audit.engines.base import FEW_ROWS
-from spark_ml_audit.engines.choose import choose_engine, engine_for, frame_of
-from spark_ml_audit.errors import DeliveryError
-from spark_ml_audit.frames.examples import examples_frame
+from spark_ml_audit.engines.choose import frame_of
+from spark_ml_audit.engines.columns import missing_column_fix
+from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.fit import AuditFit, fit_audit
 from spark_ml_audit.frames.ingest import inspect_source
-from spark_ml_audit.frames.issues import issues_frame, tag_issues_frame
-from spark_ml_audit.frames.quarantine import quarantine_frame
-from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.schemas import DUPLICATES, FIRST_TABLE, TABLES, class_table_frame
-from spark_ml_audit.lake.source import OpenSource, open_source, place_of, read_place
-from spark_ml_audit.outcomes.records import Counts
-from spark_ml_audit.outcomes.runs import new_run_id
+from spark_ml_audit.lake.source import read_place
 from spark_ml_audit.progress import Progress
-from spark_ml_audit.report.queries import worst_issues
 from spark_ml_audit.reviewing.decisions import apply_decisions, check_decisions, standing_decisions
-from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
+from spark_ml_audit.text import suggest
 
 if TYPE_CHECKING:
-    from spark_ml_audit.detection.duplicates import DuplicatesFound
-    from spark_ml_audit.engines.base import Frame, Session
+    from spark_ml_audit.engines.base import Session
+
+__all__ = ["AuditResult", "audit"]
 
 
+@in_python()
 def audit(
-    data: Any,
+    data: Any = None,
+    pred_probs: Any = "pred_probs",
     *,
-    id: str = "id",  # noqa: A002 - the contract's name
-    labels: str | Sequence[str] = "labels",
-    pred_probs: str | Sequence[str] = "pred_probs",
-    classes: Sequence[str] | str | None = None,
+    id: str | None = None,  # noqa: A002 - the contract's name
+    labels: Any = "labels",
+    classes: Any = None,
     labels_format: str = "auto",
     labels_delimiter: str = ",",
+    empty_labels: str = "no_tags",
     pred_probs_format: str = "auto",
+    pred_probs_from: str | os.PathLike[str] | None = None,
+    row_numbers: bool = False,
+    format: str = "auto",  # noqa: A002 - as the config's key
     version: int | str | None = None,
+    show: str | Sequence[str] | None = None,
     detect: Mapping[str, Any] | None = None,
     decisions: Any = None,
     engine: str = "auto",
@@ -76,20 +56,35 @@ def audit(
 ) -> AuditResult:
     """Find missing and extraneous tags by multi-label confident learning.
 
-    The class-sized passes run at once; the row-sized results are lazy: DataFrames of Spark, or relations of
-    DuckDB. `data` is read several
-    times, so a DataFrame must give the same rows each time (no random sampling upstream).
+    The class-sized passes run at once; the row-sized results when they are asked for. They come in the form
+    in which the rows went in: pandas, Polars and Arrow in hand; DataFrames of Spark and relations of DuckDB,
+    also for paths, lazy. Lazy sources are read several times, so they must give the same rows each time (no
+    random sampling upstream).
 
     Args:
-        data: Spark, pandas or Polars DataFrame, Arrow table, or path or name of a Delta table.
-        id: Column that names a row: string, integral, date or binary.
-        labels: Column of the given tags, or one column per tag.
-        pred_probs: Column of the K out-of-sample probabilities, or one column per tag.
-        classes: Tag names in probability order, or a file with one per line; found in the data if None.
+        data: DataFrame of pandas, Polars or Spark (Connect too), Arrow table, relation of DuckDB, anything
+            else that narwhals or Arrow's capsule interface reads; path or name of a table; or the labels
+            themselves, beside `pred_probs` as an array: for each row a list of class indices or tag names,
+            multi-hot (n, K), or a sparse matrix of SciPy. Results of arrays are DataFrames of pandas.
+        pred_probs: Column of the K out-of-sample probabilities, or one column per tag; or an array of shape
+            (n, K), or the list of K arrays (n, 2) that scikit-learn's `predict_proba` gives, in the order of
+            the table's rows.
+        id: Column that names a row: string, integral, date or binary. By default the column `id`; where a
+            table in hand has none, the index of pandas, else the row's number from 0 (`row_number`), as for
+            arrays.
+        labels: Column of the given tags, or one column per tag; or labels as above, beside a table.
+        classes: Tag names in probability order, or a file with one per line; None takes those found in the
+            data: metadata, names of columns, keys; of arrays the names "0" to "K-1".
         labels_format: auto, names, indices, multi_hot, delimited or columns.
         labels_delimiter: What stands between tags in a delimited text.
+        empty_labels: What a label text with nothing in it means: no_tags or not_annotated.
         pred_probs_format: auto, array, vector, columns or map.
+        pred_probs_from: Of a path or table: another one that has the probabilities, joined by id.
+        row_numbers: Whether rows are named by their number from 0 even where there is an id; files without an
+            id are read so.
+        format: Of the files of a path: auto (told by name and content), delta, parquet, csv, tsv or jsonl.
         version: Delta version or timestamp to read, for a path or table.
+        show: Columns to show beside a row's id in reports and notebooks, such as its text.
         detect: The config's `detect` section, such as {"ambiguous": {"min_tags": 3}}.
         decisions: Reviewers' decisions, as DataFrame or place of a Delta table: cells that they confirm as
             given are not flagged.
@@ -99,46 +94,75 @@ def audit(
         **method: Options of the config's `audit` section, such as filter_by, alpha or frac_noise.
 
     Returns:
-        The result: `issues`, `examples`, `tag_issues`, `classes`, `quarantine`, `summary`, `write`, `log`.
+        The result: `issues`, `examples`, `tag_issues`, `classes`, `quarantine`, `summary`, `to_pandas`,
+        `to_arrow`, `report`, `write`, `log`.
 
     Raises:
         ConfigError: An option is unknown or does not fit.
         InputError: The data cannot be audited as they are.
+        SetupError: No engine is installed.
 
     Example:
         >>> from spark_ml_audit import audit
         >>> result = audit(df, classes=["billing", "delivery", "login"])  # doctest: +SKIP
         >>> result.summary.num_audited  # doctest: +SKIP
         120
-        >>> result.issues.columns[:4]  # doctest: +SKIP
+        >>> list(result.issues.columns[:4])  # doctest: +SKIP
         ['run_id', 'issue_rank', 'id', 'label_quality_score']
+        >>> result = audit([[0], [1], []], [[0.9, 0.2], [0.1, 0.8], [0.2, 0.1]])  # doctest: +SKIP
+        >>> result.classes["tag"].tolist()  # doctest: +SKIP
+        ['0', '1']
     """
-    columns = {
-        "id": id,
-        "labels": labels,
-        "pred_probs": pred_probs,
-        "classes": classes,
-        "labels_format": labels_format,
-        "labels_delimiter": labels_delimiter,
-        "pred_probs_format": pred_probs_format,
-    }
+    _check_names(method)
     options = MethodConfig.from_arguments(**method)
     wanted_engine = EngineConfig.parse({"kind": engine}, "engine")
-    wanted = DetectConfig.parse(plain_arguments(detect or {}), "detect")
+    detected = DetectConfig.parse(plain_arguments(detect or {}), "detect")
+    formats = (labels_format, labels_delimiter, empty_labels, pred_probs_format)
+    place = (format, version, row_numbers, None if pred_probs_from is None else os.fspath(pred_probs_from))
+    wanted = Wanted(
+        id,
+        labels,
+        pred_probs,
+        classes,
+        formats=dict(zip(FORMATS, formats, strict=True)),
+        place=dict(zip(PLACE, place, strict=True)),
+        show=show,
+        others=detect,
+    )
     shown = progress or Progress(quiet=True)
-    if isinstance(data, (str, os.PathLike)):
-        place = place_of(data)
-        source_config = SourceConfig.from_arguments(**columns, **place, version=version)
-        opened = open_source(choose_engine(wanted_engine, spark), source_config)
-        described: ColumnsConfig = source_config
-    else:
-        described = ColumnsConfig.from_arguments(**columns)
-        opened = OpenSource.of_frame(*engine_for(data, spark, wanted_engine))
-    ingest = inspect_source(opened.engine, opened.frame, described, opened.properties, schema=opened.schema)
-    fit = fit_audit(ingest, options, shown, detect=wanted)
+    given = open_given(data, wanted, wanted_engine, spark)
+    opened = given.opened
+    _check_has_probs(given)
+    ingest = inspect_source(
+        opened.engine, opened.frame, given.columns, opened.properties, schema=opened.schema
+    )
+    fit = fit_audit(ingest, options, shown, detect=detected)
     if decisions is not None:
         fit = _decided(fit, decisions, shown)
-    return AuditResult(fit, opened, described, options, wanted, shown)
+    return AuditResult(fit, given, options, detected, shown)
+
+
+def _check_names(method: Mapping[str, Any]) -> None:
+    """Refuse arguments that are none, with the nearest of all that there are."""
+    own = [name for name in inspect.signature(audit).parameters if name != "method"]
+    known = [*own, *MethodConfig.model_fields]
+    for name in method:
+        if name not in known:
+            raise ConfigError(
+                "unknown argument.", key=name, fix=f"{suggest(name, known)}Arguments: {', '.join(known)}."
+            )
+
+
+def _check_has_probs(given: Given) -> None:
+    """Refuse a table without probabilities, with what makes them."""
+    name, columns = given.columns.pred_probs, given.opened.schema.names
+    if isinstance(name, str) and name not in columns:
+        raise InputError(
+            f"there is no column '{name}'.",
+            key="pred_probs",
+            fix=f"{missing_column_fix(name, columns)} If there are no probabilities yet, predict(data) makes "
+            "them: audit(predict(data).predictions).",
+        )
 
 
 def _decided(fit: AuditFit, decisions: Any, progress: Progress) -> AuditFit:
@@ -153,245 +177,3 @@ def _decided(fit: AuditFit, decisions: Any, progress: Progress) -> AuditFit:
     for sentence in counts.warnings():
         progress.note(sentence)
     return fit
-
-
-class AuditResult:
-    """A finished audit of a DataFrame or table.
-
-    Attributes:
-        run_id: Id that the rows of all frames carry.
-        started_at: When the audit was asked for, UTC.
-
-    Example:
-        >>> from spark_ml_audit import audit
-        >>> result = audit("data/tags")  # doctest: +SKIP
-        >>> sorted(result.write(path="audits/frames"))  # doctest: +SKIP
-        ['classes', 'examples', 'issues', 'quarantine', 'runs', 'tag_issues']
-    """
-
-    def __init__(
-        self,
-        fit: AuditFit,
-        source: OpenSource,
-        columns: ColumnsConfig,
-        method: MethodConfig,
-        detect: DetectConfig,
-        progress: Progress,
-    ) -> None:
-        self.started_at = datetime.now(timezone.utc)
-        self.run_id = new_run_id(self.started_at)
-        self._fit = fit
-        self._source = source
-        self._columns = columns
-        self._method = method
-        self._detect = detect
-        self._progress = progress
-        self._mlflow_run_id: str | None = None
-        self._locations: Mapping[str, str] = {}
-        self._output_path: str | None = None
-
-    def _with_run_id(self, frame: Frame) -> Frame:
-        return frame.select(nw.lit(self.run_id).alias("run_id"), nw.all())
-
-    def _native(self, frame: Frame) -> Any:
-        return self._source.engine.native(self._with_run_id(frame))
-
-    @cached_property
-    def examples(self) -> Any:
-        """One row per audited row: score, issue, tags given, suggested, missing, extraneous, in no order."""
-        return self._native(self._examples)
-
-    @cached_property
-    def issues(self) -> Any:
-        """One row per row with an issue, worst first by `issue_rank`.
-
-        Lazy for few rows; for more than 100,000 the scores are counted at once, in one pass.
-        """
-        return self._native(self._issues)
-
-    @cached_property
-    def tag_issues(self) -> Any:
-        """One row per flagged cell."""
-        return self._native(tag_issues_frame(self._source.engine, self._issues, self._fit.ingest.layout.id))
-
-    @cached_property
-    def classes(self) -> Any:
-        """One row per class: thresholds, joint, cut-offs, counts, noise."""
-        return self._native(class_table_frame(self._source.engine, self._fit.classes))
-
-    @cached_property
-    def quarantine(self) -> Any:
-        """One row per rejected row, with the reason."""
-        return self._native(quarantine_frame(self._fit.ingest))
-
-    @cached_property
-    def duplicates(self) -> Any:
-        """One row per row of a group of near-duplicates; None unless `detect` asks for them."""
-        found = self._duplicates_found
-        return None if found is None else self._native(found.frame)
-
-    @cached_property
-    def summary(self) -> Counts:
-        """Counts and health."""
-        found = self._duplicates_found
-        num_groups = None if found is None else count_groups(self._source.engine, found.frame)
-        return counts_of(self._fit, self._counts, self._detection, num_groups)
-
-    @cached_property
-    def _examples(self) -> Frame:
-        return examples_frame(self._fit.ingest, self._fit.rules, self._detection.outliers)
-
-    @cached_property
-    def _issues(self) -> Frame:
-        engine, id_name = self._source.engine, self._fit.ingest.layout.id
-        num_audited = self._fit.rows.num_audited
-        # few rows are ranked in one place, whatever their scores
-        histogram = np.array([num_audited]) if num_audited <= FEW_ROWS else self._counts.issues
-        return issues_frame(engine, self._examples, id_name, histogram)
-
-    @cached_property
-    def _duplicates_found(self) -> DuplicatesFound | None:
-        finder = self._detection.duplicates
-        if finder is None:
-            return None
-        from spark_ml_audit.detection.duplicates import find_duplicates_frame
-
-        return find_duplicates_frame(finder)
-
-    @cached_property
-    def _counts(self) -> ExampleCounts:
-        return count_examples(self._source.engine, self._examples)
-
-    @cached_property
-    def _detection(self) -> Detection:
-        return plan_detection(self._fit, self._detect, None, self._progress)
-
-    @property
-    def warnings(self) -> list[str]:
-        """Sentences on what a reader should know."""
-        duplicates = self._duplicates_found
-        return [
-            *warnings_of(self._fit, self.summary),
-            *self._detection.warnings,
-            *self._detection.uncompared(self._counts.num_uncompared),
-            *(() if duplicates is None else duplicates.warnings),
-        ]
-
-    def _config_json(self) -> str:
-        sections = {"source": self._columns, "audit": self._method, "detect": self._detect}
-        return json.dumps({name: section.to_mapping() for name, section in sections.items()})
-
-    def write(
-        self,
-        path: str | None = None,
-        *,
-        schema: str | None = None,
-        prefix: str = "",
-        run_id: str | None = None,
-    ) -> dict[str, str]:
-        """Commit this audit as a run of an output: its Delta tables.
-
-        Args:
-            path: Folder of the output; or
-            schema: catalog.schema of the output.
-            prefix: Put before table names in a schema.
-            run_id: Id of the run; this result's own by default. Writing a finished run again changes nothing.
-
-        Returns:
-            Table name -> path or table.
-
-        Raises:
-            ConfigError: Not exactly one of path and schema, or an output that belongs to another id column.
-        """
-        run = run_id or self.run_id
-        values = {"path": path, "schema": schema, "prefix": prefix, "run_id": run}
-        tables = OutputTables(self._source.engine, OutputConfig.parse(values, "output"))
-        id_name = self._fit.ingest.layout.id
-        tables.check_id(id_name, self._fit.ingest.id_type)
-        if tables.finished_run(run) is None:
-            self._write_run(tables, run, is_retry=run_id is not None)
-        looked_for = [DUPLICATES] if self._detection.duplicates is not None else []
-        self._locations, self._output_path = tables.locations(*TABLES, *looked_for), path
-        return dict(self._locations)
-
-    def _write_run(self, tables: OutputTables, run_id: str, *, is_retry: bool) -> None:
-        fingerprint = digest({"config": self._config_json(), "layout": LAYOUT})
-        if is_retry:
-            tables.pinned_version(
-                run_id, fingerprint, (FIRST_TABLE,), "Leave run_id out, for a run of its own.", "run_id"
-            )
-        tables.create_schema()
-        metadata = {"fingerprint": fingerprint, "source_version": self._source.version}
-        written = write_tables(self._fit, tables, run_id, metadata, self._progress, self._detection)
-        tables.append_run(
-            run_row(
-                run_id=run_id,
-                started_at=self.started_at,
-                source=self._source,
-                config=self._config_json(),
-                counts=written.counts,
-                gates=(),
-                mlflow_run_id=self._mlflow_run_id,
-                stages=self._progress.stages,
-                warnings=written.warnings,
-            )
-        )
-
-    def log(
-        self, experiment: str = "spark-ml-audit", *, tracking_uri: str | None = None, files: str | None = None
-    ) -> str | None:
-        """Log this audit as one MLflow run.
-
-        Args:
-            experiment: Name of the experiment, created if missing.
-            tracking_uri: Tracking server or store; MLflow's own setting by default, on a plain machine a
-                sqlite store.
-            files: Folder for that store; the path that `write` wrote to by default, where the command line
-                keeps its store too; without any, the working directory.
-
-        Returns:
-            The MLflow run id.
-
-        Raises:
-            DeliveryError: The run could not be recorded in full.
-        """
-        named_by_path = is_path(self._source.name)
-        params = {f"source.{name}": str(value) for name, value in self._columns.to_mapping().items()}
-        params |= {f"audit.{name}": str(value) for name, value in self._method.to_mapping().items()}
-        tracker = AuditTracker(
-            tracking_uri=tracking_uri,
-            experiment=experiment,
-            output_path=files or self._output_path,
-            run_id=self.run_id,
-            package_version=__version__,
-            params=params,
-            source=SourceRef(self._source.name, named_by_path, self._source.version),
-        )
-        stages, warnings = dict(self._progress.seconds), self.warnings
-        tracker.open(RunOpening(self.summary, (), stages, self._locations, warnings))
-        delivery = delivery_of(
-            self._fit.classes,
-            worst_issues(self._source.engine, self._issues, WORST_ROWS),
-            status="ok",
-            stages=stages,
-            warnings=warnings,
-            config=self._config_json(),
-        )
-        note = describe_run(
-            self.summary,
-            worst_classes(self._fit.classes, WORST_CLASSES),
-            source=self._source.name,
-            source_version=self._source.version,
-            tables=self._locations,
-            warnings=warnings,
-            continues=self._source.continues,
-        )
-        delivered = tracker.deliver(replace(delivery, note=note))
-        self._mlflow_run_id = tracker.mlflow_run_id
-        if not delivered:
-            raise DeliveryError(
-                " ".join(tracker.problems) or "the MLflow run was not recorded.",
-                key="tracking_uri",
-                fix="Check the tracking server and call log again.",
-            )
-        return self._mlflow_run_id

@@ -136,7 +136,7 @@ class MethodConfig(Section):
         if self.adjust_pred_probs and self.score == "confidence_weighted_entropy":
             raise problem(
                 "found true together with audit.score confidence_weighted_entropy.",
-                "Set adjust_pred_probs to false, or score to self_confidence or normalized_margin.",
+                "Set adjust_pred_probs to false, or set score to self_confidence or normalized_margin.",
                 at="adjust_pred_probs",
             )
         return self

@@ -92,6 +92,28 @@ def _elsewhere(name: str, model: type[BaseModel]) -> str:
     return ""
 
 
+def keys_of(config: type[BaseModel]) -> dict[str, tuple[str, ...]]:
+    """The sections of a command's config, each with the dotted keys below it.
+
+    >>> class Method(BaseModel):
+    ...     alpha: float = 0.8
+    >>> class Config(BaseModel):
+    ...     audit: Method = Method()
+    >>> keys_of(Config)
+    {'audit': ('alpha',)}
+    """
+    sections = {name: _section(field) for name, field in config.model_fields.items()}
+    return {name: tuple(_below(section)) for name, section in sections.items() if section is not None}
+
+
+def _below(model: type[BaseModel]) -> list[str]:
+    found = []
+    for name, field in model.model_fields.items():
+        key, inner = field.alias or name, _section(field)
+        found += [key, *([] if inner is None else [f"{key}.{below}" for below in _below(inner)])]
+    return found
+
+
 def _names(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.engines.java import require_spark
-from spark_ml_audit.errors import InputError, SetupError, reason_of
+from spark_ml_audit.errors import InputError, SetupError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -131,7 +131,18 @@ def frame_of(engine: Engine, data: Any) -> Frame:
     if _is_relation(data):
         return engine.from_arrow(data.to_arrow_table()) if engine.kind == SPARK else _streamed(engine, data)
     if not _is_spark(data):
-        return engine.from_arrow(_to_arrow(data))
+        from spark_ml_audit.engines.in_hand import hold  # narwhals and Arrow take a while to import
+
+        held = hold(data)
+        if held is None:
+            raise InputError(
+                f"{type(data).__name__} holds no rows that can be read.",
+                key="data",
+                fix="Give a Spark, pandas or Polars DataFrame, an Arrow table, a relation of DuckDB, or the "
+                "path of a table.",
+            )
+        held.check(held.unread)
+        return engine.from_arrow(held.table)
     if engine.kind != SPARK:
         raise InputError(
             "a Spark DataFrame was given to the embedded engine.", key="data", fix="Give both by Spark."
@@ -139,29 +150,6 @@ def frame_of(engine: Engine, data: Any) -> Frame:
     from spark_ml_audit.engines.spark import to_frame
 
     return to_frame(data)
-
-
-def _to_arrow(data: Any) -> Any:
-    import narwhals as nw
-    import pyarrow as pa
-
-    try:
-        frame = nw.from_native(data, eager_only=True)
-    except TypeError as error:
-        raise InputError(
-            f"{type(data).__name__} holds no rows that can be read.",
-            key="data",
-            fix="Give a Spark, pandas or Polars DataFrame, an Arrow table, a relation of DuckDB, or the path "
-            "of a Delta table.",
-        ) from error
-    try:
-        return frame.to_arrow()
-    except pa.ArrowException as error:
-        raise InputError(
-            f"the rows cannot be read: {reason_of(error)}.",
-            key="data",
-            fix="Give each column values of one type.",
-        ) from error
 
 
 def _is_spark(data: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 
 from spark_ml_audit.config import OutputConfig
+from spark_ml_audit.config.arguments import in_python
 from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.engines.base import count_rows, from_records, rows_of
 from spark_ml_audit.engines.choose import choose_engine
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 COMPARISON_TABLES = (COMPARISON, COMPARISON_ROWS, COMPARISON_CLASSES)
 
 
+@in_python()
 def compare(
     path: str | None = None,
     *,

@@ -97,10 +97,23 @@ class Resolver:
     """
 
     def __init__(
-        self, profile: ClassProfile, options: PruneOptions, ambiguity: AmbiguityOptions | None = None
+        self,
+        profile: ClassProfile,
+        options: PruneOptions,
+        ambiguity: AmbiguityOptions | None = None,
+        joint: IntArray | None = None,
     ) -> None:
+        """Begin.
+
+        Args:
+            profile: Of the rows.
+            options: Which cells to flag.
+            ambiguity: What counts as ambiguous.
+            joint: Takes the place of the confident joint, by [class, given, true], shape (K, 2, 2).
+        """
         self._profile = profile
         self._options = options
+        self._given_joint = joint
         self._spec: ProfileSpec = profile.spec
         size, dtype = self._spec.num_classes, self._spec.dtype
         self._thresholds = profile.thresholds()
@@ -235,7 +248,9 @@ class Resolver:
         """Ranks per side and class (0 = flag nothing; all 0 for filters without ranks), and the joint."""
         options = self._options
         absent, present = self._side_counts
-        joint = calibrate_joint(raw_joint, absent, present)
+        joint = self._given_joint
+        if joint is None:
+            joint = calibrate_joint(raw_joint, absent, present)
         if options.filter_by not in RANK_FILTERS:
             return np.zeros_like(self._side_counts), joint
         counts = flag_counts(

@@ -9,10 +9,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow as pa
 
 from spark_ml_audit.config import ModelConfig, OutputConfig, PredictSource
+from spark_ml_audit.config.arguments import in_python
 from spark_ml_audit.config.base import digest
+from spark_ml_audit.config.engine import EngineConfig
+from spark_ml_audit.config.source import ROW_NUMBER
 from spark_ml_audit.engines.choose import choose_engine, engine_for
+from spark_ml_audit.engines.in_hand import ID, Held, hold, named_in, to_pandas
+from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.frames.quarantine import quarantine_frame
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import PREDICTIONS, QUARANTINE
@@ -28,12 +34,14 @@ if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Frame, Session
 
 
+@in_python({"source.features.text": "text"})
 def predict(
     data: Any,
     *,
-    id: str = "id",  # noqa: A002 - the contract's name
+    id: str | None = None,  # noqa: A002 - the contract's name
     labels: str | Sequence[str] = "labels",
-    features: str | Mapping[str, Sequence[str]] = "auto",
+    text: str | Sequence[str] | None = None,
+    features: str | Mapping[str, str | Sequence[str]] = "auto",
     group: str | None = None,
     classes: Sequence[str] | str | None = None,
     kind: str = "auto",
@@ -42,19 +50,27 @@ def predict(
     max_train_rows: int = 200_000,
     labels_format: str = "auto",
     labels_delimiter: str = ",",
+    empty_labels: str = "no_tags",
+    row_numbers: bool = False,
+    format: str = "auto",  # noqa: A002 - as the config's key
     version: int | str | None = None,
+    engine: str = "auto",
     spark: Session | None = None,
     progress: Progress | None = None,
 ) -> PredictResult:
     """Predict every row's tags by models that have not seen that row's tags.
 
     Models are trained at once; predictions and quality are made when asked for. `data` is read several
-    times, so a DataFrame must give the same rows each time (no random sampling upstream).
+    times, so a lazy one must give the same rows each time (no random sampling upstream). Results come in
+    the form in which the rows went in, as those of `audit`.
 
     Args:
-        data: DataFrame of Spark, relation of DuckDB, or path or name of a Delta table.
-        id: Column that names a row: string, integral, date or binary.
+        data: DataFrame of pandas, Polars or Spark, Arrow table, relation of DuckDB, or path or name of a
+            table.
+        id: Column that names a row, as of `audit`: by default `id`, else of tables in hand their index or
+            number.
         labels: Column of the given tags, or one column per tag. Rows without tags (null) are predicted too.
+        text: Columns of texts to learn from: short for features={"text": [...]}.
         features: "auto" for all columns that can serve, but those that bear or reproduce the tags; or kind
             (text, numeric, categorical, boolean, date, embedding) -> columns.
         group: Column whose equal values keep rows in one fold; a null stands for its row alone.
@@ -65,13 +81,17 @@ def predict(
         max_train_rows: Rows a model is trained on at most; beyond, they are sampled, rare tags first.
         labels_format: auto, names, indices, multi_hot, delimited or columns.
         labels_delimiter: What stands between tags in a delimited text.
+        empty_labels: What a label text with nothing in it means: no_tags or not_annotated.
+        row_numbers: Whether rows are named by their number from 0, as of `audit`.
+        format: Of the files of a path: auto (told by name and content), delta, parquet, csv, tsv or jsonl.
         version: Delta version or timestamp to read, for a path or table.
+        engine: What runs it: auto, embedded or spark.
         spark: Session to use; by default the frame's, else what `engine.kind: auto` takes.
         progress: Shows stages; silent by default.
 
     Returns:
         The result: `predictions`, `features`, `left_out`, `quality`, `class_quality`, `quarantine`,
-        `warnings`, `write`.
+        `warnings`, `to_pandas`, `to_arrow`, `write`.
 
     Raises:
         ConfigError: An option is unknown or does not fit.
@@ -79,35 +99,63 @@ def predict(
 
     Example:
         >>> from spark_ml_audit import audit, predict
-        >>> found = predict("data/films", features={"text": ["text"]}, folds=3)  # doctest: +SKIP
+        >>> found = predict("data/films", text="text", folds=3)  # doctest: +SKIP
         >>> found.quality["macro_auc"] > 0.9  # doctest: +SKIP
         True
         >>> result = audit(found.predictions, classes=found.classes)  # doctest: +SKIP
     """
-    place = place_of(data) if isinstance(data, (str, os.PathLike)) else {"table": IN_MEMORY}
+    is_place = isinstance(data, (str, os.PathLike))
+    held = None if is_place else hold(data)
+    if held is not None:
+        held, id = held.with_ids(id, numbered=row_numbers)  # noqa: A001 - as above
+        held.check(named_in([id, labels, text, features, group]))
+    files = {"format": format, "version": version, "row_numbers": row_numbers}
     source = PredictSource.from_arguments(
-        id=id,
+        id=id or (ROW_NUMBER if row_numbers else ID),
         labels=labels,
-        features={kind: list(names) for kind, names in features.items()}
-        if isinstance(features, Mapping)
-        else features,
+        features=_features(text, features),
         group=group,
         classes=classes,
         labels_format=labels_format,
         labels_delimiter=labels_delimiter,
-        version=version,
-        **place,
+        empty_labels=empty_labels,
+        **({**place_of(data), **files} if is_place else {"table": IN_MEMORY}),
     )
     model = ModelConfig.parse(
         {"kind": kind, "folds": folds, "seed": seed, "max_train_rows": max_train_rows}, "model"
     )
-    shown = progress or Progress(quiet=True)
-    if isinstance(data, (str, os.PathLike)):
-        opened = open_source(choose_engine(None, spark), source)
-    else:
-        opened = OpenSource.of_frame(*engine_for(data, spark))
+    shown, wanted = progress or Progress(quiet=True), EngineConfig.parse({"kind": engine}, "engine")
+    opened = _opened(data, source, held, wanted, spark)
     plan = plan_prediction(opened, source, model, shown)
-    return PredictResult(plan, make_models(plan, shown), opened, source, shown)
+    return PredictResult(plan, make_models(plan, shown), opened, source, shown, held)
+
+
+def _opened(
+    data: Any, source: PredictSource, held: Held | None, wanted: EngineConfig, spark: Session | None
+) -> OpenSource:
+    if isinstance(data, (str, os.PathLike)):
+        return open_source(choose_engine(wanted, spark), source)
+    if held is None:
+        return OpenSource.of_frame(*engine_for(data, spark, wanted))
+    engine = choose_engine(wanted, spark)
+    return OpenSource.of_frame(engine, engine.from_arrow(held.table))
+
+
+def _features(text: str | Sequence[str] | None, features: str | Mapping[str, Any]) -> Any:
+    """The features of a config: names of columns by kind."""
+    if isinstance(features, Mapping):
+        features = {kind: _listed(names) for kind, names in features.items()}
+    if text is None:
+        return features
+    if features != "auto":
+        raise ConfigError(
+            "is given, but features are too.", key="text", fix="Name text columns in one of the two."
+        )
+    return {"text": _listed(text)}
+
+
+def _listed(names: str | Sequence[str]) -> str | list[str]:
+    return names if isinstance(names, str) else list(names)
 
 
 class PredictResult:
@@ -132,8 +180,11 @@ class PredictResult:
         source: OpenSource,
         columns: PredictSource,
         progress: Progress,
+        held: Held | None = None,
     ) -> None:
         self.run_id = new_run_id(datetime.now(timezone.utc))
+        self._held = held
+        self._arrow: dict[str, pa.Table] = {}
         self._plan = plan
         self._models = models
         self._source = source
@@ -161,19 +212,56 @@ class PredictResult:
         found = [shortcut.to_dict() for shortcut in self._plan.guarded.use.shortcuts]
         return pd.DataFrame(found, columns=["column", "value", "tag", "precision", "recall"])
 
-    @property
+    @cached_property
     def predictions(self) -> Any:
-        """The source's columns, `pred_probs` and `fold`; lazy.
+        """The source's columns, `pred_probs` and `fold`, in the form in which the rows went in.
 
-        `audit` takes it as it is: a DataFrame of Spark has the class order in its metadata. With a relation
-        of DuckDB, which has none, give it `classes` too.
+        `audit` takes it as it is: DataFrames of Spark and pandas and Arrow tables bear the class order with
+        them. With a Polars DataFrame or a relation of DuckDB, which cannot, give it `classes` too.
         """
+        if self._held is not None:
+            return self._held.in_kind(self.to_arrow(PREDICTIONS))
         return self._source.engine.native(self._predictions, predictions_metadata(self._plan.ingest))
 
     @property
     def quarantine(self) -> Any:
         """One row per rejected row, with the reason."""
+        if self._held is not None:
+            return self._held.in_kind(self.to_arrow(QUARANTINE))
         return self._source.engine.native(quarantine_frame(self._plan.ingest))
+
+    @in_python()
+    def to_arrow(self, table: str = PREDICTIONS) -> pa.Table:
+        """The predictions, or the rows rejected, as an Arrow table in the order of rows in hand, else by id.
+
+        Args:
+            table: predictions or quarantine.
+
+        Raises:
+            ConfigError: There is no table of this name.
+        """
+        if table not in (PREDICTIONS, QUARANTINE):
+            raise ConfigError(
+                f"there is no table '{table}'.",
+                key="table",
+                fix=f"Choose one of: {PREDICTIONS}, {QUARANTINE}.",
+            )
+        if table not in self._arrow:
+            frame = self._predictions if table == PREDICTIONS else quarantine_frame(self._plan.ingest)
+            found, id_name = self._source.engine.collect(frame), self._columns.id
+            found = found.sort_by(id_name) if self._held is None else self._held.in_order(found, id_name)
+            noted = predictions_metadata(self._plan.ingest) if table == PREDICTIONS else {}
+            fields = [item.with_metadata(noted.get(item.name)) for item in found.schema]
+            self._arrow[table] = found.cast(pa.schema(fields))
+        return self._arrow[table]
+
+    def to_pandas(self, table: str = PREDICTIONS) -> pd.DataFrame:
+        """The same as a DataFrame of pandas.
+
+        Args:
+            table: predictions or quarantine.
+        """
+        return to_pandas(self.to_arrow(table))
 
     @cached_property
     def _predictions(self) -> Frame:
@@ -199,6 +287,7 @@ class PredictResult:
         found = [*self._plan.warnings(), *self._models.warnings, *self._out_of_fold.warnings]
         return list(dict.fromkeys(found))
 
+    @in_python()
     def write(
         self, path: str | None = None, *, schema: str | None = None, prefix: str = ""
     ) -> dict[str, str]:

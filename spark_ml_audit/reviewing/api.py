@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.config import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig, parse_as
+from spark_ml_audit.config.arguments import in_python
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.reviewing.correct import run_correct
 from spark_ml_audit.reviewing.decide import run_decide
@@ -33,6 +34,7 @@ def _sections(
     return {name: dict(options), "output": output, "engine": {"kind": engine}, **given}
 
 
+@in_python(dicts=("source",))
 def sample(
     path: str | None = None,
     *,
@@ -68,6 +70,7 @@ def sample(
     return run_sample(config, progress or Progress(quiet=True), spark)
 
 
+@in_python()
 def decide(
     file: str,
     path: str | None = None,
@@ -103,6 +106,7 @@ def decide(
     return run_decide(config, progress or Progress(quiet=True), spark)
 
 
+@in_python()
 def review(
     path: str | None = None,
     *,
@@ -139,6 +143,7 @@ def review(
     return run_review(config, progress or Progress(quiet=True), spark)
 
 
+@in_python({"output.run_id": "correction_id"}, dicts=("source",))
 def correct(
     path: str | None = None,
     *,
@@ -176,6 +181,7 @@ def correct(
     return run_correct(parse_as(CorrectConfig, values), progress or Progress(quiet=True), spark)
 
 
+@in_python({"correct.undo": "correction_id"})
 def undo(
     correction_id: str,
     path: str | None = None,

@@ -70,7 +70,7 @@ def _write_file(path: Path, number: int, first: int, end: int, num_classes: int,
     with pq.ParquetWriter(path, schema, compression="snappy", use_dictionary=["labels"]) as writer:
         for start in range(first, end, step):
             stop = min(start + step, end)
-            given, probs = _rows(rng, prevalence, stop - start)
+            given, probs = draw_rows(rng, prevalence, stop - start)
             batch = [_ids(start, stop), tag_lists(given, names), _lists(probs.astype(dtype))]
             writer.write_table(pa.table(batch, schema=schema))
 
@@ -84,9 +84,10 @@ def prevalence_of(num_classes: int) -> npt.NDArray[np.float64]:
     return share[order]
 
 
-def _rows(
+def draw_rows(
     rng: np.random.Generator, prevalence: npt.NDArray[np.float64], num_rows: int
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+    """Given tags and probabilities of some rows, shape (n, K) each."""
     shape = (num_rows, len(prevalence))
     probs = rng.beta(prevalence * _CONCENTRATION, (1 - prevalence) * _CONCENTRATION, size=shape)
     probs = _MARGIN + (1 - 2 * _MARGIN) * probs

@@ -13,7 +13,7 @@ from tests.paths import PROJECT
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.py"))
 # small, and large enough that what the text says still shows
-ROWS = {"1": 500, "2": 700, "3": 400, "4": 900, "5": 600}
+ROWS = {"1": 500, "2": 700, "3": 400, "4": 900, "5": 600, "6": 400}
 
 
 def cells(path: Path) -> list[str]:
@@ -41,7 +41,7 @@ def test_a_notebook_is_one_for_databricks(path: Path) -> None:
             compile(cell, path.name, "exec")
 
 
-def test_there_are_five_notebooks() -> None:
+def test_there_are_six_notebooks() -> None:
     assert [path.name[0] for path in NOTEBOOKS] == list(ROWS)
 
 
@@ -85,3 +85,21 @@ class TestRuns:
     def test_5_survey_answers(self, ran: dict[str, Any]) -> None:
         by_chance = len(ran["flags"]) * len(ran["planted"]) / ran["truth"].size
         assert len(ran["flags"] & ran["planted"]) > 4 * by_chance
+
+    def test_6_your_own_data(self, ran: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+        results = ran["results"]
+        assert len(results) == 11
+        # the same rows, whatever holds them; the forest's probabilities went through texts unchanged
+        same = {name: result for name, result in results.items() if name != "predicted"}
+        assert len({str(result.summary) for result in same.values()}) == 1
+        flips = int((ran["given"] != ran["truth"]).sum())
+        flagged = results["DataFrame"].to_pandas("tag_issues")
+        flipped = {
+            (f"scan-{row:04}", ran["tags"][k])
+            for row, k in zip(*(ran["given"] != ran["truth"]).nonzero(), strict=True)
+        }
+        found = flipped & set(zip(flagged["scan"], flagged["tag"], strict=True))
+        assert len(found) > 0.5 * flips
+        assert results["predicted"].summary.num_audited == 400
+        assert (Path(ran["folder"]) / "report.html").is_file()
+        assert len(list((Path(ran["folder"]) / "audit/reports").glob("*.html"))) == 1

@@ -74,7 +74,7 @@ def test_write_commits_a_run_and_a_second_write_changes_nothing(lake, dataset, n
 def test_issues_are_the_same_ranked_in_one_place_or_by_ranges(lake, dataset, names, monkeypatch):
     frame = lake.native(lake.dataset_frame(dataset))
     expected = sorted(audit(frame, classes=names).issues.drop("run_id").collect())
-    monkeypatch.setattr("spark_ml_audit.auditing.api.FEW_ROWS", 0)
+    monkeypatch.setattr("spark_ml_audit.auditing.computed.FEW_ROWS", 0)
     monkeypatch.setattr("spark_ml_audit.engines.ranking._ROWS_PER_RANGE", 20)
     assert sorted(audit(frame, classes=names).issues.drop("run_id").collect()) == expected
     assert len(expected) > 40
@@ -114,8 +114,10 @@ def test_python_and_the_command_line_share_the_store_of_an_output(
 
 def test_an_unknown_option_and_a_missing_column_are_named(lake, dataset, names):
     frame = lake.native(lake.dataset_frame(dataset))
-    with pytest.raises(ConfigError, match=r"audit\.alfa"):
+    with pytest.raises(ConfigError, match=r"^alfa: unknown argument. Did you mean alpha\?"):
         lake.call(audit, frame, classes=names, alfa=0.5)
+    with pytest.raises(ConfigError, match=r"^label: unknown argument. Did you mean labels\?"):
+        lake.call(audit, frame, classes=names, label="labels")
     with pytest.raises(InputError, match=r"'lables'.*Did you mean 'labels'"):
         lake.call(audit, frame, labels="lables", classes=names)
 

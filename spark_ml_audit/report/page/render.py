@@ -90,6 +90,16 @@ def render_page(
     )
 
 
+def render_fragment(template: str, **context: Any) -> str:
+    """Render a template that is a piece of a page, not a page of its own.
+
+    Args:
+        template: File name in `templates`.
+        **context: Names for the template; texts in them are escaped.
+    """
+    return _environment().get_template(template).render(**context)
+
+
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     environment = Environment(

@@ -18,15 +18,13 @@ from spark_ml_audit.kernels.label_quality import aggregate
 from spark_ml_audit.kernels.pruning import RANK_FILTERS, flag_counts, prune_counts
 from tests.datasets import KINDS, Dataset, from_arrays, make_dataset
 from tests.oracle import CELL_FILTERS, EXAMPLE_FILTERS, OracleResult, oracle_audit
+from tests.reference import reference_flags, taken_by_reference, thresholds_agree
 
 cleanlab_filter = pytest.importorskip("cleanlab.filter")
 import cleanlab.count  # noqa: E402
 import cleanlab.internal.util  # noqa: E402
 import cleanlab.multilabel_classification.dataset as cleanlab_dataset  # noqa: E402
-from cleanlab.multilabel_classification.filter import (  # noqa: E402
-    find_label_issues,
-    find_multilabel_issues_per_class,
-)
+from cleanlab.multilabel_classification.filter import find_label_issues  # noqa: E402
 from cleanlab.multilabel_classification.rank import (  # noqa: E402
     get_label_quality_scores,
     get_label_quality_scores_per_class,
@@ -42,35 +40,6 @@ def _quiet_reference():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def taken_by_reference(data: Dataset, filter_by: str) -> Dataset | None:
-    """The classes the reference can audit under a filter; None where it can audit none."""
-    given = data.given
-    keep = ~given.all(axis=0) & thresholds_agree(data)
-    if filter_by in ("predicted_neq_given", *EXAMPLE_FILTERS):
-        keep &= given.any(axis=0)
-    if not keep.any() or (filter_by in EXAMPLE_FILTERS and keep.sum() < 2):
-        return None
-    return data.columns(keep)
-
-
-def thresholds_agree(data: Dataset) -> np.ndarray:
-    """Classes to compare: all, but where float32 cells lie as close together as its means are uncertain.
-
-    The reference adds float32 in row order and may miss a mean by one unit in the last place.
-    """
-    if not (data.name.startswith("near_half") and data.pred_probs.dtype == np.float32):
-        return np.ones(data.pred_probs.shape[1], dtype=bool)
-    ours = oracle_audit(data.labels, data.pred_probs)
-    theirs = cleanlab.count.get_confident_thresholds(data.labels, data.pred_probs, multi_label=True)
-    return (ours.threshold_absent == theirs[:, 0]) & (ours.threshold_present == theirs[:, 1])
-
-
-def reference_flags(data: Dataset, filter_by: str, **options) -> np.ndarray:
-    return find_multilabel_issues_per_class(
-        data.labels, data.pred_probs, filter_by=filter_by, n_jobs=1, **options
-    )
 
 
 def assert_equal_but_for_ties(data: Dataset, ours: OracleResult, theirs: np.ndarray) -> None:
