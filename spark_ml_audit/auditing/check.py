@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from spark_ml_audit.arrow.types import type_name
 from spark_ml_audit.auditing import gates
+from spark_ml_audit.auditing.missing_probs import check_has_probs
 from spark_ml_audit.engines.base import count_rows
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import field
+from spark_ml_audit.frames.hints import sentences
 from spark_ml_audit.frames.ingest import inspect_source
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import DUPLICATES, PREDICTIONS, TABLES
@@ -48,6 +50,7 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
             ingest, guarded = describe_features(source, config.source)
             use = guarded.use
         else:
+            check_has_probs(config, source.schema)
             ingest = inspect_source(
                 engine, source.frame, config.source, source.properties, schema=source.schema
             )
@@ -76,6 +79,7 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
             *([PREDICTIONS] if config.source.needs_predictions else []),
         ),
         stages=progress.stages,
+        warnings=sentences(ingest.hints),
         notes=ingest.notes,
         use=use,
     )

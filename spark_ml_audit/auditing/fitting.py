@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from spark_ml_audit.arrow.layout import StatusCounts
 from spark_ml_audit.auditing import gates
+from spark_ml_audit.auditing.missing_probs import check_has_probs
 from spark_ml_audit.config import ModelConfig
 from spark_ml_audit.frames.fit import AuditFit, fit_audit
+from spark_ml_audit.frames.hints import sentences
 from spark_ml_audit.frames.ingest import Ingest, inspect_source
 from spark_ml_audit.lake.runs import EarlierRuns, earlier_runs
 from spark_ml_audit.lake.schemas import FIRST_TABLE
@@ -52,10 +54,11 @@ def inspect_given(context: AuditContext) -> Ingest | None:
     check_shown(source.schema, config.source.shown_columns)
     if config.model is not None:
         return None
+    check_has_probs(config, source.schema)
     ingest = inspect_source(
         source.engine, source.frame, config.source, source.properties, schema=source.schema
     )
-    for note in ingest.notes:
+    for note in (*sentences(ingest.hints), *ingest.notes):
         context.progress.note(note)
     gates.check_classes(config.gate, ingest.layout.classes)
     return ingest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from spark_ml_audit.config.source import ColumnsConfig
 from spark_ml_audit.engines.base import VECTOR, Batches, rows_of
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.formats import SAMPLE_ROWS
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
@@ -183,7 +181,12 @@ def parse_classes(value: Any, origin: str) -> list[str]:
 
 
 def check_width(
-    engine: Engine, frame: Frame, probs: tuple[str, ...], probs_format: str, classes: list[str]
+    engine: Engine,
+    frame: Frame,
+    probs: tuple[str, ...],
+    probs_format: str,
+    classes: list[str],
+    first: pa.Table,
 ) -> None:
     """Refuse a class list of another length than the probabilities.
 
@@ -193,6 +196,7 @@ def check_width(
         probs: Columns of the probabilities.
         probs_format: As `formats.probs_format_of` found it.
         classes: The class list.
+        first: Rows of the source that come first.
 
     Raises:
         InputError: It has another length, or is empty (key `source.classes`).
@@ -203,7 +207,7 @@ def check_width(
     if probs_format == "columns":
         width = len(probs)
     elif probs_format == "array":
-        width = _width_of(engine, frame, probs[0], len(classes))
+        width = _width_of(engine, frame, probs[0], len(classes), first)
     if width is not None and width != len(classes):
         raise InputError(
             f"{len(classes)} classes, but column '{probs[0]}' has {width} probabilities per row."
@@ -214,16 +218,19 @@ def check_width(
         )
 
 
-def _width_of(engine: Engine, frame: Frame, name: str, expected: int) -> int | None:
+def _width_of(engine: Engine, frame: Frame, name: str, expected: int, first: pa.Table) -> int | None:
     """How many probabilities the rows have: what is expected if any row does; None without rows."""
+    seen = set(pc.list_value_length(first.column(name)).drop_null().to_pylist())
+    if expected in seen:
+        return expected
+    if not first.num_rows:
+        return None
     sizes = frame.select(column(name).list.len().alias("size")).filter(~nw.col("size").is_null())
-    # first a look at rows that come first: a limit that is collected reads no more than it needs
-    seen = Counter(engine.collect(sizes.head(SAMPLE_ROWS)).column("size").to_pylist())
-    if not seen or expected in seen:
-        return expected if seen else None
     counted = sizes.group_by("size").agg(nw.len().alias("rows"))
     found = {int(row["size"]): int(row["rows"]) for row in rows_of(engine, counted)}
-    return expected if expected in found else max(found, key=lambda size: found[size])
+    if not found:
+        return None
+    return expected if expected in found else max(found, key=lambda size: (found[size], size))
 
 
 def class_frame(engine: Engine, classes: Sequence[str]) -> Frame:

@@ -11,7 +11,9 @@ import numpy as np
 from spark_ml_audit.engines.columns import field
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.features import Features, find_features, sample_of
+from spark_ml_audit.frames.hints import sentences
 from spark_ml_audit.frames.ingest import Ingest, find_repeated_ids
+from spark_ml_audit.frames.usable import check_usable
 from spark_ml_audit.lake.source import OpenSource
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.registry import check_kind
@@ -65,7 +67,7 @@ class PredictionPlan:
 
     def warnings(self) -> list[str]:
         """Sentences on the table, before any model."""
-        counts, found = self.counts, list(self.guarded.warnings)
+        counts, found = self.counts, [*sentences(self.ingest.hints), *self.guarded.warnings]
         if counts.rows.num_quarantined:
             found.append(f"{counts.rows.num_quarantined} of {counts.rows.num_rows} rows are in quarantine.")
         if self.given is not None:
@@ -129,13 +131,14 @@ def plan_prediction(
         if check_classes is not None:
             check_classes(ingest.layout.classes)
         check_group(ingest, source.group)
-        notes = list(ingest.notes)
+        notes = [*sentences(ingest.hints), *ingest.notes]
         guarded = _features(ingest, source, given)
         notes += [*guarded.notes, *guarded.hints]
         ingest = find_repeated_ids(ingest)
     folds = FoldPlan(1 if given else model.folds, model.seed, source.id, source.group)
     with progress.stage("labels"):
         counts = count_labels(ingest, folds)
+    check_usable(ingest, counts.rows, int(counts.present.sum()))
     for note in notes:
         progress.note(note)
     training = None
