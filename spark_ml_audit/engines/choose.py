@@ -101,6 +101,28 @@ def choose_engine(
     return EmbeddedEngine(Limits.of_machine(wanted.memory_bytes, wanted.spill))
 
 
+def starts_spark(wanted: EngineConfig | None = None, spark: object | None = None) -> bool:
+    """Whether `choose_engine` would have to start a Spark of this machine.
+
+    Args:
+        wanted: The `engine` section.
+        spark: Session given.
+
+    Raises:
+        SetupError: No engine is installed.
+    """
+    from spark_ml_audit.engines.session import active_session, runs_on_a_platform
+
+    if spark is not None or active_session() is not None or runs_on_a_platform():
+        return False
+    return engine_kind(wanted) == SPARK
+
+
+def scout_engine(wanted: EngineConfig) -> Engine | None:
+    """An engine that looks at local tables in no time, whatever runs the command; None if not installed."""
+    return None if _missing_packages() else choose_engine(wanted.model_copy(update={"kind": EMBEDDED}))
+
+
 def engine_for(
     data: Any, spark: SparkSession | None = None, wanted: EngineConfig | None = None
 ) -> tuple[Engine, Frame]:

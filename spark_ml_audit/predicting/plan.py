@@ -11,9 +11,11 @@ import numpy as np
 from spark_ml_audit.engines.columns import field
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.features import Features, find_features, sample_of
+from spark_ml_audit.frames.formats import label_columns_of
 from spark_ml_audit.frames.hints import sentences
-from spark_ml_audit.frames.ingest import Ingest, find_repeated_ids
+from spark_ml_audit.frames.ingest import Ingest, check_id, find_repeated_ids
 from spark_ml_audit.frames.usable import check_usable
+from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.source import OpenSource
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.registry import check_kind
@@ -184,6 +186,31 @@ def _features_of(
     # a model of somebody else says which columns it reads, not how
     use = use_of(spec) if given.model is not None else FeatureUse()
     return GuardedFeatures(Features(spec, sample), use)
+
+
+def check_source(opened: OpenSource, source: PredictSource | AuditSource, model: ModelConfig | None) -> None:
+    """Refuse a table that cannot be predicted as it is; what needs its rows or the model is not asked.
+
+    Args:
+        opened: The table.
+        source: The `source` section.
+        model: The `model` section.
+
+    Raises:
+        InputError: The table cannot serve.
+    """
+    check_names(opened.schema)
+    check_id(opened.schema, source.id)
+    label_columns_of(opened.schema, source)
+    if source.group is not None:
+        field(opened.schema, source.group, "source.group")
+    for kind, names in ({} if source.features is None else source.features.by_kind).items():
+        for name in names:
+            field(opened.schema, name, f"source.features.{kind}")
+    if model is None or model.uri is None:
+        classes_are_known = source.classes is not None or not isinstance(source.labels, str)
+        if classes_are_known or Place.of_source(source).is_small:
+            inspect_labels(opened, source)
 
 
 def describe_features(opened: OpenSource, source: AuditSource) -> tuple[Ingest, GuardedFeatures]:
