@@ -70,6 +70,16 @@ def _run_demo(options: argparse.Namespace, progress: Progress) -> Result:
     return Result(text, {**outcome.to_dict(), "demo": list(lines)}, outcome.exit_code)
 
 
+def _run_doctor(options: argparse.Namespace, progress: Progress) -> Result:
+    from spark_ml_audit.cli.doctor import render_doctor, run_doctor
+    from spark_ml_audit.config.doctor import DoctorConfig
+
+    config = load_as(DoctorConfig, options.config, options.overrides)
+    others = [command.name for command in COMMANDS if command.run is not _run_doctor]
+    found = run_doctor(config, others, progress, start=options.start)
+    return Result(render_doctor(found), found.to_dict(), found.exit_code)
+
+
 def _runner(
     read: Callable[[str | None, Sequence[str]], Any],
     function: str,
@@ -131,6 +141,10 @@ def _add_predict_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also train a model on all rows, keep it in MLflow and register it as model.name",
     )
+
+
+def _add_doctor_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--start", action="store_true", help="also start Spark, which takes seconds")
 
 
 def _add_demo_options(parser: argparse.ArgumentParser) -> None:
@@ -224,5 +238,12 @@ COMMANDS: tuple[Command, ...] = (
             _option("undo", "correct.undo"),
         ),
         _add_correct_options,
+    ),
+    Command(
+        "doctor",
+        "say what is installed, which engines can start, and what is missing for which command",
+        f"{PROGRAM} doctor --start",
+        _run_doctor,
+        _add_doctor_options,
     ),
 )

@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.config.engine import EngineConfig
+from spark_ml_audit.engines.extras import install_command
 from spark_ml_audit.engines.java import require_spark
 from spark_ml_audit.errors import InputError, SetupError, reason_of
 
@@ -47,12 +48,17 @@ def engine_kind(wanted: EngineConfig | None = None, spark: object | None = None)
 
 def installed_engines() -> dict[str, dict[str, str]]:
     """The engines that are installed, each with the packages it is made of and their versions."""
-    found = {kind: {name: _version_of(name) for name in packages} for kind, packages in _PACKAGES.items()}
+    found = {kind: packages_of(kind) for kind in _PACKAGES}
     return {
         kind: {name: version for name, version in packages.items() if version is not None}
         for kind, packages in found.items()
         if None not in packages.values()
     }
+
+
+def packages_of(kind: str) -> dict[str, str | None]:
+    """The packages that an engine is made of, with their versions; None for one that is not installed."""
+    return {name: _version_of(name) for name in _PACKAGES[kind]}
 
 
 def _version_of(package: str) -> str | None:
@@ -210,5 +216,5 @@ def _not_installed() -> SetupError:
     return SetupError(
         f"the embedded engine is not installed: it needs {missing}. Spark needs pyspark and delta-spark.",
         key="engine.kind",
-        fix='Install it with: pip install "spark-ml-audit[local]", or [spark] for Spark.',
+        fix=f"Install it with: {install_command('local')} (for Spark: extra [spark]; `doctor` says more).",
     )
