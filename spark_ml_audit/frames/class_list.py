@@ -14,6 +14,8 @@ from spark_ml_audit.config.source import ColumnsConfig
 from spark_ml_audit.engines.base import VECTOR, Batches, rows_of
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.hints import first_rows
+from spark_ml_audit.frames.hints.class_names import class_list_fix
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
@@ -22,6 +24,8 @@ CLASSES_PROPERTY = "spark_ml_audit.classes"
 CLASSES_METADATA = "classes"
 # What begins so says how a column is stored, not what it means.
 _OF_FILES = ("delta.", "PARQUET:", VECTOR.decode())
+# In which the tags in use are looked up where nothing names the classes.
+_ROWS_FOR_TAGS = 50_000
 # All, that is: as many as a limit can name.
 _ALL_KEYS = (1 << 31) - 2
 
@@ -72,13 +76,18 @@ def find_classes(
             f"no class list: column '{probs[0]}' has no '{CLASSES_METADATA}' metadata and the table no "
             f"'{CLASSES_PROPERTY}' property.",
             key="source.classes",
-            fix="Give the tag names in the order of the probabilities, as a list or a file with one per "
-            "line.",
+            fix=_fix_without_classes(engine, frame, columns.labels, probs[0], columns.labels_delimiter),
         )
     check_distinct(classes, origin)
     if columns.classes is None:
         notes.append(f"classes: {len(classes)}, from {origin}")
     return classes
+
+
+def _fix_without_classes(engine: Engine, frame: Frame, labels: str, probs: str, delimiter: str) -> str:
+    given = engine.collect(frame.select(column(labels)).head(_ROWS_FOR_TAGS)).column(0)
+    values = first_rows(engine, frame, [probs], 1).column(0)
+    return class_list_fix(given.combine_chunks(), values.combine_chunks(), delimiter)
 
 
 def column_metadata(schema: pa.Schema, name: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ import pytest
 from spark_ml_audit.arrow.layout import InputLayout
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.hints import Hint, hints_of
+from spark_ml_audit.frames.hints.class_names import class_list_fix
 from spark_ml_audit.frames.hints.columns import likely_column, source_field
 from tests.datasets import make_dataset
 
@@ -284,3 +285,21 @@ def test_a_column_per_tag_is_offered_as_a_list() -> None:
     with pytest.raises(InputError) as error:
         source_field(schema, "pred_probs", "source.pred_probs")
     assert "--set 'source.pred_probs=[p_sea, p_sun]'" in error.value.fix
+
+
+@pytest.mark.parametrize(
+    ("labels", "width", "said"),
+    [
+        (TAGS, 4, """this is it: --set 'source.classes=["glass", "paper", "stone", "wood"]'"""),
+        ([" , ".join(tags) for tags in TAGS], 4, '"glass", "paper"'),
+        (TAGS, 5, "The first rows have 4 different tags and 5 probabilities each."),
+        ([[f"t{k}"] for k in range(30)], 30, "write them so."),
+        ([[0, 1]], 4, "one per line."),
+    ],
+)  # fmt: skip
+def test_a_class_list_is_offered_where_the_tags_are_as_many_as_the_probabilities(
+    labels: Any, width: int, said: str
+) -> None:
+    fix = class_list_fix(pa.array(labels), pa.array([[0.5] * width] * 3), ",")
+    assert fix.startswith("Give the tag names in the order of the probabilities")
+    assert fix.endswith(said) or said in fix.partition("--set")[2]
