@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from spark_ml_audit.auditing.commit import commit_run, judge
 from spark_ml_audit.auditing.context import AuditContext
+from spark_ml_audit.auditing.examine import look_before_spark
 from spark_ml_audit.auditing.fitting import fit_source, inspect_given
 from spark_ml_audit.auditing.retry import complete_audit
 from spark_ml_audit.auditing.tell import tell
@@ -64,6 +65,7 @@ def run_audit(config: AuditConfig, progress: Progress, spark: Session | None = N
 
 def _open_output(config: AuditConfig, progress: Progress, spark: Session | None) -> OutputTables:
     with progress.stage("session"):
+        look_before_spark(config, spark)
         small = config.model is None and Place.of_source(config.source).is_small
         return OutputTables(choose_engine(config.engine, spark, small=small), config.output)
 

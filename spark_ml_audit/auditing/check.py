@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from spark_ml_audit.arrow.types import type_name
 from spark_ml_audit.auditing import gates
+from spark_ml_audit.auditing.examine import examine_given, look_before_spark
 from spark_ml_audit.engines.base import count_rows
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import field
-from spark_ml_audit.frames.ingest import inspect_source
+from spark_ml_audit.frames.hints import sentences
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import DUPLICATES, PREDICTIONS, TABLES
 from spark_ml_audit.lake.source import newest_version, open_source
@@ -38,6 +39,7 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
         SetupError: Spark or Java is missing.
     """
     with progress.stage("session"):
+        look_before_spark(config, spark)
         engine = choose_engine(config.engine, spark)
     with progress.stage("source"):
         tables, use = OutputTables(engine, config.output), FeatureUse()
@@ -47,14 +49,12 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
 
             ingest, guarded = describe_features(source, config.source)
             use = guarded.use
+            gates.check_classes(config.gate, ingest.layout.classes)
+            check_shown(source.schema, config.source.shown_columns)
         else:
-            ingest = inspect_source(
-                engine, source.frame, config.source, source.properties, schema=source.schema
-            )
+            ingest = examine_given(config, source)
         id_type = field(source.schema, config.source.id, "source.id").type
         tables.check_id(config.source.id, id_type)
-        gates.check_classes(config.gate, ingest.layout.classes)
-        check_shown(source.schema, config.source.shown_columns)
         if config.source.decisions is not None:
             decisions = newest_version(engine, config.source.decisions, "source.decisions")
             check_decisions(engine, decisions.frame, config.source.id, id_type, "source.decisions")
@@ -76,6 +76,7 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
             *([PREDICTIONS] if config.source.needs_predictions else []),
         ),
         stages=progress.stages,
+        warnings=sentences(ingest.hints),
         notes=(*source.said(), *ingest.notes),
         use=use,
     )

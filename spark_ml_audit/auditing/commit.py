@@ -16,6 +16,7 @@ from spark_ml_audit.kernels.model_quality import overall_weakness
 from spark_ml_audit.lake.lineage import write_origins
 from spark_ml_audit.lake.runs import EarlierRuns, run_of_row
 from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, PREDICTIONS, TABLES
+from spark_ml_audit.outcomes.outcome import MISREAD
 from spark_ml_audit.text import redact
 from spark_ml_audit.tracking import RunOpening, feature_tags
 
@@ -78,7 +79,8 @@ def judge(context: AuditContext, fitted: FittedSource, written: Written) -> Judg
         weak, more = overall_weakness(fit.quality), []
     else:
         weak, more = predicted.quality.weak, predicted.audit_warnings
-    # what makes all flags doubtful comes first, then what broke a limit
+    # what makes all flags doubtful comes first, its likely cause before all; then what broke a limit
+    weak = [*(text for text in written.warnings if text.startswith(MISREAD)), *weak]
     warnings = [*weak, *gates.sentences(results), *written.warnings, *fitted.warnings]
     warnings += [*earlier.notes, *more]
     return Judged(results, quality, earlier, tuple(dict.fromkeys(warnings)), next(iter(weak), None))

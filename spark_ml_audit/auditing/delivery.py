@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from spark_ml_audit.frames.hints import sentences
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult, affected
 from spark_ml_audit.tracking import RunDelivery
 
@@ -95,8 +96,8 @@ def worst_classes(classes: tuple[ClassRow, ...], limit: int) -> tuple[ClassRow, 
 
 
 def warnings_of(fit: AuditFit, counts: Counts) -> list[str]:
-    """Sentences on what a reader of the result should know."""
-    found = []
+    """Sentences on what a reader of the result should know, likely mistakes in the source first."""
+    found = [*sentences(fit.ingest.hints)]
     if not counts.num_rows:
         found.append("The source has no rows.")
     elif not counts.num_audited:

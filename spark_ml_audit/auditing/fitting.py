@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from spark_ml_audit.arrow.layout import StatusCounts
 from spark_ml_audit.auditing import gates
+from spark_ml_audit.auditing.examine import examine_given
 from spark_ml_audit.config import ModelConfig
 from spark_ml_audit.frames.fit import AuditFit, fit_audit
-from spark_ml_audit.frames.ingest import Ingest, inspect_source
+from spark_ml_audit.frames.hints import sentences
+from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.lake.runs import EarlierRuns, earlier_runs
 from spark_ml_audit.lake.schemas import FIRST_TABLE
 from spark_ml_audit.lake.source import newest_version
@@ -49,17 +51,14 @@ def inspect_given(context: AuditContext) -> Ingest | None:
         InputError: The source cannot be audited as it is.
     """
     config, source = context.config, context.source
-    check_shown(source.schema, config.source.shown_columns)
     for note in source.said():
         context.progress.note(note)
     if config.model is not None:
+        check_shown(source.schema, config.source.shown_columns)
         return None
-    ingest = inspect_source(
-        source.engine, source.frame, config.source, source.properties, schema=source.schema
-    )
-    for note in ingest.notes:
+    ingest = examine_given(config, source)
+    for note in (*sentences(ingest.hints), *ingest.notes):
         context.progress.note(note)
-    gates.check_classes(config.gate, ingest.layout.classes)
     return ingest
 
 

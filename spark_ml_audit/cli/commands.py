@@ -35,6 +35,7 @@ from spark_ml_audit.config import (
     SampleConfig,
     TagConfig,
     TrendConfig,
+    parse_as,
     read_values,
 )
 from spark_ml_audit.config.continuing import audit_of_predictions, tagging_by
@@ -60,6 +61,17 @@ def _run_demo(options: argparse.Namespace, progress: Progress) -> Result:
         note_output(OutputConfig(path=runs.removesuffix("/runs")), outcome.run_id)
     text = "\n".join([render_outcome(outcome), "", *(for_terminal(line) for line in lines)])
     return Result(text, {**outcome.to_dict(), "demo": list(lines)}, outcome.exit_code)
+
+
+def _run_doctor(options: argparse.Namespace, progress: Progress) -> Result:
+    from spark_ml_audit.cli.doctor import render_doctor, run_doctor
+    from spark_ml_audit.config.doctor import DoctorConfig
+
+    values = read_values(options.config, options.overrides, given=given_by(options))
+    config = parse_as(DoctorConfig, values)
+    others = [command.name for command in COMMANDS if command.run is not _run_doctor]
+    found = run_doctor(config, others, progress, start=options.start)
+    return Result(render_doctor(found), found.to_dict(), found.exit_code)
 
 
 def _run_init(options: argparse.Namespace, progress: Progress) -> Result:
@@ -149,6 +161,10 @@ def _add_open_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-browser", action="store_true", help="print where the report is and open nothing"
     )
+
+
+def _add_doctor_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--start", action="store_true", help="also start Spark, which takes seconds")
 
 
 def _add_demo_options(parser: argparse.ArgumentParser) -> None:
@@ -279,5 +295,12 @@ COMMANDS: tuple[Command, ...] = (
         "write a corrected copy of the audited table, or correct it in place, and take corrections back",
         f"{PROGRAM} correct --out audits/tags --accept-above 0.95",
         Runner(CorrectConfig, "reviewing.correct:run_correct", render_correct),
+    ),
+    Command(
+        "doctor",
+        "say what is installed, which engines can start, and what is missing for which command",
+        f"{PROGRAM} doctor --start",
+        _run_doctor,
+        _add_doctor_options,
     ),
 )

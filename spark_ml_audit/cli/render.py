@@ -132,6 +132,11 @@ def render_check(report: CheckOutcome) -> str:
                 ]
             ),
             *render_left_out(report.use),
+            *(
+                ["", "Warnings", *(f"  - {for_terminal(text)}" for text in report.warnings)]
+                if report.warnings
+                else []
+            ),
             *(["", "Notes", *(f"  - {for_terminal(note)}" for note in report.notes)] if report.notes else []),
             *(["", "An audit would write", *pairs(report.tables.items())] if report.tables else []),
         ]

@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.config.engine import EngineConfig
+from spark_ml_audit.engines.extras import install_command
 from spark_ml_audit.engines.java import require_spark
 from spark_ml_audit.errors import InputError, SetupError
 
@@ -47,12 +48,17 @@ def engine_kind(wanted: EngineConfig | None = None, spark: object | None = None)
 
 def installed_engines() -> dict[str, dict[str, str]]:
     """The engines that are installed, each with the packages it is made of and their versions."""
-    found = {kind: {name: _version_of(name) for name in packages} for kind, packages in _PACKAGES.items()}
+    found = {kind: packages_of(kind) for kind in _PACKAGES}
     return {
         kind: {name: version for name, version in packages.items() if version is not None}
         for kind, packages in found.items()
         if None not in packages.values()
     }
+
+
+def packages_of(kind: str) -> dict[str, str | None]:
+    """The packages that an engine is made of, with their versions; None for one that is not installed."""
+    return {name: _version_of(name) for name in _PACKAGES[kind]}
 
 
 def _version_of(package: str) -> str | None:
@@ -99,6 +105,28 @@ def choose_engine(
     from spark_ml_audit.engines.limits import Limits
 
     return EmbeddedEngine(Limits.of_machine(wanted.memory_bytes, wanted.spill))
+
+
+def starts_spark(wanted: EngineConfig | None = None, spark: object | None = None) -> bool:
+    """Whether `choose_engine` would have to start a Spark of this machine.
+
+    Args:
+        wanted: The `engine` section.
+        spark: Session given.
+
+    Raises:
+        SetupError: No engine is installed.
+    """
+    from spark_ml_audit.engines.session import active_session, runs_on_a_platform
+
+    if spark is not None or active_session() is not None or runs_on_a_platform():
+        return False
+    return engine_kind(wanted) == SPARK
+
+
+def scout_engine(wanted: EngineConfig) -> Engine | None:
+    """An engine that looks at local tables in no time, whatever runs the command; None if not installed."""
+    return None if _missing_packages() else choose_engine(wanted.model_copy(update={"kind": EMBEDDED}))
 
 
 def engine_for(
@@ -176,5 +204,5 @@ def _not_installed() -> SetupError:
     return SetupError(
         f"the embedded engine is not installed: it needs {missing}. Spark needs pyspark and delta-spark.",
         key="engine.kind",
-        fix='Install it with: pip install "spark-ml-audit[local]", or [spark] for Spark.',
+        fix=f"Install it with: {install_command('local')} (for Spark: extra [spark]; `doctor` says more).",
     )

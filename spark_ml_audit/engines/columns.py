@@ -88,9 +88,16 @@ def field(schema: pa.Schema, name: str, key: str) -> Any:
     return schema.field(place)
 
 
-def missing_column_fix(name: str, existing: Sequence[str]) -> str:
-    """What to do about a column that is not there."""
-    near = difflib.get_close_matches(name, existing, n=1, cutoff=0.6)
+def missing_column_fix(name: str, existing: Sequence[str], *, near: str | None = None) -> str:
+    """What to do about a column that is not there.
+
+    Args:
+        name: Of the column.
+        existing: The columns there are.
+        near: The one that is probably meant; by default one of a similar name.
+    """
+    if near is None:
+        near = next(iter(difflib.get_close_matches(name, existing, n=1, cutoff=0.6)), None)
     shown = ", ".join(f"'{other}'" for other in list(existing)[:30]) + (", ..." if len(existing) > 30 else "")
-    hint = f"Did you mean '{near[0]}'? " if near else ""
+    hint = f"Did you mean '{near}'? " if near else ""
     return f"{hint}Its columns are: {shown}."

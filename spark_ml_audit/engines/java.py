@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from spark_ml_audit.engines.extras import install_command
 from spark_ml_audit.engines.session import active_session
 from spark_ml_audit.errors import SetupError
 
@@ -36,7 +37,7 @@ def require_spark(environ: Mapping[str, str] | None = None) -> None:
         raise SetupError(
             "pyspark is not installed.",
             key="pyspark",
-            fix='Install it with: pip install "spark-ml-audit[spark]"',
+            fix=f"Install it with: {install_command('spark')}",
         )
     if not (_runs_elsewhere(environ) or (here and active_session() is not None)):
         require_java(environ)
@@ -50,15 +51,24 @@ def require_java(environ: Mapping[str, str]) -> None:
     """
     if _spark_env_sets_java(environ):
         return  # read by Spark's own launcher only, so which Java it starts is not known here
-    java = _find_java(environ)
-    version = _version_text(java, environ)
-    match = re.search(r'version "(?:1\.)?([0-9]+)', version)
-    if match is not None and int(match[1]) < LEAST_JAVA:
+    java, version = java_of(environ)
+    if version is not None and version < LEAST_JAVA:
         raise SetupError(
-            f"{java} is Java {match[1]}, but Spark needs Java {LEAST_JAVA} or newer.",
+            f"{java} is Java {version}, but Spark needs Java {LEAST_JAVA} or newer.",
             key="JAVA_HOME",
             fix=_FIX,
         )
+
+
+def java_of(environ: Mapping[str, str]) -> tuple[str, int | None]:
+    """The Java that pyspark would start, and its version; None where it does not say.
+
+    Raises:
+        SetupError: There is none, or it does not run.
+    """
+    java = _find_java(environ)
+    match = re.search(r'version "(?:1\.)?([0-9]+)', _version_text(java, environ))
+    return java, None if match is None else int(match[1])
 
 
 def _runs_elsewhere(environ: Mapping[str, str]) -> bool:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spark_ml_audit.engines.extras import install_command
 from spark_ml_audit.errors import SetupError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def session_for(
     if spark is not None:
         return spark
     if importlib.util.find_spec("pyspark") is None:
-        raise SetupError("pyspark is not installed.", fix='Install "spark-ml-audit[spark]".')
+        raise SetupError("pyspark is not installed.", fix=f"Install it with: {install_command('spark')}")
     from pyspark.sql import SparkSession as Session
 
     active = active_session()
@@ -119,16 +120,20 @@ def local_session_builder(
     log_conf = Path(__file__).with_name("log4j2.properties")
     options = f"-Dlog4j2.configurationFile={log_conf.as_uri()} -XX:+UseParallelGC"
     conf["spark.driver.extraJavaOptions"] = f"{options} {_QUICK_JIT}" if small else options
-    conf.update(_delta_jars())
+    conf.update(delta_jars())
     for key, value in conf.items():
         builder = builder.config(key, value)
     return builder
 
 
-def _delta_jars() -> dict[str, str]:
-    """Where the JVM gets Delta: JARs resolved by an earlier session, else through Ivy."""
+def delta_jars() -> dict[str, str]:
+    """Where the JVM gets Delta: JARs resolved by an earlier session, else through Ivy.
+
+    Raises:
+        SetupError: delta-spark is not installed.
+    """
     if importlib.util.find_spec("delta") is None:
-        raise SetupError("delta-spark is not installed.", fix='Install "spark-ml-audit[spark]".')
+        raise SetupError("delta-spark is not installed.", fix=f"Install it with: {install_command('spark')}")
     from delta import configure_spark_with_delta_pip
     from pyspark.sql import SparkSession as Session
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,8 @@ from spark_ml_audit.config.source import ColumnsConfig
 from spark_ml_audit.engines.base import VECTOR, Batches, rows_of
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.formats import SAMPLE_ROWS
+from spark_ml_audit.frames.hints import first_rows
+from spark_ml_audit.frames.hints.class_names import class_list_fix
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CLASSES_PROPERTY, CLASSES_METADATA = source.CLASSES_PROPERTY, source.CLASSES_METADATA
 # What begins so says how a column is stored, not what it means.
 _OF_FILES = ("delta.", "PARQUET:", VECTOR.decode())
+# In which the tags in use are looked up where nothing names the classes.
+_ROWS_FOR_TAGS = 50_000
 # All, that is: as many as a limit can name.
 _ALL_KEYS = (1 << 31) - 2
 
@@ -74,8 +76,7 @@ def find_classes(
             f"no class list: column '{probs[0]}' has no '{CLASSES_METADATA}' metadata and the table no "
             f"'{CLASSES_PROPERTY}' property.",
             key="source.classes",
-            fix="Give the tag names in the order of the probabilities, as a list or a file with one per "
-            "line.",
+            fix=_fix_without_classes(engine, frame, columns.labels, probs[0], columns.labels_delimiter),
         )
     check_distinct(classes, origin)
     if columns.classes is None:
@@ -92,6 +93,12 @@ def origin_of_property(properties: Mapping[str, str]) -> str:
     if CLASSES_METADATA in properties:
         return f"metadata '{CLASSES_METADATA}' of the files"
     return f"table property '{CLASSES_PROPERTY}'"
+
+
+def _fix_without_classes(engine: Engine, frame: Frame, labels: str, probs: str, delimiter: str) -> str:
+    given = engine.collect(frame.select(column(labels)).head(_ROWS_FOR_TAGS)).column(0)
+    values = first_rows(engine, frame, [probs], 1).column(0)
+    return class_list_fix(given.combine_chunks(), values.combine_chunks(), delimiter)
 
 
 def column_metadata(schema: pa.Schema, name: str) -> dict[str, str]:
@@ -194,7 +201,12 @@ def parse_classes(value: Any, origin: str) -> list[str]:
 
 
 def check_width(
-    engine: Engine, frame: Frame, probs: tuple[str, ...], probs_format: str, classes: list[str]
+    engine: Engine,
+    frame: Frame,
+    probs: tuple[str, ...],
+    probs_format: str,
+    classes: list[str],
+    first: pa.Table,
 ) -> None:
     """Refuse a class list of another length than the probabilities.
 
@@ -204,6 +216,7 @@ def check_width(
         probs: Columns of the probabilities.
         probs_format: As `formats.probs_format_of` found it.
         classes: The class list.
+        first: Rows of the source that come first.
 
     Raises:
         InputError: It has another length, or is empty (key `source.classes`).
@@ -214,7 +227,7 @@ def check_width(
     if probs_format == "columns":
         width = len(probs)
     elif probs_format == "array":
-        width = _width_of(engine, frame, probs[0], len(classes))
+        width = _width_of(engine, frame, probs[0], len(classes), first)
     if width is not None and width != len(classes):
         raise InputError(
             f"{len(classes)} classes, but column '{probs[0]}' has {width} probabilities per row."
@@ -225,16 +238,19 @@ def check_width(
         )
 
 
-def _width_of(engine: Engine, frame: Frame, name: str, expected: int) -> int | None:
+def _width_of(engine: Engine, frame: Frame, name: str, expected: int, first: pa.Table) -> int | None:
     """How many probabilities the rows have: what is expected if any row does; None without rows."""
+    seen = set(pc.list_value_length(first.column(name)).drop_null().to_pylist())
+    if expected in seen:
+        return expected
+    if not first.num_rows:
+        return None
     sizes = frame.select(column(name).list.len().alias("size")).filter(~nw.col("size").is_null())
-    # first a look at rows that come first: a limit that is collected reads no more than it needs
-    seen = Counter(engine.collect(sizes.head(SAMPLE_ROWS)).column("size").to_pylist())
-    if not seen or expected in seen:
-        return expected if seen else None
     counted = sizes.group_by("size").agg(nw.len().alias("rows"))
     found = {int(row["size"]): int(row["rows"]) for row in rows_of(engine, counted)}
-    return expected if expected in found else max(found, key=lambda size: found[size])
+    if not found:
+        return None
+    return expected if expected in found else max(found, key=lambda size: (found[size], size))
 
 
 def class_frame(engine: Engine, classes: Sequence[str]) -> Frame:

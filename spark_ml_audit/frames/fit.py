@@ -14,6 +14,7 @@ from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.frames.ingest import Ingest, find_repeated_ids
 from spark_ml_audit.frames.low_scores import restrict_to_lowest
 from spark_ml_audit.frames.passes import profile_rows, resolve_rows
+from spark_ml_audit.frames.usable import check_usable
 from spark_ml_audit.kernels.confident_joint import class_quality, joint_rates
 from spark_ml_audit.kernels.cutoffs import EXAMPLE_FILTERS
 from spark_ml_audit.kernels.model_quality import ModelQuality, model_quality
@@ -81,6 +82,7 @@ def fit_audit(
 
     Raises:
         ConfigError: Counts per class do not fit the number of classes.
+        InputError: No row is labelled, or no given tag is a class.
     """
     num_classes = ingest.layout.num_classes
     ambiguity = (detect or DetectConfig()).ambiguous.options
@@ -97,6 +99,7 @@ def fit_audit(
             ingest = find_repeated_ids(ingest)
     with progress.stage("profile"):
         profile, rows = profiled or profile_rows(ingest)
+        check_usable(ingest, rows, int(profile.num_present.sum()))
     with progress.stage("resolve"):
         resolution = resolve_rows(ingest, profile, method.prune_options, ambiguity)
         rules = AuditRules(resolution.thresholds, resolution.cutoffs, method.scoring, ambiguity)

@@ -13,14 +13,13 @@ from spark_ml_audit.arrow.lists import lengths_of
 from spark_ml_audit.arrow.types import is_floating, is_list, is_number, is_string, type_name
 from spark_ml_audit.config.source import ColumnsConfig, LabelsConfig
 from spark_ml_audit.engines.base import VECTOR, Batches
-from spark_ml_audit.engines.columns import column, field
+from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.hints.columns import source_field
 from spark_ml_audit.kernels.records import Records, make_records
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
-
-SAMPLE_ROWS = 1000
 
 
 def is_vector(item: Any) -> bool:
@@ -53,10 +52,10 @@ def probs_format_of(
     if not isinstance(columns.pred_probs, str):
         names = tuple(columns.pred_probs)
         found = "columns"
-        elements = [field(schema, name, key).type for name in names]
+        elements = [source_field(schema, name, key).type for name in names]
     else:
         names = (columns.pred_probs,)
-        item = field(schema, columns.pred_probs, key)
+        item = source_field(schema, columns.pred_probs, key)
         found, elements = _probs_kind(item)
     bad = [element for element in elements if not is_number(element)]
     if bad:
@@ -103,7 +102,7 @@ def label_columns_of(schema: pa.Schema, columns: LabelsConfig) -> tuple[str, ...
     """
     labels = (columns.labels,) if isinstance(columns.labels, str) else tuple(columns.labels)
     for name in labels:
-        field(schema, name, "source.labels")
+        source_field(schema, name, "source.labels")
     return labels
 
 
@@ -115,8 +114,19 @@ def labels_format_of(
     labels: tuple[str, ...],
     num_classes: int,
     notes: list[str],
+    first: pa.Table,
 ) -> str:
     """How the given tags are written, by the config or by type and content of their columns.
+
+    Args:
+        engine: What runs the frame.
+        frame: The source, its vectors as arrays.
+        schema: Its columns.
+        columns: What the config says.
+        labels: Columns of the given tags.
+        num_classes: K.
+        notes: Takes a sentence on what was found.
+        first: Rows of the source that come first.
 
     Raises:
         InputError: It cannot be decided, or the columns do not fit it.
@@ -135,7 +145,7 @@ def labels_format_of(
         found = fitting[0]
         notes.append(f"labels_format: {found}, from the type of column '{labels[0]}' ({shown})")
     else:
-        found = _indices_or_multi_hot(engine, frame, labels[0], num_classes, notes)
+        found = _indices_or_multi_hot(engine, frame, labels[0], num_classes, notes, first)
     if found == "columns" and len(labels) != num_classes:
         raise InputError(
             f"{len(labels)} label columns for {num_classes} classes.",
@@ -226,7 +236,9 @@ def count_readings(lists: Any, num_classes: int) -> tuple[int, int, int]:
     )
 
 
-def _indices_or_multi_hot(engine: Engine, frame: Frame, name: str, num_classes: int, notes: list[str]) -> str:
+def _indices_or_multi_hot(
+    engine: Engine, frame: Frame, name: str, num_classes: int, notes: list[str], first: pa.Table
+) -> str:
     """Integer arrays: class indices unless every list reads as a 0/1 vector of length K > 2."""
     lists = frame.select(column(name).alias("lists"))
 
@@ -240,8 +252,7 @@ def _indices_or_multi_hot(engine: Engine, frame: Frame, name: str, num_classes: 
         found = dict(zip(records["slot"].tolist(), records["a"].tolist(), strict=True))
         return found.get(_ONLY_VECTOR, 0), found.get(_EITHER, 0), found.get(_ONLY_INDICES, 0)
 
-    first = engine.collect(lists.head(SAMPLE_ROWS)).column("lists").combine_chunks()
-    only_vector, either, only_indices = count_readings(first, num_classes)
+    only_vector, either, only_indices = count_readings(first.column(name).combine_chunks(), num_classes)
     if only_vector or not only_indices:
         only_vector, either, only_indices = tally()
     column_text = f"column '{name}'"

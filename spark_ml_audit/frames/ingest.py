@@ -13,10 +13,12 @@ from spark_ml_audit.arrow.layout import FAULT, ID, MARKS, REASONS, InputLayout
 from spark_ml_audit.arrow.types import is_binary, is_integral, is_string, type_name
 from spark_ml_audit.config.source import ColumnsConfig
 from spark_ml_audit.engines.base import FEW_ROWS
-from spark_ml_audit.engines.columns import column, field, in_frame
+from spark_ml_audit.engines.columns import column, in_frame
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.class_list import check_width, find_classes
 from spark_ml_audit.frames.formats import label_columns_of, labels_format_of, probs_format_of
+from spark_ml_audit.frames.hints import Hint, first_rows, hints_of
+from spark_ml_audit.frames.hints.columns import source_field
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
@@ -38,6 +40,7 @@ class Ingest:
         schema: Its columns.
         layout: How to read it.
         notes: What automatic detection found, one sentence each.
+        hints: Likely mistakes seen in the rows that come first.
         repeated: Frame of the ids that occur more than once (column `id`), or None.
         repeated_ids: Their values instead where they are few.
         has_null_ids: Whether rows may have no id; known once repeated ids are.
@@ -49,6 +52,7 @@ class Ingest:
     schema: pa.Schema
     layout: InputLayout
     notes: tuple[str, ...] = ()
+    hints: tuple[Hint, ...] = ()
     repeated: Frame | None = None
     repeated_ids: tuple[Any, ...] = ()
     has_null_ids: bool = True
@@ -142,8 +146,9 @@ def inspect_source(
     labels = label_columns_of(schema, columns)
     arrays = engine.with_arrays(frame, [*labels, *probs])
     classes = find_classes(engine, arrays, schema, columns, probs, probs_format, properties or {}, notes)
-    check_width(engine, arrays, probs, probs_format, classes)
-    labels_format = labels_format_of(engine, arrays, schema, columns, labels, len(classes), notes)
+    first = first_rows(engine, arrays, [*labels, *probs], len(classes))
+    check_width(engine, arrays, probs, probs_format, classes, first)
+    labels_format = labels_format_of(engine, arrays, schema, columns, labels, len(classes), notes, first)
     layout = InputLayout(
         columns.id if with_id else "",
         labels,
@@ -155,7 +160,7 @@ def inspect_source(
         tuple(classes),
         empty_is_unlabelled=columns.empty_labels == "not_annotated",
     )
-    return Ingest(engine, frame, schema, layout, tuple(notes))
+    return Ingest(engine, frame, schema, layout, tuple(notes), hints_of(first, layout))
 
 
 def check_id(schema: pa.Schema, name: str) -> None:
@@ -164,7 +169,7 @@ def check_id(schema: pa.Schema, name: str) -> None:
     Raises:
         InputError: It is (key `source.id`).
     """
-    kind = field(schema, name, "source.id").type
+    kind = source_field(schema, name, "source.id").type
     if not (is_string(kind) or is_integral(kind) or is_binary(kind) or pa.types.is_date(kind)):
         raise InputError(
             f"column '{name}' is {type_name(kind)}, which cannot name a row.",

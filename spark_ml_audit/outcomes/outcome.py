@@ -30,7 +30,10 @@ def status_of(gates: tuple[GateResult, ...], *, delivered: bool) -> Status:
     return "ok" if delivered else "not_delivered"
 
 
-_ALERTS = ("The model is too weak", "The probabilities are no better", "The model ranks no better")
+MISREAD = "The source may be misread. "
+"""How a sentence begins on what makes everything that an audit says doubtful (see `frames.hints`)."""
+
+_ALERTS = (MISREAD, "The model is too weak", "The probabilities are no better", "The model ranks no better")
 
 
 def alert_among(warnings: Sequence[str]) -> str | None:

@@ -20,6 +20,7 @@ from spark_ml_audit.frames.class_list import (
     parse_classes,
 )
 from spark_ml_audit.frames.formats import label_columns_of, labels_format_of
+from spark_ml_audit.frames.hints import first_rows, hints_of
 from spark_ml_audit.frames.ingest import Ingest, check_id
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def inspect_labels(
     check_id(schema, columns.id)
     labels = label_columns_of(schema, columns)
     classes = _find_classes(opened, columns, labels, known_classes, notes)
-    labels_format = labels_format_of(engine, frame, schema, columns, labels, len(classes), notes)
+    first = first_rows(engine, engine.with_arrays(frame, labels), labels, len(classes))
+    labels_format = labels_format_of(engine, frame, schema, columns, labels, len(classes), notes, first)
     delimiter = columns.labels_delimiter
     layout = InputLayout(
         columns.id,
@@ -63,7 +65,7 @@ def inspect_labels(
         tuple(classes),
         empty_is_unlabelled=columns.empty_labels == "not_annotated",
     )
-    return Ingest(engine, frame, schema, layout, tuple(notes))
+    return Ingest(engine, frame, schema, layout, tuple(notes), hints_of(first, layout))
 
 
 def _find_classes(

@@ -11,7 +11,11 @@ import numpy as np
 from spark_ml_audit.engines.columns import field
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.features import Features, find_features, sample_of
-from spark_ml_audit.frames.ingest import Ingest, find_repeated_ids
+from spark_ml_audit.frames.formats import label_columns_of
+from spark_ml_audit.frames.hints import sentences
+from spark_ml_audit.frames.ingest import Ingest, check_id, find_repeated_ids
+from spark_ml_audit.frames.usable import check_usable
+from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.source import OpenSource
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.registry import check_kind
@@ -65,7 +69,7 @@ class PredictionPlan:
 
     def warnings(self) -> list[str]:
         """Sentences on the table, before any model."""
-        counts, found = self.counts, list(self.guarded.warnings)
+        counts, found = self.counts, [*sentences(self.ingest.hints), *self.guarded.warnings]
         if counts.rows.num_quarantined:
             found.append(f"{counts.rows.num_quarantined} of {counts.rows.num_rows} rows are in quarantine.")
         if self.given is not None:
@@ -129,13 +133,14 @@ def plan_prediction(
         if check_classes is not None:
             check_classes(ingest.layout.classes)
         check_group(ingest, source.group)
-        notes = list(ingest.notes)
+        notes = [*sentences(ingest.hints), *ingest.notes]
         guarded = _features(ingest, source, given)
         notes += [*guarded.notes, *guarded.hints]
         ingest = find_repeated_ids(ingest)
     folds = FoldPlan(1 if given else model.folds, model.seed, source.id, source.group)
     with progress.stage("labels"):
         counts = count_labels(ingest, folds)
+    check_usable(ingest, counts.rows, int(counts.present.sum()))
     for note in notes:
         progress.note(note)
     training = None
@@ -181,6 +186,31 @@ def _features_of(
     # a model of somebody else says which columns it reads, not how
     use = use_of(spec) if given.model is not None else FeatureUse()
     return GuardedFeatures(Features(spec, sample), use)
+
+
+def check_source(opened: OpenSource, source: PredictSource | AuditSource, model: ModelConfig | None) -> None:
+    """Refuse a table that cannot be predicted as it is; what needs its rows or the model is not asked.
+
+    Args:
+        opened: The table.
+        source: The `source` section.
+        model: The `model` section.
+
+    Raises:
+        InputError: The table cannot serve.
+    """
+    check_names(opened.schema)
+    check_id(opened.schema, source.id)
+    label_columns_of(opened.schema, source)
+    if source.group is not None:
+        field(opened.schema, source.group, "source.group")
+    for kind, names in ({} if source.features is None else source.features.by_kind).items():
+        for name in names:
+            field(opened.schema, name, f"source.features.{kind}")
+    if model is None or model.uri is None:
+        classes_are_known = source.classes is not None or not isinstance(source.labels, str)
+        if classes_are_known or Place.of_source(source).is_small:
+            inspect_labels(opened, source)
 
 
 def describe_features(opened: OpenSource, source: AuditSource) -> tuple[Ingest, GuardedFeatures]:

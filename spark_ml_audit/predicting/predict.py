@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 from spark_ml_audit._version import __version__
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.errors import reason_of
+from spark_ml_audit.frames.formats import label_columns_of
+from spark_ml_audit.frames.hints.columns import source_field
 from spark_ml_audit.frames.quarantine import quarantine_frame
+from spark_ml_audit.lake.first_look import look_first
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import PREDICTION_RUNS, PREDICTION_RUNS_SCHEMA, PREDICTIONS, QUARANTINE
 from spark_ml_audit.lake.source import OpenSource, open_source
@@ -21,7 +24,7 @@ from spark_ml_audit.outcomes.tagging import nothing_given
 from spark_ml_audit.predicting import model_store
 from spark_ml_audit.predicting.commit import Predicted, commit_predictions
 from spark_ml_audit.predicting.corrected_tags import corrected
-from spark_ml_audit.predicting.plan import plan_prediction
+from spark_ml_audit.predicting.plan import check_source, plan_prediction
 from spark_ml_audit.predicting.retry import PREDICTION_TABLES, complete_prediction
 from spark_ml_audit.predicting.training import FINAL, train_final
 from spark_ml_audit.text import redact
@@ -30,6 +33,8 @@ from spark_ml_audit.tracking.run import StartedRun, source_ref, tracked_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import pyarrow as pa
 
     from spark_ml_audit.config import PredictConfig
     from spark_ml_audit.engines.base import Session
@@ -56,6 +61,7 @@ def run_predict(config: PredictConfig, progress: Progress, spark: Session | None
     """
     with tracked_run(config, "predict") as run:
         with progress.stage("session"):
+            _look_before_spark(config, spark)
             tables = OutputTables(choose_engine(config.engine, spark), config.output)
         with progress.stage("source"):
             row = tables.finished_run(run.run_id, PREDICTION_RUNS) if config.output.run_id else None
@@ -72,6 +78,24 @@ def run_predict(config: PredictConfig, progress: Progress, spark: Session | None
         with progress.stage("runs"):
             _append_run(config, run, outcome, tables, progress.stages)
         return _deliver(config, outcome, predicted, run.tracker, progress)
+
+
+def _look_before_spark(config: PredictConfig, spark: Session | None) -> None:
+    """Refuse what is wrong with a local source before a Spark of this machine is started for it."""
+    if config.output.run_id is not None:
+        return  # a finished run is told again, whatever became of its source
+
+    def check_names(schema: pa.Schema) -> None:
+        source_field(schema, config.source.id, "source.id")
+        label_columns_of(schema, config.source)
+
+    look_first(
+        config.engine,
+        config.source,
+        spark,
+        lambda opened: check_source(opened, config.source, config.model),
+        check_names,
+    )
 
 
 def _open_pinned(config: PredictConfig, tables: OutputTables, run: StartedRun) -> OpenSource:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -14,6 +15,9 @@ from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.features import sample_of
+from spark_ml_audit.frames.hints.columns import source_field
+from spark_ml_audit.frames.ingest import check_id
+from spark_ml_audit.lake.first_look import look_first
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import QUARANTINE, TAG_CLASSES, TAG_CLASSES_SCHEMA, TAGS
 from spark_ml_audit.lake.source import OpenSource, open_source
@@ -28,6 +32,8 @@ from spark_ml_audit.predicting.tags import check_tag_source, tags_frame, unnamed
 from spark_ml_audit.tracking import Destination, resolve_tracking_uri
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from spark_ml_audit.config import TagConfig
     from spark_ml_audit.engines.base import Frame, Session
     from spark_ml_audit.progress import Progress
@@ -95,18 +101,17 @@ def run_tag(config: TagConfig, progress: Progress, spark: Session | None = None)
     destination = Destination(
         *resolve_tracking_uri(config.tracking.uri, config.output.files or config.output.path)
     )
+    wanted = config.model
+    load = cache(lambda: load_model(wanted.address, destination, allow_pickle=wanted.allow_pickle))
     with progress.stage("session"):
-        tables = OutputTables(choose_engine(config.engine, spark), config.output)
-        if config.source.stream:
-            check_streams(tables.engine)
+        tables = _open_output(config, spark, load)
     with progress.stage("source"):
         opened = open_source(tables.engine, config.source)
         for note in opened.said():
             progress.note(note)
     done = config.output.run_id is not None and tables.commit_of(TAGS, run_id) is not None
     with progress.stage("model"):
-        loaded = load_model(config.model.address, destination, allow_pickle=config.model.allow_pickle)
-        tagger = _prepare(loaded, opened, config)
+        tagger = _prepare(load(), opened, config)
     if config.output.run_id is not None:
         _check_retry(tables, tagger, run_id)
     tables.create_schema()
@@ -141,6 +146,24 @@ def run_tag(config: TagConfig, progress: Progress, spark: Session | None = None)
         tagging=tagger.rule.tagging,
         rates=rates,
     )
+
+
+def _open_output(config: TagConfig, spark: Session | None, load: Callable[[], LoadedModel]) -> OutputTables:
+    """The output; a local source that the model cannot read is refused before a Spark is started for it."""
+
+    def check_names(schema: pa.Schema) -> None:
+        source_field(schema, config.source.id, "source.id")
+
+    def examine(opened: OpenSource) -> None:
+        check_id(opened.schema, config.source.id)
+        check_tag_source(opened.schema, config.source.id, load().columns or ())
+
+    if config.output.run_id is None:  # a finished run is told again, whatever became of its source
+        look_first(config.engine, config.source, spark, examine, check_names)
+    tables = OutputTables(choose_engine(config.engine, spark), config.output)
+    if config.source.stream:
+        check_streams(tables.engine)
+    return tables
 
 
 def _check_retry(tables: OutputTables, tagger: _Tagger, run_id: str) -> None:

@@ -24,8 +24,8 @@ def errors_of(command: str, config: object) -> list[str]:
 
 
 def test_every_command_has_a_schema_and_an_example() -> None:
-    # check reads the config of audit, init writes one; demo lays settings over its own
-    sharing = {"check", "demo", "init"}
+    # check reads the config of audit, init writes one; demo and doctor read sections of any
+    sharing = {"check", "demo", "doctor", "init"}
     assert {command.name for command in COMMANDS} - sharing == set(COMMAND_CONFIGS), (
         "add the command's config to COMMAND_CONFIGS in spark_ml_audit/config/schema.py and run `make schema`"
     )
