@@ -77,7 +77,8 @@ def audit_of_copy(
         engine: What runs them.
 
     Returns:
-        The command; None where the config was that of another version and is not understood.
+        The command; None where the config was that of another version and is not understood, or where the
+        probabilities are in other files by row number: the copy has its numbers in a column, they have not.
 
     Example:
         >>> source = AuditSource.parse({"path": "films", "id": "film"}, "source")
@@ -86,6 +87,8 @@ def audit_of_copy(
         >>> audit_of_copy(source, recorded, "audits/films/corrected", output, EngineConfig())
         'spark-ml-audit audit audits/films/corrected --out audits/films --id film --set audit.alpha=0.5'
     """
+    if source.row_numbers and source.pred_probs_from is not None:
+        return None
     settings = {key: value for key, value in _changed(source, "source").items() if _name(key) not in _OWN}
     read = recorded.get("source")
     if isinstance(read, Mapping) and read.get("decisions") is not None:

@@ -8,6 +8,7 @@ import importlib
 import inspect
 import re
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,8 @@ def run_command(place: Lake, words: list[str]) -> None:
     engine = ["--set", f"engine.kind={place.kind}"]
     assert main([words[1], *engine, *words[2:], "--quiet"]) == 0, words
     print(f"{time.monotonic() - start:6.1f} s  {' '.join(words)}")
-    for word in words if words[1] == "sample" else ():
-        if word.startswith("sample.csv="):
+    for before, word in pairwise(words) if words[1] == "sample" else ():
+        if before == "--csv" or word.startswith("sample.csv="):
             fill_in(Path(word.removeprefix("sample.csv=")))
 
 

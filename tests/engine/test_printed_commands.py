@@ -195,3 +195,36 @@ def test_a_new_config_is_checked_and_audited_as_it_says(lake: Lake, shell: Shell
     assert [command.split()[1] for command in commands] == ["check", "audit"]
     for command in commands:
         shell.run(*shlex.split(command)[1:])
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_probabilities_elsewhere(lake: Lake, shell: Shell, numbered: bool) -> None:
+    frame = lake.frame(
+        rows_of(), "id string, text string, labels array<string>, pred_probs array<double>", TAGS
+    )
+    row_id = [] if numbered else ["id"]
+    lake.write(frame.select([*row_id, "text", "labels"]), to=str(Path("tags").absolute()), fmt="parquet")
+    lake.write(frame.select([*row_id, "pred_probs"]), to=str(Path("probs").absolute()), fmt="parquet")
+    how = ["--pred-probs-from", "probs/", "--show", "text", *(["--row-numbers"] if numbered else [])]
+    shell.run("check", "tags/", *how, *settings(lake))
+    audited = shell.paste("audit")
+    assert f"{ROWS} audited" in audited.stdout
+    shell.paste("sample")
+    shell.paste("decide")
+    shell.paste("correct")
+    # of a copy the numbers are in a column, of the other file they are not
+    assert [text.split()[1] for text in shell.printed] == [*([] if numbered else ["audit"]), "correct"]
+    if not numbered:
+        shell.paste("audit")
+    shell.paste("correct")
+
+
+def test_predictions_of_rows_by_number(lake: Lake, shell: Shell) -> None:
+    frame = lake.frame(
+        rows_of(), "id string, text string, labels array<string>, pred_probs array<double>", TAGS
+    )
+    lake.write(frame.select(["text", "labels"]), to=str(Path("tags").absolute()), fmt="parquet")
+    how = ["--row-numbers", "--fit-final", "--set", "model.kind=linear", "--set", "model.folds=2"]
+    shell.run("predict", "tags/", *how, *settings(lake))
+    shell.paste("tag")
+    shell.paste("audit")
