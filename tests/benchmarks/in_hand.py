@@ -75,7 +75,7 @@ def main() -> None:
         base = base or measured.peak
         told = json.loads(measured.stdout) if measured.exit_code == 0 else {}
         print(
-            f"{side:9} {told.get('steps')} {told.get('flagged', 0):,} rows flagged; {measured.cpu:.1f} s CPU, "
+            f"{side:9} {told.get('steps')} {told.get('flagged', 0):,} rows flagged; {measured.cpu:.1f} s CPU "
             f"peak {mib(measured.peak):,} MiB, {mib(measured.peak - base):,} beyond what is given",
             flush=True,
         )
