@@ -160,13 +160,15 @@ def check_text(open_file: Opened, name: str, dialect: Dialect) -> None:
 def _quotes_regular(block: bytes, before: int, previous: int, edges: Any) -> tuple[int, bool]:
     """Number of quotes, and whether all open after and close before an end of a cell (or pair up)."""
     codes = np.frombuffer(block, dtype=np.uint8)
+    if previous == ord('"') and before % 2 == 0 and codes[0] not in edges:
+        return 0, False  # closed by the last byte of the block before
     places = np.flatnonzero(codes == ord('"'))
     if not len(places):
         return 0, True
     opens = (np.arange(len(places)) + before) % 2 == 0
     left = np.where(places > 0, codes[places - 1], previous)
     right = codes[np.minimum(places + 1, len(codes) - 1)]
-    # what follows the last byte of a block is not known yet: such a quote is taken for a regular one
+    # what follows the last byte is in the next block
     beyond = places == len(codes) - 1
     fits = np.where(opens, np.isin(left, edges), np.isin(right, edges) | beyond)
     return len(places), bool(fits.all())

@@ -160,10 +160,10 @@ class ComparisonResult:
     def _of_same_rows(self, found: FinishedRun) -> FinishedRun:
         if not self.run.names_rows_of(found):
             raise ConfigError(
-                f"runs {found.run_id} and {self.run.run_id} name rows by numbers (source.row_numbers), and the "
-                "files changed between them.",
+                f"runs {found.run_id} and {self.run.run_id} name rows by numbers (source.row_numbers), and "
+                "the files changed between them.",
                 key="compare.against",
-                fix="Give the rows an id column to compare audits of changed files; `trend` shows their counts.",
+                fix="Give the rows an id column to compare audits of changed files; `trend` shows counts.",
             )
         return found
 

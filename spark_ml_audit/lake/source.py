@@ -20,7 +20,6 @@ from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.probabilities import Side, join_probabilities
 from spark_ml_audit.lake.source_files import open_parquet, open_texts, refuse_numbers, roles_of
 from spark_ml_audit.lake.source_format import format_of, format_of_name
-
 from spark_ml_audit.outcomes.runs import BOTH
 
 if TYPE_CHECKING:

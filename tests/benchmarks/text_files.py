@@ -85,8 +85,8 @@ def measure(folder: Path, name: str, settings: dict[str, object]) -> str:
         told: dict[str, Any] = json.loads(measured.stdout)
     size = (folder / name).stat().st_size
     return (
-        f"{name:14} {mib(size):5,} MiB: {measured.seconds:5.1f} s in all, {told['stages']['source']:5.1f} s to "
-        f"read and understand it, {measured.cpu:5.1f} s CPU, peak {mib(measured.peak):,} MiB; "
+        f"{name:14} {mib(size):5,} MiB: {measured.seconds:5.1f} s in all, {told['stages']['source']:5.1f} s "
+        f"to read and understand it, {measured.cpu:5.1f} s CPU, peak {mib(measured.peak):,} MiB; "
         f"{told['num_label_issues']:,} issues"
     )
 
