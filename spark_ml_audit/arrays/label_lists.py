@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -18,6 +19,9 @@ IntArray = npt.NDArray[np.int64]
 LISTS = "Give the class indices of each row, such as [[0], [0, 2], []]; [] means that no class applies."
 """How labels are given."""
 
+# They have a length, but their parts are no class indices.
+_NO_ROWS = (str, bytes, dict)
+_ROWS_AT_ONCE = 1000
 _MULTI_HOT = "A two-dimensional array is read as multi-hot, a column per class; for class indices give lists."
 
 
@@ -100,14 +104,13 @@ def _listed(labels: Any, name: str) -> list[Any]:
 
 
 def _lengths(rows: Sequence[Any], name: str) -> IntArray:
-    kinds = set(map(type, rows))
-    if all(hasattr(kind, "__len__") and not issubclass(kind, str | bytes | dict) for kind in kinds):
-        return np.fromiter(map(len, rows), np.int64, len(rows))
-    at, row = next(
-        (i, row)
-        for i, row in enumerate(rows)
-        if not hasattr(row, "__len__") or isinstance(row, str | bytes | dict)
-    )
+    if all(hasattr(kind, "__len__") and not issubclass(kind, _NO_ROWS) for kind in set(map(type, rows))):
+        try:
+            return np.fromiter(map(len, rows), np.int64, len(rows))
+        except TypeError:  # an array without dimensions
+            pass
+    at, row = next((i, row) for i, row in enumerate(rows) if not _is_row(row))
+    row = row.item() if isinstance(row, np.ndarray) else row
     if row is None or isinstance(row, float | np.floating):
         fix = "Leave out rows that nobody has annotated; [] means that no class applies."
     elif isinstance(row, int | np.integer):
@@ -115,6 +118,10 @@ def _lengths(rows: Sequence[Any], name: str) -> IntArray:
     else:
         fix = LISTS
     raise InputError(f"row {at} is {_shown(row)}.", key=name, fix=fix)
+
+
+def _is_row(row: Any) -> bool:
+    return hasattr(row, "__len__") and not isinstance(row, _NO_ROWS) and getattr(row, "ndim", 1) > 0
 
 
 def _shown(value: Any) -> str:
@@ -125,41 +132,52 @@ def _joined(rows: Sequence[Any], indptr: IntArray, name: str) -> IntArray:
     """All entries of all rows as whole numbers."""
     if all(type(row) is np.ndarray for row in rows):
         filled = [row for row in rows if row.size]
-        array = np.concatenate(filled) if filled else np.zeros(0, dtype=np.int64)
-        if array.dtype.kind in "iu" and array.ndim == 1:
-            return array.astype(np.int64)
-    kinds = set(map(type, chain.from_iterable(rows)))
-    strange = [kind for kind in kinds if kind is bool or not issubclass(kind, int | np.integer)]
-    if strange:
-        position, found = next(
-            (i, entry) for i, entry in enumerate(chain.from_iterable(rows)) if type(entry) in strange
-        )
-        at = int(np.searchsorted(indptr, position, side="right")) - 1
-        fix = LISTS
-        if isinstance(found, str):
-            fix = "Give class indices instead of names: [classes.index(name) for name in row]."
-        raise InputError(
-            f"row {at} has {_shown(found)} ({type(found).__name__}), which is no class index.",
-            key=name,
-            fix=fix,
-        )
+        joined = np.concatenate(filled) if filled else np.zeros(0, dtype=np.int64)
+        if joined.dtype.kind in "iu" and joined.ndim == 1:
+            return joined.astype(np.int64)
+    # unlike NumPy's own ways from a list, an array of this type takes no text and cuts no fraction off
+    numbers = array("q")
     try:
-        return np.fromiter(chain.from_iterable(rows), np.int64, int(indptr[-1]))
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            numbers.fromlist(list(chain.from_iterable(rows[start : start + _ROWS_AT_ONCE])))
+    except TypeError:
+        raise _no_index(rows, indptr, name) from None
     except OverflowError:
         raise InputError("an entry is too large for a class index.", key=name, fix=LISTS) from None
+    flat = np.frombuffer(numbers, dtype=np.int64) if numbers else np.zeros(0, dtype=np.int64)
+    if flat.max(initial=0) <= 1 and any(isinstance(entry, bool) for entry in chain.from_iterable(rows)):
+        raise _no_index(rows, indptr, name)
+    return flat
 
 
-def from_multi_hot(array: npt.NDArray[Any], shape: tuple[int, int], name: str) -> LabelLists:
+def _no_index(rows: Sequence[Any], indptr: IntArray, name: str) -> InputError:
+    position, found = next(
+        (position, entry)
+        for position, entry in enumerate(chain.from_iterable(rows))
+        if isinstance(entry, bool) or not isinstance(entry, int | np.integer)
+    )
+    row = int(np.searchsorted(indptr, position, side="right")) - 1
+    fix = LISTS
+    if isinstance(found, str):
+        fix = "Give class indices instead of names: [classes.index(name) for name in row]."
+    return InputError(
+        f"row {row} has {_shown(found)} ({type(found).__name__}), which is no class index.",
+        key=name,
+        fix=fix,
+    )
+
+
+def from_multi_hot(hot: npt.NDArray[Any], shape: tuple[int, int], name: str) -> LabelLists:
     """From an array of shape (n, K) of 0 and 1, or False and True."""
-    if array.ndim != 2:
-        raise InputError(f"its shape is {array.shape}.", key=name, fix=LISTS)
-    _check_count(len(array), shape, name)
-    _check_width(array.shape[1], shape, name)
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"its type is {array.dtype}.", key=name, fix="Give a multi-hot array of 0 and 1.")
+    if hot.ndim != 2:
+        raise InputError(f"its shape is {hot.shape}.", key=name, fix=LISTS)
+    _check_count(len(hot), shape, name)
+    _check_width(hot.shape[1], shape, name)
+    if hot.dtype.kind not in "biuf":
+        raise InputError(f"its type is {hot.dtype}.", key=name, fix="Give a multi-hot array of 0 and 1.")
     counts, indices = [np.zeros(1, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     for start, stop in row_blocks(shape):
-        block = array[start:stop]
+        block = hot[start:stop]
         given = block if block.dtype == np.bool_ else block == 1
         if block.dtype != np.bool_ and np.count_nonzero(given) + np.count_nonzero(block == 0) != block.size:
             wrong = ~given & (block != 0)

@@ -6,10 +6,10 @@ What threads find adds up or lies row by row: nothing depends on how many there 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,6 +31,10 @@ Array = TypeVar("Array", bound=npt.NDArray[Any])
 
 # Fewer cells are done before a second thread has started.
 _MIN_CELLS_PER_THREAD = 1 << 20
+# More only wait for memory.
+_MOST_THREADS = 16
+# The probabilities are at least this many times as large as all profiles together.
+_PROFILE_SHARE = 4
 # Records that wait to be added up.
 _MOST_RECORDS = 1 << 20
 
@@ -107,18 +111,25 @@ class Labelled:
             pass
 
     def profile(self) -> ClassProfile:
-        """Counts, sums and histograms of all rows; every thread has its own, and they add up."""
+        """Counts, sums and histograms of all rows: several profiles that take turns, and add up."""
         spec = ProfileSpec.for_classes(self.pred_probs.shape[1], self.pred_probs.dtype)
-        mine, parts = threading.local(), [ClassProfile(spec)]
+        total = ClassProfile(spec)
+        # together they stay small beside the probabilities
+        size = total.absent_histogram.nbytes + total.present_histogram.nbytes
+        others = min(self.threads, int(self.pred_probs.nbytes / (_PROFILE_SHARE * size))) - 1
+        parts = [total, *(ClassProfile(spec) for _ in range(others))]
+        free: SimpleQueue[ClassProfile] = SimpleQueue()
+        for part in parts:
+            free.put(part)
 
         def add(block: RowBlock) -> None:
-            if not hasattr(mine, "profile"):
-                mine.profile = ClassProfile(spec)
-                parts.append(mine.profile)
-            mine.profile.add_batch(block.pred_probs, block.rows, block.cols)
+            part = free.get()
+            try:
+                part.add_batch(block.pred_probs, block.rows, block.cols)
+            finally:
+                free.put(part)
 
         self._each(add)
-        total = parts[0]
         for part in parts[1:]:
             total = total.merge(part)
         return total
@@ -150,7 +161,8 @@ def number_of_threads(n_jobs: int | None, cells: int) -> int:
     """How many threads work on so many cells.
 
     Args:
-        n_jobs: At most this many; None for one per processor that this process may use.
+        n_jobs: At most this many; None for one per processor that this process may use,
+            up to 16.
         cells: What there is to do.
 
     Raises:
@@ -161,7 +173,7 @@ def number_of_threads(n_jobs: int | None, cells: int) -> int:
         (1, 4)
     """
     if n_jobs is None:
-        n_jobs = _processors()
+        n_jobs = min(_processors(), _MOST_THREADS)
     elif isinstance(n_jobs, bool) or not isinstance(n_jobs, int | np.integer) or n_jobs < 1:
         raise ConfigError(
             f"found {n_jobs!r}.", key="n_jobs", fix="Give a number of threads, 1 or more, or None for all."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-BLOCK_CELLS = 1 << 20
+BLOCK_CELLS = 1 << 19
 """Cells that are looked at together, so that what a look makes stays small beside the array."""
 
 

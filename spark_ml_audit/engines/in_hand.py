@@ -126,9 +126,9 @@ class Held:
         """
         names = self.table.column_names
         if name is not None and (name in names or self.index is None or self.index[0] != name):
-            return self, name
+            return self._with_signed(name), name
         if name is None and ID in names and not numbered:
-            return self, ID
+            return self._with_signed(ID), ID
         if self.index is not None and not numbered:
             return self._with_column(*self.index, f"Rows are named by the index '{self.index[0]}'.")
         if ROW_NUMBER in names:  # as an earlier result gave them
@@ -136,6 +136,17 @@ class Held:
         numbers = pa.array(range(self.table.num_rows), pa.int64())
         held, name = self._with_column(ROW_NUMBER, numbers, NUMBERED)
         return replace(held, is_numbered=True), name
+
+    def _with_signed(self, name: str) -> Held:
+        """The table, ids of an unsigned type that tables lack as whole numbers of theirs, where they fit."""
+        place = self.table.schema.get_field_index(name)
+        if place < 0 or self.table.schema.field(place).type != pa.uint64():
+            return self
+        try:
+            signed = self.table.column(place).cast(pa.int64())
+        except pa.ArrowInvalid:
+            return self  # refused with its type where ids are looked at
+        return replace(self, table=self.table.set_column(place, name, signed))
 
     def _with_column(self, name: str, values: Any, note: str) -> tuple[Held, str]:
         others = {other.casefold(): other for other in self.table.column_names}

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import scipy.sparse as sp
 
 from spark_ml_audit import audit, predict
 from spark_ml_audit.engines.in_hand import NUMBERED
-from spark_ml_audit.errors import ConfigError, InputError
+from spark_ml_audit.errors import ConfigError, InputError, SetupError
 from tests.datasets import make_dataset
-from tests.lake import records, tag_names
+from tests.lake import records, tag_names, with_column
 
 TABLES = ("issues", "examples", "tag_issues", "classes", "quarantine")
 
@@ -239,6 +240,61 @@ class TestArrays:
             with pytest.raises(InputError, match=r"^pred_probs: found ndarray, but") as caught:
                 lake.call(audit, data, dataset.pred_probs)
             assert "Read the table into memory" in caught.value.fix
+
+
+def test_without_an_engine_arrays_are_pointed_at_what_needs_none(
+    dataset: Any, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    missing = {"duckdb", "deltalake", "pyspark"}
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in missing else find(name))
+    monkeypatch.setattr("spark_ml_audit.engines.session.active_session", lambda: None)
+    with pytest.raises(SetupError, match=r"^engine: the embedded engine is not installed") as caught:
+        audit(dataset.labels, dataset.pred_probs)
+    assert "spark_ml_audit.arrays" in caught.value.fix
+    with pytest.raises(SetupError) as caught:
+        audit(rows)
+    assert "spark_ml_audit.arrays" not in caught.value.fix
+    # what it points at works there
+    from spark_ml_audit.arrays import find_label_issues
+
+    assert find_label_issues(dataset.labels, dataset.pred_probs).sum() > 10
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array([f"r{i}" for i in range(40)]).dictionary_encode(),
+        pa.array(range(40), pa.uint64()),
+        pa.array([bytes([i]) for i in range(40)]),
+        pa.array(range(20_000, 20_040), pa.date32()),
+        pa.array([f"r{i}" for i in range(40)], pa.large_string()),
+    ],
+    ids=lambda ids: str(ids.type).split("<")[0],
+)
+def test_ids_of_any_type_keep_the_order_of_the_source(
+    lake: Any, rows: Any, names: list[str], ids: Any
+) -> None:
+    turned = pc.take(ids, pa.array(range(39, -1, -1)))
+    table = with_column(rows.slice(10, 40), "id", turned)
+    result = lake.call(audit, table, classes=names)
+    assert result.to_arrow("examples").column("id").to_pylist() == turned.to_pylist()
+
+
+def test_near_duplicates_come_in_kind_and_decisions_may_be_a_frame(
+    lake: Any, rows: Any, names: list[str]
+) -> None:
+    texts = [" ".join(f"{word}{i // 2}" for word in "abcdefgh") for i in range(rows.num_rows)]
+    table = with_column(rows, "text", pa.array(texts)).to_pandas()
+    result = lake.call(audit, table, classes=names, detect={"duplicates": {"text": "text"}})
+    assert isinstance(result.duplicates, pd.DataFrame)
+    assert result.duplicates["group_id"].is_monotonic_increasing
+    assert result.summary.num_duplicate_groups > 10
+    flag = result.tag_issues.iloc[0]
+    verdict = "absent" if flag["issue"] == "missing" else "present"
+    decisions = pd.DataFrame({"id": [flag["id"]], "tag": [flag["tag"]], "verdict": [verdict]})
+    decided = lake.call(audit, table, classes=names, decisions=decisions.assign(run_id=result.run_id))
+    assert len(decided.tag_issues) == len(result.tag_issues) - 1
 
 
 def test_predictions_come_back_in_kind_and_are_audited_as_they_are(lake: Any) -> None:

@@ -56,6 +56,7 @@ def test_blocks_threads_and_row_order_change_nothing(
         patch.setattr(row_blocks, "BLOCK_CELLS", cells)
         patch.setattr(labelled, "_MIN_CELLS_PER_THREAD", 1)
         patch.setattr(labelled, "_MOST_RECORDS", 50)
+        patch.setattr(labelled, "_PROFILE_SHARE", 1e-6)  # a profile for every thread
         moved = everything(labels, probs, filter_by, score, threads)
         also = arrays.find_label_issues(labels, probs, score, filter_by=filter_by, n_jobs=threads)
     for one, other in zip(plain, moved, strict=True):

@@ -98,6 +98,7 @@ def test_cells_of_some_rows_are_counted_from_the_first() -> None:
         (None, "there are none"),
         ([0, 1, 2], "row 0 is 0. Give a list for each row"),
         (np.array([0, 1, 2]), "row 0 is 0. Give a list for each row"),
+        ([[0], np.array(2), []], "row 1 is 2. Give a list for each row"),
         ([[0], None, []], "row 1 is None. Leave out rows that nobody has annotated"),
         ([[0], float("nan"), []], "row 1 is nan. Leave out rows that nobody has annotated"),
         ([[0], [], ["cat"]], r"row 2 has 'cat' \(str\).*instead of names"),

@@ -104,6 +104,14 @@ class TestIds:
         with pytest.raises(InputError, match="'index'"):
             self.named(pd.DataFrame({"index": [5, 6]}, index=["a", "b"]))
 
+    def test_unsigned_ids_that_fit_are_whole_numbers(self) -> None:
+        held = hold(pa.table({"id": pa.array([7, 3], pa.uint64())}))
+        assert held is not None
+        assert held.with_ids(None)[0].table.schema.field("id").type == pa.int64()
+        large = hold(pa.table({"id": pa.array([2**63], pa.uint64())}))
+        assert large is not None
+        assert large.with_ids("id")[0].table.schema.field("id").type == pa.uint64()
+
 
 class TestPandas:
     def test_arrays_sets_and_tuples_in_cells_are_lists_and_nan_is_null(self) -> None:
