@@ -248,6 +248,8 @@ def _decode_delimited(columns: list[Any], layout: InputLayout, faults: _Faults) 
     nulls = _nulls(text)
     text = pc.utf8_trim_whitespace(text.fill_null(""))
     empty = np.asarray(pc.equal(text, "").to_numpy(zero_copy_only=False))
+    if layout.empty_is_unlabelled:
+        nulls = nulls | empty
     parts = pc.split_pattern(text, pattern=layout.labels_delimiter)
     values, lengths, _ = _list_parts(parts)
     rows = np.repeat(np.arange(len(lengths)), lengths)

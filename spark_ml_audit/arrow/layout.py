@@ -83,6 +83,7 @@ class InputLayout:
         pred_probs_format: array, columns or map (a vector is read as an array); none before prediction.
         dtype: "float32" or "float64": the column's own.
         classes: Tag names in probability order.
+        empty_is_unlabelled: Whether a delimited text with nothing in it means "not annotated".
 
     Example:
         >>> labels, classes = ("is_red", "is_green"), ("red", "green")
@@ -99,6 +100,7 @@ class InputLayout:
     pred_probs_format: str
     dtype: str
     classes: tuple[str, ...]
+    empty_is_unlabelled: bool = False
 
     @property
     def num_classes(self) -> int:

@@ -77,6 +77,6 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
         ),
         stages=progress.stages,
         warnings=sentences(ingest.hints),
-        notes=ingest.notes,
+        notes=(*source.said(), *ingest.notes),
         use=use,
     )

@@ -51,6 +51,7 @@ def inspect_given(context: AuditContext) -> Ingest | None:
         InputError: The source cannot be audited as it is.
     """
     config, source = context.config, context.source
+    source.tell(context.progress)
     if config.model is not None:
         check_shown(source.schema, config.source.shown_columns)
         return None

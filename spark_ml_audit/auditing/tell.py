@@ -108,6 +108,12 @@ def _compare(
     previous = judged.earlier.previous
     if previous is None:
         return None, []
+    if not committed.run.names_rows_of(previous):
+        return None, [
+            f"Rows are named by numbers (source.row_numbers), and the files changed since run "
+            f"{previous.run_id}: what changed is not told, and samples and decisions need an output of their "
+            "own."
+        ]
     with context.progress.stage("comparison"):
         try:
             return since_last_run(context.tables, committed.run, previous), []

@@ -184,9 +184,26 @@ class AuditSource(FeaturesSource, SourceConfig):
         return self.pred_probs == ()
 
     @model_validator(mode="after")
+    def _check_decisions(self) -> AuditSource:
+        if self.row_numbers and self.decisions is not None:
+            raise problem(
+                f"found {show(self.decisions)}, but rows are named by numbers (source.row_numbers), which "
+                "say nothing of other files.",
+                "Give the rows an id column to take decisions over from audit to audit.",
+                at="decisions",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_features(self) -> AuditSource:
         if self.needs_predictions:
             self.check_features(self)
+            if self.pred_probs_from is not None:
+                raise problem(
+                    f"found {show(self.pred_probs_from)}, but source.pred_probs is null.",
+                    "Leave pred_probs_from out, or name the column of the probabilities in it.",
+                    at="pred_probs_from",
+                )
             if self.pred_probs_format != "auto":
                 raise problem(
                     f"found {self.pred_probs_format}, but source.pred_probs is null.",

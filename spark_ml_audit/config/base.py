@@ -132,5 +132,8 @@ def fingerprint_of(config: Section, decides: set[str], **more: Any) -> str:
         **more: What else decides the result.
     """
     found = config.model_dump(mode="json", by_alias=True, include=decides, exclude_defaults=True)
-    found.get("source", {}).pop("show", None)  # shown, not computed with
+    source = found.get("source", {})
+    source.pop("show", None)  # shown, not computed with
+    if source.get("format") == "delta":  # was the default once
+        del source["format"]
     return digest({**found, **more})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -30,6 +30,18 @@ RESERVED_COLUMNS = frozenset(
     }
 )  # fmt: skip
 """Names of the output columns that stand beside the id column, in lower case."""
+
+CLASSES_PROPERTY = "spark_ml_audit.classes"
+CLASSES_METADATA = "classes"
+"""Where a class list is told: a property of a table, metadata of a column or of a Parquet file's schema."""
+
+ROW_NUMBER = "row_number"
+"""The id of rows that are numbered."""
+
+NO_ORDER_FIX = (
+    "Add an id column to the table (SQL: uuid(), or monotonically_increasing_id()), and name it as source.id."
+)
+"""What to do about a table whose rows cannot be numbered."""
 
 _Self = TypeVar("_Self", bound="LabelsConfig")
 _Place = TypeVar("_Place", bound="PlaceConfig")
@@ -117,6 +129,7 @@ class LabelsConfig(Section):
         labels: Column of the given tags, or a tuple of one column per tag.
         labels_format: How tags are written.
         labels_delimiter: What stands between tags in a delimited text.
+        empty_labels: What a label text with nothing in it means.
         classes: Tag names in probability order; a file named in the config has been read.
     """
 
@@ -126,6 +139,7 @@ class LabelsConfig(Section):
     labels_delimiter: Annotated[
         AnyText, Field(description='a text of one or more characters, for example ","')
     ] = ","
+    empty_labels: Literal["no_tags", "not_annotated"] = "no_tags"
     classes: Annotated[
         tuple[str, ...] | None,
         BeforeValidator(_classes),
@@ -247,14 +261,36 @@ class PlaceConfig(Section):
     Attributes:
         path: Folder of the table; exactly one of path and table is given.
         table: Name of the table in a catalog.
-        format: Format of the files below `path`.
+        format: Format of the files below `path`; auto: told by their names and content.
         version: Delta version number or timestamp to read; None for the newest.
+        row_numbers: Whether the rows of files without an id are numbered, from 0, in the order of the files
+            by path and of their rows; the id is then `row_number`.
     """
 
     path: Annotated[Text | None, Field(description="the path of a table")] = None
     table: Annotated[TableName | None, Field(description="a table name such as catalog.schema.table")] = None
-    format: Literal["delta", "parquet"] = "delta"
+    format: Literal["auto", "delta", "parquet", "csv", "tsv", "jsonl"] = "auto"
     version: Version = None
+    row_numbers: Annotated[bool, Field(description="true or false")] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_rows(cls, values: Any) -> Any:
+        """The id of numbered rows is their number."""
+        if (
+            not isinstance(values, dict)
+            or values.get("row_numbers") is not True
+            or "id" not in cls.model_fields
+        ):
+            return values
+        named = values.get("id", ROW_NUMBER)
+        if named != ROW_NUMBER:
+            raise problem(
+                f"found true, but source.id names the column {show(named)}.",
+                "Leave source.id out, so that the number is the id, or row_numbers, so that the column is.",
+                at="row_numbers",
+            )
+        return {**values, "id": ROW_NUMBER}
 
     @property
     def name(self) -> str:
@@ -275,14 +311,37 @@ class PlaceConfig(Section):
                 "Give one of the two; null unsets a key (--set source.path=null).",
                 at="table",
             )
-        if self.format == "parquet" and self.version is not None:
+        if self.format not in ("auto", "delta") and self.version is not None:
             raise problem(
-                f"found {show(self.version)}, but Parquet files have no versions.",
+                f"found {show(self.version)}, but files of format {self.format} have no versions.",
                 "Leave source.version out, or set source.format to delta.",
                 at="version",
+            )
+        if self.row_numbers and (
+            self.table is not None or self.format == "delta" or self.version is not None
+        ):
+            raise problem(
+                "found true, but the rows of a table have no order that stays.",
+                NO_ORDER_FIX,
+                at="row_numbers",
+            )
+        if self.table is not None and self.format in ("csv", "tsv", "jsonl"):
+            raise problem(
+                f"found {self.format}, but source.table names a table of a catalog.",
+                "Give the files as source.path, or leave source.format out.",
+                at="format",
             )
         return self
 
 
 class SourceConfig(ColumnsConfig, PlaceConfig):
-    """The table to read: where it is, and which of its columns mean what."""
+    """The table to read: where it is, and which of its columns mean what.
+
+    Attributes:
+        pred_probs_from: Another file, folder or table that has the probabilities, joined by id; None: the
+            source itself has them.
+    """
+
+    pred_probs_from: Annotated[
+        Text | None, Field(description="the path of a file or folder, a table name, or null")
+    ] = None

@@ -42,6 +42,12 @@ class TagSource(PlaceConfig):
                 "Rename the column in the source, or read a view that renames it.",
                 at="id",
             )
+        if self.stream and (self.row_numbers or self.format in ("csv", "tsv", "jsonl")):
+            raise problem(
+                f"found {'true' if self.row_numbers else self.format}, but a stream reads a Delta table.",
+                "Set source.stream to false, or give a Delta table.",
+                at="row_numbers" if self.row_numbers else "format",
+            )
         if self.stream and self.version is not None:
             raise problem(
                 f"found {show(self.version)}, but a stream reads all versions, each row once.",

@@ -16,6 +16,8 @@ import pyarrow as pa
 from spark_ml_audit.kernels.records import Records
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import narwhals as nw
     from pyspark.sql import SparkSession
 
@@ -48,8 +50,21 @@ class Engine(Protocol):
 
     # ---- frames in and out -------------------------------------------------------------------------
 
-    def scan_parquet(self, path: str) -> Frame:
-        """The rows of the Parquet files below an absolute path or address."""
+    def scan_parquet(self, path: str, *, row_number: str | None = None) -> Frame:
+        """The rows of the Parquet files at an absolute path, address or pattern.
+
+        Folders named `column=value` below it (below the fixed part of a pattern) are columns.
+
+        Args:
+            path: File, folder or pattern.
+            row_number: Column to add: number of the row, from 0, in the order of files by path and of rows.
+        """
+
+    def own_folder(self) -> Path | None:
+        """A folder for files of ours that frames read, gone with the engine.
+
+        None where tasks see no folder of this machine.
+        """
 
     def scan_table(self, name: str) -> Frame:
         """The rows of a table or view of the catalog, its name quoted."""

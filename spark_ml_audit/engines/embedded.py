@@ -22,23 +22,25 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spark_ml_audit.arrow.records import RECORD_SCHEMA, partial_sums, to_records
+from spark_ml_audit.config.paths import local_path
 from spark_ml_audit.engines.base import Batches, BatchMap, BatchReduction, Found
 from spark_ml_audit.engines.columns import framed, in_frame, true_name
 from spark_ml_audit.engines.duckdb_types import known_schema, plain_type
 from spark_ml_audit.engines.embedded_sql import (
     by_column,
     copy_sql,
+    files_sql,
     lists_sql,
     no_rows_of,
     number_of,
+    numbered_sql,
     plain_sql,
     ranked_sql,
-    read_files,
     split_sql,
     under_frame_names,
     under_true_names,
 )
-from spark_ml_audit.engines.files import local_files
+from spark_ml_audit.engines.files import parquet_files, root_of
 from spark_ml_audit.engines.limits import Limits
 from spark_ml_audit.engines.processes import run_in_processes
 from spark_ml_audit.engines.queries import Queries
@@ -83,17 +85,25 @@ class EmbeddedEngine:
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
         self._queries = Queries(self._connection.cursor(), self.limits.threads)
         self._numbers = itertools.count()
+        self._folder: Path | None = None
         # relations in users' hands outlive the engine, and the queries with them
         weakref.finalize(self._queries, self.limits.remove)
 
     # ---- frames in and out -------------------------------------------------------------------------
 
-    def scan_parquet(self, path: str) -> Frame:
-        """The rows of the Parquet files below a path; folders named `column=value` become columns."""
-        files = [str(file) for file in local_files(path)]
+    def scan_parquet(self, path: str, *, row_number: str | None = None) -> Frame:
+        """The rows of Parquet files; folders named `column=value` become columns."""
+        files = parquet_files(path)
         if not files:
             raise FileNotFoundError(f"there is no Parquet file in '{path}'")
-        return self.sql_frame(read_files(files, "hive_partitioning = true"))
+        sql = files_sql(files, root_of(str(local_path(path) or path)))
+        return self.sql_frame(sql if row_number is None else numbered_sql(files, sql, row_number))
+
+    def own_folder(self) -> Path:
+        """A folder beside what spills, gone with this engine."""
+        if self._folder is None or not self._folder.is_dir():
+            self._folder = self.limits.own_folder("sources")
+        return self._folder
 
     def scan_table(self, name: str) -> Frame:
         """Refused: there is no catalog."""

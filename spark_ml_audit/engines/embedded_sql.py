@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from spark_ml_audit.engines.columns import in_frame, true_name
 from spark_ml_audit.engines.duckdb_types import literal, plain_type, quoted
+from spark_ml_audit.engines.files import partitions_of
 
 _SOURCE = re.compile(r'"?(frame_\d+)"?')
 
@@ -57,6 +60,32 @@ def ranked_sql(sql: str, order: Sequence[str], rank: str) -> str:
     """
     by = ", ".join(map(quoted, order))
     return f"SELECT *, row_number() OVER () AS {quoted(rank)} FROM (SELECT * FROM ({sql}) ORDER BY {by})"
+
+
+def files_sql(files: Sequence[Path], root: str) -> str:
+    """A query of the rows of Parquet files; folders named `column=value` below a root are columns."""
+    names = [str(file) for file in files]
+    below = {name for file in files for name in partitions_of(root, file)}
+    if not below:
+        return read_files(names, "hive_partitioning = false")
+    sql = read_files(names, "hive_partitioning = true")
+    # DuckDB takes those of the folders above too
+    above = {name for file in files for name in partitions_of("/", file)} - below
+    if not above:
+        return sql
+    return sql.replace("SELECT *", f"SELECT * EXCLUDE ({', '.join(map(quoted, sorted(above)))})", 1)
+
+
+def numbered_sql(files: Sequence[Path], sql: str, row_number: str) -> str:
+    """A query of `files_sql`, its rows numbered from 0 in the order of the files and of their rows."""
+    first, firsts = 0, []
+    for file in files:
+        firsts.append(first)
+        first += pq.read_metadata(file).num_rows
+    listed = ", ".join(literal(str(file)) for file in files)
+    number = f"CAST(file_row_number + MAP([{listed}], {firsts})[filename] AS BIGINT)"
+    head, rest = sql.split(" FROM ", 1)
+    return f"{head}, {number} AS {quoted(row_number)} FROM {rest}"
 
 
 def lists_sql(sql: str, keys: Sequence[str], value: str) -> str:

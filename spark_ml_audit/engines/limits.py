@@ -81,14 +81,19 @@ class Limits:
     @contextmanager
     def spill_folder(self, name: str) -> Iterator[str]:
         """A folder for intermediate files, gone afterwards."""
-        folder = Path(self.spill, self._own, f"{name}-{secrets.token_hex(8)}")
-        folder.mkdir(parents=True)
+        folder = self.own_folder(name)
         try:
             yield str(folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             with contextlib.suppress(OSError):  # DuckDB may have files in it still
                 folder.parent.rmdir()
+
+    def own_folder(self, name: str) -> Path:
+        """A new folder for files that last as long as the process's others."""
+        folder = Path(self.spill, self._own, f"{name}-{secrets.token_hex(8)}")
+        folder.mkdir(parents=True)
+        return folder
 
     def remove(self) -> None:
         """Remove what is left of this process's files."""

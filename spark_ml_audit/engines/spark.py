@@ -20,6 +20,7 @@ from spark_ml_audit.engines.base import Batches, BatchMap, BatchReduction, Found
 from spark_ml_audit.engines.columns import framed, in_frame, true_name
 from spark_ml_audit.engines.plain_strings import plain_strings
 from spark_ml_audit.engines.ranking import ranked_frame
+from spark_ml_audit.engines.spark_files import folder_of, scan_files, with_row_numbers
 from spark_ml_audit.engines.streams import same_types
 from spark_ml_audit.engines.transfer import (
     arrow_schema,
@@ -32,6 +33,8 @@ from spark_ml_audit.engines.transfer import (
 from spark_ml_audit.kernels.records import Records
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyspark.sql import SparkSession
 
     from spark_ml_audit.engines.base import Frame
@@ -54,9 +57,14 @@ class SparkEngine:
         """Its name."""
         return "spark"
 
-    def scan_parquet(self, path: str) -> Frame:
-        """The rows of the Parquet files below a path."""
-        return to_frame(self.session.read.parquet(path))
+    def scan_parquet(self, path: str, *, row_number: str | None = None) -> Frame:
+        """The rows of Parquet files; folders named `column=value` become columns."""
+        rows = scan_files(self.session, path)
+        return to_frame(rows if row_number is None else with_row_numbers(rows, row_number))
+
+    def own_folder(self) -> Path | None:
+        """A folder of this process where its tasks run on this machine; None where they may not."""
+        return folder_of(self.session)
 
     def scan_table(self, name: str) -> Frame:
         """The rows of a table or view of the catalog, its name quoted."""

@@ -10,6 +10,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spark_ml_audit.config import source
 from spark_ml_audit.config.source import ColumnsConfig
 from spark_ml_audit.engines.base import VECTOR, Batches, rows_of
 from spark_ml_audit.engines.columns import column
@@ -20,8 +21,7 @@ from spark_ml_audit.frames.hints.class_names import class_list_fix
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
 
-CLASSES_PROPERTY = "spark_ml_audit.classes"
-CLASSES_METADATA = "classes"
+CLASSES_PROPERTY, CLASSES_METADATA = source.CLASSES_PROPERTY, source.CLASSES_METADATA
 # What begins so says how a column is stored, not what it means.
 _OF_FILES = ("delta.", "PARQUET:", VECTOR.decode())
 # In which the tags in use are looked up where nothing names the classes.
@@ -62,7 +62,7 @@ def find_classes(
         origin = f"metadata '{CLASSES_METADATA}' of column '{probs[0]}'"
         classes = parse_classes(metadata[CLASSES_METADATA], origin)
     elif CLASSES_PROPERTY in properties:
-        origin = f"table property '{CLASSES_PROPERTY}'"
+        origin = origin_of_property(properties)
         classes = parse_classes(properties[CLASSES_PROPERTY], origin)
     elif not isinstance(columns.labels, str):
         classes, origin = list(columns.labels), "the names of the label columns"
@@ -88,6 +88,17 @@ def _fix_without_classes(engine: Engine, frame: Frame, labels: str, probs: str, 
     given = engine.collect(frame.select(column(labels)).head(_ROWS_FOR_TAGS)).column(0)
     values = first_rows(engine, frame, [probs], 1).column(0)
     return class_list_fix(given.combine_chunks(), values.combine_chunks(), delimiter)
+
+
+def origin_of_property(properties: Mapping[str, str]) -> str:
+    """Where a class list that is told with the properties of a source comes from.
+
+    >>> origin_of_property({CLASSES_PROPERTY: "[]"})
+    "table property 'spark_ml_audit.classes'"
+    """
+    if CLASSES_METADATA in properties:
+        return f"metadata '{CLASSES_METADATA}' of the files"
+    return f"table property '{CLASSES_PROPERTY}'"
 
 
 def column_metadata(schema: pa.Schema, name: str) -> dict[str, str]:

@@ -158,6 +158,7 @@ def inspect_source(
         probs_format,
         dtype,
         tuple(classes),
+        empty_is_unlabelled=columns.empty_labels == "not_annotated",
     )
     return Ingest(engine, frame, schema, layout, tuple(notes), hints_of(first, layout))
 

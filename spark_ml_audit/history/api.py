@@ -138,7 +138,7 @@ class ComparisonResult:
                     key="compare.against",
                     fix="Audit the source again, or name a later run in compare.run.",
                 )
-            return found
+            return self._of_same_rows(found)
         found = self._continued(against) or find_run(self._tables, against, "compare.against")
         if found.ref.run_id == ref.run_id:
             raise ConfigError(
@@ -152,6 +152,16 @@ class ComparisonResult:
                 f"{show(ref.source)}.",
                 key="compare.against",
                 fix="Compare runs of one source; leave against out for the one before of the same source.",
+            )
+        return self._of_same_rows(found)
+
+    def _of_same_rows(self, found: FinishedRun) -> FinishedRun:
+        if not self.run.names_rows_of(found):
+            raise ConfigError(
+                f"runs {found.run_id} and {self.run.run_id} name rows by numbers (source.row_numbers), and "
+                "the files changed between them.",
+                key="compare.against",
+                fix="Give the rows an id column to compare audits of changed files; `trend` shows counts.",
             )
         return found
 

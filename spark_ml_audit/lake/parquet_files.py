@@ -21,7 +21,7 @@ _SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
 _Files = Iterable[tuple[str, int, int]]
 
 
-def files_digest(frame: Frame, files: Sequence[Path]) -> str | None:
+def files_digest(frame: Frame | None, files: Sequence[Path]) -> str | None:
     """Digest of names, sizes and times of a source's files, the same on every engine.
 
     Args:
@@ -31,7 +31,7 @@ def files_digest(frame: Frame, files: Sequence[Path]) -> str | None:
     Returns:
         The digest; None where there are no files to be seen.
     """
-    about = _about(files) if files else _files_of_spark(frame)
+    about = _about(files) if files or frame is None else _files_of_spark(frame)
     listed = sorted(f"{name}\0{size}\0{time}" for name, size, time in about)
     if not listed:
         return None
@@ -57,6 +57,16 @@ def _files_of_spark(frame: Frame) -> _Files:
 
 def _milliseconds(time: datetime) -> int:
     return int(time.timestamp() * 1000)
+
+
+def classes_of_files(files: Sequence[Path]) -> str | None:
+    """The class list that files hold in the metadata of their schema, as it is written there: a JSON list.
+
+    Args:
+        files: The files; the first tells.
+    """
+    found = (pq.read_schema(files[0]).metadata or {}).get(b"classes") if files else None
+    return None if found is None else found.decode("utf-8", "replace")
 
 
 def with_column_metadata(schema: pa.Schema, files: Sequence[Path]) -> pa.Schema:

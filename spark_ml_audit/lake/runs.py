@@ -64,6 +64,30 @@ def find_run(tables: OutputTables, run_id: str | None, key: str) -> FinishedRun:
     )
 
 
+def check_row_names(tables: OutputTables, run: FinishedRun, key: str) -> None:
+    """Refuse what is said of rows by number where an output holds audits of other files too.
+
+    Args:
+        tables: The output.
+        run: A run of it.
+        key: Config key that names the run, for messages.
+
+    Raises:
+        ConfigError: Rows are named by numbers, and the same number names another row in another run.
+    """
+    if not run.is_numbered:
+        return
+    others = _listed(tables, _newest(require_runs(tables), _SEARCHED_RUNS))
+    other = next((found for found in others if found.is_numbered and not run.names_rows_of(found)), None)
+    if other is not None:
+        raise ConfigError(
+            f"rows are named by numbers (source.row_numbers), and run {other.run_id} of this output numbered "
+            "other files: what is said of a row's number here would be taken for theirs.",
+            key=key,
+            fix="Audit the files into an output of their own, or give their rows an id column.",
+        )
+
+
 def newest_of_source(tables: OutputTables, source: str | None = None) -> FinishedRun:
     """The newest finished run, without its classes; with a source given, the newest of that one.
 

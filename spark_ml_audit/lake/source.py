@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from spark_ml_audit.config import PlaceConfig
-from spark_ml_audit.config.paths import local_path
-from spark_ml_audit.engines.files import local_files
-from spark_ml_audit.errors import InputError, reason_of
+from spark_ml_audit.config import PlaceConfig, SourceConfig
+from spark_ml_audit.config.source import CLASSES_METADATA, CLASSES_PROPERTY
+from spark_ml_audit.engines.files import is_pattern
+from spark_ml_audit.errors import ConfigError, InputError, reason_of
 from spark_ml_audit.lake.choose import check_reachable, delta_table
 from spark_ml_audit.lake.delta import DeltaTable
 from spark_ml_audit.lake.lineage import CONTINUES_PROPERTY, read_origins
-from spark_ml_audit.lake.parquet_files import files_digest, with_column_metadata
 from spark_ml_audit.lake.places import Place
+from spark_ml_audit.lake.probabilities import Side, join_probabilities
+from spark_ml_audit.lake.source_files import open_parquet, open_texts, refuse_numbers, roles_of
+from spark_ml_audit.lake.source_format import format_of, format_of_name
+from spark_ml_audit.outcomes.runs import BOTH
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from spark_ml_audit.engines.base import Engine, Frame
     from spark_ml_audit.outcomes.runs import Origin
+    from spark_ml_audit.progress import Progress
 
 IN_MEMORY = "DataFrame"
 """Name of a source that is no table."""
 
-_IS_IT_PARQUET = "for plain Parquet files set source.format to parquet."
+_OF_CLASSES = (CLASSES_PROPERTY, CLASSES_METADATA)
+_NO_LABELS = "\0labels"  # no column can be called so
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class OpenSource:
         version: Delta version read, as text; for Parquet a digest of the files; None where there is none.
         properties: Table properties.
         columns: Its columns, where they are known beside the frame.
+        notes: What was found while it was opened, one sentence each.
+        look: Finds what else is to be said, by a query; None where there is nothing.
     """
 
     engine: Engine
@@ -50,6 +57,18 @@ class OpenSource:
     version: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
     columns: pa.Schema | None = None
+    notes: tuple[str, ...] = ()
+    look: Callable[[], tuple[str, ...]] | None = None
+
+    def said(self) -> tuple[str, ...]:
+        """What is to be said of it, one sentence each."""
+        return self.notes if self.look is None else (*self.notes, *self.look())
+
+    def tell(self, progress: Progress) -> OpenSource:
+        """Say what is to be said of it; itself."""
+        for note in self.said():
+            progress.note(note)
+        return self
 
     @classmethod
     def of_frame(cls, engine: Engine, frame: Frame) -> OpenSource:
@@ -68,9 +87,14 @@ class OpenSource:
 
 
 def place_of(data: str | os.PathLike[str]) -> dict[str, str]:
-    """The key and value of the `source` section for a path or table name given in Python."""
+    """The key and value of the `source` section for a path or table name.
+
+    >>> place_of("tags.csv"), place_of("data/tags"), place_of("*.jsonl"), place_of("main.tags")
+    ({'path': 'tags.csv'}, {'path': 'data/tags'}, {'path': '*.jsonl'}, {'table': 'main.tags'})
+    """
     text = os.fspath(data)
-    is_path = isinstance(data, Path) or os.sep in text or "://" in text or Path(text).exists()
+    is_path = isinstance(data, Path) or os.sep in text or "://" in text or is_pattern(text)
+    is_path = is_path or Path(text).exists() or format_of_name(text) is not None
     return {"path": text} if is_path else {"table": text}
 
 
@@ -86,27 +110,84 @@ def open_source(engine: Engine, config: PlaceConfig, *, version: str | None = No
     Raises:
         InputError: No such table, path or version, or not of the format given.
     """
-    if config.format == "parquet":
-        return _open_parquet(engine, config, version)
-    key, place = "source.path" if config.path else "source.table", Place.of_source(config)
+    probabilities = getattr(config, "pred_probs_from", None)
+    own, theirs = (version or "").partition(BOTH)[::2]
+    opened = _open_place(engine, config, own or None)
+    if probabilities is None:
+        return opened
+    second = open_probabilities(engine, cast("SourceConfig", config), probabilities, theirs or None)
+    return _joined(opened, second, cast("SourceConfig", config))
+
+
+def _joined(opened: OpenSource, other: OpenSource, config: SourceConfig) -> OpenSource:
+    """A source with the probabilities that are in another one; its version tells both."""
+    names = (config.pred_probs,) if isinstance(config.pred_probs, str) else config.pred_probs
+    ours, theirs = (Side(side.name, side.frame, side.schema) for side in (opened, other))
+    joined = join_probabilities(opened.engine, ours, theirs, config.id, names)
+    versions = (opened.version, other.version)
+    told = {name: other.properties[name] for name in _OF_CLASSES if name in other.properties}
+    return replace(
+        opened,
+        frame=joined.frame,
+        version=None if None in versions else BOTH.join(map(str, versions)),
+        properties={**opened.properties, **told},
+        columns=joined.schema,
+        notes=(*opened.notes, *(note for note in other.notes if note not in opened.notes)),
+        look=joined.look,
+    )
+
+
+def open_probabilities(engine: Engine, config: SourceConfig, place: str, version: str | None) -> OpenSource:
+    """Open the other file or table that has a source's probabilities (see `open_source`).
+
+    Raises:
+        ConfigError: Its place cannot be reached (key `source.pred_probs_from`).
+        InputError: It cannot be read (the same key).
+    """
+    key = "source.pred_probs_from"
+    values: dict[str, Any] = {
+        **place_of(place),
+        "id": config.id,
+        "pred_probs": config.pred_probs,
+        "labels": _NO_LABELS,
+    }
+    if config.row_numbers:
+        values["row_numbers"] = True
+    try:
+        named = SourceConfig.parse(values, "source")
+        return _open_place(engine, named, version)
+    except (ConfigError, InputError) as error:
+        is_place = error.key in ("source.path", "source.table", "source.format", "source.row_numbers")
+        raise type(error)(error.message, key=key if is_place else error.key, fix=error.fix) from error
+
+
+def _open_place(engine: Engine, config: PlaceConfig, version: str | None) -> OpenSource:
+    place = Place.of_source(config)
+    check_reachable(engine, place)
+    found = format_of(config)
+    if found != "delta":
+        return _open_files(engine, config, found, version)
+    if config.row_numbers:
+        raise refuse_numbers(config.name)
+    key = "source.path" if config.path else "source.table"
     table = delta_table(engine, place)
     try:
         detail = table.detail()
     except Exception as error:
         if config.table and (view := _existing_view(engine, place)) is not None:
             return _open_view(engine, view, config)
+        if isinstance(error, ConfigError):
+            raise
         raise InputError(
             f"cannot read '{config.name}' as a Delta table: {reason_of(error)}.",
             key=key,
-            fix=f"Check the name; {_IS_IT_PARQUET}",
+            fix=_which_format(config),
         ) from error
     if detail.format != "delta":
         if config.table:
             frame = engine.scan_table(place.table_name)
             return OpenSource(engine, frame, config.name, None, detail.properties)
-        raise InputError(
-            f"'{config.name}' holds no Delta table.", key=key, fix=f"Check the path; {_IS_IT_PARQUET}"
-        )
+        raise InputError(f"'{config.name}' holds no Delta table.", key=key, fix=_which_format(config))
     number = version if version is not None else _resolve_version(table, config)
     try:
         frame, columns = table.opened(number)
@@ -118,6 +199,12 @@ def open_source(engine: Engine, config: PlaceConfig, *, version: str | None = No
             fix="Choose a version that DESCRIBE HISTORY lists and VACUUM has not removed.",
         ) from error
     return OpenSource(engine, frame, config.name, number, detail.properties, columns)
+
+
+def _which_format(config: PlaceConfig) -> str:
+    if config.format == "auto" or config.table:
+        return "Check the name; for files of another format set source.format."
+    return "Check the name; leave source.format out to have the format told by name and content."
 
 
 def _existing_view(engine: Engine, place: Place) -> Frame | None:
@@ -153,34 +240,28 @@ def _resolve_version(table: DeltaTable, config: PlaceConfig) -> str:
     return newest
 
 
-def _open_parquet(engine: Engine, config: PlaceConfig, version: str | None) -> OpenSource:
-    place = Place.of_source(config)
-    check_reachable(engine, place)
-    folder = local_path(place.address) if place.is_path else None
-    if folder is not None and (folder / "_delta_log").is_dir():
+def _open_files(engine: Engine, config: PlaceConfig, found: str, version: str | None) -> OpenSource:
+    if config.version is not None:
         raise InputError(
-            f"'{config.name}' holds a Delta table, and its files alone are not what is in it.",
-            key="source.format",
-            fix="Set source.format to delta.",
+            f"found {config.version}, but '{config.name}' holds {found} files, which have no versions.",
+            key="source.version",
+            fix="Leave source.version out.",
         )
-    try:
-        frame = engine.scan_parquet(place.address) if place.is_path else engine.scan_table(place.table_name)
-        files = [] if folder is None else local_files(str(folder))
-        columns = with_column_metadata(engine.schema(frame), files)
-    except Exception as error:
-        raise InputError(
-            f"cannot read '{config.name}' as Parquet: {reason_of(error)}.",
-            key="source.path" if config.path else "source.table",
-            fix="Check the path; for a Delta table set source.format to delta.",
-        ) from error
-    digest = files_digest(frame, files)
-    if version is not None and digest != version:
+    if found == "parquet":
+        opened = open_parquet(engine, config)
+    else:
+        opened = open_texts(engine, config, found, roles_of(config))
+    if version is not None and opened.digest != version:
         raise InputError(
             f"the files of '{config.name}' changed since the first try of this run.",
             key="output.run_id",
             fix="Leave output.run_id out, so that a new run audits the files as they are now.",
         )
-    return OpenSource(engine, frame, config.name, digest, columns=columns)
+    classes = opened.classes
+    told = {} if classes is None else {CLASSES_PROPERTY: classes, CLASSES_METADATA: classes}
+    return OpenSource(
+        engine, opened.frame, config.name, opened.digest, told, opened.columns, notes=opened.notes
+    )
 
 
 def read_place(engine: Engine, place: str, key: str) -> Frame:

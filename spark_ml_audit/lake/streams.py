@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from spark_ml_audit.errors import ConfigError, InputError, reason_of
 from spark_ml_audit.lake.places import Place
+from spark_ml_audit.lake.source_format import format_of
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import PlaceConfig
@@ -52,8 +53,15 @@ def append_stream(
     """
     from spark_ml_audit.engines.spark import from_frame, to_frame
 
+    found = format_of(config)
+    if found not in ("delta", "parquet"):
+        raise ConfigError(
+            f"'{config.name}' is of format {found}, and streams read Delta tables.",
+            key="source.stream",
+            fix="Set source.stream to false, or write the rows into a Delta table.",
+        )
     place, reader = Place.of_source(config), cast("SparkEngine", opened.engine).session.readStream
-    if config.format == "parquet":
+    if found == "parquet":
         reader = reader.format("parquet").schema(from_frame(opened.frame).schema)
     else:
         reader = reader.format("delta")

@@ -93,6 +93,19 @@ class Origin(Record):
     output: Mapping[str, str]
 
 
+BOTH = " + "
+"""Between the version of a source and that of the table that has its probabilities."""
+
+
+def own_version(version: str | None) -> str | None:
+    """The version of the source itself, without that of the table that has its probabilities.
+
+    >>> own_version("7 + files-0a1b"), own_version("7"), own_version(None)
+    ('7', '7', None)
+    """
+    return None if version is None else version.partition(BOTH)[0]
+
+
 @dataclass(frozen=True)
 class FinishedRun:
     """A finished audit, as its output recorded it.
@@ -130,6 +143,21 @@ class FinishedRun:
     def sources(self) -> frozenset[str]:
         """Its source and those that it continues: runs that share one of them can be compared."""
         return frozenset({self.ref.source, *(origin.source for origin in self.continues)})
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether its rows are named by their place in its files."""
+        return bool((self.config.get("source") or {}).get("row_numbers"))
+
+    def names_rows_of(self, other: FinishedRun) -> bool:
+        """Whether one id names one row in both runs: numbers hold for the files that they count alone."""
+        if not (self.is_numbered or other.is_numbered):
+            return True
+        origins = {origin.run_id for run in (self, other) for origin in run.continues}
+        if origins & {self.run_id, other.run_id}:
+            return True  # a corrected copy keeps the numbers of its original
+        mine, theirs = own_version(self.ref.source_version), own_version(other.ref.source_version)
+        return mine is not None and mine == theirs
 
     @property
     def reads_path(self) -> bool:

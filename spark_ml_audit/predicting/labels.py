@@ -16,6 +16,7 @@ from spark_ml_audit.frames.class_list import (
     check_distinct,
     column_metadata,
     distinct_texts,
+    origin_of_property,
     parse_classes,
 )
 from spark_ml_audit.frames.formats import label_columns_of, labels_format_of
@@ -53,7 +54,17 @@ def inspect_labels(
     first = first_rows(engine, engine.with_arrays(frame, labels), labels, len(classes))
     labels_format = labels_format_of(engine, frame, schema, columns, labels, len(classes), notes, first)
     delimiter = columns.labels_delimiter
-    layout = InputLayout(columns.id, labels, labels_format, delimiter, (), "none", "float32", tuple(classes))
+    layout = InputLayout(
+        columns.id,
+        labels,
+        labels_format,
+        delimiter,
+        (),
+        "none",
+        "float32",
+        tuple(classes),
+        empty_is_unlabelled=columns.empty_labels == "not_annotated",
+    )
     return Ingest(engine, frame, schema, layout, tuple(notes), hints_of(first, layout))
 
 
@@ -73,7 +84,7 @@ def _find_classes(
         origin = f"metadata '{CLASSES_METADATA}' of column '{labels[0]}'"
         classes = parse_classes(metadata[CLASSES_METADATA], origin)
     elif CLASSES_PROPERTY in properties:
-        origin = f"table property '{CLASSES_PROPERTY}'"
+        origin = origin_of_property(properties)
         classes = parse_classes(properties[CLASSES_PROPERTY], origin)
     elif known_classes is not None:
         classes, origin = list(known_classes), "the model"

@@ -106,7 +106,7 @@ def run_tag(config: TagConfig, progress: Progress, spark: Session | None = None)
     with progress.stage("session"):
         tables = _open_output(config, spark, load)
     with progress.stage("source"):
-        opened = open_source(tables.engine, config.source)
+        opened = open_source(tables.engine, config.source).tell(progress)
     done = config.output.run_id is not None and tables.commit_of(TAGS, run_id) is not None
     with progress.stage("model"):
         tagger = _prepare(load(), opened, config)

@@ -10,6 +10,7 @@ from spark_ml_audit.frames.ingest import Ingest, inspect_source
 from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.schemas import PREDICTIONS
 from spark_ml_audit.lake.source import IN_MEMORY, OpenSource, open_source, place_of
+from spark_ml_audit.outcomes.runs import own_version
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine
@@ -53,16 +54,19 @@ def open_audited(engine: Engine, run: FinishedRun, source: AuditSource) -> OpenS
         InputError: That version cannot be read any more.
     """
     version = run.ref.source_version
-    if source.format == "parquet" or version is None:
-        opened = open_source(engine, source)
-        if opened.version != version:
-            raise InputError(
-                f"the files of '{source.name}' changed since run {run.run_id}.",
-                key="source",
-                fix="Audit the source again; a Delta table keeps the version that was audited.",
-            )
-        return opened
-    return open_source(engine, source, version=version)
+    own = own_version(version)
+    if own is not None and own.isdecimal():
+        if own == version:
+            return open_source(engine, source, version=version)
+        source = source.model_copy(update={"version": int(own)})
+    opened = open_source(engine, source)
+    if opened.version != version:
+        raise InputError(
+            f"the files of '{source.name}' changed since run {run.run_id}.",
+            key="source",
+            fix="Audit the source again; a Delta table keeps the version that was audited.",
+        )
+    return opened
 
 
 def ingest_of(tables: OutputTables, run: FinishedRun, source: AuditSource) -> Ingest:

@@ -21,10 +21,10 @@ from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.class_list import CLASSES_PROPERTY, class_frame, columns_metadata
 from spark_ml_audit.lake.lineage import CONTINUES_PROPERTY, origin_of, write_origins
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.runs import find_run
+from spark_ml_audit.lake.runs import check_row_names, find_run
 from spark_ml_audit.lake.schemas import CORRECTED, CORRECTION_RUNS, DECISIONS, EXAMPLES, PLANS, TAG_ISSUES
 from spark_ml_audit.lake.source import OpenSource, open_source
-from spark_ml_audit.outcomes.runs import new_run_id
+from spark_ml_audit.outcomes.runs import new_run_id, own_version
 from spark_ml_audit.reviewing.audited import address_of, ingest_of, open_audited, source_of
 from spark_ml_audit.reviewing.correction_record import (
     Correction,
@@ -107,6 +107,7 @@ def _correct(correction: Correction) -> CorrectOutcome:
     tables, progress, options = correction.tables, correction.progress, correction.config.correct
     with progress.stage("run"):
         run = find_run(tables, options.run, "correct.run")
+        check_row_names(tables, run, "correct.run")
         source = source_of(run, correction.config.source)
         _check_target(correction, run, source)
     about = _begun(correction, run, source).metadata
@@ -240,7 +241,7 @@ def _check_target(correction: Correction, run: FinishedRun, source: AuditSource)
         ConfigError: A merge into what is no Delta table, a copy onto the source or onto a table of others.
     """
     if correction.config.correct.mode == "merge":
-        if run.ref.source_version is None or source.format == "parquet":
+        if not (own_version(run.ref.source_version) or "").isdecimal():
             raise ConfigError(
                 f"found merge, but the source '{source.name}' is no Delta table.",
                 key="correct.mode",
@@ -288,5 +289,5 @@ def _write_copy(
 
 
 def _unpinned(source: AuditSource) -> AuditSource:
-    """Where a source is, whatever version it was told to read."""
-    return source.model_copy(update={"version": None})
+    """Where a source is, whatever version it was told to read; its own columns alone."""
+    return source.model_copy(update={"version": None, "pred_probs_from": None})

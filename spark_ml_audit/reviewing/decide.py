@@ -32,7 +32,7 @@ from spark_ml_audit.kernels.records import Records, make_records
 from spark_ml_audit.lake.choose import delta_table
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.places import Place
-from spark_ml_audit.lake.runs import find_run
+from spark_ml_audit.lake.runs import check_row_names, find_run
 from spark_ml_audit.lake.schemas import DECISIONS, EXAMPLES, REJECTED
 from spark_ml_audit.outcomes.review import DecideOutcome
 from spark_ml_audit.reviewing.decisions import NOTE, TAG, VERDICT, VERDICTS, WHEN, WHO
@@ -72,6 +72,7 @@ def run_decide(config: DecideConfig, progress: Progress, spark: Session | None =
         tables = OutputTables(choose_engine(config.engine, spark), config.output)
     with progress.stage("run"):
         run = find_run(tables, options.run, "decide.run")
+        check_row_names(tables, run, "decide.run")
     place, name = tables_of(tables.engine, options.to) if options.to is not None else (tables, DECISIONS)
     with progress.stage("read"):
         rows = _read(tables.engine, config, run)

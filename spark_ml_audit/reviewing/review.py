@@ -22,6 +22,7 @@ from spark_ml_audit.kernels.review_estimates import (
 )
 from spark_ml_audit.kernels.review_sampling import STRATA
 from spark_ml_audit.lake.output import OutputTables
+from spark_ml_audit.lake.runs import check_row_names
 from spark_ml_audit.lake.schemas import DECISIONS, ESTIMATES, ESTIMATES_SCHEMA, SAMPLE
 from spark_ml_audit.outcomes.review import Estimate, ReviewOutcome, StratumJudged
 from spark_ml_audit.reviewing.carried import (
@@ -66,6 +67,7 @@ def run_review(config: ReviewConfig, progress: Progress, spark: Session | None =
         tables = OutputTables(choose_engine(config.engine, spark), config.output)
     with progress.stage("run"):
         sample = find_sample(tables, options.sample, options.run)
+        check_row_names(sample.tables, sample.drawn_from, "review.run")
         run = sample.run
     with progress.stage("estimate"):
         standing = _standing(tables, sample, options.decisions)

@@ -26,7 +26,7 @@ from spark_ml_audit.frames.issues import RANK, tag_issues_frame
 from spark_ml_audit.kernels.review_estimates import cells_for_width, widest_interval
 from spark_ml_audit.kernels.review_sampling import STRATA, allocate, cell_hashes
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.runs import find_run
+from spark_ml_audit.lake.runs import check_row_names, find_run
 from spark_ml_audit.lake.schemas import DECISIONS, EXAMPLES, ISSUES, SAMPLE, SAMPLE_FIELDS, TAG_ISSUES
 from spark_ml_audit.outcomes.review import SampleOutcome, StratumDrawn
 from spark_ml_audit.reviewing.audited import ingest_of, open_audited, source_of
@@ -66,6 +66,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         tables = OutputTables(choose_engine(config.engine, spark), config.output)
     with progress.stage("run"):
         run = find_run(tables, config.sample.run, "sample.run")
+        check_row_names(tables, run, "sample.run")
     options = config.sample.model_dump(mode="json", exclude={"run", "csv", "show"})
     if config.sample.how in _BY_DECISIONS:
         # the lists follow what people have decided since, and leave that out

@@ -123,5 +123,7 @@ def source_ref(config: AuditConfig | PredictConfig, version: str | None = None) 
         config: The effective config.
         version: The version that was read, once it is pinned.
     """
-    source = config.source
-    return SourceRef(source.name, source.path is not None, version, source.format)
+    source, kind = config.source, str(config.source.format)
+    if kind == "auto":  # only Delta tables have versions; files have a digest instead
+        kind = "files" if version is not None and version.startswith("files-") else "delta"
+    return SourceRef(source.name, source.path is not None, version, kind)

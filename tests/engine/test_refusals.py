@@ -54,9 +54,10 @@ def test_what_a_source_lacks_is_said_with_its_key_and_fix(
 
 def test_parquet_files_are_no_delta_table_and_the_fix_says_so(lake: Lake) -> None:
     path = lake.write(lake.frame(ROWS, SCHEMA, CLASSES), fmt="parquet")
-    error = lake.refuse(source__path=path)
+    error = lake.refuse(source__path=path, source__format="delta")
     assert error["key"] == "source.path"
     assert "source.format" in error["fix"]
+    assert lake.run("check", source__path=path).exit_code == 0
 
 
 def test_one_output_belongs_to_one_id_name_and_type(lake: Lake, source: str) -> None:

@@ -28,7 +28,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "source": {
             "path": "data/tags",
             "table": None,
-            "format": "delta",
+            "format": "auto",
             "version": None,
             "id": "id",
             "labels": "labels",
@@ -97,7 +97,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("audit.num_to_remove_per_class=[1, -1]", "audit.num_to_remove_per_class", "class 1 is -1"),
         ("audit.num_to_add_per_class=[true]", "audit.num_to_add_per_class", "class 0 is true"),
         ("audit.num_to_add_per_class=[]", "audit.num_to_add_per_class", "found []"),
-        ("source.format=csv", "source.format", "Choose one of: delta, parquet."),
+        ("source.format=xlsx", "source.format", "Choose one of: auto, delta, parquet, csv, tsv, jsonl."),
         ("source.path=2024", "source.path", "goes in quotes"),
         ("source.path=''", "source.path", "an empty text"),
         ('source.path="a\\0b"', "source.path", "control character"),

@@ -34,7 +34,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert config.to_mapping()["source"] == {
         "path": "data/tags",
         "table": None,
-        "format": "delta",
+        "format": "auto",
         "version": None,
         "id": "id",
         "labels": "labels",
