@@ -81,10 +81,9 @@ def field(schema: pa.Schema, name: str, key: str) -> Any:
     """
     place = schema.get_field_index(name)
     if place < 0:
-        fix = missing_column_fix(name, schema.names)
-        if key == "source.id":
-            fix += " Files without an id: --set source.row_numbers=true numbers their rows."
-        raise InputError(f"the source has no column '{name}'.", key=key, fix=fix)
+        raise InputError(
+            f"the source has no column '{name}'.", key=key, fix=missing_column_fix(name, schema.names)
+        )
     return schema.field(place)
 
 

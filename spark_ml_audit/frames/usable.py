@@ -38,11 +38,12 @@ def check_usable(ingest: Ingest, rows: StatusCounts, num_given: int) -> None:
     """
     if num_given or not rows.num_rows:
         return
-    if not rows.num_audited and not _is_any_labelled(ingest):
+    if not rows.num_audited and not _is_any_labelled(ingest, rows):
         names = ingest.layout.labels
         which = f"column '{names[0]}' is" if len(names) == 1 else f"the {len(names)} label columns are"
+        nothing = "null or empty" if ingest.layout.empty_is_unlabelled else "null"
         raise InputError(
-            f"no row is labelled: {which} null in all {rows.num_rows:,} rows.",
+            f"no row is labelled: {which} {nothing} in all {rows.num_rows:,} rows.",
             key="source.labels",
             fix="Name the column that holds the tags; where no tag applies to a row, give it an empty list.",
         )
@@ -50,8 +51,13 @@ def check_usable(ingest: Ingest, rows: StatusCounts, num_given: int) -> None:
         raise _none_known(ingest, rows.by_code[REASONS["label_unknown"]])
 
 
-def _is_any_labelled(ingest: Ingest) -> bool:
-    labelled = [~column(name).is_null() for name in ingest.layout.labels]
+def _is_any_labelled(ingest: Ingest, rows: StatusCounts) -> bool:
+    if rows.num_unlabelled == rows.num_rows:
+        return False
+    layout = ingest.layout
+    labelled = [~column(name).is_null() for name in layout.labels]
+    if layout.empty_is_unlabelled and layout.labels_format == "delimited":
+        labelled = [column(layout.labels[0]).str.strip_chars().fill_null("") != ""]
     return not is_empty(ingest.engine, ingest.frame.filter(reduce(or_, labelled)))
 
 

@@ -104,16 +104,16 @@ class Place:
 
     @property
     def is_small(self) -> bool:
-        """Whether it is a local folder below 64 MB: not worth compiling Spark's code well for."""
+        """Whether it is a local file or folder below 64 MB: not worth compiling Spark's code well for."""
         if not self.is_path or scheme_of(self.text):
             return False
-        total = 0
+        total = os.path.getsize(self.text) if os.path.isfile(self.text) else 0
         for folder, _, names in os.walk(self.text):
             for name in names:
                 total += os.path.getsize(os.path.join(folder, name))
                 if total > _SMALL_BYTES:
                     return False
-        return total > 0
+        return 0 < total <= _SMALL_BYTES
 
 
 def literal_in(engine: str, text: str) -> str:

@@ -78,6 +78,8 @@ def source_field(schema: pa.Schema, name: str, key: str) -> Any:
     if likely is None and key == "source.pred_probs" and (listed := columns_of_probs(schema)):
         shown = ", ".join(listed)
         fix = f"If it has one column per tag, list them: --set '{key}=[{shown}]'. {fix}"
+    if likely is None and key == "source.id":
+        fix += " Files without an id: --set source.row_numbers=true numbers their rows."
     raise InputError(f"the source has no column '{name}'.", key=key, fix=fix)
 
 
