@@ -16,7 +16,9 @@ from spark_ml_audit.errors import InputError
 
 
 def read(content: bytes) -> list[dict[str, Any]]:
-    return [row for batch in json_batches(lambda: io.BytesIO(content), "x.jsonl") for row in batch.to_pylist()]
+    return [
+        row for batch in json_batches(lambda: io.BytesIO(content), "x.jsonl") for row in batch.to_pylist()
+    ]
 
 
 VALUES = {

@@ -91,7 +91,9 @@ def test_values_of_columns_that_the_config_names(values: list[str], role: Role, 
 @given(st.lists(st.lists(st.sampled_from(WORDS) | st.none(), max_size=4), max_size=5), st.sampled_from(ROLES))
 def test_a_kind_depends_on_values_and_not_on_their_batches(batches: list[list[str]], role: Role) -> None:
     whole = settled(kind([value for batch in batches for value in batch], role), role)
-    parts = reduce(lambda one, other: join(one, other, role), (kind(batch, role) for batch in batches), "null")
+    parts = reduce(
+        lambda one, other: join(one, other, role), (kind(batch, role) for batch in batches), "null"
+    )
     assert settled(parts, role) == whole
     turned = reduce(
         lambda one, other: join(one, other, role), (kind(batch, role) for batch in batches[::-1]), "null"
