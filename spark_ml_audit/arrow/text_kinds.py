@@ -86,7 +86,7 @@ class Role:
 
 
 @dataclass
-class Reading:
+class Noticed:
     """What was found while a batch was read.
 
     Attributes:
@@ -308,7 +308,7 @@ def _times(texts: Any) -> Any:
         return None
 
 
-def as_kind(values: Any, kind: str, role: Role, name: str, reading: Reading, *, parse: bool) -> Any:
+def as_kind(values: Any, kind: str, role: Role, name: str, reading: Noticed, *, parse: bool) -> Any:
     """An array as a kind that holds it.
 
     Args:
@@ -320,7 +320,7 @@ def as_kind(values: Any, kind: str, role: Role, name: str, reading: Reading, *, 
         parse: As in `kind_of`.
 
     Example:
-        >>> reading = Reading()
+        >>> reading = Noticed()
         >>> as_kind(pa.array(["1", None, ""]), "int", Role(), "n", reading, parse=True).to_pylist()
         [1, None, None]
         >>> texts = pa.array(["['a']", "", "['b"])
@@ -361,7 +361,7 @@ def _lists_as(texts: Any, kind: str) -> tuple[Any, Mask]:
     return text_lists(texts)
 
 
-def _labels_as(values: Any, kind: str, role: Role, name: str, reading: Reading) -> Any:
+def _labels_as(values: Any, kind: str, role: Role, name: str, reading: Noticed) -> Any:
     """Label texts: an empty one means "no tags" or "not annotated"; what is no list is malformed."""
     texts = pc.fill_null(values.cast(pa.string()), "")
     empty = as_mask(pc.equal(pc.utf8_trim_whitespace(texts), ""))

@@ -50,8 +50,7 @@ def inspect_given(context: AuditContext) -> Ingest | None:
     """
     config, source = context.config, context.source
     check_shown(source.schema, config.source.shown_columns)
-    for note in source.said():
-        context.progress.note(note)
+    source.tell(context.progress)
     if config.model is not None:
         return None
     ingest = inspect_source(

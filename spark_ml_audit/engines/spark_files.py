@@ -78,7 +78,7 @@ def folder_of(session: SparkSession) -> Path | None:
     return _folder() if master.startswith("local") else None
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)
 def _folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="spark_ml_audit-sources-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from spark_ml_audit.engines.base import Engine, Frame
     from spark_ml_audit.outcomes.runs import Origin
+    from spark_ml_audit.progress import Progress
 
 IN_MEMORY = "DataFrame"
 """Name of a source that is no table."""
@@ -62,6 +63,12 @@ class OpenSource:
     def said(self) -> tuple[str, ...]:
         """What is to be said of it, one sentence each."""
         return self.notes if self.look is None else (*self.notes, *self.look())
+
+    def tell(self, progress: Progress) -> OpenSource:
+        """Say what is to be said of it; itself."""
+        for note in self.said():
+            progress.note(note)
+        return self
 
     @classmethod
     def of_frame(cls, engine: Engine, frame: Frame) -> OpenSource:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from spark_ml_audit.arrow.csv_texts import Dialect, batches_of, check_text, dialect_of
 from spark_ml_audit.arrow.json_lines import json_batches
-from spark_ml_audit.arrow.text_kinds import TYPES, Reading, Role, as_kind, join, kind_of, settled
+from spark_ml_audit.arrow.text_kinds import TYPES, Noticed, Role, as_kind, join, kind_of, settled
 from spark_ml_audit.config.source import ROW_NUMBER
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.text import show
@@ -206,8 +206,8 @@ def _schema(kinds: Mapping[str, str], roles: Mapping[str, Role], *, numbered: bo
     return pa.schema([*fields, *([pa.field(ROW_NUMBER, pa.int64())] if numbered else [])])
 
 
-def _convert(batch: _Batch, kinds: Mapping[str, str]) -> tuple[Any, Reading]:
-    reading, arrays = Reading(), []
+def _convert(batch: _Batch, kinds: Mapping[str, str]) -> tuple[Any, Noticed]:
+    reading, arrays = Noticed(), []
     names = batch.rows.schema.names
     for name, found in kinds.items():
         role = batch.role(name)
@@ -343,7 +343,7 @@ def _with_folders(rows: Any, folders: Mapping[str, str | None], file: str) -> An
 # ---- what is said ----------------------------------------------------------------------------------
 
 
-def _tally(found: _Found, batch: _Batch, reading: Reading) -> None:
+def _tally(found: _Found, batch: _Batch, reading: Noticed) -> None:
     found.num_rows += batch.rows.num_rows
     found.empty_labels += reading.empty_labels
     for name, bad in reading.bad.items():

@@ -62,9 +62,7 @@ def run_predict(config: PredictConfig, progress: Progress, spark: Session | None
             if row is not None:
                 progress.note(f"run {run.run_id} is finished already; nothing was changed")
                 return complete_prediction(row, config, tables, run.tracker, progress)
-            opened = _open_pinned(config, tables, run)
-            for note in opened.said():
-                progress.note(note)
+            opened = _open_pinned(config, tables, run).tell(progress)
         predicted = _predict(config, opened, tables, run, progress)
         _open_tracking(run.tracker, predicted, tables, progress)
         model_uri, warnings = _keep_final(config, predicted, run.tracker, progress)

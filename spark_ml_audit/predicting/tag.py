@@ -100,9 +100,7 @@ def run_tag(config: TagConfig, progress: Progress, spark: Session | None = None)
         if config.source.stream:
             check_streams(tables.engine)
     with progress.stage("source"):
-        opened = open_source(tables.engine, config.source)
-        for note in opened.said():
-            progress.note(note)
+        opened = open_source(tables.engine, config.source).tell(progress)
     done = config.output.run_id is not None and tables.commit_of(TAGS, run_id) is not None
     with progress.stage("model"):
         loaded = load_model(config.model.address, destination, allow_pickle=config.model.allow_pickle)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_ml_audit.arrow.text_kinds import TYPES, Reading, Role, as_kind, join, kind_of, settled
+from spark_ml_audit.arrow.text_kinds import TYPES, Noticed, Role, as_kind, join, kind_of, settled
 
 WORDS = [
     "", "1", "-2", "0", "007", "1.5", "1e3", "nan", "inf", "NA", "null", "true", "False", "2024-01-31",
@@ -106,12 +106,12 @@ def test_every_value_reads_as_the_kind_that_holds_it_alone_or_among_others(
     values: list[str], role: Role, data: st.DataObject
 ) -> None:
     found = settled(kind(values, role), role)
-    whole = as_kind(pa.array(values, pa.string()), found, role, "x", Reading(), parse=True)
+    whole = as_kind(pa.array(values, pa.string()), found, role, "x", Noticed(), parse=True)
     assert whole.type == TYPES[found]
     assert len(whole) == len(values)
     cut = data.draw(st.integers(0, len(values)))
     parts = [
-        as_kind(pa.array(part, pa.string()), found, role, "x", Reading(), parse=True).to_pylist()
+        as_kind(pa.array(part, pa.string()), found, role, "x", Noticed(), parse=True).to_pylist()
         for part in (values[:cut], values[cut:])
     ]
     assert repr(parts[0] + parts[1]) == repr(whole.to_pylist())
@@ -120,15 +120,15 @@ def test_every_value_reads_as_the_kind_that_holds_it_alone_or_among_others(
 def test_empty_label_texts_mean_what_the_config_says() -> None:
     values = pa.array(["['a']", "", None, " "], pa.string())
     for empty_is_null, meant in ((False, []), (True, None)):
-        role, reading = Role("labels", empty_is_null=empty_is_null), Reading()
+        role, reading = Role("labels", empty_is_null=empty_is_null), Noticed()
         assert as_kind(values, "texts", role, "x", reading, parse=True).to_pylist() == [["a"], *[meant] * 3]
         assert reading.empty_labels == 3
-        texts = as_kind(pa.array(["a,b", "", None]), "text", role, "x", Reading(), parse=True)
+        texts = as_kind(pa.array(["a,b", "", None]), "text", role, "x", Noticed(), parse=True)
         assert texts.to_pylist() == ["a,b", *[None if empty_is_null else ""] * 2]
 
 
 def test_what_is_no_list_is_malformed_and_not_unlabelled() -> None:
-    reading = Reading()
+    reading = Noticed()
     values = pa.array(["['a']", "['b", "[1, {}]"])
     found = as_kind(values, "texts", Role("labels", empty_is_null=True), "x", reading, parse=True)
     assert found.to_pylist() == [["a"], [None], [None]]
@@ -136,7 +136,7 @@ def test_what_is_no_list_is_malformed_and_not_unlabelled() -> None:
 
 
 def test_typed_values_widen_as_json_writes_them() -> None:
-    reading, role = Reading(), Role()
+    reading, role = Noticed(), Role()
     for values, to, found in (
         ([1, 2], "text", ["1", "2"]),
         ([1.5, None], "text", ["1.5", None]),

@@ -53,8 +53,8 @@ def test_pandas_and_numpy_write_lists_that_are_read(tmp_path: object) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "[0.1, x]", "[0.1", "0.1]", "[1 2 ... 3]", "[[1]]", "[0.1,,0.2]", "[0.1, 0.2,]", "", "1", "[1;2]", "[0x1]",
-        "[1_0]", "(1, 2]", "[--1]",
+        "[0.1, x]", "[0.1", "0.1]", "[1 2 ... 3]", "[[1]]", "[0.1,,0.2]", "[0.1, 0.2,]", "", "1", "[1;2]",
+        "[0x1]", "[1_0]", "(1, 2]", "[--1]",
     ],
 )  # fmt: skip
 def test_what_is_no_list_of_numbers_is_bad(text: str) -> None:
@@ -65,7 +65,11 @@ def test_what_is_no_list_of_numbers_is_bad(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["['a'", "a", "", "['a' + 'b']", "[a]", "[['a']]", "[True]", '{"a": 1}', "['a', 'b' \"c\"]", "[\"\\ud800\"]"]
+    "text",
+    [
+        "['a'", "a", "", "['a' + 'b']", "[a]", "[['a']]", "[True]", '{"a": 1}', "['a', 'b' \"c\"]",
+        "[\"\\ud800\"]",
+    ],
 )  # fmt: skip
 def test_what_is_no_list_of_texts_is_bad(text: str) -> None:
     found, bad = text_lists(pa.array(["['a']", text]))
