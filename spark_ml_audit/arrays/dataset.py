@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FILTER = "prune_by_noise_rate"
+# Of a printed table.
+_MOST_LINES = 60
 
 
 @dataclass(frozen=True)
@@ -271,4 +273,4 @@ def _show(table: pd.DataFrame) -> None:
     if shell is not None and type(shell).__name__ == "ZMQInteractiveShell" and display is not None:
         display.display(table)
     else:
-        _say(str(table))
+        _say(table.to_string(max_rows=_MOST_LINES))
