@@ -31,6 +31,7 @@ _RENAMED = {
 _DICTS = ("detect", "features")
 _LITERALS = {"null": "None", "true": "True", "false": "False"}
 # Texts in quotes are from data or are paths: whatever stands in them stays.
+_COMMAND = r"(`spark-ml-audit [^`]*`|(?<!`)spark-ml-audit [a-z]+ --.*)"
 _QUOTED = r"(?<![\w'])'[^']*'(?!\w)|\"[^\"]*\""
 
 _Words = str | Callable[[re.Match[str]], str]
@@ -143,6 +144,11 @@ class _Speaker:
 
     def text(self, sentence: str) -> str:
         """A message or a fix in the words of Python."""
+        return "".join(self._spoken(part) for part in re.split(_COMMAND, sentence))
+
+    def _spoken(self, sentence: str) -> str:
+        if re.fullmatch(_COMMAND, sentence):
+            return sentence  # to be typed as it is
         for pattern, words in _PHRASES:
             sentence = re.sub(pattern, words, sentence)
         sentence = re.sub(r"\{(\w+): (\[[\w, ]+\]|\w+)\}", _dict_literal, sentence)

@@ -116,6 +116,14 @@ def test_every_key_of_audit_is_an_argument_that_audit_has() -> None:
             "This is it: --set 'source.classes=[\"a b\", \"it'\\''s\"]', or another.",
             "This is it: classes=['a b', \"it's\"], or another.",
         ),
+        (
+            "Draw one with `spark-ml-audit sample --set sample.how=random` and set sample.size to 9.",
+            "Draw one with `spark-ml-audit sample --set sample.how=random` and pass size=9.",
+        ),
+        (
+            "This makes them: spark-ml-audit predict --set source.id=key",
+            "This makes them: spark-ml-audit predict --set source.id=key",
+        ),
         ("Write its keys below it, indented, one `key: value` per line.", "Give a dict."),
     ],
 )
