@@ -104,10 +104,12 @@ class Place:
 
     @property
     def is_small(self) -> bool:
-        """Whether it is a local folder below 64 MB: not worth compiling Spark's code well for."""
+        """Whether it is a local file or folder below 64 MB: not worth compiling Spark's code well for."""
         if not self.is_path or scheme_of(self.text):
             return False
         total = 0
+        if os.path.isfile(self.text):
+            return 0 < os.path.getsize(self.text) <= _SMALL_BYTES
         for folder, _, names in os.walk(self.text):
             for name in names:
                 total += os.path.getsize(os.path.join(folder, name))
