@@ -228,7 +228,7 @@ def test_a_source_of_texts_is_sampled_and_corrected_as_a_copy(lake: Lake, kind: 
     assert "no Delta table" in error["message"]
     done = lake.run("correct", out, correct__accept_above=0.51)
     assert done.exit_code == 0, done.json
-    assert done.json["num_changed"] > 0
+    assert done.json["num_rows_changed"] > 0
     copy = lake.audit({**out, **PLAIN, "source.path": done.json["tables"]["corrected"]})
     assert copy["since_last_run"]["against"]["run_id"] == audited["run_id"]
     path.write_text(path.read_text() + "\n")

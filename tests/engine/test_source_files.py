@@ -136,11 +136,21 @@ def test_every_format_gives_the_same_audit(lake: Lake, expected: dict[str, Any],
 
 
 @pytest.mark.spark
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "name", ["csv lists of pandas", "jsonl objects", "hive csv", "pattern of jsonl", "hive parquet"]
 )
-def test_spark_gives_the_same_audit_of_files(lake: Lake, expected: dict[str, Any], name: str) -> None:
-    test_every_format_gives_the_same_audit(lake, expected, name)
+def test_spark_gives_the_same_audit_of_files(
+    lake: Lake, expected: dict[str, Any], engine_kind: str, name: str
+) -> None:
+    if engine_kind == "connect" and "parquet" not in name:
+        write, place, settings = FORMATS[name]
+        write(lake.folder)
+        error = lake.refuse({**settings, "source.path": lake.path(place)})
+        assert error["key"] == "source.format"
+        assert "Delta table" in error["fix"]
+    else:
+        test_every_format_gives_the_same_audit(lake, expected, name)
 
 
 def check(lake: Lake, path: Path, **settings: object) -> dict[str, Any]:
