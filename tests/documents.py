@@ -25,6 +25,7 @@ PAGES = (
     DOCS / "trust.md",
     DOCS / "python.md",
     DOCS / "commands.md",
+    DOCS / "sources.md",
 )
 _BLOCK = re.compile(
     r"^(?:<!-- test: (?P<note>[^>]*) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S
