@@ -26,6 +26,7 @@ PAGES = (
     DOCS / "python.md",
     DOCS / "commands.md",
     DOCS / "sources.md",
+    DOCS / "mistakes.md",
 )
 _BLOCK = re.compile(
     r"^(?:<!-- test: (?P<note>[^>]*) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S

@@ -21,6 +21,7 @@ from spark_ml_audit.engines.files import local_files
 from spark_ml_audit.errors import AuditError, ExitCode, InputError
 from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.source import OpenSource, open_source
+from spark_ml_audit.lake.source_format import TEXT_FORMATS, format_of
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import EngineConfig, PlaceConfig
@@ -59,11 +60,14 @@ def look_first(
     local = local_path(place.address) if place.is_path else None
     if local is None or not starts_spark(wanted, spark) or any(map(os.environ.get, _ELSEWHERE)):
         return
-    engine = scout_engine(wanted)
+    found, engine = format_of(source), scout_engine(wanted)
     if engine is None:
-        if source.format == "parquet" and (files := local_files(place.address)):
+        if found == "parquet" and (files := local_files(place.address)):
             _only_refusals(lambda: check_names(_names_in(files, local)))
         return
+    if found in TEXT_FORMATS and not place.is_small:
+        engine.close()
+        return  # parsing it twice would cost more than it saves
     try:
         opened = _opened(engine, source, local)
         if opened is not None and not any(map(_may_be_vector, opened.schema.types)):
@@ -99,7 +103,10 @@ def _is_certain(engine: Engine, error: InputError, source: PlaceConfig, local: P
     """Whether no other reader would open the source either."""
     if not local.exists():
         return not local_files(str(local))
-    if source.format == "delta":
+    found = format_of(source)
+    if found in TEXT_FORMATS:
+        return error.key != "source.pred_probs_from"  # parsed by the same code, whatever runs the rest
+    if found == "delta":
         if not (local / _LOG).is_dir():
             return True
         # a version that is not there, in a table that can be read
@@ -107,7 +114,7 @@ def _is_certain(engine: Engine, error: InputError, source: PlaceConfig, local: P
             newest = source.model_copy(update={"version": None})
             return error.key == "source.version" and bool(open_source(engine, newest).schema.names)
         return False
-    return source.format == "parquet" and (local / _LOG).is_dir()
+    return found == "parquet" and (local / _LOG).is_dir()
 
 
 def _may_be_vector(kind: pa.DataType) -> bool:

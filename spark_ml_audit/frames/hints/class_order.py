@@ -25,7 +25,7 @@ _LEAST_TAGS = 20
 _LEAST_CLASSES = 3
 _MOST_CLASSES = 300
 _LOOKED_AT_FIRST = 16
-_WEAK_AUC, _GOOD_AUC = 0.65, 0.75
+_GOOD_AUC = 0.75
 # By how much another order must be better, in mean AUC.
 _GAIN = 0.2
 
@@ -59,7 +59,7 @@ def class_order_hints(decoded: DecodedBatch, layout: InputLayout) -> Iterator[Hi
     if len(chosen) < _LEAST_CLASSES:
         return
     most = chosen[np.argsort(-counts[chosen], kind="stable")][:_LOOKED_AT_FIRST]
-    if float(_auc(probs[:, most], given[:, most]).diagonal().mean()) >= _WEAK_AUC:
+    if float(_auc(probs[:, most], given[:, most]).diagonal().mean()) >= _GOOD_AUC:
         return
     yield from _other_order(_auc(probs, given[:, chosen]), chosen, layout)
 

@@ -44,7 +44,9 @@ def label_hints(rows: pa.Table, layout: InputLayout, most: int = 1000) -> Iterat
     """
     where = rows_looked_at(rows.num_rows, whole=rows.num_rows < most)
     arrays = [rows.column(name).combine_chunks() for name in layout.labels]
-    if all(array.null_count == len(array) for array in arrays):
+    if all(array.null_count == len(array) for array in arrays) or (
+        layout.empty_is_unlabelled and layout.labels_format == "delimited" and not _has_text(arrays[0])
+    ):
         mend = (
             "Check that source.labels names the column of tags; rows with null are counted and not audited."
         )
@@ -73,10 +75,15 @@ def _is_plain(array: Any) -> bool:
     )
 
 
+def _has_text(texts: Any) -> bool:
+    return any(pc.utf8_trim_whitespace(texts.drop_null()).to_pylist())
+
+
 def _no_tags(layout: InputLayout, found: str) -> Hint:
-    mend = (
-        "Check source.labels: an empty list or text means that no tag applies, null that nobody looked yet."
-    )
+    if layout.labels_format == "delimited":
+        mend = "An empty text means that no tag applies; if it means that nobody looked yet, say so."
+        return Hint("no_tags", found, mend, "source.labels", {"source.empty_labels": "not_annotated"})
+    mend = "Check source.labels: an empty list means that no tag applies, null that nobody looked yet."
     return Hint("no_tags", found, mend, "source.labels")
 
 
@@ -92,9 +99,8 @@ def _named(labels: Any, layout: InputLayout, where: str) -> Iterator[Hint]:
         tags = Counter(text for text in labels.flatten().drop_null().to_pylist() if text.strip())
         texts = [text.strip() for text in tags.elements()]
     if not texts:
-        if len(labels):
-            kind = "All texts" if is_text else "All lists"
-            yield _no_tags(layout, f"{kind} in {column} are empty in {where}.")
+        kind = "All texts" if is_text else "All lists"
+        yield _no_tags(layout, f"{kind} in {column} are empty in {where}.")
         return
     other = _delimiter(texts, tags, layout, is_text)
     if other is not None:

@@ -303,3 +303,11 @@ def test_a_class_list_is_offered_where_the_tags_are_as_many_as_the_probabilities
     fix = class_list_fix(pa.array(labels), pa.array([[0.5] * width] * 3), ",")
     assert fix.startswith("Give the tag names in the order of the probabilities")
     assert fix.endswith(said) or said in fix.partition("--set")[2]
+
+
+def test_empty_texts_may_mean_that_nobody_looked() -> None:
+    rows = rows_of(["", " "] * 15, PROBS[:30])
+    (hint,) = hints_of(rows, layout_of("delimited"))
+    assert hint.settings == {"source.empty_labels": "not_annotated"}
+    (hint,) = hints_of(rows, layout_of("delimited", empty_is_unlabelled=True))
+    assert hint.kind == "unlabelled"
