@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit.auditing.given import FORMATS, PLACE, Given, Wanted, open_given
+from spark_ml_audit.auditing.given import FORMATS, PLACE, GivenSource, Wanted, open_given
 from spark_ml_audit.auditing.result import AuditResult
 from spark_ml_audit.config.arguments import in_python
 from spark_ml_audit.config.audit import MethodConfig
@@ -153,7 +153,7 @@ def _check_names(method: Mapping[str, Any]) -> None:
             )
 
 
-def _check_has_probs(given: Given) -> None:
+def _check_has_probs(given: GivenSource) -> None:
     """Refuse a table without probabilities, with what makes them."""
     name, columns = given.columns.pred_probs, given.opened.schema.names
     if isinstance(name, str) and name not in columns:

@@ -36,7 +36,7 @@ from spark_ml_audit.outcomes.runs import new_run_id
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from spark_ml_audit.auditing.given import Given
+    from spark_ml_audit.auditing.given import GivenSource
     from spark_ml_audit.config.audit import MethodConfig
     from spark_ml_audit.config.detect import DetectConfig
     from spark_ml_audit.config.output import OutputConfig
@@ -71,7 +71,7 @@ class ComputedAudit:
     def __init__(
         self,
         fit: AuditFit,
-        given: Given,
+        given: GivenSource,
         method: MethodConfig,
         detect: DetectConfig,
         progress: Progress,

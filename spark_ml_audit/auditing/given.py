@@ -48,7 +48,7 @@ _READ_FIRST = "Read the table into memory, for example as pandas, and give it be
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenSource:
     """What is to be audited.
 
     Attributes:
@@ -94,7 +94,7 @@ class Wanted:
     others: Any = None
 
 
-def open_given(data: Any, wanted: Wanted, engine: EngineConfig, spark: Session | None) -> Given:
+def open_given(data: Any, wanted: Wanted, engine: EngineConfig, spark: Session | None) -> GivenSource:
     """Open what is to be audited.
 
     Args:
@@ -127,7 +127,7 @@ def open_given(data: Any, wanted: Wanted, engine: EngineConfig, spark: Session |
     columns = [found.with_metadata(item.metadata) for found, item in zip(opened.schema, schema, strict=True)]
     opened = OpenSource(chosen, opened.frame, IN_MEMORY, columns=pa.schema(columns))
     check_shown(opened.schema, shown)
-    return Given(opened, described, held, shown)
+    return GivenSource(opened, described, held, shown)
 
 
 def _in_hand(data: Any, held: Held | None, wanted: Wanted) -> tuple[Held, ColumnsConfig]:
@@ -186,7 +186,7 @@ def _is_multi_hot(held: Held, labels: Any) -> bool:
 
 def _open_place(
     data: str | os.PathLike[str], wanted: Wanted, engine: EngineConfig, spark: Session | None
-) -> Given:
+) -> GivenSource:
     _refuse_arrays(wanted, f"but the rows are read from '{os.fspath(data)}'")
     options = _options(wanted)
     if wanted.id is None and wanted.place["row_numbers"]:
@@ -195,17 +195,17 @@ def _open_place(
     opened = open_source(choose_engine(engine, spark), described)
     shown = () if wanted.show is None else as_tuple(wanted.show)
     check_shown(opened.schema, shown)
-    return Given(opened, described, None, shown)
+    return GivenSource(opened, described, None, shown)
 
 
-def _open_frame(data: Any, wanted: Wanted, engine: EngineConfig, spark: Session | None) -> Given:
+def _open_frame(data: Any, wanted: Wanted, engine: EngineConfig, spark: Session | None) -> GivenSource:
     _refuse_arrays(wanted, "but the rows of a frame of Spark or DuckDB have no order")
     _refuse_files(wanted, ("row_numbers", *_OF_FILES))
     described = ColumnsConfig.from_arguments(**_options(wanted))
     opened = OpenSource.of_frame(*engine_for(data, spark, engine))
     shown = () if wanted.show is None else as_tuple(wanted.show)
     check_shown(opened.schema, shown)
-    return Given(opened, described, None, shown)
+    return GivenSource(opened, described, None, shown)
 
 
 def _options(wanted: Wanted) -> dict[str, Any]:
