@@ -37,11 +37,12 @@ _QUOTED = r"(?<![\w'])'[^']*'(?!\w)|\"[^\"]*\""
 _Words = str | Callable[[re.Match[str]], str]
 _PHRASES: tuple[tuple[str, _Words], ...] = (
     (
-        r"Set output\.path or output\.schema in the --config file, or with --set \S+",
+        r"Give --out DIR, or set output\.path or output\.schema in the --config file or with --set\.",
         "Pass path= or schema=.",
     ),
     (
-        r"Set source\.path or source\.table in the --config file, or with --set \S+",
+        r"Name a file, folder or table behind the command [^)]*\), or set source\.path or source\.table in the "
+        r"--config file\.",
         "Pass a path or the name of a table.",
     ),
     (r"; null unsets a key \(--set [^)]*\)", ""),

@@ -69,24 +69,24 @@ def local_path(path: str) -> Path | None:
 
 _ENDINGS = frozenset(
     {
-        "parquet", "csv", "tsv", "txt", "json", "jsonl", "ndjson", "delta", "arrow", "feather",
-        "gz", "gzip", "zst", "zstd", "bz2", "xz", "snappy", "lz4",
+        "parquet", "pq", "parq", "csv", "tsv", "tab", "txt", "json", "jsonl", "ndjson", "delta", "arrow",
+        "feather", "gz", "gzip", "zst", "zstd", "bz2", "xz", "snappy", "lz4",
     }
 )  # fmt: skip
 _WILD = frozenset("*?[")
 
 
-def has_wildcards(text: str) -> bool:
-    """Whether a path is a pattern.
+def is_pattern(text: str) -> bool:
+    """Whether a path may stand for several.
 
-    >>> has_wildcards("data/*.parquet"), has_wildcards("data/tags.parquet")
+    >>> is_pattern("data/*.parquet"), is_pattern("data/tags.parquet")
     (True, False)
     """
     return not _WILD.isdisjoint(text)
 
 
 def source_keys(text: str) -> dict[str, str]:
-    """The key and value of the `source` section for a source named on the command line.
+    """The key and value of the `source` section for a source that is named without saying which.
 
     A path is what has a slash, a pattern, the ending of a file of data, or is there; else it is a table.
 
@@ -96,7 +96,7 @@ def source_keys(text: str) -> dict[str, str]:
     is_there = False
     with suppress(OSError, ValueError):
         is_there = Path(text).exists()
-    by_name = is_path(text) or bool(scheme_of(text)) or has_wildcards(text) or without_endings(text) != text
+    by_name = is_path(text) or bool(scheme_of(text)) or is_pattern(text) or without_endings(text) != text
     return {"path": text} if is_there or by_name else {"table": text}
 
 
@@ -131,10 +131,10 @@ def name_of_source(source: Mapping[str, object]) -> str:
 def _name_of_path(path: str) -> str:
     whole = path if scheme_of(path) else absolute(path)
     parts = [part for part in re.split(r"[/\\]", whole) if part not in ("", ".")]
-    is_pattern = has_wildcards(path)
-    while parts and has_wildcards(parts[-1]):
+    several = is_pattern(path)
+    while parts and is_pattern(parts[-1]):
         parts.pop()
-    if not is_pattern and len(parts) > 1 and parts[-1] == "predictions":
+    if not several and len(parts) > 1 and parts[-1] == "predictions":
         parts.pop()
     name = parts[-1] if parts else ""
     # hive-partitioned folders are named by what is in them

@@ -6,7 +6,7 @@ import re
 from glob import glob
 from pathlib import Path
 
-from spark_ml_audit.config.paths import local_path
+from spark_ml_audit.config.paths import is_pattern, local_path
 
 PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
 """How the names of Parquet files end."""
@@ -32,15 +32,6 @@ def parquet_files(address: str) -> list[Path]:
     files = local_files(address)
     named = [file for file in files if file.name.lower().endswith(PARQUET_ENDINGS)]
     return named or files
-
-
-def is_pattern(path: str) -> bool:
-    """Whether a path may stand for several.
-
-    >>> is_pattern("tags/*.csv"), is_pattern("tags/part-0.csv")
-    (True, False)
-    """
-    return re.search(r"[*?\[]", path) is not None
 
 
 def root_of(path: str) -> str:

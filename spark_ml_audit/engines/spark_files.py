@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlparse
 
 from pyspark.sql import functions as F
 
-from spark_ml_audit.config.paths import local_path
-from spark_ml_audit.engines.files import is_pattern, local_files, parquet_files, partitions_of, root_of
+from spark_ml_audit.config.paths import is_pattern, local_path
+from spark_ml_audit.engines.files import local_files, parquet_files, partitions_of, root_of
 from spark_ml_audit.engines.transfer import spark_column
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from spark_ml_audit.config import PlaceConfig, SourceConfig
-from spark_ml_audit.config.paths import local_path
+from spark_ml_audit.config.paths import local_path, source_keys
 from spark_ml_audit.config.source import CLASSES_METADATA, CLASSES_PROPERTY
-from spark_ml_audit.engines.files import is_pattern
 from spark_ml_audit.errors import ConfigError, InputError, reason_of
 from spark_ml_audit.lake.choose import check_reachable, delta_table
 from spark_ml_audit.lake.delta import DeltaTable
@@ -20,7 +19,7 @@ from spark_ml_audit.lake.lineage import CONTINUES_PROPERTY, read_origins
 from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.probabilities import Side, join_probabilities
 from spark_ml_audit.lake.source_files import open_parquet, open_texts, refuse_numbers, roles_of
-from spark_ml_audit.lake.source_format import format_of, format_of_name
+from spark_ml_audit.lake.source_format import format_of
 from spark_ml_audit.outcomes.runs import BOTH
 
 if TYPE_CHECKING:
@@ -93,10 +92,7 @@ def place_of(data: str | os.PathLike[str]) -> dict[str, str]:
     >>> place_of("tags.csv"), place_of("data/tags"), place_of("*.jsonl"), place_of("main.tags")
     ({'path': 'tags.csv'}, {'path': 'data/tags'}, {'path': '*.jsonl'}, {'table': 'main.tags'})
     """
-    text = os.fspath(data)
-    is_path = isinstance(data, Path) or os.sep in text or "://" in text or is_pattern(text)
-    is_path = is_path or Path(text).exists() or format_of_name(text) is not None
-    return {"path": text} if is_path else {"table": text}
+    return {"path": os.fspath(data)} if isinstance(data, Path) else source_keys(os.fspath(data))
 
 
 def open_source(engine: Engine, config: PlaceConfig, *, version: str | None = None) -> OpenSource:

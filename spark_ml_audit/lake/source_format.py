@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.config.paths import local_path
-from spark_ml_audit.engines.files import PARQUET_ENDINGS, is_pattern, local_files
+from spark_ml_audit.config.paths import is_pattern, local_path
+from spark_ml_audit.engines.files import PARQUET_ENDINGS, local_files
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.lake.places import Place
 
