@@ -41,8 +41,8 @@ _PHRASES: tuple[tuple[str, _Words], ...] = (
         "Pass path= or schema=.",
     ),
     (
-        r"Name a file, folder or table behind the command [^)]*\), or set source\.path or source\.table in the "
-        r"--config file\.",
+        r"Name a file, folder or table behind the command [^)]*\), or set source\.path or source\.table "
+        r"in the --config file\.",
         "Pass a path or the name of a table.",
     ),
     (r"; null unsets a key \(--set [^)]*\)", ""),

@@ -84,7 +84,7 @@ def test_every_key_of_audit_is_an_argument_that_audit_has() -> None:
             "Install \"spark-ml-audit[spark]\" and pass engine='spark'.",
         ),
         (
-            "Set output.path or output.schema in the --config file, or with --set output.path=...",
+            "Give --out DIR, or set output.path or output.schema in the --config file or with --set.",
             "Pass path= or schema=.",
         ),
         ("Give one of the two; null unsets a key (--set output.path=null).", "Give one of the two."),
