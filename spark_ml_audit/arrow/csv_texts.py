@@ -209,21 +209,21 @@ def batches_of(open_file: Opened, name: str, dialect: Dialect) -> Iterator[Any]:
         >>> batch.to_pylist()
         [{'id': '01', 'tags': 'a,\nb'}, {'id': '02', 'tags': None}]
     """
-    done, size = 0, _BLOCK
+    yield from _in_blocks(open_file, name, dialect, _BLOCK, 0)
+
+
+def _in_blocks(open_file: Opened, name: str, dialect: Dialect, size: int, done: int) -> Iterator[Any]:
+    """The rows from one on; from where a row is longer than a block, in larger ones."""
     try:
         for batch in _batches(open_file, dialect, size, done):
             done += batch.num_rows
             yield batch
     except pa.ArrowInvalid as error:
-        if "straddl" not in str(error):
+        if "straddl" not in str(error) or size >= _LARGEST_BLOCK:
             raise _ragged(open_file, name, dialect, str(error)) from None
     else:
         return
-    # a row is longer than a block: again from where it stopped, in the largest
-    try:
-        yield from _batches(open_file, dialect, _LARGEST_BLOCK, done)
-    except pa.ArrowInvalid as error:
-        raise _ragged(open_file, name, dialect, str(error)) from None
+    yield from _in_blocks(open_file, name, dialect, min(8 * size, _LARGEST_BLOCK), done)
 
 
 def _batches(open_file: Opened, dialect: Dialect, size: int, skip: int) -> Iterator[Any]:
