@@ -107,13 +107,15 @@ class Place:
         """Whether it is a local file or folder below 64 MB: not worth compiling Spark's code well for."""
         if not self.is_path or scheme_of(self.text):
             return False
-        total = os.path.getsize(self.text) if os.path.isfile(self.text) else 0
+        total = 0
+        if os.path.isfile(self.text):
+            return 0 < os.path.getsize(self.text) <= _SMALL_BYTES
         for folder, _, names in os.walk(self.text):
             for name in names:
                 total += os.path.getsize(os.path.join(folder, name))
                 if total > _SMALL_BYTES:
                     return False
-        return 0 < total <= _SMALL_BYTES
+        return total > 0
 
 
 def literal_in(engine: str, text: str) -> str:

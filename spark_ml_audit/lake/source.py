@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from spark_ml_audit.config import PlaceConfig, SourceConfig
+from spark_ml_audit.config.paths import local_path
 from spark_ml_audit.config.source import CLASSES_METADATA, CLASSES_PROPERTY
 from spark_ml_audit.engines.files import is_pattern
 from spark_ml_audit.errors import ConfigError, InputError, reason_of
@@ -179,7 +180,7 @@ def _open_place(engine: Engine, config: PlaceConfig, version: str | None) -> Ope
         if isinstance(error, ConfigError):
             raise
         raise InputError(
-            f"cannot read '{config.name}' as a Delta table: {reason_of(error)}.",
+            _missing(config) or f"cannot read '{config.name}' as a Delta table: {reason_of(error)}.",
             key=key,
             fix=_which_format(config),
         ) from error
@@ -187,7 +188,8 @@ def _open_place(engine: Engine, config: PlaceConfig, version: str | None) -> Ope
         if config.table:
             frame = engine.scan_table(place.table_name)
             return OpenSource(engine, frame, config.name, None, detail.properties)
-        raise InputError(f"'{config.name}' holds no Delta table.", key=key, fix=_which_format(config))
+        said = _missing(config) or f"'{config.name}' holds no Delta table."
+        raise InputError(said, key=key, fix=_which_format(config))
     number = version if version is not None else _resolve_version(table, config)
     try:
         frame, columns = table.opened(number)
@@ -199,6 +201,14 @@ def _open_place(engine: Engine, config: PlaceConfig, version: str | None) -> Ope
             fix="Choose a version that DESCRIBE HISTORY lists and VACUUM has not removed.",
         ) from error
     return OpenSource(engine, frame, config.name, number, detail.properties, columns)
+
+
+def _missing(config: PlaceConfig) -> str | None:
+    """That nothing is at a path, if that is so as far as this machine sees."""
+    local = local_path(config.path) if config.path is not None else None
+    if local is None or local.exists():
+        return None
+    return f"there is no file or folder '{config.name}'."
 
 
 def _which_format(config: PlaceConfig) -> str:

@@ -15,7 +15,6 @@ from spark_ml_audit.errors import ConfigError, InputError, reason_of
 from spark_ml_audit.lake.parquet_files import classes_of_files, files_digest, with_column_metadata
 from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.source_format import files_of_format
-from spark_ml_audit.lake.text_files import TextFiles, to_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -138,6 +137,9 @@ def open_texts(engine: Engine, config: PlaceConfig, wanted: str, roles: Mapping[
         ConfigError: The engine's tasks see no folder of this machine.
         InputError: They cannot be read as they are.
     """
+    # its readers take time to import, and most sources are no texts
+    from spark_ml_audit.lake.text_files import TextFiles, to_parquet
+
     place = Place.of_source(config)
     local = local_path(place.address)
     folder = None if local is None else engine.own_folder()

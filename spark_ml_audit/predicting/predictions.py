@@ -49,7 +49,8 @@ def check_names(schema: pa.Schema) -> None:
             raise InputError(
                 f"the column name '{name}' holds {bad!r}, which Delta tables refuse.",
                 key=name,
-                fix="Read a view that renames it: all columns are written beside the predictions.",
+                fix="Rename it in the source, or read a view that renames it: all columns are written beside "
+                "the predictions.",
             )
 
 

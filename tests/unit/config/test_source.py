@@ -107,3 +107,36 @@ def test_python_arguments_name_columns() -> None:
     with pytest.raises(ConfigError) as caught:
         ColumnsConfig.from_arguments(id="tag")
     assert caught.value.key == "source.id"
+
+
+def test_numbered_rows_have_their_number_for_an_id() -> None:
+    config = load_config(None, [*PLACES, "source.row_numbers=true"])
+    assert (config.source.id, config.source.row_numbers) == ("row_number", True)
+    # what a run keeps of its config is a config again
+    assert parse_config(config.to_mapping()).source == config.source
+    assert load_config(None, [*PLACES, "source.row_numbers=false"]).source.id == "id"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        (["source.row_numbers=true", "source.id=key"], "source.row_numbers"),
+        (["source.row_numbers=true", "source.format=delta"], "source.row_numbers"),
+        (["source.row_numbers=true", "source.version=3"], "source.row_numbers"),
+        (["source.row_numbers=true", "source.decisions=./d"], "source.decisions"),
+        (["source.row_numbers=1"], "source.row_numbers"),
+        (["source.empty_labels=null"], "source.empty_labels"),
+        (["source.pred_probs_from=''"], "source.pred_probs_from"),
+        (["source.path=null", "source.table=a.b", "source.format=csv"], "source.format"),
+        (["source.format=jsonl", "source.version=3"], "source.version"),
+    ],
+)
+def test_keys_of_files_that_do_not_fit_are_refused(overrides: list[str], key: str) -> None:
+    assert refused(AuditConfig, *overrides).key == key
+
+
+def test_a_format_that_is_told_changes_no_fingerprint_of_tables() -> None:
+    first = load_config(None, PLACES).fingerprint()
+    # delta was the default before formats were told by name and content
+    assert load_config(None, [*PLACES, "source.format=delta"]).fingerprint() == first
+    assert load_config(None, [*PLACES, "source.empty_labels=not_annotated"]).fingerprint() != first
