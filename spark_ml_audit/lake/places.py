@@ -115,7 +115,7 @@ class Place:
                 total += os.path.getsize(os.path.join(folder, name))
                 if total > _SMALL_BYTES:
                     return False
-        return 0 < total <= _SMALL_BYTES
+        return total > 0
 
 
 def literal_in(engine: str, text: str) -> str:
