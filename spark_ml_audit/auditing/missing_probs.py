@@ -46,8 +46,10 @@ def predict_command(config: AuditConfig) -> str:
     source = config.source
     settings: dict[str, object] = {}
     for name in dict.fromkeys([*PlaceConfig.model_fields, *LabelsConfig.model_fields]):
+        if name in ("path", "table"):
+            continue
         value, default = getattr(source, name), type(source).model_fields[name].default
         if value == default or (name == "classes" and len(value) > _MOST_CLASSES):
             continue
         settings[f"source.{name}"] = list(value) if isinstance(value, tuple) else value
-    return config.output.command("predict", settings)
+    return config.output.command("predict", settings, source=source.name)

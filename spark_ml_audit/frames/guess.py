@@ -9,22 +9,9 @@ from dataclasses import dataclass
 from spark_ml_audit.config.paths import refused_by_delta
 from spark_ml_audit.config.source import RESERVED_COLUMNS
 from spark_ml_audit.frames.column_facts import ColumnFacts
+from spark_ml_audit.frames.usual_names import IDS, LABELS, PROBS
 from spark_ml_audit.outcomes.starting import Choice
 
-_IDS = (
-    "id", "row_id", "example_id", "item_id", "doc_id", "uid", "uuid", "guid", "key", "pk", "hash", "url",
-    "uri", "index", "idx", "name",
-)  # fmt: skip
-_LABELS = (
-    "labels", "tags", "label", "tag", "given_labels", "given_tags", "true_labels", "genres", "categories",
-    "topics", "genre", "category", "topic", "targets", "target", "classes", "class", "annotations",
-    "emotions", "y", "y_true", "keywords", "subjects", "codes",
-)  # fmt: skip
-_PROBS = (
-    "pred_probs", "probs", "probabilities", "proba", "probas", "pred_proba", "predict_proba", "y_proba",
-    "y_prob", "y_score", "probability", "scores", "score", "predictions", "prediction", "confidences",
-    "logits", "outputs",
-)  # fmt: skip
 _TEXTS = (
     "text", "title", "body", "description", "content", "comment", "sentence", "message", "summary",
     "abstract", "plot", "review", "question", "subject", "document",
@@ -143,7 +130,7 @@ def _best(
 
 def _probs(columns: Sequence[ColumnFacts]) -> Choice | None:
     def score(column: ColumnFacts) -> float:
-        named = _rank(column.words, _PROBS)
+        named = _rank(column.words, PROBS)
         if not column.holds_numbers or (_VECTORS.search(column.words) and not named):
             return 0.0
         if not column.are_shares:
@@ -184,7 +171,7 @@ def _pairs(columns: Sequence[ColumnFacts]) -> tuple[Choice | None, Choice | None
 
 def _labels(columns: Sequence[ColumnFacts]) -> Choice | None:
     def score(column: ColumnFacts) -> float:
-        named = _rank(column.words, _LABELS)
+        named = _rank(column.words, LABELS)
         if column.is_list_of_texts:
             return 2 + named + column.repetition if column.longest_tag <= _LONGEST_TAG else named
         if column.is_list_of_integers:
@@ -261,7 +248,7 @@ def _id(columns: Sequence[ColumnFacts]) -> Choice | None:
             return 0.0
         if column.name.lower() in RESERVED_COLUMNS:
             return 0.0
-        named = max(_rank(column.words, _IDS), 0.7 if column.words.endswith("_id") else 0.0)
+        named = max(_rank(column.words, IDS), 0.7 if column.words.endswith("_id") else 0.0)
         if not column.is_unique:
             return 0.1 if named > 0.9 else 0.0
         # a number may happen not to come twice

@@ -192,9 +192,8 @@ def test_a_missing_column_is_told_with_the_one_meant_or_the_command_that_makes_i
     error = films.lake.refuse(settings | {"source.path": bare, "source.id": "id", "source.labels": "labels"})
     assert "no column 'p'" in error["message"]
     command = shlex.split(error["fix"][error["fix"].index("spark-ml-audit") :].split(" (then")[0])
-    assert command[:2] == ["spark-ml-audit", "predict"]
-    assert f"source.path={bare}" in command
-    assert f"output.path={settings['output.path']}" in command
+    assert command[:3] == ["spark-ml-audit", "predict", bare]
+    assert command[command.index("--out") + 1] == settings["output.path"]
 
 
 def test_predict_says_what_it_sees_in_the_labels(films: Films) -> None:

@@ -11,19 +11,9 @@ import pyarrow as pa
 from spark_ml_audit.arrow.types import is_binary, is_floating, is_integral, is_list, is_number, is_string
 from spark_ml_audit.engines.columns import missing_column_fix
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.usual_names import IDS, LABELS, PROBS
 
-_NAMES: Mapping[str, tuple[str, ...]] = {
-    "source.id": ("id", "ids", "uid", "uuid", "guid", "key", "rowid", "itemid", "docid", "index"),
-    "source.labels": (
-        "labels", "label", "tags", "tag", "giventags", "genres", "genre", "categories", "category", "topics",
-        "topic", "keywords", "classes", "targets", "target", "annotations", "y", "ytrue",
-    ),
-    "source.pred_probs": (
-        "predprobs", "predprob", "probs", "prob", "probabilities", "probability", "proba", "predictproba",
-        "predproba", "scores", "score", "predictions", "prediction", "yprob", "yproba", "yscore", "ypred",
-        "confidences", "logits", "p",
-    ),
-}  # fmt: skip
+_NAMES = {"source.id": IDS, "source.labels": LABELS, "source.pred_probs": PROBS}
 _PREFIXES = ("p_", "prob_", "probs_", "proba_", "pred_", "score_")
 _MOST_LISTED = 30
 
@@ -99,7 +89,7 @@ def likely_column(schema: pa.Schema, name: str, key: str) -> str | None:
     near = difflib.get_close_matches(_plain(name), fitting, n=1, cutoff=0.75)
     if near:
         return fitting[near[0]]
-    known = next((other for other in _NAMES[key] if other in fitting), None)
+    known = next((_plain(other) for other in _NAMES[key] if _plain(other) in fitting), None)
     if known is not None:
         return fitting[known]
     ending = [other for plain, other in fitting.items() if key == "source.id" and plain.endswith("id")]
