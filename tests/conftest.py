@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from tests.lake import Lake
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine
+
+# how long an example takes says nothing on a machine that does other work as well
+hypothesis.settings.register_profile("timeless", deadline=None)
+hypothesis.settings.load_profile("timeless")
 
 ENGINES = ("embedded", "spark", "connect")
 

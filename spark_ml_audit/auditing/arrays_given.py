@@ -110,7 +110,7 @@ def with_arrays(
     Example:
         >>> found = with_arrays(None, [["b"], []], np.array([[0.1, 0.9], [0.8, 0.2]]), ["a", "b"])
         >>> found.held.table.to_pydict()
-        {'labels': [[1], []], 'pred_probs': [[0.1, 0.9], [0.8, 0.2]]}
+        {'pred_probs': [[0.1, 0.9], [0.8, 0.2]], 'labels': [[1], []]}
     """
     _check_same_places(labels, pred_probs)
     columns: dict[str, Any] = {}

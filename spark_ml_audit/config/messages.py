@@ -95,12 +95,9 @@ def _elsewhere(name: str, model: type[BaseModel]) -> str:
 def keys_of(config: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     """The sections of a command's config, each with the dotted keys below it.
 
-    >>> class Method(BaseModel):
-    ...     alpha: float = 0.8
-    >>> class Config(BaseModel):
-    ...     audit: Method = Method()
-    >>> keys_of(Config)
-    {'audit': ('alpha',)}
+    >>> from spark_ml_audit.config import CompareConfig
+    >>> keys_of(CompareConfig)["engine"]
+    ('kind', 'memory', 'spill')
     """
     sections = {name: _section(field) for name, field in config.model_fields.items()}
     return {name: tuple(_below(section)) for name, section in sections.items() if section is not None}

@@ -138,7 +138,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def submit(wheel: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start a script of `jobs/` through spark-submit, the package shipped as a wheel."""
-    from spark_ml_audit.engines.session import _delta_jars
+    from spark_ml_audit.engines.session import delta_jars
 
     def start(
         job: str,
@@ -148,7 +148,7 @@ def submit(wheel: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         stderr: int = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
         command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", master, "--py-files", str(wheel)]
-        for key, value in {**SETTINGS, **_delta_jars(), **(settings or {})}.items():
+        for key, value in {**SETTINGS, **delta_jars(), **(settings or {})}.items():
             command += ["--conf", f"{key}={value}"]
         return subprocess.Popen(
             [*command, str(PROJECT / "jobs" / f"{job}.py"), *arguments],
