@@ -1,16 +1,16 @@
 """How many of the surest flags may be accepted unseen: a precision that blind random decisions prove.
 
-The flagged cells of one class and direction are ordered by confidence, and some of them, drawn at random, were
-judged. Of every set "confidence at least t" of a fixed grid the hypothesis "its precision is below the bound" is
-tested by a test martingale for sampling without replacement: the likelihood of what was seen, averaged over
-all precisions from the bound up, against the greatest likelihood below it (Waudby-Smith, Ramdas, "Confidence
-sequences for sampling without replacement", NeurIPS 2020). By Ville's inequality it ever exceeds 1 / alpha
-with a chance of alpha at most if the hypothesis is true: one may look after every decision and stop when one
-likes. Over the sets goes the fallback procedure (Wiens, "A fixed sequence Bonferroni procedure for testing
-multiple endpoints", Pharmaceutical Statistics 2003; in this use: Angelopoulos et al., "Learn then test", 2021):
-from the smallest set down, each start (all cells, the surest half, quarter, ...) has a share of alpha, and a set
-that is proved hands its share on to the next larger one. So the chance that any set is said to be proved and is
-not is alpha at most, however many were looked at.
+The flagged cells of one class and direction are ordered by confidence, and some of them, drawn at random,
+were judged. Of every set "confidence at least t" of a fixed grid the hypothesis "its precision is below the
+bound" is tested by a test martingale for sampling without replacement: the likelihood of what was seen,
+averaged over all precisions from the bound up, against the greatest likelihood below it (Waudby-Smith,
+Ramdas, "Confidence sequences for sampling without replacement", NeurIPS 2020). By Ville's inequality it ever
+exceeds 1 / alpha with a chance of alpha at most if the hypothesis is true: one may look after every decision
+and stop when one likes. Over the sets goes the fallback procedure (Wiens, "A fixed sequence Bonferroni
+procedure for testing multiple endpoints", Pharmaceutical Statistics 2003; in this use: Angelopoulos et al.,
+"Learn then test", 2021): from the smallest set down, each start (all cells, the surest half, quarter, ...)
+has a share of alpha, and a set that is proved hands its share on to the next larger one. So the chance that
+any set is said to be proved and is not is alpha at most, however many were looked at.
 """
 
 from __future__ import annotations
