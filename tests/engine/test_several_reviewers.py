@@ -280,7 +280,7 @@ def test_bad_settings_are_refused(house: Lake, audited: dict[str, Any]) -> None:
         ),
         ("sample", {"sample.reviewers": ["a", "b"]}, "sample.reviewers", "sample.csv is not"),
         ("sample", {"sample.overlap": 0.2}, "sample.overlap", "fewer than two"),
-        ("decide", {}, "decide.file", "required"),
+        ("decide", {}, "decide.file", "not given"),
         ("decide", {"decide.undo": "x", "decide.compact": True}, "decide.compact", "together"),
         ("decide", {"decide.undo": "x"}, "decide.undo", "no decision or bulk acceptance"),
         ("correct", {"correct.accept_certified": 1.0}, "correct.accept_certified", "found 1"),
