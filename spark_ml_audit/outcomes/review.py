@@ -131,7 +131,8 @@ class CertifiedFlags(Record):
         if self.accept_above is None:
             return (
                 f"nothing to accept yet: a precision of {100 * self.bound:g}% is not proved for any of "
-                f"{self.num_flagged:,} cells {proof}"
+                f"{self.num_flagged:,} cells ({self.num_right:,} of {self.num_judged:,} blind decisions "
+                "found the flag right)"
             )
         return (
             f"accept above {self.accept_above:g}: {self.num_cells:,} cells, precision at least "
