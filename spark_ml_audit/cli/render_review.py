@@ -187,6 +187,8 @@ def render_correct(outcome: CorrectOutcome) -> str:
         f"Tags:   {number(outcome.num_tags_added)} added, {number(outcome.num_tags_removed)} removed",
         f"Left:   {number(outcome.num_stale)} rows changed since, {number(outcome.num_gone)} gone",
     ]
+    if outcome.num_excluded:
+        lines.append(f"Out:    {number(outcome.num_excluded)} rows that people excluded are not in the copy")
     if outcome.accepted:
         accepted = [("accepted in bulk", "direction", "cells", "by")]
         accepted += [

@@ -346,6 +346,7 @@ class CorrectOutcome(Outcome):
         set_aside: Reason -> decisions without effect: contradictory, tag_unknown, row_not_audited, ...
         accepted: What was accepted in bulk for it, under the id `bulk_id`.
         bulk_id: Id of that acceptance; None where none was asked for.
+        num_excluded: Rows left out of the copy, because people excluded them.
     """
 
     correction_id: str
@@ -362,3 +363,4 @@ class CorrectOutcome(Outcome):
     set_aside: Mapping[str, int]
     accepted: tuple[AcceptedFlags, ...] = ()
     bulk_id: str | None = None
+    num_excluded: int = 0
