@@ -27,6 +27,7 @@ PAGES = (
     DOCS / "commands.md",
     DOCS / "sources.md",
     DOCS / "mistakes.md",
+    DOCS / "reviewers.md",
 )
 _BLOCK = re.compile(
     r"^(?:<!-- test: (?P<note>[^>]*) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from spark_ml_audit.arrow.types import type_name
 from spark_ml_audit.auditing import gates
+from spark_ml_audit.auditing.annotators import check_annotators
 from spark_ml_audit.auditing.examine import examine_given, look_before_spark
+from spark_ml_audit.config.features import as_tuple
 from spark_ml_audit.engines.base import count_rows
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import field
@@ -55,6 +57,7 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
             ingest = examine_given(config, source)
         id_type = field(source.schema, config.source.id, "source.id").type
         tables.check_id(config.source.id, id_type)
+        check_annotators(source.schema, as_tuple(config.source.annotator))
         if config.source.decisions is not None:
             decisions = newest_version(engine, config.source.decisions, "source.decisions")
             check_decisions(engine, decisions.frame, config.source.id, id_type, "source.decisions")

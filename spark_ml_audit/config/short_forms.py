@@ -157,9 +157,20 @@ _SAMPLE = (
         "sample.how",
         "HOW",
         "what is drawn: some of the surest tags to add and to remove (first-look), one of these lists, the "
-        "worst rows, or a random sample to estimate from",
-        choices=("first-look", "additions", "removals", "worst", "random"),
+        "worst rows, a random sample to estimate from, one of a class and direction to accept in bulk by "
+        "(certify), or cells on which people differ",
+        choices=("first-look", "additions", "removals", "worst", "random", "certify", "disputed"),
     ),
+    ShortForm("--tag", "sample.tag", "NAME", "with certify: the class"),
+    ShortForm(
+        "--direction",
+        "sample.direction",
+        "DIRECTION",
+        "with certify: which flags",
+        choices=("missing", "extraneous"),
+    ),
+    ShortForm("--reviewers", "sample.reviewers", "NAMES", "people, each of whom gets a file", "names"),
+    ShortForm("--overlap", "sample.overlap", "SHARE", "share of the rows that two of them get", "number"),
     ShortForm("--size", "sample.size", "N", "how many cells, or rows of worst", "number"),
     ShortForm("--csv", "sample.csv", "FILE", "file for a spreadsheet, to be filled in"),
     ShortForm("--show", "sample.show", "COLUMNS", "columns of the source beside the cells", "names"),
@@ -169,6 +180,14 @@ _SAMPLE = (
 _DECIDE = (
     ShortForm("--file", "decide.file", "FILE", "file that was filled in"),
     ShortForm("--who", "decide.who", "NAME", "who decided, where the file does not say"),
+    ShortForm(
+        "--kind",
+        "decide.kind",
+        "KIND",
+        "adjudicated: these settle cells on which people differ",
+        choices=("single", "adjudicated"),
+    ),
+    ShortForm("--undo", "decide.undo", "ID", "take a decision or a bulk acceptance back"),
     _run("decide"),
     _OUT,
 )
@@ -178,6 +197,13 @@ _CORRECT = (
         "correct.accept_above",
         "P",
         "correct flags of at least this confidence too, that nobody decided",
+        "number",
+    ),
+    ShortForm(
+        "--accept-certified",
+        "correct.accept_certified",
+        "P",
+        "accept flags as far as random decisions prove this precision",
         "number",
     ),
     ShortForm(

@@ -26,10 +26,13 @@ TABLES = (EXAMPLES, ISSUES, TAG_ISSUES, CLASSES, QUARANTINE, RUNS)
 DUPLICATES = "duplicates"
 """Written by runs that look for near-duplicates."""
 
+ANNOTATORS = "annotators"
+"""Written by runs whose source says who gave the tags."""
+
 FIRST_TABLE = CLASSES
 """The first table a run writes: a run that left anything behind left rows here."""
 
-DATA_TABLES = (EXAMPLES, ISSUES, TAG_ISSUES, QUARANTINE, DUPLICATES, FIRST_TABLE)
+DATA_TABLES = (EXAMPLES, ISSUES, TAG_ISSUES, QUARANTINE, DUPLICATES, ANNOTATORS, FIRST_TABLE)
 """In the order of removal: the table by which leftovers are found comes last."""
 
 INDEXED_COLUMNS = {EXAMPLES: 3, ISSUES: 4, TAG_ISSUES: 3}
@@ -154,8 +157,27 @@ SAMPLE_FIELDS = (
     ("stratum_size", pa.int64()),
     ("num_drawn", pa.int64()),
     ("inclusion_probability", pa.float64()),
+    # came later: null in the rows of older versions, and where all confidences were drawn from
+    ("least_confidence", pa.float64()),
 )
 """Columns of `review_sample` after the id."""
+
+DECISIONS_FIELDS = (
+    ("tag", pa.string()),
+    ("verdict", pa.string()),
+    ("who", pa.string()),
+    ("when", _TIME),
+    ("note", pa.string()),
+    ("sample_id", pa.string()),
+    ("import_id", pa.string()),
+    # those that came later: null in the rows of older versions
+    ("run_id", pa.string()),
+    ("decision_id", pa.string()),
+    ("kind", pa.string()),
+    ("bulk_id", pa.string()),
+    ("undoes", pa.string()),
+)
+"""Columns of `decisions` after the id; kinds are those of `reviewing.votes`."""
 
 CORRECTION_COUNTS = ("num_rows_changed", "num_tags_added", "num_tags_removed", "num_stale", "num_gone")
 
@@ -168,6 +190,9 @@ CORRECTION_RUNS_SCHEMA = pa.schema(
         *_columns(_TIME, "corrected_at"),
         *_columns(pa.int64(), *CORRECTION_COUNTS),
         *_columns(pa.string(), "labels", "set_aside", "config", "warnings"),
+        # came later: null in the rows of older versions
+        *_columns(pa.string(), "accepted", "bulk_id"),
+        *_columns(pa.int64(), "num_excluded"),
     ]
 )  # fmt: skip
 

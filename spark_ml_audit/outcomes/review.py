@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spark_ml_audit.outcomes.base import Record
 from spark_ml_audit.outcomes.outcome import Outcome
@@ -84,6 +84,79 @@ class MeasuredPrecision(Record):
         )
 
 
+@dataclass(frozen=True)
+class CertifiedFlags(Record):
+    """How many flags of a class and direction may be accepted unseen, as blind random decisions prove.
+
+    Attributes:
+        tag: The class.
+        direction: missing or extraneous.
+        bound: Precision to prove.
+        confidence: Of the proof.
+        accept_above: Least confidence of the cells proved (p where missing, 1 - p where extraneous); None
+            where nothing is proved.
+        num_flagged: Flagged cells of the class and direction.
+        num_cells: Those above; 0 for none.
+        num_open: Those of them that nobody has decided.
+        num_judged: Blind random decisions among them; where nothing is proved, on all flagged cells.
+        num_right: Those that found the flag right.
+    """
+
+    tag: str
+    direction: str
+    bound: float
+    confidence: float
+    accept_above: float | None
+    num_flagged: int
+    num_cells: int
+    num_open: int
+    num_judged: int
+    num_right: int
+
+    @property
+    def least_bin(self) -> int:
+        """The limit in thousandths, by which cells are compared with it."""
+        return 1001 if self.accept_above is None else round(1000 * self.accept_above)
+
+    @property
+    def sentence(self) -> str:
+        """The figures in words.
+
+        >>> proof = {"bound": 0.9, "confidence": 0.95, "accept_above": 0.874, "num_flagged": 2400}
+        >>> CertifiedFlags("drama", "missing", **proof, num_cells=1203, num_open=1083, num_judged=120,
+        ...     num_right=119).sentence
+        'accept above 0.874: 1,203 cells, precision at least 90% (95%, from 120 blind decisions)'
+        """
+        proof = f"({100 * self.confidence:g}%, from {self.num_judged:,} blind decisions)"
+        if self.accept_above is None:
+            return (
+                f"nothing to accept yet: a precision of {100 * self.bound:g}% is not proved for any of "
+                f"{self.num_flagged:,} cells ({self.num_right:,} of {self.num_judged:,} blind decisions "
+                "found the flag right)"
+            )
+        return (
+            f"accept above {self.accept_above:g}: {self.num_cells:,} cells, precision at least "
+            f"{100 * self.bound:g}% {proof}"
+        )
+
+
+@dataclass(frozen=True)
+class AcceptedFlags(Record):
+    """Flags of a class and direction that were accepted in bulk.
+
+    Attributes:
+        tag: The class.
+        direction: missing or extraneous.
+        num_accepted: Cells.
+        proof: What allowed it, in words.
+    """
+
+    tag: str
+    direction: str
+    num_accepted: int
+    proof: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class SampleOutcome(Outcome):
     """A sample drawn for review.
@@ -91,13 +164,14 @@ class SampleOutcome(Outcome):
     Attributes:
         sample_id: Its id: the same run, options and seed always give the same sample.
         run_id: Audit it was drawn from.
-        how: first-look, additions, removals, worst or random.
+        how: first-look, additions, removals, worst, random, certify or disputed.
         num_cells: Cells to judge.
         num_rows: Rows they lie in.
         strata: Strata of a random sample or of a first look.
         notes: Sentences on how much the sample will tell.
         next_command: What to type once the file's verdicts are filled in; None without a file.
         csv: File for a spreadsheet, or None.
+        files: Reviewer -> their own file, where rows are divided.
     """
 
     sample_id: str
@@ -109,11 +183,12 @@ class SampleOutcome(Outcome):
     csv: str | None
     notes: tuple[str, ...] = ()
     next_command: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecideOutcome(Outcome):
-    """Decisions imported; num_read = num_imported + num_blank + the rejected ones.
+    """Decisions imported; num_read = num_imported + num_blank + num_known + the rejected ones.
 
     Attributes:
         import_id: Id of the import: the same content is imported once.
@@ -123,6 +198,9 @@ class DecideOutcome(Outcome):
         num_blank: Rows without a verdict, not judged yet.
         rejected: Reason -> rows set aside.
         next_command: What to type to use the decisions; None where none was imported.
+        num_known: Decisions that were there already, by their decision_id.
+        undone: decision_id or bulk_id that was taken back instead; None for an import.
+        num_files_fewer: By how many files the table was compacted instead; None for an import.
     """
 
     import_id: str
@@ -132,6 +210,9 @@ class DecideOutcome(Outcome):
     num_blank: int
     rejected: Mapping[str, int]
     next_command: str | None = None
+    num_known: int = 0
+    undone: str | None = None
+    num_files_fewer: int | None = None
 
 
 @dataclass(frozen=True)
@@ -167,13 +248,38 @@ class StratumJudged(Record):
     num_errors: int
 
 
+@dataclass(frozen=True)
+class ClassAgreement(Record):
+    """How far people agree on the cells of a class that two or more of them judged.
+
+    Attributes:
+        tag: The class; None for all classes together.
+        num_cells: Such cells.
+        percent: Share of pairs of people who agree, averaged over cells.
+        percent_low: Lower limit of its Clopper-Pearson interval.
+        percent_high: Upper limit.
+        ac1: Gwet's AC1: agreement beyond chance; None where it is not defined.
+        ac1_low: Lower limit of its interval.
+        ac1_high: Upper limit.
+    """
+
+    tag: str | None
+    num_cells: int
+    percent: float | None
+    percent_low: float | None
+    percent_high: float | None
+    ac1: float | None
+    ac1_low: float | None
+    ac1_high: float | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReviewOutcome(Outcome):
     """Precision and recall of an audit's flags, and the errors in the table, as reviewers see them.
 
     Attributes:
         run_id: The audit.
-        sample_id: The random sample that was judged.
+        sample_id: The random sample that was judged; None without one.
         sampled_run_id: The audit that it was drawn from: the same, or one that this one continues.
         confidence: Of the intervals.
         num_drawn: Cells of the sample.
@@ -182,10 +288,13 @@ class ReviewOutcome(Outcome):
         estimates: The quantities.
         strata: What they are made of.
         next_command: What to type to correct the table.
+        certified: How far flags may be accepted in bulk, by class and direction with blind decisions.
+        agreement: Of several reviewers: all classes together, then by class; empty with one.
+        num_disputed: Cells on which they differ and that nobody has settled.
     """
 
     run_id: str
-    sample_id: str
+    sample_id: str | None
     confidence: float
     num_drawn: int
     num_judged: int
@@ -194,6 +303,9 @@ class ReviewOutcome(Outcome):
     strata: tuple[StratumJudged, ...]
     sampled_run_id: str | None = None
     next_command: str | None = None
+    certified: tuple[CertifiedFlags, ...] = ()
+    agreement: tuple[ClassAgreement, ...] = ()
+    num_disputed: int = 0
 
     def metrics(self) -> dict[str, float]:
         """The quantities as metrics: review/precision_missing, and _low and _high beside it.
@@ -238,6 +350,9 @@ class CorrectOutcome(Outcome):
         set_aside: Reason -> decisions without effect: contradictory, tag_unknown, row_not_audited, ...
         next_command: What to type to audit the corrected copy; None where there is none.
         undo_command: What to type to take the correction back; None for one that took another back.
+        accepted: What was accepted in bulk for it, under the id `bulk_id`.
+        bulk_id: Id of that acceptance; None where none was asked for.
+        num_excluded: Rows left out of the copy, because people excluded them.
     """
 
     correction_id: str
@@ -254,3 +369,6 @@ class CorrectOutcome(Outcome):
     set_aside: Mapping[str, int]
     next_command: str | None = None
     undo_command: str | None = None
+    accepted: tuple[AcceptedFlags, ...] = ()
+    bulk_id: str | None = None
+    num_excluded: int = 0
