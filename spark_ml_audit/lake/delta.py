@@ -19,6 +19,9 @@ TABLE_PROPERTIES = {
 }
 """Of every table that is made here."""
 
+KEPT_HOURS = 168
+"""Hours for which files that compaction replaced stay: a week, which Delta takes for the least."""
+
 HOUSEKEEPING = (
     "SET TBLPROPERTIES",
     "ADD COLUMN",
@@ -138,6 +141,16 @@ class DeltaTable(Protocol):
 
     def delete_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the rows of runs, by the column run_id."""
+
+    def compact(self, beyond: int) -> int:
+        """Put small files together where there are more than so many; rows, and older versions, stay.
+
+        A table that somebody else compacts meanwhile is left to them. Files that no version of the last
+        week needs are removed.
+
+        Returns:
+            How many files there are fewer.
+        """
 
     def update(self, rows: Frame, id_name: str, columns: Sequence[str]) -> None:
         """Replace the values of rows that still have the values they are known to have, in one transaction.

@@ -26,6 +26,7 @@ from spark_ml_audit.lake.delta_rs_log import (
     RsTransaction,
     allow_types,
     check_removable,
+    compacted,
     delta_columns,
     fields_of,
     log_entries,
@@ -323,6 +324,12 @@ class RsDeltaTable:
                 table = self._opened()
                 check_removable(table)
                 table.delete(f"run_id IN ({listed})")
+
+    def compact(self, beyond: int) -> int:
+        """Put small files together; see `compacted`."""
+        table = self._opened()
+        with self._named_in_errors("compacted"):
+            return compacted(table, beyond)
 
     def update(self, rows: Frame, id_name: str, columns: Sequence[str]) -> None:
         """Replace the values of rows that still have the values they are known to have, by a merge."""

@@ -14,10 +14,12 @@ from typing import Any
 
 import deltalake
 import pyarrow as pa
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import Transaction
 
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.lake.commit_retries import is_conflict
+from spark_ml_audit.lake.delta import KEPT_HOURS
 from spark_ml_audit.lake.delta_types import DeltaField, UnsupportedError, delta_fields
 
 # Features of which a commit without rows says nothing.
@@ -154,6 +156,28 @@ def allow_types(table: deltalake.DeltaTable, schema: pa.Schema) -> bool:
         deltalake.TableFeatures.TimestampWithoutTimezone, allow_protocol_versions_increase=True
     )
     return True
+
+
+def compacted(table: deltalake.DeltaTable, beyond: int) -> int:
+    """Put small files of a table together; how many there are fewer.
+
+    Appends that come in between stay, and so do the old files, for readers of earlier versions, for a week.
+
+    Args:
+        table: The table.
+        beyond: Only where it has more files than that.
+    """
+    if added_files(table).num_rows <= beyond:
+        return 0
+    check_removable(table)
+    try:
+        told = table.optimize.compact()
+    except DeltaError as error:
+        if is_conflict(error):  # somebody else put them together
+            return 0
+        raise
+    table.vacuum(retention_hours=KEPT_HOURS, dry_run=False)
+    return int(told["numFilesRemoved"]) - int(told["numFilesAdded"])
 
 
 def delta_columns(

@@ -15,8 +15,15 @@ from pyspark.sql import functions as F
 from spark_ml_audit.engines.columns import quote
 from spark_ml_audit.engines.plain_strings import plain_strings
 from spark_ml_audit.engines.spark import from_frame, to_frame, with_notes
-from spark_ml_audit.lake.commit_retries import attempts
-from spark_ml_audit.lake.delta import HOUSEKEEPING, TABLE_PROPERTIES, Commit, TableDetail, recorded_in
+from spark_ml_audit.lake.commit_retries import attempts, is_conflict
+from spark_ml_audit.lake.delta import (
+    HOUSEKEEPING,
+    KEPT_HOURS,
+    TABLE_PROPERTIES,
+    Commit,
+    TableDetail,
+    recorded_in,
+)
 from spark_ml_audit.lake.places import literal_in
 
 if TYPE_CHECKING:
@@ -226,6 +233,23 @@ class SparkDeltaTable:
         """Delete the rows of runs, by the column run_id."""
         listed = ", ".join(literal_in("spark", run_id) for run_id in run_ids)
         self._retried(f"DELETE FROM {self.place.sql} WHERE run_id IN ({listed})")
+
+    def compact(self, beyond: int) -> int:
+        """Put small files together by OPTIMIZE, and remove what no version of the last week needs."""
+        before = self._num_files()
+        if before <= beyond:
+            return 0
+        try:
+            self._sql(f"OPTIMIZE {self.place.sql}")
+        except Exception as error:
+            if is_conflict(error):
+                return 0
+            raise
+        self._sql(f"VACUUM {self.place.sql} RETAIN {KEPT_HOURS} HOURS")
+        return before - self._num_files()
+
+    def _num_files(self) -> int:
+        return int(self._sql(f"DESCRIBE DETAIL {self.place.sql}").collect()[0]["numFiles"])
 
     def update(self, rows: Frame, id_name: str, columns: Sequence[str]) -> None:
         """Replace the values of rows that still have the values they are known to have, by MERGE."""

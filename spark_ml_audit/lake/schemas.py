@@ -157,6 +157,23 @@ SAMPLE_FIELDS = (
 )
 """Columns of `review_sample` after the id."""
 
+DECISIONS_FIELDS = (
+    ("tag", pa.string()),
+    ("verdict", pa.string()),
+    ("who", pa.string()),
+    ("when", _TIME),
+    ("note", pa.string()),
+    ("sample_id", pa.string()),
+    ("import_id", pa.string()),
+    # those that came later: null in the rows of older versions
+    ("run_id", pa.string()),
+    ("decision_id", pa.string()),
+    ("kind", pa.string()),
+    ("bulk_id", pa.string()),
+    ("undoes", pa.string()),
+)
+"""Columns of `decisions` after the id; kinds are those of `reviewing.votes`."""
+
 CORRECTION_COUNTS = ("num_rows_changed", "num_tags_added", "num_tags_removed", "num_stale", "num_gone")
 
 CORRECTION_RUNS_SCHEMA = pa.schema(

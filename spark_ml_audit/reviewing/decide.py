@@ -35,9 +35,9 @@ from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.runs import find_run
 from spark_ml_audit.lake.schemas import DECISIONS, EXAMPLES, REJECTED
 from spark_ml_audit.outcomes.review import DecideOutcome
-from spark_ml_audit.reviewing.decisions import NOTE, TAG, VERDICT, VERDICTS, WHEN, WHO
 from spark_ml_audit.reviewing.spreadsheet import read_csv
 from spark_ml_audit.reviewing.tables import tables_of, with_own_id
+from spark_ml_audit.reviewing.votes import NOTE, TAG, VERDICT, VERDICTS, WHEN, WHO
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import DecideConfig

@@ -25,12 +25,34 @@ from spark_ml_audit.kernels.records import Records, make_records
 from spark_ml_audit.kernels.rules import apply_rules
 from spark_ml_audit.outcomes.base import plain
 from spark_ml_audit.reviewing.tables import TIME, frame_type
+from spark_ml_audit.reviewing.votes import (
+    BASIS,
+    BULK_ID,
+    DECISION_ID,
+    IS_DISPUTED,
+    IS_GOOD,
+    KIND,
+    NOTE,
+    NUM_ABSENT,
+    NUM_PRESENT,
+    NUM_UNSURE,
+    ROW,
+    RUN_ID,
+    SAMPLE_ID,
+    TAG,
+    UNDOES,
+    VERDICT,
+    VERDICTS,
+    WHEN,
+    WHO,
+    person_votes,
+    settled_votes,
+    without_undone,
+)
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
 
-VERDICTS = ("present", "absent", "unsure")
-TAG, VERDICT, WHO, WHEN, NOTE = "tag", "verdict", "who", "when", "note"
 STANDING, CONTRADICTORY, TAG_UNKNOWN, VERDICT_UNKNOWN, ID_NULL = (
     "standing",
     "contradictory",
@@ -38,16 +60,19 @@ STANDING, CONTRADICTORY, TAG_UNKNOWN, VERDICT_UNKNOWN, ID_NULL = (
     "verdict_unknown",
     "id_null",
 )
-_UNTIMED = (ID, TAG, VERDICT, WHO, NOTE)
-_COLUMNS = (ID, TAG, VERDICT, WHO, WHEN, NOTE)
+_MORE = (KIND, SAMPLE_ID, RUN_ID, DECISION_ID, BULK_ID)
+_UNTIMED = (ID, TAG, VERDICT, WHO, NOTE, *_MORE)
+_COLUMNS = (ID, TAG, VERDICT, WHO, WHEN, NOTE, *_MORE)
 
 
 def check_decisions(engine: Engine, frame: Frame, id_name: str, id_type: Any, key: str) -> Frame:
-    """The columns id, tag, verdict, who, when, note of a table of decisions.
+    """The decisions of a table that hold: id, tag, verdict, who, when, note, kind and what they belong to.
+
+    Records that take others back are gone, with what they take back; so are those on whole rows.
 
     Args:
         engine: What runs the frame.
-        frame: The table; who, when and note may be missing.
+        frame: The table; all but the id, tag and verdict may be missing (null then).
         id_name: Column that names a row, in the source; `id` is taken too.
         id_type: Its Arrow type.
         key: Config key, for messages.
@@ -68,6 +93,11 @@ def check_decisions(engine: Engine, frame: Frame, id_name: str, id_type: Any, ke
     for name in (TAG, VERDICT):
         field(schema, name, key)
     row_id = column(own) if found == id_type else column(own).cast(frame_type(id_type))
+    kept = {name.lower() for name in schema.names}
+    if {KIND, DECISION_ID, BULK_ID, UNDOES} <= kept:
+        kind_of = nw.col(KIND)
+        frame = without_undone(frame)
+        frame = frame.filter(kind_of.is_null() | (kind_of != ROW))
     checked = frame.select(
         row_id.alias(ID),
         _text(schema, TAG),
@@ -75,6 +105,7 @@ def check_decisions(engine: Engine, frame: Frame, id_name: str, id_type: Any, ke
         _text(schema, WHO),
         (nw.col(WHEN) if WHEN in schema.names else nw.lit(None, dtype=TIME).alias(WHEN)),
         _text(schema, NOTE),
+        *[_text(schema, name) for name in _MORE],
     )
     kind = schema.field(WHEN).type if WHEN in schema.names else None
     if kind is None or (pa.types.is_timestamp(kind) and kind.tz):
@@ -97,10 +128,10 @@ def _with_times(batches: Batches) -> Batches:
 
 
 def standing_decisions(engine: Engine, decisions: Frame, classes: Sequence[str]) -> Frame:
-    """One row per (id, tag) with the verdict that stands.
+    """One row per (id, tag) with the verdict that stands, by the rule of `reviewing.votes`.
 
-    The latest `when` wins; one without a time comes before all others. Where the latest ones disagree the
-    cell is contradictory and has no verdict.
+    An adjudication, else the majority of the people's newest verdicts, else the newest. Where the newest
+    ones disagree the cell is contradictory and has no verdict.
 
     Args:
         engine: What runs the frame.
@@ -109,52 +140,34 @@ def standing_decisions(engine: Engine, decisions: Frame, classes: Sequence[str])
 
     Returns:
         Columns id, tag, class_index, state (standing, contradictory, tag_unknown, verdict_unknown or
-        id_null), verdict, who, when, note; verdict null unless standing.
+        id_null), verdict, who, when, note (null unless standing), and basis, num_present, num_absent,
+        num_unsure, is_disputed of `votes.settled_votes`.
     """
-    cell = (ID, TAG)
-    is_good = nw.col(VERDICT).is_in(VERDICTS)
-
-    def is_greatest(name: str) -> nw.Expr:
-        greatest = nw.col(f"last_{name}")
-        return (nw.col(name) == greatest) | greatest.is_null()
-
-    # of decisions that agree, the greatest who and then the greatest note stand: the choice never depends on
-    # order (a null is the least)
-    is_last = is_good & is_greatest(WHEN)
-    marked = decisions.with_columns(
-        nw.when(is_good).then(nw.col(WHEN)).max().over(*cell).alias(f"last_{WHEN}")
-    )
-    marked = marked.with_columns(nw.when(is_last).then(nw.col(WHO)).max().over(*cell).alias(f"last_{WHO}"))
-    verdict = nw.when(is_last).then(nw.col(VERDICT))
-    # (a cell whose decisions all have bad verdicts keeps its row, to be reported)
-    grouped = marked.group_by(*cell).agg(
-        verdict.max().alias("greatest_verdict"),
-        verdict.min().alias("least_verdict"),
-        nw.col(f"last_{WHO}").max(),
-        nw.col(f"last_{WHEN}").max(),
-        nw.when(is_last & is_greatest(WHO)).then(nw.col(NOTE)).max().alias(f"last_{NOTE}"),
-    )
-    joined = grouped.join(class_frame(engine, classes), on=TAG, how="left")
-    last = nw.col("greatest_verdict")
+    settled = settled_votes(person_votes(decisions))
+    joined = settled.join(class_frame(engine, classes), on=TAG, how="left")
     state = (
         nw.when(nw.col(ID).is_null())
         .then(nw.lit(ID_NULL))
         .when(nw.col("class_index").is_null())
         .then(nw.lit(TAG_UNKNOWN))
-        .when(last.is_null())
+        .when(~nw.col(IS_GOOD))
         .then(nw.lit(VERDICT_UNKNOWN))
-        .when(last != nw.col("least_verdict"))
+        .when(nw.col(VERDICT).is_null())
         .then(nw.lit(CONTRADICTORY))
         .otherwise(nw.lit(STANDING))
     )
-    values = {VERDICT: last, **{name: nw.col(f"last_{name}") for name in (WHO, WHEN, NOTE)}}
     stands = nw.col("state") == STANDING
     return joined.with_columns(state.alias("state")).select(
         ID,
         TAG,
         "class_index",
         "state",
-        *[nw.when(stands).then(value).alias(name) for name, value in values.items()],
+        *[nw.when(stands).then(nw.col(name)).alias(name) for name in (VERDICT, WHO, WHEN, NOTE)],
+        BASIS,
+        NUM_PRESENT,
+        NUM_ABSENT,
+        NUM_UNSURE,
+        IS_DISPUTED,
     )
 
 

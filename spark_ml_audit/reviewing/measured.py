@@ -17,7 +17,8 @@ from spark_ml_audit.frames.cell_lists import LISTS
 from spark_ml_audit.kernels.review_estimates import rate_interval
 from spark_ml_audit.lake.schemas import DECISIONS, RUNS, TAG_ISSUES
 from spark_ml_audit.outcomes.review import MeasuredPrecision
-from spark_ml_audit.reviewing.decisions import STANDING, VERDICT, check_decisions, standing_decisions
+from spark_ml_audit.reviewing.decisions import STANDING, check_decisions, standing_decisions
+from spark_ml_audit.reviewing.votes import BASIS, BULK, VERDICT
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Frame
@@ -78,7 +79,8 @@ def measured_precision(
     checked = check_decisions(engine, decided, id_name, id_type, "source.decisions")
     standing = standing_decisions(engine, checked, tags)
     judged_cells = standing.filter(nw.col("state") == STANDING)
-    sure = judged_cells.filter(nw.col(VERDICT) != "unsure")
+    # what was accepted in bulk nobody has looked at: it says nothing of how often flags are right
+    sure = judged_cells.filter((nw.col(VERDICT) != "unsure") & (nw.col(BASIS) != BULK))
     told = cells.unique().join(sure.select(ID, "tag", "class_index", VERDICT), on=[ID, "tag"], how="inner")
     says_present = nw.col(VERDICT) == "present"
     is_right = says_present != (nw.col("issue") == EXTRANEOUS)

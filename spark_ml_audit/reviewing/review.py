@@ -38,6 +38,7 @@ from spark_ml_audit.reviewing.decisions import (
     standing_decisions,
 )
 from spark_ml_audit.reviewing.tables import read_decisions, with_plain_id
+from spark_ml_audit.reviewing.votes import BASIS, BULK
 from spark_ml_audit.tracking.run import destination_of, tracker_for
 
 if TYPE_CHECKING:
@@ -125,11 +126,12 @@ def _judge(sample: ReviewedSample, standing: Frame) -> tuple[tuple[StratumJudged
     """What the verdicts say of every stratum of a sample; and sentences on decisions set aside."""
     engine, cells = sample.tables.engine, _cells(sample)
     verdict, state = nw.col("verdict"), nw.col("state")
-    is_sure = (state == STANDING) & (verdict != "unsure")
+    # a bulk acceptance is no judgement of a cell
+    is_sure = (state == STANDING) & (verdict != "unsure") & (nw.col(BASIS) != BULK)
     is_unsure = ((state == STANDING) & (verdict == "unsure")) | (state == CONTRADICTORY)
     is_error = is_sure & ((verdict == "present") != nw.col("given"))
     counted = {"judged": is_sure, "unsure": is_unsure, "errors": is_error}
-    told = cells.join(standing.select(ID, "tag", "verdict", "state"), on=[ID, "tag"], how="left")
+    told = cells.join(standing.select(ID, "tag", "verdict", "state", BASIS), on=[ID, "tag"], how="left")
     by_stratum = told.group_by("stratum", "stratum_size").agg(
         nw.len().alias("drawn"),
         *[nw.when(which).then(1).otherwise(0).sum().alias(name) for name, which in counted.items()],
