@@ -196,6 +196,10 @@ class DecisionState:
         """Cells of which people differ, in the order of the index."""
         return sorted(self._disputed)
 
+    def is_bulk(self, name: str) -> bool:
+        """Whether a bulk acceptance of that id holds."""
+        return name in self._places
+
     def votes_of(self, row: int) -> dict[int, list[Vote]]:
         """The votes on a row, by class."""
         codes = sorted(self.judged_rows.get(row, ()))

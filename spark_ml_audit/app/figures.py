@@ -44,6 +44,16 @@ def progress_of(session: ReviewSession, who: str) -> dict[str, Any]:
         }
 
 
+def found_of(session: ReviewSession) -> dict[str, int]:
+    """How many rows were found beside wrong tags: ambiguous ones, outliers, groups of near-duplicates."""
+    index = session.index
+    return {
+        "ambiguous": int((~np.isnan(index.ambiguity)).sum()),
+        "outliers": int((~np.isnan(index.outlier)).sum()),
+        "groups": len(index.groups),
+    }
+
+
 def classes_of(session: ReviewSession) -> list[dict[str, Any]]:
     """Every class with its counts, what people found of its flags, and what it means."""
     with session.lock:

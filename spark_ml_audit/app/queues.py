@@ -46,6 +46,7 @@ class QueueFilter:
         high: Greatest probability.
         group: A group of near-duplicates.
         sample: A drawn sample.
+        row: The id of one row: nothing else is in the queue then.
         state: open: the first one without a decision comes first; all; disputed; done.
         order: worst rows first, surest cells first, or random.
         view: A row at a time, or a cell at a time: one question, yes or no.
@@ -60,6 +61,7 @@ class QueueFilter:
     high: float = 1.0
     group: str = ""
     sample: str = ""
+    row: str = ""
     state: str = "open"
     order: str = "worst"
     view: str = "row"
@@ -94,7 +96,7 @@ class QueueFilter:
         for key in ("low", "high"):
             if parameters.get(key):
                 found[key] = _share(parameters[key], key)
-        found |= {key: parameters[key] for key in ("group", "sample") if parameters.get(key)}
+        found |= {key: parameters[key] for key in ("group", "sample", "row") if parameters.get(key)}
         found["blind"] = parameters.get("blind", "") in ("1", "true")
         asked = cls(**found)
         if asked.blind:  # a cell has to be named, and the order must not tell anything

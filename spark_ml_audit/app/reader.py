@@ -13,15 +13,27 @@ import pyarrow as pa
 
 from spark_ml_audit.app.decided import DecisionRecord
 from spark_ml_audit.app.index import LISTED, MOST_ROWS
+from spark_ml_audit.app.records import records_of
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.layout import ID, InputLayout
 from spark_ml_audit.arrow.types import is_list, is_string
+from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.columns import column, field, in_frame, names_of
-from spark_ml_audit.errors import ConfigError, InputError
+from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.frames.issues import RANK
 from spark_ml_audit.lake.runs import find_run
-from spark_ml_audit.lake.schemas import DECISIONS, DUPLICATES, EXAMPLES, ISSUES, RUNS, SAMPLE
+from spark_ml_audit.lake.schemas import (
+    CORRECTED,
+    CORRECTION_COUNTS,
+    CORRECTION_RUNS,
+    DECISIONS,
+    DUPLICATES,
+    EXAMPLES,
+    ISSUES,
+    SAMPLE,
+)
 from spark_ml_audit.reviewing.audited import ingest_of, open_audited, source_of
+from spark_ml_audit.reviewing.decision_table import Decision, append_decisions, undo_decision
 from spark_ml_audit.reviewing.tables import with_plain_id
 
 if TYPE_CHECKING:
@@ -39,6 +51,7 @@ MOST_TEXT = 2_000_000
 _MARKS = ("is_ambiguous", "ambiguity_score", "ambiguous_tags", "is_outlier", "outlier_score")
 _MEMBERS = ("group_id", "differing_tags", "similarity", "given_tags")
 _MOST_SHOWN = 4
+_MOST_CORRECTIONS = 20
 
 
 @dataclass(frozen=True)
@@ -92,8 +105,23 @@ class AuditReader(Protocol):
     def decisions(self) -> list[DecisionRecord]:
         """All records of decisions."""
 
-    def append(self, records: Sequence[DecisionRecord]) -> None:
-        """Add records of decisions in one transaction; those that are there already are not added again."""
+    def append(self, decisions: Sequence[Decision]) -> None:
+        """Add decisions in one transaction; those that are there already are not added again."""
+
+    def undo(self, name: str, who: str) -> None:
+        """Take a decision or a bulk acceptance back by a further record."""
+
+    def draw(self, how: str, size: int) -> str:
+        """Draw cells to judge (see `SampleSection`); the sample_id."""
+
+    def corrected(self) -> Any:
+        """The corrected copy as an Arrow table; None where there is none."""
+
+    def corrections(self) -> list[dict[str, Any]]:
+        """Corrections of this output, the newest first."""
+
+    def newest(self) -> AuditReader:
+        """A reader of the newest run of the output, as it is now."""
 
 
 class LakeReader:
@@ -243,15 +271,52 @@ class LakeReader:
 
     def decisions(self) -> list[DecisionRecord]:
         """All records of decisions."""
-        from spark_ml_audit.app.records import records_of
-
         found = self.tables.table(DECISIONS).existing()
         if found is None:
             return []
         return records_of(self.engine.collect(found), self.run.id_name, self.id_type)
 
-    def append(self, records: Sequence[DecisionRecord]) -> None:
-        """Add records of decisions in one transaction."""
-        from spark_ml_audit.app.records import write_records
+    def append(self, decisions: Sequence[Decision]) -> None:
+        """Add decisions in one transaction."""
+        append_decisions(self.tables, self.run, decisions)
 
-        write_records(self.tables, self.run.id_name, self.id_type, records)
+    def undo(self, name: str, who: str) -> None:
+        """Take a decision or a bulk acceptance back."""
+        undo_decision(self.tables, self.run, name, who)
+
+    def draw(self, how: str, size: int) -> str:
+        """Draw cells to judge; the same ones where that was done before."""
+        from spark_ml_audit.config import SampleConfig
+        from spark_ml_audit.progress import Progress
+        from spark_ml_audit.reviewing.sample import run_sample
+
+        config = SampleConfig.model_validate(
+            {
+                "sample": {"run": self.run.run_id, "how": how, "size": size},
+                "output": self.config.output,
+                "source": self.config.source,
+                "engine": self.config.engine,
+            }
+        )
+        return run_sample(config, Progress(quiet=True)).sample_id
+
+    # ---- corrections -------------------------------------------------------------------------------
+
+    def corrected(self) -> Any:
+        """The corrected copy as an Arrow table."""
+        found = self.tables.table(CORRECTED).existing()
+        return None if found is None else self.engine.collect(found)
+
+    def corrections(self) -> list[dict[str, Any]]:
+        """Corrections of this output, the newest first."""
+        found = self.tables.table(CORRECTION_RUNS).existing()
+        if found is None:
+            return []
+        names = ("correction_id", "run_id", "mode", "undoes", "target", *CORRECTION_COUNTS)
+        newest = found.select(*names).sort("correction_id", descending=True).head(_MOST_CORRECTIONS)
+        return rows_of(self.engine, newest)
+
+    def newest(self) -> LakeReader:
+        """A reader of the newest run of the output."""
+        serve = self.config.serve.model_copy(update={"run": None})
+        return LakeReader(self.tables, self.config.model_copy(update={"serve": serve}))

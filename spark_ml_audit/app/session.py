@@ -77,32 +77,32 @@ class ReviewSession:
     """
 
     def __init__(self, reader: AuditReader, options: ServeSection) -> None:
-        self.reader = reader
         self.options = options
-        self.classes = reader.run.tags
-        self.codes = {tag: code for code, tag in enumerate(self.classes)}
-        self.contents = RowContents(reader)
         self.lock = threading.RLock()
         self._refreshing = threading.Lock()
-        self._queues: OrderedDict[QueueFilter, QueueItems] = OrderedDict()
-        self._samples: dict[str, tuple[str, list[Cell]]] = {}
-        self._version: str | None = None
-        self._looked = 0.0
-        self.index = self._load()
-        self.state = DecisionState(self.index, self.codes)
-        self._dealt = self._deal()
-        self.load_samples()
-        self.refresh()
+        self.open(reader)
 
-    def _load(self) -> AuditIndex:
-        reader = self.reader
-        index = index_of(reader.issues(), self.classes, reader.id_type)
-        marks, groups = reader.marks(), reader.groups()
-        if marks is not None and marks.num_rows:
-            index = index.with_marks(marks, self.classes)
-        if groups is not None and groups.num_rows:
-            index = index.with_groups(groups, self.classes)
-        return index
+    def open(self, reader: AuditReader) -> None:
+        """Review the run of a reader from now on.
+
+        Args:
+            reader: Reads and writes its tables.
+        """
+        index = _load(reader)
+        with self.lock:
+            self.reader = reader
+            self.classes = reader.run.tags
+            self.codes = {tag: code for code, tag in enumerate(self.classes)}
+            self.contents = RowContents(reader)
+            self.index = index
+            self.state = DecisionState(index, self.codes)
+            self._queues: OrderedDict[QueueFilter, QueueItems] = OrderedDict()
+            self._samples: dict[str, tuple[str, list[Cell]]] = {}
+            self._version: str | None = None
+            self._looked = 0.0
+            self._dealt = self._deal()
+            self.load_samples()
+        self.refresh()
 
     # ---- what others decided -----------------------------------------------------------------------
 
@@ -124,6 +124,13 @@ class ReviewSession:
                 self.take(new)
             self._version = version
             self._looked = time.monotonic()
+
+    def wrote(self) -> None:
+        """Remember that the newest version of the table holds what this process wrote, if nobody else did."""
+        with self._refreshing:
+            version, known = self.reader.decisions_version(), int(self._version or -1)
+            if version is not None and int(version) == known + 1:
+                self._version = version
 
     def take(self, records: Sequence[DecisionRecord]) -> list[Cell]:
         """Take in records of decisions; the cells that they touched."""
@@ -206,6 +213,8 @@ class ReviewSession:
     def _items(self, asked: QueueFilter) -> QueueItems:
         if asked.state == "disputed":
             return self._disputed(asked)
+        if asked.row:
+            return QueueItems.of_rows(np.array([self.row_of(asked.row)]))
         if asked.kind == "sample":
             if asked.sample not in self._samples:
                 raise InputError(f"there is no sample {asked.sample[:120]!r} of this run.", key="sample")
@@ -268,3 +277,14 @@ class ReviewSession:
     def close(self) -> None:
         """Let go of threads."""
         self.contents.close()
+
+
+def _load(reader: AuditReader) -> AuditIndex:
+    classes = reader.run.tags
+    index = index_of(reader.issues(), classes, reader.id_type)
+    marks, groups = reader.marks(), reader.groups()
+    if marks is not None and marks.num_rows:
+        index = index.with_marks(marks, classes)
+    if groups is not None and groups.num_rows:
+        index = index.with_groups(groups, classes)
+    return index

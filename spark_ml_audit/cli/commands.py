@@ -26,6 +26,7 @@ from spark_ml_audit.config import (
     PredictConfig,
     ReviewConfig,
     SampleConfig,
+    ServeConfig,
     TagConfig,
     TrendConfig,
     load_as,
@@ -94,6 +95,20 @@ def _runner(
         return Result(render(outcome), outcome.to_dict(), outcome.exit_code)
 
     return run
+
+
+def _run_serve(options: argparse.Namespace, progress: Progress) -> Result:
+    from spark_ml_audit.app.serve import run_serve
+    from spark_ml_audit.cli.stdio import announce
+
+    config = load_as(ServeConfig, options.config, options.overrides)
+    require_engine(config.engine)
+
+    def tell(address: str) -> None:
+        announce(json.dumps({"status": "serving", "address": address}) if options.json else address)
+
+    run_serve(config, progress, tell)
+    return Result("", {}, ExitCode.OK)
 
 
 def _fit_final(options: argparse.Namespace) -> list[str]:
@@ -224,5 +239,11 @@ COMMANDS: tuple[Command, ...] = (
             _option("undo", "correct.undo"),
         ),
         _add_correct_options,
+    ),
+    Command(
+        "serve",
+        "serve the page on which people review an audit's flags, in a browser",
+        f"{PROGRAM} serve --set output.path=audits/tags --set serve.who=ann",
+        _run_serve,
     ),
 )

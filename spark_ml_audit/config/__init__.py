@@ -22,6 +22,7 @@ from spark_ml_audit.config.predict import (
     PredictSource,
 )
 from spark_ml_audit.config.review import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig
+from spark_ml_audit.config.serve import ServeConfig
 from spark_ml_audit.config.source import (
     RESERVED_COLUMNS,
     ColumnsConfig,
@@ -61,6 +62,7 @@ __all__ = [
     "ReportConfig",
     "ReviewConfig",
     "SampleConfig",
+    "ServeConfig",
     "SourceConfig",
     "StreamConfig",
     "TagConfig",

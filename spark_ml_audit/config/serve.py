@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from spark_ml_audit.config.audit import AuditSource
 from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.engine import EngineConfig
-from spark_ml_audit.config.fields import AnyText, Columns, Fraction, PlaceText, Text
+from spark_ml_audit.config.fields import AnyText, Columns, Fraction, PlaceText, Text, problem
 from spark_ml_audit.config.output import OutputConfig, RunId, TrackingConfig
+from spark_ml_audit.text import show
 
 DEFAULT_PORT = 8765
+
+
+_HOST = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
+
+
+def _check_host(value: str) -> str:
+    # it becomes part of the policy of a page: nothing but an address is let through
+    if not _HOST.fullmatch(value):
+        raise problem(
+            f"found {show(value)}, not the address of a host.", "Write it as https://images.example.com."
+        )
+    return value
 
 
 class ServeSection(Section):
@@ -28,6 +42,8 @@ class ServeSection(Section):
         show: Columns of the source to show; None for those of the audit's source.show, else its first texts.
         image: Column of the source with the address or the path of a picture.
         images: Folder below which paths of pictures are; None: paths are not followed.
+        image_hosts: Where pictures may be loaded from, such as https://images.example.com; none by default: the
+            page asks no other address for anything.
         definitions: What the tags mean: a CSV, JSON or YAML file, or a table with the columns tag and
             description.
         min_precision: What accepting in bulk must reach, with 95% confidence.
@@ -47,6 +63,10 @@ class ServeSection(Section):
     show: Annotated[Columns | None, Field(description="a column name, a list of them, or null")] = None
     image: Annotated[AnyText | None, Field(description="a column name, or null")] = None
     images: Annotated[Text | None, Field(description="the path of a folder, or null")] = None
+    image_hosts: Annotated[
+        tuple[Annotated[str, AfterValidator(_check_host)], ...],
+        Field(strict=False, description="a list of addresses"),
+    ] = ()
     definitions: PlaceText | None = None
     min_precision: Annotated[Fraction, Field(gt=0.5, lt=1, description="a number between 0.5 and 1")] = 0.9
     reviewers: Annotated[tuple[Text, ...], Field(strict=False, description="a list of names")] = ()

@@ -1,0 +1,23 @@
+"""Which reader serves an output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spark_ml_audit.app.reader import AuditReader, LakeReader
+from spark_ml_audit.engines.choose import choose_engine
+from spark_ml_audit.lake.output import OutputTables
+
+if TYPE_CHECKING:
+    from spark_ml_audit.config.serve import ServeConfig
+    from spark_ml_audit.engines.base import Engine
+
+
+def choose_reader(config: ServeConfig) -> tuple[AuditReader, Engine]:
+    """The reader of the output's tables, and an engine for small tables beside them.
+
+    Raises:
+        ConfigError: There is no such run, or the output is of a kind that cannot be reached from here.
+    """
+    engine = choose_engine(config.engine)
+    return LakeReader(OutputTables(engine, config.output), config), engine
