@@ -27,6 +27,7 @@ PAGES = (
     DOCS / "commands.md",
     DOCS / "sources.md",
     DOCS / "mistakes.md",
+    DOCS / "review_page.md",
     DOCS / "reviewers.md",
 )
 _BLOCK = re.compile(

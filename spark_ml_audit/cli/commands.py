@@ -33,13 +33,14 @@ from spark_ml_audit.config import (
     ReviewConfig,
     RunsConfig,
     SampleConfig,
+    ServeConfig,
     TagConfig,
     TrendConfig,
     parse_as,
     read_values,
 )
 from spark_ml_audit.config.continuing import audit_of_predictions, tagging_by
-from spark_ml_audit.errors import ConfigError, InputError
+from spark_ml_audit.errors import ConfigError, ExitCode, InputError
 from spark_ml_audit.outcomes.audit import AuditOutcome
 from spark_ml_audit.outcomes.predict import PredictOutcome
 from spark_ml_audit.progress import Progress
@@ -84,6 +85,24 @@ def _run_init(options: argparse.Namespace, progress: Progress) -> Result:
     except (ConfigError, InputError) as error:
         raise with_option(error, "init") from error
     return Result(render_init(outcome), outcome.to_dict(), outcome.exit_code)
+
+
+def _run_serve(options: argparse.Namespace, progress: Progress) -> Result:
+    from spark_ml_audit.app.serve import run_serve
+    from spark_ml_audit.cli.stdio import announce
+
+    config, last = Runner(ServeConfig, "", str).read(options, progress)
+    noted = {} if last is None else {"last_output": last.output}
+
+    def tell(address: str) -> None:
+        said = {"status": "serving", "address": address, **noted}
+        announce(json.dumps(said) if options.json else address)
+
+    try:
+        run_serve(config, progress, tell)
+    except (ConfigError, InputError) as error:
+        raise with_option(error, "serve") from error
+    return Result("", {}, ExitCode.OK)
 
 
 def _predict_first(options: argparse.Namespace) -> tuple[dict[str, object], list[Given]]:
@@ -302,5 +321,11 @@ COMMANDS: tuple[Command, ...] = (
         f"{PROGRAM} doctor --start",
         _run_doctor,
         _add_doctor_options,
+    ),
+    Command(
+        "serve",
+        "serve the page on which people review an audit's flags, in a browser",
+        f"{PROGRAM} serve --out audits/tags --who ann",
+        _run_serve,
     ),
 )

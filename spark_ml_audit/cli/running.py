@@ -107,7 +107,13 @@ class Runner:
         except (ConfigError, InputError) as error:
             raise with_option(error, options.command) from error
 
-    def _run(self, options: argparse.Namespace, progress: Progress) -> Result:
+    def read(self, options: argparse.Namespace, progress: Progress) -> tuple[Any, LastOutput | None]:
+        """The checked config, and the last output where the command goes by it.
+
+        Raises:
+            ConfigError: The config does not stand.
+            SetupError: The engine that it names is not installed.
+        """
         base, flags = self.more(options)
         given = [*given_by(options), *flags]
         values = read_values(options.config, options.overrides, base=base, given=given)
@@ -122,6 +128,10 @@ class Runner:
         require_engine(config.engine)
         if hasattr(config, "source"):
             _check_table_name(config, given)
+        return config, last
+
+    def _run(self, options: argparse.Namespace, progress: Progress) -> Result:
+        config, last = self.read(options, progress)
         module, name = self.function.split(":")
         outcome = getattr(import_module(f"spark_ml_audit.{module}"), name)(config, progress)
         self.note(config, outcome)

@@ -8,6 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TextIO
 
+_diverted: list[int] = []
+"""Where the descriptor of stdout is kept while stdout is diverted."""
+
+
+def announce(line: str) -> None:
+    """Write a line to the true stdout while it is diverted: what a command says before it is done."""
+    saved = _diverted[-1] if _diverted else None
+    if saved is None:
+        write(sys.__stdout__, f"{line}\n")
+    else:
+        os.write(saved, f"{line}\n".encode())
+
 
 @contextmanager
 def divert_stdout() -> Iterator[None]:
@@ -18,11 +30,14 @@ def divert_stdout() -> Iterator[None]:
     """
     real = sys.stdout
     saved = _divert_descriptor(real)
+    if saved is not None:
+        _diverted.append(saved)
     try:
         with redirect_stdout(sys.stderr):
             yield
     finally:
         if saved is not None:
+            _diverted.remove(saved)
             with suppress(OSError, ValueError):
                 real.flush()  # what was written to it meanwhile belongs on stderr
             os.dup2(saved, 1)

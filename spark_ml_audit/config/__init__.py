@@ -22,6 +22,7 @@ from spark_ml_audit.config.predict import (
     PredictSource,
 )
 from spark_ml_audit.config.review import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig
+from spark_ml_audit.config.serve import ServeConfig
 from spark_ml_audit.config.short_forms import Given, read_value
 from spark_ml_audit.config.source import (
     RESERVED_COLUMNS,
@@ -66,6 +67,7 @@ __all__ = [
     "ReviewConfig",
     "RunsConfig",
     "SampleConfig",
+    "ServeConfig",
     "SourceConfig",
     "StreamConfig",
     "TagConfig",

@@ -224,6 +224,16 @@ _CORRECT = (
     _OUT,
 )
 
+_SERVE = (
+    ShortForm("--port", "serve.port", "N", "port to listen on, 0 for any that is free", "number"),
+    ShortForm("--who", "serve.who", "NAME", "person whose decisions these are"),
+    ShortForm("--show", "serve.show", "COLUMNS", "columns of the source that a row shows", "names"),
+    ShortForm("--image", "serve.image", "COLUMN", "column with the address or path of a picture"),
+    ShortForm("--definitions", "serve.definitions", "FILE", "file of what the tags mean"),
+    _run("serve"),
+    _OUT,
+)
+
 SHORT_FORMS: Mapping[str, tuple[ShortForm, ...]] = {
     "demo": (),
     "init": _COLUMNS,
@@ -239,6 +249,7 @@ SHORT_FORMS: Mapping[str, tuple[ShortForm, ...]] = {
     "decide": _DECIDE,
     "review": (_run("review"), _OUT),
     "correct": _CORRECT,
+    "serve": _SERVE,
 }
 """Command -> its short forms, in the order of `--help`."""
 

@@ -80,7 +80,7 @@ def render_page(
         .render(
             title=title,
             payload=payload,
-            style=Markup(page_colours() + _asset("report.css")),  # noqa: S704 - our own file
+            style=Markup(page_style()),  # noqa: S704 - our own file
             scripts=[Markup(source) for source in sources],  # noqa: S704 - our own files
             # Plot writes a style element into each picture, so styles may stand in the page.
             policy=f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
@@ -98,6 +98,11 @@ def render_fragment(template: str, **context: Any) -> str:
         **context: Names for the template; texts in them are escaped.
     """
     return _environment().get_template(template).render(**context)
+
+
+def page_style() -> str:
+    """The style sheet of all pages."""
+    return page_colours() + _asset("report.css")
 
 
 @lru_cache(maxsize=1)

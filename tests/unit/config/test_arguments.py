@@ -54,7 +54,7 @@ def test_every_key_of_audit_is_an_argument_that_audit_has() -> None:
         AuditConfig.model_fields["audit"].annotation.model_fields  # type: ignore[union-attr]
     )
     # of commands alone: their models, files beside results, and what is joined or numbered by a config
-    others = {"features", "group", "decisions", "pred_probs_from", "row_numbers", "empty_labels"}
+    others = {"features", "group", "annotator", "decisions", "pred_probs_from", "row_numbers", "empty_labels"}
     for section in ("source", "audit", "detect", "engine"):
         for key in keys_of(AuditConfig)[section]:
             argument = said(InputError("found.", key=f"{section}.{key}")).key or ""

@@ -1,0 +1,73 @@
+"""What a correction by the decisions so far would change: counted before anything is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from spark_ml_audit.app.queues import ROW
+from spark_ml_audit.app.records import id_as_text
+from spark_ml_audit.app.session import ReviewSession
+from spark_ml_audit.app.votes import ABSENT, PRESENT
+from spark_ml_audit.text import for_page
+
+_SHOWN_ROWS, _SHOWN_TAGS = 12, 50
+_LETTERS = 200
+
+
+def planned_changes(session: ReviewSession) -> dict[str, Any]:
+    """Tags that would be added and removed, by class, and some of the rows before and after."""
+    added: Counter[int] = Counter()
+    removed: Counter[int] = Counter()
+    rows: dict[int, dict[str, list[int]]] = {}
+    with session.lock:
+        settled = [
+            (cell, standing.verdict)
+            for cell, votes in session.state.votes.items()
+            if votes and cell[1] != ROW and (standing := session.state.standing(cell)) is not None
+        ]
+        given = {row: _given(session, row) for row in {cell[0] for cell, _ in settled}}
+    for (row, code), verdict in settled:
+        own = given[row]
+        if own is None or verdict not in (PRESENT, ABSENT) or (verdict == PRESENT) == (code in own):
+            continue
+        (added if verdict == PRESENT else removed)[code] += 1
+        side = "added" if verdict == PRESENT else "removed"
+        rows.setdefault(row, {"added": [], "removed": []})[side].append(code)
+    shown = sorted(rows)[:_SHOWN_ROWS]
+    session.contents.read([session.index.id_of(row) for row in shown])
+    return {
+        "rows": len(rows),
+        "added": sum(added.values()),
+        "removed": sum(removed.values()),
+        "excluded": len(session.state.excluded),
+        "classes": [
+            {"tag": for_page(session.classes[code], 200), "added": added[code], "removed": removed[code]}
+            for code, _ in (added + removed).most_common(_SHOWN_TAGS)
+        ],
+        "some": [_shown(session, row, rows[row]) for row in shown],
+    }
+
+
+def _given(session: ReviewSession, row: int) -> set[int] | None:
+    """The tags a row was given; None where nobody knows any more."""
+    if row < session.index.num_issues:
+        return set(session.index.given.of(row))
+    content = session.contents.get(session.index.id_of(row))
+    return None if content is None else set(content.given)
+
+
+def _shown(session: ReviewSession, row: int, changed: dict[str, list[int]]) -> dict[str, Any]:
+    content = session.contents.get(session.index.id_of(row))
+    given = _given(session, row) or set()
+    text = next((value for value in content.values.values() if value), "") if content is not None else ""
+
+    def names(codes: Any) -> list[str]:
+        return [for_page(session.classes[code], 200) for code in sorted(codes)]
+
+    return {
+        "id": for_page(id_as_text(session.index.id_of(row)), 200),
+        "text": for_page(text or "", _LETTERS),
+        "kept": names(given - set(changed["removed"])),
+        **{side: names(codes) for side, codes in changed.items()},
+    }

@@ -1,0 +1,297 @@
+"""One review in this process: the index of a run, what has been decided, and the queues over both."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from spark_ml_audit.app.contents import RowContents
+from spark_ml_audit.app.decided import (
+    OPEN,
+    BoolArray,
+    Cell,
+    DecisionRecord,
+    DecisionState,
+    done_items,
+)
+from spark_ml_audit.app.index import AuditIndex, IntArray, index_of
+from spark_ml_audit.app.queues import ROW, QueueFilter, QueueItems, cell_mask, resolve
+from spark_ml_audit.app.reader import AuditReader
+from spark_ml_audit.app.records import id_from_text
+from spark_ml_audit.arrow.hashes import hash_values
+from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.errors import InputError
+from spark_ml_audit.kernels.assignment import assign_rows
+
+if TYPE_CHECKING:
+    from spark_ml_audit.config.serve import ServeSection
+
+_LOOK_AGAIN = 3.0
+"""Seconds after which decisions of others are looked for."""
+
+BLIND = ("random", "certify")
+"""Ways to draw a sample of which nothing may be told to who judges it."""
+
+_KEPT_QUEUES = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Queue:
+    """A queue as it stands for a person.
+
+    Attributes:
+        items: In order.
+        done: Which of them are done.
+    """
+
+    items: QueueItems
+    done: BoolArray
+
+    def first_open(self, after: int = -1) -> int:
+        """Place of the first open item behind a place, else the first of all; -1 where all are done."""
+        places = np.flatnonzero(~self.done)
+        if not len(places):
+            return -1
+        later = places[places > after]
+        return int(later[0] if len(later) else places[0])
+
+
+class ReviewSession:
+    """The state behind the page; its methods may be called by several threads.
+
+    Args:
+        reader: Reads and writes the tables.
+        options: The section `serve`.
+
+    Attributes:
+        reader: Reads and writes the tables.
+        options: The section `serve`.
+        classes: Tags in class order.
+        codes: Tag -> class.
+        contents: Texts and probabilities of rows.
+    """
+
+    def __init__(self, reader: AuditReader, options: ServeSection) -> None:
+        self.options = options
+        self.lock = threading.RLock()
+        self._refreshing = threading.Lock()
+        self.open(reader)
+
+    def open(self, reader: AuditReader) -> None:
+        """Review the run of a reader from now on.
+
+        Args:
+            reader: Reads and writes its tables.
+        """
+        index = _load(reader)
+        with self.lock:
+            self.reader = reader
+            self.classes = reader.run.tags
+            self.codes = {tag: code for code, tag in enumerate(self.classes)}
+            self.contents = RowContents(reader)
+            self.index = index
+            self.state = DecisionState(index, self.codes)
+            self._queues: OrderedDict[QueueFilter, QueueItems] = OrderedDict()
+            self._samples: dict[str, tuple[str, list[Cell]]] = {}
+            self._version: str | None = None
+            self._looked = 0.0
+            self._dealt = self._deal()
+            self.load_samples()
+        self.refresh()
+
+    # ---- what others decided -----------------------------------------------------------------------
+
+    def look_again(self) -> None:
+        """Look for decisions of others, beside other work, unless that was done a moment ago."""
+        if time.monotonic() - self._looked > _LOOK_AGAIN:
+            self._looked = time.monotonic()
+            threading.Thread(target=self.refresh, name="refresh", daemon=True).start()
+
+    def refresh(self) -> None:
+        """Take in all decisions that are not known yet."""
+        with self._refreshing:
+            version = self.reader.decisions_version()
+            if version is None or version == self._version:
+                return
+            records = self.reader.decisions()
+            with self.lock:
+                new = [item for item in records if item.decision_id not in self.state.known]
+                self.take(new)
+            self._version = version
+            self._looked = time.monotonic()
+
+    def wrote(self) -> None:
+        """Remember that the newest version of the table holds what this process wrote, if nobody else did."""
+        with self._refreshing:
+            version, known = self.reader.decisions_version(), int(self._version or -1)
+            if version is not None and int(version) == known + 1:
+                self._version = version
+
+    def take(self, records: Sequence[DecisionRecord]) -> list[Cell]:
+        """Take in records of decisions; the cells that they touched."""
+        with self.lock:
+            ids = pa.array([item.id for item in records], self.reader.id_type)
+            self._hold(ids.drop_null())
+            return self.state.take(records, self.index.rows_of(ids).tolist() if records else [])
+
+    def _hold(self, ids: Any) -> None:
+        """Have rows in the index, at its end where they are new."""
+        longer = self.index.with_rows(ids) if len(ids) else self.index
+        if longer is not self.index:
+            self.index = longer
+            self.state.moved_to(longer)
+            self._dealt = self._deal()
+
+    def row_of(self, text: str, *, hold: bool = False) -> int:
+        """The row that a page names by the text of its id.
+
+        Args:
+            text: The id.
+            hold: Whether to look it up in the source where the index lacks it.
+
+        Raises:
+            InputError: There is no such row.
+        """
+        row_id = id_from_text(text, self.reader.id_type)
+        row = -1 if row_id is None else self.index.row_of(row_id)
+        if row < 0 and hold and row_id is not None and self.contents.get(row_id) is not None:
+            with self.lock:
+                self._hold(pa.array([row_id], self.reader.id_type))
+                row = self.index.row_of(row_id)
+        if row < 0:
+            raise InputError(f"there is no row {text[:80]!r} in this run.", key="id")
+        return row
+
+    # ---- samples -----------------------------------------------------------------------------------
+
+    def load_samples(self) -> None:
+        """Read which cells were drawn for review."""
+        drawn = self.reader.samples()
+        if drawn is None or not drawn.num_rows:
+            return
+        with self.lock:
+            ids = drawn.column(ID).combine_chunks()
+            self._hold(ids)
+            rows = self.index.rows_of(ids).tolist()
+            names, hows, tags = (drawn.column(name).to_pylist() for name in ("sample_id", "how", "tag"))
+            found: dict[str, tuple[str, list[Cell]]] = {}
+            for name, how, row, tag in zip(names, hows, rows, tags, strict=True):
+                if tag in self.codes:
+                    found.setdefault(name, (how, []))[1].append((row, self.codes[tag]))
+            self._samples = found
+            self._queues.clear()
+
+    @property
+    def samples(self) -> dict[str, tuple[str, int]]:
+        """Drawn sample -> how it was drawn, and its cells."""
+        return {name: (how, len(cells)) for name, (how, cells) in self._samples.items()}
+
+    def cells_of_samples(self, how: str) -> dict[str, list[Cell]]:
+        """Drawn sample -> its cells, of those drawn in one way."""
+        return {name: cells for name, (drawn, cells) in self._samples.items() if drawn == how}
+
+    def asked(self, parameters: Mapping[str, str]) -> QueueFilter:
+        """The filter that the parameters of an address say; samples that are to be judged blind are.
+
+        Raises:
+            InputError: A value is none of those there are.
+        """
+        found = QueueFilter.of(parameters, self.classes)
+        drawn, _ = self._samples.get(found.sample, ("", []))
+        if found.kind == "sample":
+            return replace(found, view="cell", blind=drawn in BLIND)
+        return found
+
+    # ---- queues ------------------------------------------------------------------------------------
+
+    def queue(self, asked: QueueFilter, who: str) -> Queue:
+        """A queue as it stands for a person.
+
+        Raises:
+            InputError: There is no such sample or group.
+        """
+        with self.lock:
+            items = self._items(asked)
+            mine = self._mine(who)
+            kept = cell_mask(self.index, asked, self.classes) if asked.kind == "flagged" else mine & False
+            if asked.state != "disputed" and who in self.options.reviewers:
+                items = items.only(self._dealt_to(who)[items.rows])
+            done = done_items(items, self.index, self.state, mine, kept)
+            if asked.state == "done":
+                return Queue(items.only(done), done[done])
+            return Queue(items, np.zeros(len(items), np.bool_) if asked.state == "disputed" else done)
+
+    def _items(self, asked: QueueFilter) -> QueueItems:
+        if asked.state == "disputed":
+            return self._disputed(asked)
+        if asked.row:
+            return QueueItems.of_rows(np.array([self.row_of(asked.row)]))
+        if asked.kind == "sample":
+            if asked.sample not in self._samples:
+                raise InputError(f"there is no sample {asked.sample[:120]!r} of this run.", key="sample")
+            return self._of_cells(self._samples[asked.sample][1])
+        known = self._queues.get(asked)
+        if known is None:
+            known = self._queues[asked] = resolve(self.index, asked, self.classes)
+            while len(self._queues) > _KEPT_QUEUES:
+                self._queues.popitem(last=False)
+        self._queues.move_to_end(asked)
+        return known
+
+    def _disputed(self, asked: QueueFilter) -> QueueItems:
+        cells = [cell for cell in self.state.disputed if not asked.tag or self.classes[cell[1]] == asked.tag]
+        return self._of_cells(cells)
+
+    def _of_cells(self, cells: Sequence[Cell]) -> QueueItems:
+        places = [self.state.place_of(cell) for cell in cells]
+        rows, codes = ([cell[side] for cell in cells] for side in (0, 1))
+        return QueueItems.of_cells(*(np.array(values, dtype=np.int64) for values in (rows, codes, places)))
+
+    # ---- who judges what ---------------------------------------------------------------------------
+
+    def _deal(self) -> IntArray:
+        """Who judges each row: places among the reviewers, of some rows two (see `assign_rows`)."""
+        if not self.options.reviewers:  # everybody sees every row
+            return np.zeros((0, 2), dtype=np.int64)
+        hashes = hash_values(self.index.ids)
+        return assign_rows(hashes, len(self.options.reviewers), self.options.overlap)
+
+    def _dealt_to(self, who: str) -> BoolArray:
+        found: BoolArray = (self._dealt == self.options.reviewers.index(who)).any(axis=1)
+        return found
+
+    def _mine(self, who: str) -> BoolArray:
+        """Flagged cells that are done for a person: judged by anybody; what two judge, by that person."""
+        anybody: BoolArray = self.state.cell_state != OPEN
+        if who not in self.options.reviewers:
+            return anybody
+        shared = (self._dealt[:, 1] >= 0)[self.index.cells.rows]
+        own = self.state.judged_by.get(who, np.zeros(len(shared), dtype=np.bool_))
+        return np.where(shared, own, anybody)
+
+    def tag_of(self, code: int) -> str:
+        """The tag of an item's class; "" of a row."""
+        return "" if code == ROW else self.classes[code]
+
+    def close(self) -> None:
+        """Let go of threads."""
+        self.contents.close()
+
+
+def _load(reader: AuditReader) -> AuditIndex:
+    classes = reader.run.tags
+    index = index_of(reader.issues(), reader.id_type)
+    marks, groups = reader.marks(), reader.groups()
+    if marks is not None and marks.num_rows:
+        index = index.with_marks(marks, classes)
+    if groups is not None and groups.num_rows:
+        index = index.with_groups(groups, classes)
+    pa.default_memory_pool().release_unused()
+    return index
