@@ -89,10 +89,11 @@ def standing_vote(votes: Sequence[Vote]) -> StandingVote | None:
     >>> standing_vote([Vote("ann", "present", moment), Vote("bob", "absent", moment), settled])
     StandingVote(verdict='absent', is_disputed=False)
     """
-    newest = newest_of_each(votes)
-    if not newest:
-        return StandingVote(None) if any(vote.verdict in VERDICTS for vote in votes) else None
-    top = max(vote.level for vote in newest)
+    levels = [vote.level for vote in votes if vote.verdict in VERDICTS]
+    if not levels:
+        return None
+    # who contradicts itself at one moment has judged, but says nothing: no lower level steps in
+    newest, top = newest_of_each(votes), max(levels)
     own = [vote for vote in newest if vote.level == 1]
     present, absent = (sum(vote.verdict == said for vote in own) for said in (PRESENT, ABSENT))
     among = [vote for vote in newest if vote.level == top]
@@ -100,7 +101,7 @@ def standing_vote(votes: Sequence[Vote]) -> StandingVote | None:
         among = [vote for vote in own if vote.verdict == (PRESENT if present > absent else ABSENT)]
     elif top == 1 and present:
         among = [vote for vote in own if vote.verdict != UNSURE]
-    last = max(vote.moment for vote in among)
+    last = max((vote.moment for vote in among), default=_NEVER)
     verdicts = {vote.verdict for vote in among if vote.moment == last}
     disputed = present > 0 and absent > 0 and top != _LEVELS[ADJUDICATED]
     return StandingVote(verdicts.pop() if len(verdicts) == 1 else None, disputed)

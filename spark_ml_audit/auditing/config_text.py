@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
-from spark_ml_audit.config.short_forms import as_yaml
+from spark_ml_audit.config.option_values import as_yaml
 from spark_ml_audit.config.yaml_loader import Dumper
 from spark_ml_audit.outcomes.starting import Choice
 from spark_ml_audit.text import harmless, one_line

@@ -13,6 +13,7 @@ from spark_ml_audit.config.features import FEATURE_KINDS, PREDICTED_COLUMNS, Fea
 from spark_ml_audit.config.gates import GateConfig, NoiseLimit
 from spark_ml_audit.config.history import CompareConfig, OpenConfig, RunsConfig, TrendConfig
 from spark_ml_audit.config.loading import load_as, load_config, parse_as, parse_config, read_values
+from spark_ml_audit.config.option_values import read_value
 from spark_ml_audit.config.output import PROGRAM, OutputConfig, ReportConfig, TrackingConfig
 from spark_ml_audit.config.predict import (
     MODEL_KINDS,
@@ -23,7 +24,7 @@ from spark_ml_audit.config.predict import (
 )
 from spark_ml_audit.config.review import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig
 from spark_ml_audit.config.serve import ServeConfig
-from spark_ml_audit.config.short_forms import Given, read_value
+from spark_ml_audit.config.short_forms import Given
 from spark_ml_audit.config.source import (
     RESERVED_COLUMNS,
     ColumnsConfig,

@@ -12,8 +12,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.fields import Duration, SchemaName, Text, problem
+from spark_ml_audit.config.option_values import write_words
 from spark_ml_audit.config.paths import scheme_of
-from spark_ml_audit.config.short_forms import write_words
 from spark_ml_audit.text import redact, show
 
 PROGRAM = "spark-ml-audit"

@@ -95,7 +95,6 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         StratumDrawn(row["stratum"], row["stratum_size"], row["count"])
         for row in sorted(strata, key=lambda row: order.get(row["stratum"], len(order)))
     )
-    csv = files.get("")
     return SampleOutcome(
         sample_id=sample_id,
         run_id=run.run_id,
@@ -106,7 +105,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         notes=_widths(drawn, config.sample) + certify_notes(drawn, config.sample),
         next_command=_decide_command(config, files) if num_cells else None,
         tables=tables.locations(SAMPLE),
-        csv=csv,
+        csv=files.get(""),
         files={name: file for name, file in files.items() if name},
         stages=progress.stages,
         already_finished=done,

@@ -27,7 +27,7 @@ _VOTES = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(cells=st.lists(_VOTES, min_size=1, max_size=12))
 def test_both_forms_of_the_rule_agree(embedded_engine: Engine, cells: list) -> None:
     rows = [

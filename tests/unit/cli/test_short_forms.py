@@ -14,8 +14,9 @@ import pytest
 
 from spark_ml_audit.cli.last_output import NOTE, find_last_output, last_models, note_models, note_output
 from spark_ml_audit.config import OutputConfig
+from spark_ml_audit.config.option_values import read_value, write_words
 from spark_ml_audit.config.schema import schema_of
-from spark_ml_audit.config.short_forms import SHORT_FORMS, read_value, write_words
+from spark_ml_audit.config.short_forms import SHORT_FORMS
 from tests.command_line import run_here, settings_of
 
 FORMS = [(command, form) for command, forms in SHORT_FORMS.items() for form in forms]
