@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Body, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -75,9 +76,8 @@ def _refusal(request: Request, access: Access) -> Response | None:
         return _told(401, "Open the address that spark-ml-audit serve printed: it holds the token of this page.")
     if told is not None and access.token and request.method == "GET":
         # the address without the token: it shall stay neither in the history nor in a shared link
-        rest = [(key, value) for key, value in request.query_params.multi_items() if key != "token"]
-        answer = RedirectResponse(str(request.url.replace_query_params(**dict(rest)).remove_query_params("token")))
-        answer.status_code = 303
+        rest = urlencode([(key, value) for key, value in request.query_params.multi_items() if key != "token"])
+        answer = RedirectResponse(f"/{request.url.path.lstrip('/')}" + (f"?{rest}" if rest else ""), 303)
         answer.set_cookie(access.cookie, access.token, httponly=True, samesite="lax", path="/")
         return answer
     if request.method in _CHANGING:
