@@ -9,7 +9,17 @@ from pydantic import BeforeValidator, Field, model_validator
 from spark_ml_audit.config.audit import AuditSource
 from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.engine import EngineConfig
-from spark_ml_audit.config.fields import Columns, Fraction, PlaceText, Text, check_place, problem
+from spark_ml_audit.config.features import FeatureColumns
+from spark_ml_audit.config.fields import (
+    AnyText,
+    Columns,
+    Fraction,
+    PlaceText,
+    Text,
+    check_place,
+    problem,
+    repeated,
+)
 from spark_ml_audit.config.output import OutputConfig, RunId, TrackingConfig
 from spark_ml_audit.text import show
 
@@ -25,16 +35,28 @@ class SampleSection(Section):
         how: first-look: 15 cells drawn from each of the two lists' first hundred, tags to add and tags to
             remove; additions, removals: the first cells of one list; worst: the cells flagged in the rows of
             lowest quality; random: a stratified random sample of all cells, from which precision and recall
-            can be estimated.
-        size: Rows to draw (worst), or cells (additions, removals, random); first-look has its own size.
+            can be estimated; certify: a random sample of the flagged cells of one class and direction, by
+            which a bulk acceptance can be certified; disputed: cells on which people differ.
+        tag: With certify, the class.
+        direction: With certify, missing or extraneous.
+        above: With certify, only cells of at least this confidence (p of missing tags, 1 - p of extraneous
+            ones); None: all.
+        size: Rows to draw (worst), or cells (all others but first-look, which has its own size).
         per_stratum: With random, the same number of cells from every stratum instead of `size`.
         seed: With random and first-look, another seed draws other cells.
         show: Columns of the source to put beside the cells.
         csv: File for a spreadsheet, written beside the table.
+        reviewers: People among whom the rows are divided: each gets a file of their own, beside `csv`.
+        overlap: Share of the rows that two of them get, so that their agreement can be told.
     """
 
     run: _AuditRun = None
-    how: Literal["first-look", "additions", "removals", "worst", "random"] = "worst"
+    how: Literal["first-look", "additions", "removals", "worst", "random", "certify", "disputed"] = "worst"
+    tag: Annotated[AnyText | None, Field(description="the name of a class, or null")] = None
+    direction: Literal["missing", "extraneous"] | None = None
+    above: Annotated[
+        Annotated[Fraction, Field(gt=0.5)] | None, Field(description="a number above 0.5, at most 1, or null")
+    ] = None
     size: Annotated[int, Field(ge=1, le=MAX_SAMPLE, description=f"a whole number from 1 to {MAX_SAMPLE}")] = (
         100
     )
@@ -44,9 +66,34 @@ class SampleSection(Section):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="a whole number of 0 or more")] = 0
     show: Annotated[Columns | None, Field(description="a column name, a list of them, or null")] = None
     csv: Annotated[Text | None, Field(description="the path of a file, or null")] = None
+    reviewers: Annotated[FeatureColumns, Field(description="a list of names, or null")] = ()
+    overlap: Annotated[Fraction, Field(description="a number from 0 to 1")] = 0.0
+
+    @property
+    def digested(self) -> dict[str, object]:
+        """What decides which cells are drawn, as it goes into the sample's id."""
+        own = self.model_dump(mode="json", exclude={"run", "csv", "show", "reviewers", "overlap"})
+        # keys that came later count where they are used: ids of older samples stay
+        later = ("tag", "direction", "above")
+        return {name: value for name, value in own.items() if name not in later or value is not None}
 
     @model_validator(mode="after")
     def _check_how(self) -> SampleSection:
+        for name in ("tag", "direction", "above"):
+            value = getattr(self, name)
+            if value is not None and self.how != "certify":
+                raise problem(
+                    f"found {show(value)}, but only a sample to certify by has a {name}.",
+                    f"Leave {name} out, or set how to certify.",
+                    at=name,
+                )
+            if value is None and self.how == "certify" and name != "above":
+                raise problem(
+                    "is not given, but a sample to certify by is of one class and direction.",
+                    "Set sample.tag to a class, and sample.direction to missing or extraneous.",
+                    at=name,
+                )
+        self._check_reviewers()
         if self.per_stratum is not None and self.how != "random":
             raise problem(
                 f"found {self.per_stratum}, but only a random sample has strata.",
@@ -54,6 +101,24 @@ class SampleSection(Section):
                 at="per_stratum",
             )
         return self
+
+    def _check_reviewers(self) -> None:
+        names = self.reviewers if isinstance(self.reviewers, tuple) else (self.reviewers,)
+        twice = repeated(list(names))
+        if twice is not None:
+            raise problem(f"names {show(twice)} twice.", "Give every person once.", at="reviewers")
+        if names and self.csv is None:
+            raise problem(
+                "is given, but sample.csv is not: rows are divided among files.",
+                "Set sample.csv, such as review.csv: each person's file is named after it.",
+                at="reviewers",
+            )
+        if self.overlap and len(names) < 2:
+            raise problem(
+                f"found {self.overlap:g}, but sample.reviewers names fewer than two people.",
+                "Give sample.reviewers a list of names, or leave overlap out.",
+                at="overlap",
+            )
 
 
 class SampleConfig(Section):
@@ -78,20 +143,44 @@ class DecideSection(Section):
     """Decisions to import.
 
     Attributes:
-        file: CSV file, or folder of Parquet files or of a Delta table.
+        file: CSV file, or folder of Parquet files or of a Delta table; None with undo or compact.
         format: Format of the file; auto goes by its name and content.
-        run: Audit whose rows and tags the decisions name; None for the newest.
+        run: Audit whose rows and tags the decisions name, and under which they are filed; None for that of
+            the sample that a row answers, else the newest.
+        kind: single: verdicts on cells; adjudicated: verdicts that settle disputes, and stand before others.
+        undo: A decision to take back by its decision_id, or a bulk acceptance by its bulk_id, instead.
+        compact: Whether to put the small files of the table together, instead.
         who: Who decided, for rows that do not say.
         sample: Sample that was judged, recorded with the decisions.
         to: Table of the decisions; None for `decisions` of the output.
     """
 
-    file: Annotated[Text, Field(description="the path of a CSV file, or of a Parquet or Delta folder")]
+    file: Annotated[
+        Text | None, Field(description="the path of a CSV file, or of a Parquet or Delta folder, or null")
+    ] = None
     format: Literal["auto", "csv", "parquet", "delta"] = "auto"
     run: _AuditRun = None
     who: Annotated[Text | None, Field(description="a name, or null")] = None
     sample: Annotated[Text | None, Field(description="a sample_id, or null")] = None
     to: PlaceText | None = None
+    kind: Literal["single", "adjudicated"] = "single"
+    undo: Annotated[Text | None, Field(description="a decision_id or bulk_id, or null")] = None
+    compact: Annotated[bool, Field(description="true or false")] = False
+
+    @model_validator(mode="after")
+    def _check_one(self) -> DecideSection:
+        given = [name for name in ("file", "undo", "compact") if getattr(self, name)]
+        if not given:
+            raise problem(
+                "is required.",
+                "Set decide.file to the judged CSV (or decide.undo, decide.compact).",
+                at="file",
+            )
+        if len(given) > 1:
+            raise problem(
+                f"is given together with decide.{given[0]}.", "Do one after the other.", at=given[1]
+            )
+        return self
 
 
 class DecideConfig(Section):
@@ -119,12 +208,15 @@ class ReviewSection(Section):
             the sample).
         decisions: Table of the decisions; None for `decisions` of the output.
         confidence: Of the intervals.
+        bound: Precision that flags need to be accepted in bulk, of which the review says how far it is
+            proved.
     """
 
     sample: Annotated[Text | None, Field(description="a sample_id, or null")] = None
     run: _AuditRun = None
     decisions: PlaceText | None = None
     confidence: Annotated[float, Field(gt=0.5, lt=1, description="a number between 0.5 and 1")] = 0.95
+    bound: Annotated[float, Field(ge=0.5, lt=1, description="a number of at least 0.5, below 1")] = 0.9
 
 
 class ReviewConfig(Section):
@@ -163,6 +255,9 @@ class CorrectSection(Section):
             none, or the place of a table.
         accept_above: Confidence from which flagged cells without a decision are corrected as well: missing
             tags with p >= x, extraneous ones with p <= 1 - x; None for none.
+        accept_certified: Precision that blind random decisions must prove (95%): flagged cells are accepted
+            in bulk as far as they do, class by class and direction by direction; None for none.
+        who: Who accepts in bulk, recorded with it.
         mode: copy: a corrected copy of the source; merge: the source itself, by MERGE.
         to: Place of the copy; None for `corrected` of the output.
         undo: correction_id of a correction to take back, instead of all above.
@@ -175,17 +270,29 @@ class CorrectSection(Section):
     accept_above: Annotated[
         Annotated[Fraction, Field(gt=0.5)] | None, Field(description="a number above 0.5, at most 1, or null")
     ] = None
+    accept_certified: Annotated[
+        Annotated[float, Field(ge=0.5, lt=1)] | None,
+        Field(description="a number of at least 0.5, below 1, or null"),
+    ] = None
+    who: Annotated[Text | None, Field(description="a name, or null")] = None
     mode: Literal["copy", "merge"] = "copy"
     to: PlaceText | None = None
     undo: Annotated[RunId | None, Field(description="a correction_id, or null")] = None
 
     @model_validator(mode="after")
     def _check_sense(self) -> CorrectSection:
-        if self.undo is None and self.decisions is False and self.accept_above is None:
+        wanted = (self.accept_above, self.accept_certified)
+        if self.undo is None and self.decisions is False and wanted == (None, None):
             raise problem(
                 "found false, and accept_above is null: there is nothing to correct by.",
                 "Set correct.decisions to true, or give correct.accept_above, such as 0.95.",
                 at="decisions",
+            )
+        if self.accept_certified is not None and isinstance(self.decisions, str):
+            raise problem(
+                f"found {self.accept_certified:g}, but correct.decisions names another table.",
+                "What is accepted in bulk goes to the output's own decisions: set correct.decisions to true.",
+                at="accept_certified",
             )
         if self.to is not None and self.mode == "merge":
             raise problem(
