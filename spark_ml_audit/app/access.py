@@ -53,7 +53,11 @@ class Access:
 
     def is_right_host(self, host: str) -> bool:
         """Whether the host name of a request is one of this machine, where it must be."""
-        return not self.is_loopback or (urlsplit(f"//{host}").hostname or "") in {"127.0.0.1", "localhost", "::1"}
+        return not self.is_loopback or (urlsplit(f"//{host}").hostname or "") in {
+            "127.0.0.1",
+            "localhost",
+            "::1",
+        }
 
     def is_own_origin(self, origin: str | None, host: str) -> bool:
         """Whether a request that changes something comes from a page of ours."""

@@ -103,7 +103,7 @@ def _tags(
         tag["asked"] = other == code if code != ROW else is_asked
         tag["near"] = other in near
         if flag is not None and tag["prob"] is None and place is not None:
-            tag["prob"] = round(float(index.pred_prob[place]), 4)
+            tag["prob"] = round(float(index.pred_prob[place]), 6)
         found.append(tag)
     return found
 
@@ -125,7 +125,7 @@ def _tag(
     return {
         "tag": session.classes[code],
         "shown": for_page(session.classes[code], 200),
-        "prob": None if content is None else round(float(content.pred_probs[code]), 4),
+        "prob": None if content is None else round(float(content.pred_probs[code]), 6),
         "flag": None,
         "asked": False,
         "near": False,

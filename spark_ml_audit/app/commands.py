@@ -56,7 +56,11 @@ def audit_config(config: ServeConfig, run: FinishedRun, target: str | None) -> d
     source = {**known.get("source", {}), "version": None}
     if target is not None:
         is_path = bool(source.get("path"))
-        source |= {"path": target if is_path else None, "table": None if is_path else target, "format": "delta"}
+        source |= {
+            "path": target if is_path else None,
+            "table": None if is_path else target,
+            "format": "delta",
+        }
     return {**known, "source": source, **_shared(config)}
 
 

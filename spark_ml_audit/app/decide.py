@@ -9,9 +9,11 @@ from typing import Any
 from spark_ml_audit.app.decided import DecisionRecord
 from spark_ml_audit.app.session import ReviewSession
 from spark_ml_audit.app.votes import ADJUDICATED, EXCLUDED, ROW, SINGLE, UNDO, VERDICTS
+from spark_ml_audit.config.review import MAX_SAMPLE
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.reviewing.decision_table import Decision
 
+_DRAWS = ("first-look", "random", "certify")
 _MOST_CELLS = 500
 _MOST_NOTE = 2000
 _MOST_ID = 100
@@ -74,7 +76,9 @@ def take_back(session: ReviewSession, names: object, who: str) -> list[str]:
     """
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise InputError("decisions are taken back by their ids.", key="undo")
-    known = [name for name in names[:_MOST_CELLS] if name in session.state.known or session.state.is_bulk(name)]
+    known = [
+        name for name in names[:_MOST_CELLS] if name in session.state.known or session.state.is_bulk(name)
+    ]
     for name in known:
         session.reader.undo(name, who)
     now = datetime.now(timezone.utc)
@@ -83,6 +87,19 @@ def take_back(session: ReviewSession, names: object, who: str) -> list[str]:
     )
     session.wrote()
     return known
+
+
+def drawing_of(sent: Mapping[str, Any]) -> dict[str, Any]:
+    """What a page asks to be drawn, as keys of the section `sample`.
+
+    Raises:
+        InputError: It is drawn in no such way.
+    """
+    how, size = sent.get("how"), sent.get("size", 100)
+    if how not in _DRAWS or not isinstance(size, int) or isinstance(size, bool):
+        raise InputError(f"a sample is drawn as one of {', '.join(_DRAWS)}.", key="how")
+    more = {name: str(sent.get(name)) for name in ("tag", "direction")} if how == "certify" else {}
+    return {"how": how, "size": min(max(size, 1), MAX_SAMPLE), **more}
 
 
 def _record(item: Decision, session: ReviewSession) -> DecisionRecord:

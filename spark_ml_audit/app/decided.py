@@ -13,7 +13,17 @@ import numpy.typing as npt
 from spark_ml_audit.app.index import AuditIndex
 from spark_ml_audit.app.queues import ROW as ROW_ITEM
 from spark_ml_audit.app.queues import QueueItems
-from spark_ml_audit.app.votes import ABSENT, BULK, EXCLUDED, PRESENT, ROW, UNDO, StandingVote, Vote, standing_vote
+from spark_ml_audit.app.votes import (
+    ABSENT,
+    BULK,
+    EXCLUDED,
+    PRESENT,
+    ROW,
+    UNDO,
+    StandingVote,
+    Vote,
+    standing_vote,
+)
 
 OPEN, DONE, DISPUTED = 0, 1, 2
 
@@ -71,6 +81,7 @@ class DecisionState:
         right: Per flagged cell, 1 where people say that its flag is right, 0 where it is wrong, -1 unknown.
         judged_by: Person -> flagged cells that they have judged, as a mask.
         num_by: Person -> cells that they have judged.
+        bulks: Bulk acceptance that holds -> who accepted, and the cells.
         excluded: Rows that shall be left out -> decision_id.
     """
 
@@ -85,6 +96,7 @@ class DecisionState:
         self.judged_by: dict[str, BoolArray] = {}
         self.num_by: dict[str, int] = {}
         self.excluded: dict[int, str] = {}
+        self.bulks: dict[str, tuple[str | None, list[Cell]]] = {}
         self._undone: set[str] = set()
         self._places: dict[str, list[Cell]] = {}
         self._disputed: set[Cell] = set()
@@ -134,21 +146,21 @@ class DecisionState:
         )  # fmt: skip
         self.votes.setdefault(cell, []).append(vote)
         self.judged_rows.setdefault(row, set()).add(cell[1])
-        for name in (record.decision_id, record.bulk_id):
-            if name:
-                self._places.setdefault(name, []).append(cell)
+        self._places.setdefault(record.decision_id, []).append(cell)
+        if record.bulk_id:
+            self.bulks.setdefault(record.bulk_id, (record.who, []))[1].append(cell)
         if record.who and record.kind not in (BULK, ROW):
             self.num_by[record.who] = self.num_by.get(record.who, 0) + 1
         return cell
 
     def _take_back(self, name: str) -> list[Cell]:
         self._undone.add(name)
-        cells = self._places.pop(name, [])
+        is_bulk = name in self.bulks
+        cells = self.bulks.pop(name)[1] if is_bulk else self._places.pop(name, [])
         for cell in cells:
-            gone = [vote for vote in self.votes.get(cell, []) if vote.decision_id == name]
-            kept = [vote for vote in self.votes.get(cell, []) if vote.decision_id != name]
-            if not gone:  # a bulk acceptance: its votes bear ids of their own
-                kept = [vote for vote in kept if vote.kind != BULK]
+            votes = self.votes.get(cell, [])
+            gone = [vote for vote in votes if (vote.kind == BULK if is_bulk else vote.decision_id == name)]
+            kept = [vote for vote in votes if vote not in gone]
             for vote in gone:
                 if vote.who and vote.kind not in (BULK, ROW):
                     self.num_by[vote.who] -= 1
@@ -198,7 +210,7 @@ class DecisionState:
 
     def is_bulk(self, name: str) -> bool:
         """Whether a bulk acceptance of that id holds."""
-        return name in self._places
+        return name in self.bulks
 
     def votes_of(self, row: int) -> dict[int, list[Vote]]:
         """The votes on a row, by class."""

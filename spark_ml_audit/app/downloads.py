@@ -17,7 +17,19 @@ from spark_ml_audit.arrow.value_texts import value_texts
 from spark_ml_audit.reviewing.spreadsheet import write_csv
 
 FORMATS = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
-_RECORD = ("tag", "verdict", "who", "when", "note", "kind", "decision_id", "undoes", "bulk_id", "sample_id", "run_id")
+_RECORD = (
+    "tag",
+    "verdict",
+    "who",
+    "when",
+    "note",
+    "kind",
+    "decision_id",
+    "undoes",
+    "bulk_id",
+    "sample_id",
+    "run_id",
+)
 _DECISION_TYPES = {"when": pa.timestamp("us", tz="UTC")}
 
 

@@ -13,7 +13,17 @@ from spark_ml_audit.report.page.render import page_style
 from spark_ml_audit.text import for_page, number, percent, plural
 
 STYLES = ("report.css", "app.css")
-SCRIPTS = ("api.js", "dom.js", "card.js", "keys.js", "review.js", "overview.js", "bulk.js", "finish.js", "jobs.js")
+SCRIPTS = (
+    "api.js",
+    "dom.js",
+    "card.js",
+    "keys.js",
+    "review.js",
+    "overview.js",
+    "bulk.js",
+    "finish.js",
+    "jobs.js",
+)
 _TYPES = {"css": "text/css", "js": "text/javascript"}
 
 

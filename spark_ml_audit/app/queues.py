@@ -110,9 +110,7 @@ class QueueFilter:
         {'tag': 'war', 'low': '0.5', 'blind': '1'}
         """
         default = QueueFilter()
-        changed = {
-            name: value for name, value in vars(self).items() if value != getattr(default, name)
-        }
+        changed = {name: value for name, value in vars(self).items() if value != getattr(default, name)}
         return {name: "1" if value is True else str(value) for name, value in changed.items()}
 
     def query(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import narwhals as nw
@@ -16,7 +15,7 @@ from spark_ml_audit.app.index import LISTED, MOST_ROWS
 from spark_ml_audit.app.records import records_of
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.layout import ID, InputLayout
-from spark_ml_audit.arrow.types import is_list, is_string
+from spark_ml_audit.arrow.types import is_string
 from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.columns import column, field, in_frame, names_of
 from spark_ml_audit.errors import ConfigError
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.frames.ingest import Ingest
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.lake.source import OpenSource
+    from spark_ml_audit.outcomes.review import CertifiedFlags
     from spark_ml_audit.outcomes.runs import FinishedRun
 
 MOST_TEXT = 2_000_000
@@ -111,8 +111,16 @@ class AuditReader(Protocol):
     def undo(self, name: str, who: str) -> None:
         """Take a decision or a bulk acceptance back by a further record."""
 
-    def draw(self, how: str, size: int) -> str:
-        """Draw cells to judge (see `SampleSection`); the sample_id."""
+    def draw(self, drawing: Mapping[str, Any]) -> str:
+        """Draw cells to judge by keys of `SampleSection`; the sample_id."""
+
+    def certified(self, bound: float) -> Sequence[CertifiedFlags]:
+        """How far classes and directions with blind random decisions may be accepted in bulk."""
+
+    def accept(
+        self, bulk_id: str, tag: str, direction: str, bound: float, who: str
+    ) -> Sequence[CertifiedFlags]:
+        """Accept in bulk what is proved of a class and direction; what was accepted."""
 
     def corrected(self) -> Any:
         """The corrected copy as an Arrow table; None where there is none."""
@@ -246,7 +254,8 @@ class LakeReader:
         id_name = in_frame(self.run.id_name)
         rows = self.engine.with_arrays(opened.frame, names)
         chosen = rows.join(wanted, left_on=id_name, right_on="wanted", how="semi").select(
-            column(self.run.id_name).alias(ID), *[column(name).alias(f"of_{k}") for k, name in enumerate(names)]
+            column(self.run.id_name).alias(ID),
+            *[column(name).alias(f"of_{k}") for k, name in enumerate(names)],
         )
         found = self.engine.collect(chosen)
         texts = [as_texts(values.combine_chunks(), MOST_TEXT) for values in found.columns[1:]]
@@ -284,21 +293,35 @@ class LakeReader:
         """Take a decision or a bulk acceptance back."""
         undo_decision(self.tables, self.run, name, who)
 
-    def draw(self, how: str, size: int) -> str:
+    def draw(self, drawing: Mapping[str, Any]) -> str:
         """Draw cells to judge; the same ones where that was done before."""
-        from spark_ml_audit.config import SampleConfig
+        from spark_ml_audit.config.review import SampleConfig, SampleSection
         from spark_ml_audit.progress import Progress
         from spark_ml_audit.reviewing.sample import run_sample
 
-        config = SampleConfig.model_validate(
-            {
-                "sample": {"run": self.run.run_id, "how": how, "size": size},
-                "output": self.config.output,
-                "source": self.config.source,
-                "engine": self.config.engine,
-            }
+        config = SampleConfig(
+            sample=SampleSection.parse({"run": self.run.run_id, **drawing}, "sample"),
+            output=self.config.output,
+            source=self.config.source,
+            engine=self.config.engine,
         )
         return run_sample(config, Progress(quiet=True)).sample_id
+
+    def certified(self, bound: float) -> Sequence[CertifiedFlags]:
+        """How far classes and directions may be accepted in bulk."""
+        from spark_ml_audit.reviewing.certified import certify_flags
+
+        return certify_flags(self.tables, self.run, bound=bound)
+
+    def accept(
+        self, bulk_id: str, tag: str, direction: str, bound: float, who: str
+    ) -> Sequence[CertifiedFlags]:
+        """Accept in bulk what is proved of a class and direction."""
+        from spark_ml_audit.reviewing.certified import accept_certified
+
+        return accept_certified(
+            self.tables, self.run, bulk_id, bound=bound, who=who, tag=tag, direction=direction
+        )
 
     # ---- corrections -------------------------------------------------------------------------------
 

@@ -11,8 +11,9 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 
 from spark_ml_audit.app.access import Access
 from spark_ml_audit.app.actions import Actions
+from spark_ml_audit.app.bulk import accept_certified, accepted, certificates
 from spark_ml_audit.app.cards import card_of
-from spark_ml_audit.app.decide import decide, take_back
+from spark_ml_audit.app.decide import decide, drawing_of, take_back
 from spark_ml_audit.app.figures import classes_of, found_of, progress_of
 from spark_ml_audit.app.images import image_file
 from spark_ml_audit.app.pages import headers, render, static_file
@@ -23,7 +24,6 @@ from spark_ml_audit.text import redact
 
 _MOST_BODY = 1 << 20
 _CHANGING = ("POST", "PUT", "PATCH", "DELETE")
-_DRAWS = ("first-look", "random")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -56,13 +56,17 @@ def build_app(
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> Response:
-        told = {"key": None, "message": f"{type(error).__name__}: {redact(reason_of(error))[:400]}", "fix": ""}
+        told = {
+            "key": None,
+            "message": f"{type(error).__name__}: {redact(reason_of(error))[:400]}",
+            "fix": "",
+        }
         return JSONResponse({"error": told}, status_code=500, headers=secured)
 
     _add_pages(app, session, access)
     _add_queues(app, session, access, definitions)
     _add_decisions(app, session, access)
-    _add_actions(app, actions, access)
+    _add_actions(app, session, actions, access)
     return app
 
 
@@ -73,10 +77,14 @@ def _refusal(request: Request, access: Access) -> Response | None:
         return _told(403, "The page is reached by another name than this machine's own.")
     told = request.query_params.get("token")
     if not access.admits(request.headers, request.cookies, told):
-        return _told(401, "Open the address that spark-ml-audit serve printed: it holds the token of this page.")
+        return _told(
+            401, "Open the address that spark-ml-audit serve printed: it holds the token of this page."
+        )
     if told is not None and access.token and request.method == "GET":
         # the address without the token: it shall stay neither in the history nor in a shared link
-        rest = urlencode([(key, value) for key, value in request.query_params.multi_items() if key != "token"])
+        rest = urlencode(
+            [(key, value) for key, value in request.query_params.multi_items() if key != "token"]
+        )
         answer = RedirectResponse(f"/{request.url.path.lstrip('/')}" + (f"?{rest}" if rest else ""), 303)
         answer.set_cookie(access.cookie, access.token, httponly=True, samesite="lax", path="/")
         return answer
@@ -138,9 +146,7 @@ def _add_pages(app: FastAPI, session: ReviewSession, access: Access) -> None:
         return Response(found[0].read_bytes(), media_type=found[1])
 
 
-def _add_queues(
-    app: FastAPI, session: ReviewSession, access: Access, definitions: Mapping[str, str]
-) -> None:
+def _add_queues(app: FastAPI, session: ReviewSession, access: Access, definitions: Mapping[str, str]) -> None:
     @app.get("/api/classes")
     def classes() -> Any:
         return [{**row, "definition": definitions.get(row["tag"])} for row in classes_of(session)]
@@ -155,7 +161,7 @@ def _add_queues(
         """An item of the queue that the other parameters name: at a place, or the next open one."""
         session.look_again()
         who = access.person(request.headers)
-        asked = QueueFilter.of(request.query_params, session.classes)
+        asked = session.asked(request.query_params)
         queue = session.queue(asked, who)
         total, done = len(queue.items), int(queue.done.sum())
         found: dict[str, Any] = {"total": total, "open": total - done, "filter": asked.parameters()}
@@ -168,13 +174,9 @@ def _add_queues(
 
     @app.post("/api/draw")
     def draw(sent: dict[str, Any] = Body(...)) -> Any:  # noqa: B008 - how FastAPI reads a body
-        how, size = sent.get("how"), sent.get("size", 100)
-        if how not in _DRAWS or not isinstance(size, int):
-            return _told(422, "A sample is drawn as first-look or random.")
-        sample_id = session.reader.draw(how, size)
+        sample_id = session.reader.draw(drawing_of(sent))
         session.load_samples()
-        blind = how == "random"
-        asked = QueueFilter(kind="sample", sample=sample_id, view="cell", blind=blind)
+        asked = QueueFilter(kind="sample", sample=sample_id, view="cell")
         return {"sample": sample_id, "address": f"/review?{asked.query()}"}
 
 
@@ -192,7 +194,7 @@ def _add_decisions(app: FastAPI, session: ReviewSession, access: Access) -> None
         return {"undone": undone, "progress": progress_of(session, who)}
 
 
-def _add_actions(app: FastAPI, actions: Actions, access: Access) -> None:
+def _add_actions(app: FastAPI, session: ReviewSession, actions: Actions, access: Access) -> None:
     @app.get("/api/jobs")
     def jobs() -> Any:
         return actions.jobs()
@@ -200,6 +202,14 @@ def _add_actions(app: FastAPI, actions: Actions, access: Access) -> None:
     @app.post("/api/jobs")
     def start(request: Request, sent: dict[str, Any] = Body(...)) -> Any:  # noqa: B008 - as above
         return actions.start(sent, access.person(request.headers))
+
+    @app.get("/api/bulk")
+    def bulk() -> Any:
+        return {"rows": certificates(session), "accepted": accepted(session)}
+
+    @app.post("/api/accept")
+    def accept(request: Request, sent: dict[str, Any] = Body(...)) -> Any:  # noqa: B008 - as above
+        return accept_certified(session, sent, access.person(request.headers))
 
     @app.get("/api/changes")
     def changes() -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from spark_ml_audit.app.contents import RowContents
 from spark_ml_audit.app.decided import (
-    DISPUTED,
     OPEN,
     BoolArray,
     Cell,
@@ -22,13 +21,14 @@ from spark_ml_audit.app.decided import (
     DecisionState,
     done_items,
 )
-from spark_ml_audit.app.index import AuditIndex, index_of
+from spark_ml_audit.app.index import AuditIndex, IntArray, index_of
 from spark_ml_audit.app.queues import ROW, QueueFilter, QueueItems, cell_mask, resolve
 from spark_ml_audit.app.reader import AuditReader
 from spark_ml_audit.app.records import id_from_text
-from spark_ml_audit.arrow.hashes import hash_values, unit_interval
+from spark_ml_audit.arrow.hashes import hash_values
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.kernels.assignment import assign_rows
 
 if TYPE_CHECKING:
     from spark_ml_audit.config.serve import ServeSection
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 _LOOK_AGAIN = 3.0
 """Seconds after which decisions of others are looked for."""
 
+BLIND = ("random", "certify")
+"""Ways to draw a sample of which nothing may be told to who judges it."""
+
 _KEPT_QUEUES = 32
-_DEALING_SEED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +193,22 @@ class ReviewSession:
         """Drawn sample -> how it was drawn, and its cells."""
         return {name: (how, len(cells)) for name, (how, cells) in self._samples.items()}
 
+    def cells_of_samples(self, how: str) -> dict[str, list[Cell]]:
+        """Drawn sample -> its cells, of those drawn in one way."""
+        return {name: cells for name, (drawn, cells) in self._samples.items() if drawn == how}
+
+    def asked(self, parameters: Mapping[str, str]) -> QueueFilter:
+        """The filter that the parameters of an address say; samples that are to be judged blind are.
+
+        Raises:
+            InputError: A value is none of those there are.
+        """
+        found = QueueFilter.of(parameters, self.classes)
+        drawn, _ = self._samples.get(found.sample, ("", []))
+        if found.kind == "sample":
+            return replace(found, view="cell", blind=drawn in BLIND)
+        return found
+
     # ---- queues ------------------------------------------------------------------------------------
 
     def queue(self, asked: QueueFilter, who: str) -> Queue:
@@ -238,37 +256,26 @@ class ReviewSession:
 
     # ---- who judges what ---------------------------------------------------------------------------
 
-    def _deal(self) -> tuple[Any, BoolArray]:
-        """Whose each row is, and which rows everybody judges."""
-        hashes = hash_values(self.index.ids, _DEALING_SEED)
-        number = max(1, len(self.options.reviewers))
-        owner = (hashes.view(np.uint64) % np.uint64(number)).astype(np.int64)
-        shared = unit_interval(hash_values(self.index.ids, _DEALING_SEED + 1)) < self.options.overlap
-        return owner, shared
+    def _deal(self) -> IntArray:
+        """Who judges each row: places among the reviewers, of some rows two (see `assign_rows`)."""
+        hashes = hash_values(self.index.ids)
+        return assign_rows(hashes, max(1, len(self.options.reviewers)), self.options.overlap)
 
     def _dealt_to(self, who: str) -> BoolArray:
-        owner, shared = self._dealt
+        dealt = self._dealt
         if who not in self.options.reviewers:
-            return np.ones(len(owner), dtype=np.bool_)
-        found: BoolArray = (owner == self.options.reviewers.index(who)) | shared
+            return np.ones(len(dealt), dtype=np.bool_)
+        found: BoolArray = (dealt == self.options.reviewers.index(who)).any(axis=1)
         return found
 
     def _mine(self, who: str) -> BoolArray:
-        """Flagged cells that are done for a person: judged by anybody, shared ones by that person."""
+        """Flagged cells that are done for a person: judged by anybody; those that two judge, by that person."""
         anybody: BoolArray = self.state.cell_state != OPEN
         if who not in self.options.reviewers:
             return anybody
-        shared = self._dealt[1][self.index.cells.rows]
+        shared = (self._dealt[:, 1] >= 0)[self.index.cells.rows]
         own = self.state.judged_by.get(who, np.zeros(len(shared), dtype=np.bool_))
         return np.where(shared, own, anybody)
-
-    def is_disputed(self, cell: Cell) -> bool:
-        """Whether people differ about a cell."""
-        place = self.state.place_of(cell)
-        if place >= 0:
-            return bool(self.state.cell_state[place] == DISPUTED)
-        standing = self.state.standing(cell)
-        return standing is not None and standing.is_disputed
 
     def tag_of(self, code: int) -> str:
         """The tag of an item's class; "" of a row."""

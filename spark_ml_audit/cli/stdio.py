@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TextIO
 
-
 _diverted: list[int] = []
 """Where the descriptor of stdout is kept while stdout is diverted."""
 

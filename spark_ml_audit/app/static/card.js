@@ -1,6 +1,6 @@
 // One row on the page: its text, its tags as toggles, what is like it.
 
-import { bar, byId, make, percent } from "/static/dom.js";
+import { bar, byId, make, probability } from "/static/dom.js";
 
 const SHORT = 6000;
 const WORDS = { missing: "proposed to add", extraneous: "proposed to remove" };
@@ -136,7 +136,7 @@ export class Card {
     const key = this.keys.length < 9 ? String(this.keys.push(tag.tag)) : null;
     const kind = tag.flag === "missing" ? "add" : tag.flag === "extraneous" ? "cut" : "plain";
     const told = [tag.shown, WORDS[tag.flag] ?? (tag.given ? "given" : tag.added ? "added" : "not given"),
-      tag.prob === null ? null : `probability ${percent(tag.prob)}`].filter(Boolean).join(", ");
+      tag.prob === null ? null : `probability ${probability(tag.prob)}`].filter(Boolean).join(", ");
     const about = this.definitions.get(tag.tag);
     const button = make("button", {
       type: "button", class: `toggle ${kind}`, role: "switch", "aria-checked": String(on), "aria-label": told,
@@ -146,7 +146,7 @@ export class Card {
     make("span", { class: "box", "aria-hidden": "true" }, on ? "✓" : ""),
     make("span", { class: "name" }, tag.flag ? make("span", { class: "sign", "aria-hidden": "true" }, tag.flag === "missing" ? "+" : "−") : null,
       make("bdi", {}, tag.shown)),
-    tag.prob === null ? null : make("span", { class: "prob", "aria-hidden": "true" }, bar(tag.prob, kind), make("span", {}, percent(tag.prob))));
+    tag.prob === null ? null : make("span", { class: "prob", "aria-hidden": "true" }, bar(tag.prob, kind), make("span", {}, probability(tag.prob))));
     return make("li", {}, button,
       about ? make("p", { class: "definition" }, make("bdi", {}, about)) : null,
       tag.votes.length ? make("p", { class: "votes" }, votesOf(tag)) : null);

@@ -19,6 +19,13 @@ export const number = (value) => value.toLocaleString("en-US");
 export const percent = (share, digits = 0) =>
   share === null || share === undefined ? "–" : `${(100 * share).toFixed(digits)}%`;
 
+/** A probability: never as certain as 0% or 100%, unless it is. */
+export function probability(share) {
+  if (share > 0 && share < 0.01) return "<1%";
+  if (share < 1 && share > 0.99) return ">99%";
+  return percent(share);
+}
+
 /** A count with its noun. */
 export const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 

@@ -137,17 +137,17 @@ function send(body, said) {
   const card = state.card.card;
   const name = newId();
   const note = byId("note").value.trim();
-  const whole = { decision_id: name, id: card.id, when: new Date().toISOString(), ...(note && { note }), ...context(card), ...body };
+  const whole = { decision_id: name, id: card.id, when: new Date().toISOString(), ...(note && { note }), ...context(), ...body };
   keep([...history(), { name, at: state.at, query: String(state.filter) }]);
   const stored = outbox.put("/api/decisions", whole);
   byId("said").textContent = `${said}. `;
   next(stored, !card.done);
 }
 
-function context(card) {
+function context() {
   const sample = state.filter.get("sample");
   return {
-    ...(sample ? { sample } : card.blind ? { sample: `${document.body.dataset.run}-blind` } : {}),
+    ...(sample && { sample }),
     ...(state.filter.get("state") === "disputed" && { adjudicated: true }),
   };
 }
@@ -250,6 +250,7 @@ function addTag(event) {
 }
 
 function start() {
+  if (matchMedia("(max-width: 44rem)").matches) byId("filter-box").open = false;
   showFilters();
   keep(history());
   for (const name of FILTERS) byId(`f-${name}`).addEventListener("change", refilter);
