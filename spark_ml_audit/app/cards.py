@@ -89,7 +89,8 @@ def _tags(
     if asked.blind:
         # what was flagged is not to be told from what was not, nor what was given where that is asked
         context = [_tag(session, other, None, {}) | {"given": True} for other in given if other != code]
-        return [_tag(session, code, None, {}) | {"asked": True, "given": False}, *context]
+        question = [] if code == ROW else [_tag(session, code, None, {}) | {"asked": True, "given": False}]
+        return [*question, *context]
     doubtful = index.doubtful.get(row, ())
     listed = dict.fromkeys((*flags, *(item for item in (code,) if item >= 0), *given, *doubtful, *votes))
     listed.pop(ROW, None)

@@ -75,6 +75,7 @@ export class Card {
     const found = [];
     if (this.card.excluded) found.push(make("span", { class: "badge bad" }, "excluded"));
     if (this.card.done) found.push(make("span", { class: "badge good" }, "done"));
+    if (this.card.blind) return found;
     if (this.card.ambiguity !== null) found.push(make("span", { class: "badge" }, "ambiguous"));
     if (this.card.outlier !== null) found.push(make("span", { class: "badge" }, "outlier"));
     return found;
@@ -102,33 +103,45 @@ export class Card {
   }
 
   showTags() {
-    const question = this.card.question;
+    const { question, blind } = this.card;
     const focused = document.activeElement?.dataset?.tag;
     this.keys = [];
     const lists = { proposed: [], given: [], near: [] };
     for (const tag of this.tags) {
-      if (this.card.blind && tag.asked) continue;
+      if (question && (tag.tag === question || !tag.given)) continue;
       const where = tag.flag || (tag.asked && !tag.given) ? "proposed" : tag.given ? "given" : "near";
-      lists[where].push(tag);
+      lists[question ? "given" : where].push(tag);
     }
     for (const [name, tags] of Object.entries(lists)) {
       byId(`${name}-block`).hidden = !tags.length;
-      byId(name).replaceChildren(...tags.map((tag) => this.card.blind ? plainTag(tag) : this.toggleOf(tag)));
+      byId(name).classList.toggle("chips", Boolean(question));
+      byId(name).replaceChildren(...tags.map((tag) => (question ? plainTag(tag) : this.toggleOf(tag))));
     }
-    byId("given-h").textContent = this.card.blind ? "Other tags it was given" : "Given";
+    byId("given-h").textContent = question ? "Other tags it was given" : "Given";
     byId("question").hidden = !question;
-    byId("add-block").hidden = this.card.blind;
-    if (question) this.showQuestion(question);
+    byId("add-block").hidden = Boolean(question);
+    if (question) this.showQuestion(question, blind);
     if (focused !== undefined) document.querySelector(`[data-tag="${CSS.escape(focused)}"]`)?.focus();
   }
 
-  showQuestion(question) {
+  /** What is proposed of the tag that is asked about: present, absent, or nothing. */
+  get proposal() {
+    const tag = this.tags.find((item) => item.tag === this.card.question);
+    return { missing: "present", extraneous: "absent" }[tag?.flag] ?? null;
+  }
+
+  showQuestion(question, blind) {
     const tag = this.tags.find((item) => item.tag === question);
     const told = this.definitions.get(question);
-    byId("question").replaceChildren(
-      "Does ", make("strong", {}, make("bdi", {}, tag?.shown ?? question)), " apply?",
+    const words = { missing: "Not given; the model would add it", extraneous: "Given; the model would remove it" };
+    const said = blind || !tag?.flag ? null : `${words[tag.flag]} (probability ${probability(tag.prob)})`;
+    const parts = [
+      make("span", {}, "Does ", make("strong", {}, make("bdi", {}, tag?.shown ?? question)), " apply?"),
       told ? make("span", { class: "definition" }, make("bdi", {}, told)) : null,
-      ...(tag?.votes.length ? [make("span", { class: "votes" }, votesOf(tag))] : []));
+      said ? make("span", { class: `proposal ${tag.flag === "missing" ? "add" : "cut"}` }, said) : null,
+      tag?.votes.length && !blind ? make("span", { class: "votes" }, votesOf(tag)) : null,
+    ];
+    byId("question").replaceChildren(...parts.filter(Boolean));
   }
 
   toggleOf(tag) {
@@ -158,7 +171,7 @@ function votesOf(tag) {
   return `${tag.disputed ? "Disputed. " : ""}${said.join("; ")}`;
 }
 
-const plainTag = (tag) => make("li", {}, make("span", { class: "chip" }, make("bdi", {}, tag.shown)));
+const plainTag = (tag) => make("li", { class: "given-tag" }, make("span", { class: "chip" }, make("bdi", {}, tag.shown)));
 
 /** A text; a very long one is cut, and shown whole when asked. */
 function longText(text, isFirst) {

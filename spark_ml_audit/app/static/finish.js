@@ -16,7 +16,7 @@ function showChanges(found) {
     make("p", {}, make("strong", {}, `${plural(found.rows, "row")} would change`), `: ${plural(found.added, "tag")} added, ${plural(found.removed, "tag")} removed`,
       found.excluded ? `; ${plural(found.excluded, "row")} excluded` : "", "."),
     found.classes.length ? make("p", { class: "muted" }, found.classes.slice(0, 12).map((row) => `${row.tag} (+${number(row.added)}, −${number(row.removed)})`).join(", ")) : null ?? "",
-    some.length ? make("div", { class: "scroll" }, make("table", { class: "stack" }, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Row"), make("th", { scope: "col" }, "Tags afterwards"))), make("tbody", {}, ...some))) : "");
+    some.length ? make("div", { class: "scroll" }, make("table", { class: "stack" }, make("caption", { class: "hidden" }, "Some of the rows"), make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Row"), make("th", { scope: "col" }, "Tags afterwards"))), make("tbody", {}, ...some))) : "");
   byId("copy").disabled = byId("merge").disabled = !found.rows && !found.excluded;
 }
 
@@ -41,7 +41,7 @@ function audited(found) {
   const line = (name, before, now) => make("tr", {}, make("th", { scope: "row" }, name), make("td", { class: "num" }, before), make("td", { class: "num" }, now));
   const { before } = found;
   return make("div", {},
-    make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, ""), make("th", { scope: "col", class: "num" }, "before"), make("th", { scope: "col", class: "num" }, "now"))), make("tbody", {},
+    make("table", {}, make("caption", { class: "hidden" }, "Before and after"), make("thead", {}, make("tr", {}, make("th", { scope: "col" }, ""), make("th", { scope: "col", class: "num" }, "before"), make("th", { scope: "col", class: "num" }, "now"))), make("tbody", {},
       line("Health", percent(before.health, 2), percent(found.health, 2)),
       line("Rows with an issue", number(before.num_label_issues), number(found.num_label_issues)),
       line("Missing tags", number(before.num_missing_tags), number(found.num_missing_tags)),

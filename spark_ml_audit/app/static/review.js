@@ -125,8 +125,9 @@ function label() {
   const asks = Boolean(card.card.question);
   byId("accept-label").textContent = card.touched.size ? "Save as shown" : card.tags.some((tag) => tag.flag) ? "Accept proposed" : "Confirm as given";
   byId("yes").hidden = byId("no").hidden = !asks;
-  byId("accept").hidden = asks && card.card.blind;
-  byId("keep").hidden = card.card.blind;
+  byId("accept").hidden = byId("keep").hidden = asks;
+  byId("yes").classList.toggle("likely", card.proposal === "present");
+  byId("no").classList.toggle("likely", card.proposal === "absent");
   byId("exclude").firstChild.textContent = card.card.excluded ? "Include row " : "Exclude row ";
 }
 
@@ -167,13 +168,18 @@ async function next(stored, isNew) {
 }
 
 const decide = {
-  accept: () => state.card && !byId("accept").hidden && save(state.card.verdicts(), "Accepted"),
-  keep: () => state.card && !byId("keep").hidden && save(state.card.kept(), "Kept as given"),
+  accept: () => propose((card) => card.verdicts(), "Accepted"),
+  keep: () => propose((card) => card.kept(), "Kept as given"),
   unsure: () => state.card && save(state.card.unsure(), "Unsure"),
   yes: () => answer("present", "Yes"),
   no: () => answer("absent", "No"),
   exclude: () => state.card && send({ row: state.card.card.excluded ? "include" : "exclude" }, "Excluded"),
 };
+
+/** Enter and K: where nothing is proposed, as of what is judged blind, they do nothing. */
+function propose(cells, said) {
+  if (state.card && !(state.card.card.question && !state.card.proposal)) save(cells(state.card), said);
+}
 
 function save(cells, said) {
   if (cells.length) return send({ cells }, said);
@@ -206,13 +212,13 @@ function showFilters() {
     const field = byId(`f-${name}`);
     field.value = state.filter.get(name) ?? (field.options ? field.options[0].value : "");
   }
-  if (state.filter.get("blind") || state.filter.get("kind") === "sample") for (const name of ["view", "order"]) byId(`f-${name}`).disabled = true;
+  if (state.filter.get("blind") || state.filter.get("kind") === "sample") for (const name of ["view", "order"]) byId(`f-${name}`).parentElement.hidden = true;
 }
 
 function showScope() {
   const said = [];
   const get = (key) => state.filter.get(key);
-  if (get("blind")) said.push("Blind: neither what was flagged nor how sure the model is is shown");
+  if (get("blind")) said.push("Blind: flags and probabilities are hidden");
   if (get("kind") && get("kind") !== "flagged") said.push({ ambiguous: "Ambiguous rows", outlier: "Outliers", duplicate: "Near-duplicates whose tags differ", sample: "A drawn sample" }[get("kind")] ?? get("kind"));
   if (get("instead")) said.push(`beside the given tag ${get("instead")}`);
   if (get("low") || get("high")) said.push(`probability ${percent(Number(get("low") ?? 0))} to ${percent(Number(get("high") ?? 1))}`);

@@ -1,0 +1,234 @@
+"""The review page in a real browser: by keyboard alone, killed and served again, by two people, on a phone."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.browser import Browser, browser_session, has_browser
+from tests.lake import Lake
+from tests.review_page import HOSTILE, TOKEN, Page, audited_films, served
+
+pytestmark = pytest.mark.skipif(not has_browser(), reason="no browser: apt-get install chromium chromium-driver")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browser_session() as found:
+        yield found
+
+
+@pytest.fixture
+def output(house: Lake) -> str:
+    """An output of a test's own, of the one audit of this module."""
+    if house.kind != "embedded":
+        pytest.skip("the page reads tables in process")
+    shared = house.folder / "films-out"
+    if not shared.exists():
+        audited_films(house)
+    house.written += 1
+    own = house.path(f"reviewed-{house.written}")
+    shutil.copytree(shared, own)
+    return own
+
+
+def visit(browser: Browser, page: Page, path: str = "/review", *, at: int | None = None) -> None:
+    browser.look()
+    browser.driver.get_log("browser")
+    browser.driver.get_log("performance")
+    browser.driver.get(page.base + path + ("&" if "?" in path else "?") + f"token={TOKEN}")
+    ready(browser, at)
+
+
+def ready(browser: Browser, at: int | None = None) -> None:
+    wait(
+        browser,
+        lambda: browser.run("return document.documentElement.dataset.ready") == "true"
+        and (at is None or browser.run("return document.documentElement.dataset.at") == str(at)),
+    )
+
+
+def wait(browser: Browser, condition: Any, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, browser.run("return document.body.innerText.slice(0, 2000)")
+        time.sleep(0.02)
+
+
+def press(browser: Browser, *keys: str) -> None:
+    from selenium.webdriver import ActionChains
+
+    for key in keys:
+        ActionChains(browser.driver).send_keys(key).perform()
+
+
+def row_id(browser: Browser) -> str:
+    return str(browser.find("#row-id").text)
+
+
+def saved(browser: Browser) -> None:
+    wait(browser, lambda: browser.texts("#saved") == ["All saved"])
+
+
+ENTER = "\ue007"
+
+
+def test_thirty_rows_are_reviewed_by_keys_alone(house: Lake, output: str, browser: Browser) -> None:
+    with served(house, {"output.path": output}) as page:
+        visit(browser, page)
+        seen = []
+        for step in range(30):
+            seen.append(row_id(browser))
+            before = seen[-1]
+            press(browser, *(("1", ENTER), (ENTER,), ("k",), ("u",))[step % 4])
+            wait(browser, lambda before=before: row_id(browser) != before)
+        saved(browser)
+        assert len(set(seen)) == 30
+        records = house.records(f"{output}/decisions")
+        assert {record["id"] for record in records} == set(seen)
+        assert {record["who"] for record in records} == {"ann"}
+        assert {record["verdict"] for record in records} == {"present", "absent", "unsure"}
+        flagged = {(row["id"], row["tag"]): row["issue"] for row in house.records(f"{output}/tag_issues")}
+        accepted = [record for record in records if record["id"] == seen[1]]
+        for record in accepted:  # Enter took what was proposed
+            assert record["verdict"] == ("present" if flagged[record["id"], record["tag"]] == "missing" else "absent")
+        assert browser.complaints() == []
+        # nothing was asked of anybody else
+        assert {address for address in browser.requests() if not address.startswith((page.base, "data:"))} == set()
+
+
+def test_undo_takes_a_decision_back_and_shows_its_row(house: Lake, output: str, browser: Browser) -> None:
+    with served(house, {"output.path": output}) as page:
+        visit(browser, page)
+        first = row_id(browser)
+        press(browser, "k")
+        wait(browser, lambda: row_id(browser) != first)
+        saved(browser)
+        press(browser, "z")
+        wait(browser, lambda: row_id(browser) == first)
+        saved(browser)
+        assert page.get("/api/progress")["mine"] == 0
+        kinds = {record["kind"] for record in house.records(f"{output}/decisions")}
+        assert kinds == {"single", "undo"}
+
+
+def test_a_review_goes_on_where_a_killed_server_left_it(house: Lake, output: str, browser: Browser) -> None:
+    with served(house, {"output.path": output}) as page:
+        port = page.port
+        visit(browser, page)
+        first = row_id(browser)
+        press(browser, "k")
+        wait(browser, lambda: row_id(browser) != first)
+        saved(browser)
+        second = row_id(browser)
+        wait(browser, lambda: bool(browser.run("return performance.getEntriesByType('resource').length")))
+        page.kill()
+        press(browser, ENTER)
+        wait(browser, lambda: "nothing is lost" in browser.find("#trouble").text)
+    with served(house, {"output.path": output, "serve.port": port}) as again:
+        wait(browser, lambda: browser.find("#trouble").get_property("hidden"))
+        saved(browser)
+        assert {record["id"] for record in house.records(f"{output}/decisions")} == {first, second}
+        visit(browser, again)
+        assert row_id(browser) not in (first, second)
+        assert "2 done" in browser.find("#position").text
+
+
+def test_two_people_differ_and_a_third_settles_it(house: Lake, output: str, browser: Browser) -> None:
+    with served(house, {"output.path": output, "serve.who": "eve"}) as page:
+        card = page.get("/api/item", at=5)["card"]
+        tag = next(tag["tag"] for tag in card["tags"] if tag["flag"])
+        for person, verdict in (("ann@example.com", "present"), ("bob@example.com", "absent")):
+            page.person = person
+            page.decide(f"by-{person}", card["id"], (tag, verdict))
+        page.person = None
+        assert page.get("/api/progress")["disputed"] == 1
+        visit(browser, page, "/review?state=disputed")
+        assert row_id(browser) == card["id"]
+        told = browser.find("#question").text
+        assert "ann@example.com: applies" in told
+        assert "bob@example.com: does not apply" in told
+        press(browser, "y")
+        wait(browser, lambda: not browser.find("#empty").get_property("hidden"))
+        assert page.get("/api/progress")["disputed"] == 0
+        (settled,) = [row for row in house.records(f"{output}/decisions") if row["kind"] == "adjudicated"]
+        assert (settled["who"], settled["verdict"]) == ("eve", "present")
+
+
+def test_texts_of_the_data_do_nothing(house: Lake, output: str, browser: Browser) -> None:
+    with served(house, {"output.path": output}) as page:
+        visit(browser, page, "/review?row=film+000")
+        assert "<script>document.title" in browser.find("#values").text
+        assert "\\u202e" in browser.find("#values").text  # written out: it would turn the line around
+        assert browser.run("return document.title") == "Review"
+        assert browser.run("return document.querySelectorAll('main img, main script, main b').length") == 0
+        assert "<b>bold</b>" in browser.find("#tags-h + * + *").text + browser.find(".tag-card").text
+        visit(browser, page, "/review?row=film+001")  # a text of a megabyte
+        assert "Show all 1,000,000 characters" in browser.find("#values").text
+        browser.click("#values button")
+        assert len(browser.find("#values p").get_property("textContent")) == 1_000_000
+        assert browser.complaints() == []
+        assert HOSTILE.startswith("<script>")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_from_their_ground(house: Lake, output: str, browser: Browser, scheme: str) -> None:
+    with served(house, {"output.path": output}) as page:
+        for path in ("/", "/review", "/finish"):
+            visit(browser, page, path)
+            browser.look(scheme=scheme)
+            assert browser.run(CONTRAST) == [], path
+
+
+def test_a_phone_is_wide_enough(house: Lake, output: str, browser: Browser) -> None:
+    with served(house, {"output.path": output}) as page:
+        for path in ("/", "/review", "/review?blind=1", "/bulk", "/finish"):
+            visit(browser, page, path)
+            browser.look(width=390, height=844)
+            assert browser.run("return document.documentElement.scrollWidth") <= 390, path
+            small = browser.run(
+                "return [...document.querySelectorAll('button, select, input')].filter(e => e.offsetParent)"
+                ".map(e => [e.id || e.textContent, e.getBoundingClientRect().height]).filter(p => p[1] < 24)"
+            )
+            assert small == []
+
+
+def test_a_screen_reader_is_told_what_everything_is(house: Lake, output: str, browser: Browser) -> None:
+    with served(house, {"output.path": output}) as page:
+        for path in ("/", "/review", "/finish"):
+            visit(browser, page, path)
+            nodes = browser.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+            named = [
+                (node["role"]["value"], (node.get("name") or {}).get("value", ""))
+                for node in nodes
+                if not node.get("ignored") and node.get("role", {}).get("value") in ROLES
+            ]
+            assert named
+            assert [role for role, name in named if not name.strip()] == [], path
+        visit(browser, page)
+        toggle = browser.find("#proposed [role=switch]")
+        assert toggle.get_attribute("aria-checked") in ("true", "false")
+        assert "proposed to" in toggle.accessible_name
+        assert "probability" in toggle.accessible_name
+        assert browser.run("return document.documentElement.lang") == "en"
+
+
+ROLES = ("button", "link", "switch", "combobox", "searchbox", "textbox", "progressbar", "heading", "table", "region")
+CONTRAST = """
+const light = (c) => { const [r, g, b] = c.map(v => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
+const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+const read = (css, under) => { canvas.clearRect(0, 0, 1, 1); if (under) { canvas.fillStyle = `rgb(${under})`; canvas.fillRect(0, 0, 1, 1); } canvas.fillStyle = css; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3); };
+const ground = (e) => { const chain = []; for (let at = e; at; at = at.parentElement) chain.unshift(getComputedStyle(at).backgroundColor); return chain.reduce((under, css) => read(css, under), [255, 255, 255]); };
+const found = [];
+for (const e of document.querySelectorAll('body *')) {
+  if (!e.offsetParent || e.closest('.hidden, .skip, :disabled, option') || ![...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())) continue;
+  const under = ground(e), over = read(getComputedStyle(e).color, under);
+  const [a, b] = [light(over), light(under)].sort((x, y) => y - x), ratio = (a + .05) / (b + .05);
+  if (ratio < 4.5) found.push([e.textContent.slice(0, 30), ratio.toFixed(2)]);
+}
+return found;
+"""
