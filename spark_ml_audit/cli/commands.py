@@ -128,9 +128,10 @@ def _option(name: str, key: str) -> Callable[[argparse.Namespace], list[str]]:
 def _add_sample_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--how",
-        choices=("first-look", "additions", "removals", "worst", "random"),
+        choices=("first-look", "additions", "removals", "worst", "random", "certify", "disputed"),
         help="what is drawn: some of the surest tags to add and to remove (first-look), one of these lists, "
-        "the worst rows, or a random sample to estimate from; stands for --set sample.how=...",
+        "the worst rows, a random sample to estimate from, one of a class and direction to accept in bulk by "
+        "(certify), or cells on which people differ; stands for --set sample.how=...",
     )
 
 

@@ -30,12 +30,20 @@ def render_sample(outcome: SampleOutcome) -> str:
     if outcome.next_command is not None:
         lines += ["", "Fill in the column verdict (present, absent or unsure), then import it:"]
         lines.append(f"  {for_terminal(outcome.next_command)}")
-    written = {**outcome.tables, **({"CSV": outcome.csv} if outcome.csv else {})}
+    files = {"CSV": outcome.csv} if outcome.csv else {}
+    written = {**outcome.tables, **files, **{f"CSV of {name}": file for name, file in outcome.files.items()}}
     return "\n".join([*lines, *ending((), written, outcome.stages)])
 
 
 def render_decide(outcome: DecideOutcome) -> str:
     """Write the outcome of `decide` as text of several lines, without a final newline."""
+    if outcome.undone is not None or outcome.num_files_fewer is not None:
+        if outcome.undone is None:
+            said = f"Compacted: {number(outcome.num_files_fewer or 0)} files fewer, all decisions kept"
+        else:
+            what = "was taken back before; nothing was changed" if outcome.already_finished else "taken back"
+            said = f"Decision {for_terminal(outcome.undone)}: {what}"
+        return "\n".join([said, *ending((), outcome.tables, outcome.stages)])
     lines = [
         f"Decisions {for_terminal(outcome.import_id)}: {number(outcome.num_imported)} of "
         f"{number(outcome.num_read)} rows imported",
@@ -47,6 +55,8 @@ def render_decide(outcome: DecideOutcome) -> str:
         f"Audit:  {for_terminal(outcome.run_id)}",
         f"Blank:  {number(outcome.num_blank)} rows without a verdict, not judged yet",
     ]
+    if outcome.num_known:
+        lines.append(f"Known:  {number(outcome.num_known)} rows that had been imported before")
     if outcome.rejected:
         lines += ["", "Set aside", *pairs([(name, number(n)) for name, n in outcome.rejected.items()])]
     return "\n".join([*lines, *ending((), outcome.tables, outcome.stages)])
@@ -119,6 +129,13 @@ def render_correct(outcome: CorrectOutcome) -> str:
         f"Tags:   {number(outcome.num_tags_added)} added, {number(outcome.num_tags_removed)} removed",
         f"Left:   {number(outcome.num_stale)} rows changed since, {number(outcome.num_gone)} gone",
     ]
+    if outcome.accepted:
+        accepted = [("accepted in bulk", "direction", "cells", "by")]
+        accepted += [
+            (for_terminal(item.tag), item.direction, number(item.num_accepted), for_terminal(item.proof))
+            for item in outcome.accepted
+        ]
+        lines += ["", *table(accepted)]
     if outcome.undoes is None and outcome.mode == "copy":
         lines += ["", "An audit of the copy continues this one, and shows what the correction did."]
     if outcome.undoes is None:

@@ -110,9 +110,10 @@ def certify(
     alpha, carried, best = 1 - confidence, 0.0, None
     for least, share in _grid(sizes):
         level = carried + alpha * share
-        figures = [int(values[least]) for values in (sizes, judged, found)]
+        size, number_judged, number_right = (int(values[least]) for values in (sizes, judged, found))
         aside = int(others[0][least]), int(others[1][least])
-        is_proved = level > 0 and log_evidence(*figures, bound, aside) >= -math.log(level)
+        evidence_for = log_evidence(size, number_judged, number_right, bound, aside)
+        is_proved = level > 0 and evidence_for >= -math.log(level)
         carried = level if is_proved else 0.0
         best = least if is_proved else best
     if best is None:

@@ -154,6 +154,8 @@ SAMPLE_FIELDS = (
     ("stratum_size", pa.int64()),
     ("num_drawn", pa.int64()),
     ("inclusion_probability", pa.float64()),
+    # came later: null in the rows of older versions, and where all confidences were drawn from
+    ("least_confidence", pa.float64()),
 )
 """Columns of `review_sample` after the id."""
 
@@ -185,6 +187,8 @@ CORRECTION_RUNS_SCHEMA = pa.schema(
         *_columns(_TIME, "corrected_at"),
         *_columns(pa.int64(), *CORRECTION_COUNTS),
         *_columns(pa.string(), "labels", "set_aside", "config", "warnings"),
+        # came later: null in the rows of older versions
+        *_columns(pa.string(), "accepted", "bulk_id"),
     ]
 )  # fmt: skip
 

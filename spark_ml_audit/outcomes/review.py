@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spark_ml_audit.outcomes.base import Record
 from spark_ml_audit.outcomes.outcome import Outcome
@@ -84,6 +84,78 @@ class MeasuredPrecision(Record):
         )
 
 
+@dataclass(frozen=True)
+class CertifiedFlags(Record):
+    """How many flags of a class and direction may be accepted unseen, as blind random decisions prove.
+
+    Attributes:
+        tag: The class.
+        direction: missing or extraneous.
+        bound: Precision to prove.
+        confidence: Of the proof.
+        accept_above: Least confidence of the cells proved (p where missing, 1 - p where extraneous); None
+            where nothing is proved.
+        num_flagged: Flagged cells of the class and direction.
+        num_cells: Those above; 0 for none.
+        num_open: Those of them that nobody has decided.
+        num_judged: Blind random decisions among them; where nothing is proved, on all flagged cells.
+        num_right: Those that found the flag right.
+    """
+
+    tag: str
+    direction: str
+    bound: float
+    confidence: float
+    accept_above: float | None
+    num_flagged: int
+    num_cells: int
+    num_open: int
+    num_judged: int
+    num_right: int
+
+    @property
+    def least_bin(self) -> int:
+        """The limit in thousandths, by which cells are compared with it."""
+        return 1001 if self.accept_above is None else round(1000 * self.accept_above)
+
+    @property
+    def sentence(self) -> str:
+        """The figures in words.
+
+        >>> proof = {"bound": 0.9, "confidence": 0.95, "accept_above": 0.874, "num_flagged": 2400}
+        >>> CertifiedFlags("drama", "missing", **proof, num_cells=1203, num_open=1083, num_judged=120,
+        ...     num_right=119).sentence
+        'accept above 0.874: 1,203 cells, precision at least 90% (95%, from 120 blind decisions)'
+        """
+        proof = f"({100 * self.confidence:g}%, from {self.num_judged:,} blind decisions)"
+        if self.accept_above is None:
+            return (
+                f"nothing to accept yet: a precision of {100 * self.bound:g}% is not proved for any of "
+                f"{self.num_flagged:,} cells {proof}"
+            )
+        return (
+            f"accept above {self.accept_above:g}: {self.num_cells:,} cells, precision at least "
+            f"{100 * self.bound:g}% {proof}"
+        )
+
+
+@dataclass(frozen=True)
+class AcceptedFlags(Record):
+    """Flags of a class and direction that were accepted in bulk.
+
+    Attributes:
+        tag: The class.
+        direction: missing or extraneous.
+        num_accepted: Cells.
+        proof: What allowed it, in words.
+    """
+
+    tag: str
+    direction: str
+    num_accepted: int
+    proof: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class SampleOutcome(Outcome):
     """A sample drawn for review.
@@ -91,13 +163,14 @@ class SampleOutcome(Outcome):
     Attributes:
         sample_id: Its id: the same run, options and seed always give the same sample.
         run_id: Audit it was drawn from.
-        how: first-look, additions, removals, worst or random.
+        how: first-look, additions, removals, worst, random, certify or disputed.
         num_cells: Cells to judge.
         num_rows: Rows they lie in.
         strata: Strata of a random sample or of a first look.
         notes: Sentences on how much the sample will tell.
         next_command: What to type once the file's verdicts are filled in; None without a file.
         csv: File for a spreadsheet, or None.
+        files: Reviewer -> their own file, where rows are divided.
     """
 
     sample_id: str
@@ -109,11 +182,12 @@ class SampleOutcome(Outcome):
     csv: str | None
     notes: tuple[str, ...] = ()
     next_command: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecideOutcome(Outcome):
-    """Decisions imported; num_read = num_imported + num_blank + the rejected ones.
+    """Decisions imported; num_read = num_imported + num_blank + num_known + the rejected ones.
 
     Attributes:
         import_id: Id of the import: the same content is imported once.
@@ -122,6 +196,9 @@ class DecideOutcome(Outcome):
         num_imported: Decisions appended.
         num_blank: Rows without a verdict, not judged yet.
         rejected: Reason -> rows set aside.
+        num_known: Decisions that were there already, by their decision_id.
+        undone: decision_id or bulk_id that was taken back instead; None for an import.
+        num_files_fewer: By how many files the table was compacted instead; None for an import.
     """
 
     import_id: str
@@ -130,6 +207,9 @@ class DecideOutcome(Outcome):
     num_imported: int
     num_blank: int
     rejected: Mapping[str, int]
+    num_known: int = 0
+    undone: str | None = None
+    num_files_fewer: int | None = None
 
 
 @dataclass(frozen=True)
@@ -232,6 +312,8 @@ class CorrectOutcome(Outcome):
         num_stale: Rows left as they are because their labels changed since the audit.
         num_gone: Rows that are there no more.
         set_aside: Reason -> decisions without effect: contradictory, tag_unknown, row_not_audited, ...
+        accepted: What was accepted in bulk for it, under the id `bulk_id`.
+        bulk_id: Id of that acceptance; None where none was asked for.
     """
 
     correction_id: str
@@ -246,3 +328,5 @@ class CorrectOutcome(Outcome):
     num_stale: int
     num_gone: int
     set_aside: Mapping[str, int]
+    accepted: tuple[AcceptedFlags, ...] = ()
+    bulk_id: str | None = None

@@ -26,6 +26,7 @@ from spark_ml_audit.lake.schemas import CORRECTED, CORRECTION_RUNS, DECISIONS, E
 from spark_ml_audit.lake.source import OpenSource, open_source
 from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.reviewing.audited import address_of, ingest_of, open_audited, source_of
+from spark_ml_audit.reviewing.certified import accept_certified, accepted_in
 from spark_ml_audit.reviewing.correction_record import (
     Correction,
     count_set_aside,
@@ -130,6 +131,7 @@ def _correct(correction: Correction) -> CorrectOutcome:
         target=target,
         target_version=about["target_version"],
         set_aside=about["set_aside"],
+        accepted=() if correction.bulk_id is None else accepted_in(tables, correction.bulk_id),
     )
 
 
@@ -169,6 +171,7 @@ def _write_plan(correction: Correction, run: FinishedRun, source: AuditSource) -
         opened.schema, run.id_name, layout.labels, layout.labels_format, layout.labels_delimiter
     )
     examples = with_plain_id(tables.read(EXAMPLES, run.run_id), run.id_name)
+    _accept(correction, run)
     standing = _standing(correction, run, examples)
     given, accepted = examples.select(ID, "given_tags"), _accepted(correction, run)
     changes, located = wanted_changes(engine, given, standing, accepted)
@@ -187,11 +190,31 @@ def _write_plan(correction: Correction, run: FinishedRun, source: AuditSource) -
     tables.append(PLANS, with_own_id(stamped, run.id_name), own, metadata, with_run_id=False)
 
 
+def _accept(correction: Correction, run: FinishedRun) -> None:
+    """Accept in bulk what is proved, once, as decisions of their own.
+
+    Raises:
+        ConfigError: Nothing is proved, and nothing else is to be corrected by.
+    """
+    tables, options, own = correction.tables, correction.config.correct, correction.bulk_id
+    if own is None or options.accept_certified is None or accepted_in(tables, own):
+        return
+    found = accept_certified(tables, run, own, bound=options.accept_certified, who=options.who)
+    if not found and options.decisions is False and options.accept_above is None:
+        raise ConfigError(
+            f"found {options.accept_certified:g}, but no blind random decisions prove that precision for any "
+            f"open flag of run {run.run_id}.",
+            key="correct.accept_certified",
+            fix="Draw a sample with `spark-ml-audit sample --how certify`, have it judged, and import it; "
+            "`review` says what is proved.",
+        )
+
+
 def _standing(correction: Correction, run: FinishedRun, examples: Frame) -> Frame | None:
     """The verdict of every decided cell; None where no decisions are to be applied."""
     options, key = correction.config.correct, "correct.decisions"
-    wanted = options.decisions
-    if wanted is False:
+    wanted, own = options.decisions, correction.bulk_id
+    if wanted is False and (own is None or not accepted_in(correction.tables, own)):
         return None
     named = wanted if isinstance(wanted, str) else None
     if named is None and options.accept_above is not None and correction.tables.existing(DECISIONS) is None:
@@ -202,6 +225,8 @@ def _standing(correction: Correction, run: FinishedRun, examples: Frame) -> Fram
         key,
         "Import some with `spark-ml-audit decide`, name their table, or set correct.accept_above.",
     )
+    if wanted is False:  # what this correction accepted in bulk alone
+        found = found.filter(nw.col("bulk_id") == own)
     engine = correction.tables.engine
     id_type = engine.schema(examples.select(ID)).field(ID).type
     checked = check_decisions(engine, found, run.id_name, id_type, key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from spark_ml_audit.lake.schemas import (
     CORRECTIONS,
     PLANS,
 )
-from spark_ml_audit.outcomes.review import CorrectOutcome
+from spark_ml_audit.outcomes.review import AcceptedFlags, CorrectOutcome
 from spark_ml_audit.reviewing.decisions import STANDING
 from spark_ml_audit.reviewing.label_changes import (
     APPLIED,
@@ -58,6 +58,17 @@ class Correction:
     config: CorrectConfig
     progress: Progress
     correction_id: str
+
+    @property
+    def bulk_id(self) -> str | None:
+        """Id of what it accepts in bulk; None where nothing is to be."""
+        wanted = self.config.correct.accept_certified
+        return None if wanted is None else bulk_id_of(self.correction_id)
+
+
+def bulk_id_of(correction_id: str) -> str:
+    """Id of what a correction accepts in bulk."""
+    return f"bulk-{correction_id}"
 
 
 def planned_rows(tables: OutputTables, correction_id: str, labels: LabelColumns) -> Frame:
@@ -137,6 +148,7 @@ def write_record(
     *,
     set_aside: Mapping[str, int],
     undoes: str | None = None,
+    accepted: Sequence[AcceptedFlags] = (),
     **about: Any,
 ) -> CorrectOutcome:
     """Write what was changed, and last the row by which the correction counts as done.
@@ -147,6 +159,7 @@ def write_record(
         labels: Label columns of the table.
         set_aside: Reason -> decisions without effect.
         undoes: correction_id that was taken back; None for a correction.
+        accepted: What was accepted in bulk for it.
         **about: run_id, source_version, mode, target, target_version.
     """
     tables, progress, own = correction.tables, correction.progress, correction.correction_id
@@ -172,6 +185,8 @@ def write_record(
         **counts,
         "labels": json.dumps(describe_labels(labels)),
         "set_aside": json.dumps(dict(set_aside)),
+        "accepted": json.dumps([item.to_dict() for item in accepted]),
+        "bulk_id": correction.bulk_id if undoes is None else None,
         "config": correction.config.to_json(),
         "warnings": json.dumps(_warnings(counts, set_aside)),
     }
@@ -214,6 +229,8 @@ def outcome_of(
         target_version=row["target_version"],
         **{name: row[name] for name in CORRECTION_COUNTS},
         set_aside=json.loads(row["set_aside"]),
+        accepted=tuple(AcceptedFlags(**item) for item in json.loads(row.get("accepted") or "[]")),
+        bulk_id=row.get("bulk_id"),
         tables={
             CORRECTED if row["mode"] == "copy" else "source": row["target"],
             **tables.locations(CORRECTIONS, CORRECTION_RUNS),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from spark_ml_audit.arrow.decision_values import (
     TIME,
@@ -27,17 +28,31 @@ from spark_ml_audit.engines.base import Batches, BatchMap, is_empty, rows_of
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import column, field, names_of
 from spark_ml_audit.errors import InputError, reason_of
-from spark_ml_audit.frames.class_list import class_frame
 from spark_ml_audit.kernels.records import Records, make_records
 from spark_ml_audit.lake.choose import delta_table
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.runs import find_run
-from spark_ml_audit.lake.schemas import DECISIONS, EXAMPLES, REJECTED
+from spark_ml_audit.lake.schemas import CLASSES, DECISIONS, EXAMPLES, REJECTED, SAMPLE
 from spark_ml_audit.outcomes.review import DecideOutcome
+from spark_ml_audit.reviewing.decision_table import compact_decisions, undo_decision
 from spark_ml_audit.reviewing.spreadsheet import read_csv
 from spark_ml_audit.reviewing.tables import tables_of, with_own_id
-from spark_ml_audit.reviewing.votes import NOTE, TAG, VERDICT, VERDICTS, WHEN, WHO
+from spark_ml_audit.reviewing.votes import (
+    ADJUDICATED,
+    BULK_ID,
+    DECISION_ID,
+    KIND,
+    NOTE,
+    SINGLE,
+    TAG,
+    UNDOES,
+    VERDICT,
+    VERDICTS,
+    WHEN,
+    WHO,
+    without_undone,
+)
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import DecideConfig
@@ -48,6 +63,7 @@ if TYPE_CHECKING:
 _IMPORT, _SAMPLE = "import_id", "sample_id"
 _REASON = "reason"
 _COLUMNS = (ID, TAG, VERDICT, WHO, WHEN, NOTE, _SAMPLE)
+_MORE = (DECISION_ID, KIND)
 _TEXTS = (TAG, WHO, NOTE, _SAMPLE)
 
 
@@ -72,16 +88,19 @@ def run_decide(config: DecideConfig, progress: Progress, spark: Session | None =
         tables = OutputTables(choose_engine(config.engine, spark), config.output)
     with progress.stage("run"):
         run = find_run(tables, options.run, "decide.run")
+    if options.file is None:
+        return _tend(tables, run, config, progress)
     place, name = tables_of(tables.engine, options.to) if options.to is not None else (tables, DECISIONS)
     with progress.stage("read"):
         rows = _read(tables.engine, config, run)
         import_id = _import_id(tables.engine, rows)
     done = _has_import(place, name, import_id) or _has_import(tables, REJECTED, import_id)
-    judged = _judge(rows, run, tables)
+    judged, runs = _judge(rows, run, tables, config, import_id)
+    judged = _without_known(judged, place, name, import_id)
     if not done:
         with progress.stage("decisions"):
             place.create_schema()
-            tables.append(REJECTED, _rejected_frame(tables.engine, judged, run, import_id), import_id)
+            tables.append(REJECTED, _rejected_frame(tables.engine, judged, import_id), import_id)
             # after the rejected ones: decisions are there once, or the import is made again in full
             good = with_own_id(_decisions_frame(judged, config, import_id), run.id_name)
             place.append(name, good, import_id, with_run_id=False)
@@ -90,14 +109,38 @@ def run_decide(config: DecideConfig, progress: Progress, spark: Session | None =
         counts = {row[_REASON]: row["count"] for row in rows_of(tables.engine, counted)}
     return DecideOutcome(
         import_id=import_id,
-        run_id=run.run_id,
+        run_id=runs[0] if len(runs) == 1 else run.run_id,
         num_read=sum(counts.values()),
         num_imported=counts.pop("", 0),
         num_blank=counts.pop("blank", 0),
+        num_known=counts.pop("known", 0),
         rejected=dict(sorted(counts.items())),
         tables={DECISIONS: place.location(name), **tables.locations(REJECTED)},
         stages=progress.stages,
         already_finished=done,
+    )
+
+
+def _tend(tables: OutputTables, run: FinishedRun, config: DecideConfig, progress: Progress) -> DecideOutcome:
+    """Take a decision or a bulk acceptance back, or compact the table; nothing is imported."""
+    undone, fewer, before = config.decide.undo, None, False
+    with progress.stage("decisions"):
+        if undone is not None:
+            before = not undo_decision(tables, run, undone, config.decide.who).num_appended
+        else:
+            fewer = compact_decisions(tables)
+    return DecideOutcome(
+        import_id="",
+        run_id=run.run_id,
+        num_read=0,
+        num_imported=0,
+        num_blank=0,
+        rejected={},
+        undone=undone,
+        num_files_fewer=fewer,
+        tables=tables.locations(DECISIONS),
+        stages=progress.stages,
+        already_finished=before,
     )
 
 
@@ -112,7 +155,7 @@ def _read(engine: Engine, config: DecideConfig, run: FinishedRun) -> Frame:
     """
     options = config.decide
     kind = options.format
-    place = absolute(options.file)
+    place = absolute(options.file or "")
     if kind == "auto":
         is_delta = Path(place, "_delta_log").is_dir()
         kind = "delta" if is_delta else "parquet" if place.rstrip("/").endswith(".parquet") else "csv"
@@ -129,6 +172,13 @@ def _read(engine: Engine, config: DecideConfig, run: FinishedRun) -> Frame:
         field(schema, name, "decide.file")
     nothing = nw.lit(None, dtype=nw.String)
     others = [(nw.col(name) if name in schema.names else nothing).alias(name) for name in _COLUMNS[1:]]
+    if {KIND, DECISION_ID, BULK_ID, UNDOES} <= set(schema.names):
+        # a table of decisions: what holds of it, and only what people judged
+        frame = without_undone(frame)
+        frame = frame.filter(nw.col(KIND).is_null() | nw.col(KIND).is_in((SINGLE, ADJUDICATED)))
+    others += [
+        (nw.col(name).cast(nw.String) if name in schema.names else nothing).alias(name) for name in _MORE
+    ]
     return frame.select(column(own).alias(ID), *others)
 
 
@@ -171,14 +221,15 @@ def _has_import(tables: OutputTables, name: str, import_id: str) -> bool:
 # ---- its rows --------------------------------------------------------------------------------------
 
 
-def _judge(rows: Frame, run: FinishedRun, tables: OutputTables) -> Frame:
-    """The rows, what was read of them as columns `read_...`, and a reason to set them aside ("": none)."""
-    engine, examples = tables.engine, tables.read(EXAMPLES, run.run_id)
-    id_type = engine.schema(examples).field(run.id_name).type
-    known = examples.select(column(run.id_name).alias("known_id"), nw.lit(True).alias("has_id"))
-    classes = class_frame(engine, run.tags).select(
-        nw.col(TAG).alias("known_tag"), nw.lit(True).alias("has_tag")
-    )
+def _judge(
+    rows: Frame, run: FinishedRun, tables: OutputTables, config: DecideConfig, import_id: str
+) -> tuple[Frame, list[str]]:
+    """The rows, what was read of them as columns `read_...`, and a reason to set them aside ("": none).
+
+    Also the runs that they are about: the one given, else that of the sample which a row answers.
+    """
+    engine = tables.engine
+    id_type = engine.schema(tables.read(EXAMPLES, run.run_id)).field(run.id_name).type
     added = pa.schema(
         [
             ("read_id", id_type),
@@ -186,11 +237,28 @@ def _judge(rows: Frame, run: FinishedRun, tables: OutputTables) -> Frame:
             ("read_when", TIME),
             ("no_when", pa.bool_()),
             *[(f"read_{name}", pa.string()) for name in _TEXTS],
+            (f"own_{DECISION_ID}", pa.string()),
         ]
     )
-    read = engine.map_batches(rows, _reader(id_type), keep=_COLUMNS, add=added)
-    joined = read.join(classes, left_on=f"read_{TAG}", right_on="known_tag", how="left")
-    joined = joined.join(known, left_on="read_id", right_on="known_id", how="left")
+    read = engine.map_batches(rows, _reader(id_type, import_id), keep=(*_COLUMNS, *_MORE), add=added)
+    filed, runs = _filed(read, run, tables, config)
+    known = tables.read(EXAMPLES, runs[0]) if len(runs) == 1 else tables.read(EXAMPLES)
+    known = known.filter(nw.col("run_id").is_in(runs)).select(
+        column(run.id_name).alias("known_id"),
+        nw.col("run_id").alias("known_run"),
+        nw.lit(True).alias("has_id"),
+    )
+    classes = (
+        tables.read(CLASSES)
+        .filter(nw.col("run_id").is_in(runs))
+        .select(
+            nw.col(TAG).alias("known_tag"), nw.col("run_id").alias("class_run"), nw.lit(True).alias("has_tag")
+        )
+    )
+    joined = filed.join(
+        classes, left_on=[f"read_{TAG}", "filed"], right_on=["known_tag", "class_run"], how="left"
+    )
+    joined = joined.join(known, left_on=["read_id", "filed"], right_on=["known_id", "known_run"], how="left")
     verdict = nw.col("read_verdict")
     reason = (
         nw.when(verdict.is_null() | (verdict == ""))
@@ -205,35 +273,74 @@ def _judge(rows: Frame, run: FinishedRun, tables: OutputTables) -> Frame:
         .then(nw.lit("when_unreadable"))
         .otherwise(nw.lit(""))
     )
+    return joined.with_columns(reason.alias(_REASON)), runs
+
+
+def _filed(
+    read: Frame, run: FinishedRun, tables: OutputTables, config: DecideConfig
+) -> tuple[Frame, list[str]]:
+    """The rows with a column `filed`: the run that they are about; and these runs."""
+    default = nw.lit(run.run_id)
+    samples = tables.existing(SAMPLE) if config.decide.run is None else None
+    if samples is None:
+        return read.with_columns(default.alias("filed")), [run.run_id]
+    drawn = samples.select(nw.col(_SAMPLE).alias("drawn"), nw.col("run_id").alias("drawn_from")).unique()
+    told = read.with_columns(_filled(_SAMPLE, config.decide.sample).alias("answers"))
+    joined = told.join(drawn, left_on="answers", right_on="drawn", how="left")
+    filed = joined.with_columns(nw.coalesce(nw.col("drawn_from"), default).alias("filed"))
+    found = tables.engine.collect(filed.select("filed").unique())  # no more than there are samples
+    return filed, sorted(found.column("filed").to_pylist()) or [run.run_id]
+
+
+def _without_known(judged: Frame, place: OutputTables, name: str, import_id: str) -> Frame:
+    """The rows, those marked whose decision_id is in the table already, by another import."""
+    table = place.existing(name)
+    if table is None or DECISION_ID not in names_of(table):
+        return judged
+    others = nw.col(_IMPORT).is_null() | (nw.col(_IMPORT) != import_id)
+    there = (
+        table.filter(~nw.col(DECISION_ID).is_null() & others)
+        .select(nw.col(DECISION_ID).alias("there"))
+        .unique()
+    )
+    named = there.with_columns(nw.lit(True).alias("is_there"))
+    joined = judged.join(named, left_on=DECISION_ID, right_on="there", how="left")
+    is_known = ~nw.col("is_there").is_null() & (nw.col(_REASON) == "")
+    reason = nw.when(is_known).then(nw.lit("known")).otherwise(nw.col(_REASON))
     return joined.with_columns(reason.alias(_REASON))
 
 
-def _reader(id_type: Any) -> BatchMap:
+def _reader(id_type: Any, import_id: str) -> BatchMap:
     def run(batches: Batches) -> Batches:
         for batch in batches:
-            cells = {name: batch.column(name) for name in _COLUMNS}
+            cells = {name: batch.column(name) for name in (*_COLUMNS, *_MORE)}
+            hashes = hash_rows([batch.column(name) for name in _COLUMNS]).view(np.uint64).tolist()
+            own_ids = pa.array([f"{import_id}-{value:016x}" for value in hashes], pa.string())
             read = {
                 "read_id": ids_of(cells[ID], id_type),
                 "read_verdict": verdicts_of(cells[VERDICT]),
                 "read_when": times_of(cells[WHEN]),
                 "no_when": are_blank(cells[WHEN]),
                 **{f"read_{name}": texts_of(cells[name]) for name in _TEXTS},
+                f"own_{DECISION_ID}": pc.coalesce(cells[DECISION_ID], own_ids),
             }
             yield pa.RecordBatch.from_arrays([*cells.values(), *read.values()], names=[*cells, *read])
 
     return run
 
 
-def _rejected_frame(engine: Engine, judged: Frame, run: FinishedRun, import_id: str) -> Frame:
+def _rejected_frame(engine: Engine, judged: Frame, import_id: str) -> Frame:
     def as_json(batches: Batches) -> Batches:
         for batch in batches:
             rows = rows_as_json([batch.column(name) for name in _COLUMNS], _COLUMNS)
-            yield pa.RecordBatch.from_arrays([batch.column(_REASON), rows], names=[_REASON, "row"])
+            columns = [batch.column("filed"), batch.column(_REASON), rows]
+            yield pa.RecordBatch.from_arrays(columns, names=["filed", _REASON, "row"])
 
-    faulty = judged.filter(~nw.col(_REASON).is_in(("", "blank"))).select(_REASON, *_COLUMNS)
-    written = engine.map_batches(faulty, as_json, keep=(_REASON,), add=pa.schema([("row", pa.string())]))
+    faulty = judged.filter(~nw.col(_REASON).is_in(("", "blank", "known"))).select("filed", _REASON, *_COLUMNS)
+    kept = ("filed", _REASON)
+    written = engine.map_batches(faulty, as_json, keep=kept, add=pa.schema([("row", pa.string())]))
     return written.select(
-        nw.lit(import_id).alias(_IMPORT), nw.lit(run.run_id).alias("run_id"), nw.col(_REASON), nw.col("row")
+        nw.lit(import_id).alias(_IMPORT), nw.col("filed").alias("run_id"), nw.col(_REASON), nw.col("row")
     )
 
 
@@ -248,6 +355,10 @@ def _decisions_frame(judged: Frame, config: DecideConfig, import_id: str) -> Fra
         nw.col(f"read_{NOTE}").alias(NOTE),
         _filled(_SAMPLE, config.decide.sample),
         nw.lit(import_id).alias(_IMPORT),
+        nw.col("filed").alias("run_id"),
+        nw.col(f"own_{DECISION_ID}").alias(DECISION_ID),
+        nw.coalesce(nw.col(KIND), nw.lit(config.decide.kind)).alias(KIND),
+        *[nw.lit(None, dtype=nw.String).alias(name) for name in (BULK_ID, UNDOES)],
     )
 
 

@@ -24,6 +24,7 @@ from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.formats import is_vector
 from spark_ml_audit.reviewing.decisions import STANDING
 from spark_ml_audit.reviewing.tables import TIME
+from spark_ml_audit.reviewing.votes import BASIS, BULK
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
@@ -174,7 +175,7 @@ def _decided(engine: Engine, located: Frame) -> Frame:
     """The changes that standing decisions ask for: tags that are there and should not be, or the reverse."""
     verdict = nw.col("verdict")
     sure = located.filter((nw.col("state") == STANDING) & nw.col("row_audited") & (verdict != "unsure"))
-    kept = (ID, "tag", "class_index", "verdict", "who", "when", "note")
+    kept = (ID, "tag", "class_index", "verdict", "who", "when", "note", BASIS)
 
     def run(batches: Batches) -> Batches:
         for batch in batches:
@@ -190,7 +191,7 @@ def _decided(engine: Engine, located: Frame) -> Frame:
         class_index=nw.col("class_index"),
         tag=nw.col("tag"),
         action=nw.when(verdict == "present").then(nw.lit(ADDED)).otherwise(nw.lit(REMOVED)),
-        reason=nw.lit("decision"),
+        reason=nw.when(nw.col(BASIS) == BULK).then(nw.lit("certified")).otherwise(nw.lit("decision")),
         decided_by=nw.col("who"),
         decided_at=nw.col("when"),
         note=nw.col("note"),

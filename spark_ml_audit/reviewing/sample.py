@@ -12,13 +12,11 @@ import pyarrow as pa
 from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
 from spark_ml_audit.arrow.hashes import hash_values
 from spark_ml_audit.arrow.layout import ID
-from spark_ml_audit.arrow.types import is_binary
-from spark_ml_audit.arrow.value_texts import value_texts
 from spark_ml_audit.config.base import digest
 from spark_ml_audit.config.review import MAX_SAMPLE
 from spark_ml_audit.engines.base import count_rows, from_records, is_empty, rows_of
 from spark_ml_audit.engines.choose import choose_engine
-from spark_ml_audit.engines.columns import column, field
+from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.frames.cell_lists import class_usefulness, first_cells
 from spark_ml_audit.frames.ingest import find_repeated_ids
@@ -29,10 +27,11 @@ from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run
 from spark_ml_audit.lake.schemas import DECISIONS, EXAMPLES, ISSUES, SAMPLE, SAMPLE_FIELDS, TAG_ISSUES
 from spark_ml_audit.outcomes.review import SampleOutcome, StratumDrawn
-from spark_ml_audit.reviewing.audited import ingest_of, open_audited, source_of
+from spark_ml_audit.reviewing.audited import ingest_of, source_of
 from spark_ml_audit.reviewing.draw import draw_cells, flagged_marks
+from spark_ml_audit.reviewing.draw_judged import certify_cells, certify_notes, disputed_cells
 from spark_ml_audit.reviewing.measured import measured_precision
-from spark_ml_audit.reviewing.spreadsheet import write_csv
+from spark_ml_audit.reviewing.sample_files import write_files
 from spark_ml_audit.reviewing.tables import frame_type, with_own_id, with_plain_id
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
 LOOK_LIST, LOOK_CELLS = 100, 15
 """Of the first so many cells of either list, so many are drawn for a first look."""
 
-_BY_DECISIONS = ("first-look", "additions", "removals")
+_BY_DECISIONS = ("first-look", "additions", "removals", "certify", "disputed")
 _LOOKS = {MISSING: f"first {LOOK_LIST} to add", EXTRANEOUS: f"first {LOOK_LIST} to remove"}
 
 
@@ -66,7 +65,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         tables = OutputTables(choose_engine(config.engine, spark), config.output)
     with progress.stage("run"):
         run = find_run(tables, config.sample.run, "sample.run")
-    options = config.sample.model_dump(mode="json", exclude={"run", "csv", "show"})
+    options = config.sample.digested
     if config.sample.how in _BY_DECISIONS:
         # the lists follow what people have decided since, and leave that out
         decided = tables.existing(DECISIONS)
@@ -86,15 +85,16 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
     written = tables.read(SAMPLE).filter(nw.col("sample_id") == sample_id)
     with progress.stage("count"):
         num_cells, num_rows, strata = _counts(tables, written, run.id_name)
-    csv = None
+    files: dict[str, str] = {}
     if config.sample.csv is not None:
         with progress.stage("csv"):
-            csv = _to_csv(run, tables, written, config)
+            files = write_files(run, tables, written, config)
     order = {name: k for k, name in enumerate([*(stratum.name for stratum in STRATA), *_LOOKS.values()])}
     drawn = tuple(
         StratumDrawn(row["stratum"], row["stratum_size"], row["count"])
-        for row in sorted(strata, key=lambda row: order[row["stratum"]])
+        for row in sorted(strata, key=lambda row: order.get(row["stratum"], len(order)))
     )
+    csv = files.get("")
     return SampleOutcome(
         sample_id=sample_id,
         run_id=run.run_id,
@@ -102,13 +102,23 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         num_cells=num_cells,
         num_rows=num_rows,
         strata=drawn,
-        notes=_widths(drawn, config.sample),
-        next_command=None if csv is None else config.output.command("decide", {"decide.file": csv}),
+        notes=_widths(drawn, config.sample) + certify_notes(drawn, config.sample),
+        next_command=_next_command(config, files),
         tables=tables.locations(SAMPLE),
         csv=csv,
+        files={name: file for name, file in files.items() if name},
         stages=progress.stages,
         already_finished=done,
     )
+
+
+def _next_command(config: SampleConfig, files: dict[str, str]) -> str | None:
+    """What to type once a file's verdicts are filled in."""
+    for name, file in files.items():
+        settings = {"decide.file": file, **({"decide.who": name} if name else {})}
+        kind = {"decide.kind": "adjudicated"} if config.sample.how == "disputed" else {}
+        return config.output.command("decide", {**settings, **kind})
+    return None
 
 
 def _widths(strata: tuple[StratumDrawn, ...], options: SampleSection) -> tuple[str, ...]:
@@ -286,44 +296,22 @@ def _cell(position: int, row: Any, run: FinishedRun, numbers: Any) -> dict[str, 
     }
 
 
+def _certify(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> Frame:
+    """Flagged cells of one class and direction, drawn at random."""
+    return _with_given_tags(run, tables, *certify_cells(run, tables, config.sample))
+
+
+def _disputed(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> Frame:
+    """Cells on which people differ, for somebody to settle."""
+    return _with_given_tags(run, tables, *disputed_cells(run, tables, config.sample.size))
+
+
 _DRAWS = {
     "first-look": _first_look,
     "additions": _listed,
     "removals": _listed,
     "worst": _worst,
     "random": _random,
+    "certify": _certify,
+    "disputed": _disputed,
 }
-
-
-def _to_csv(run: FinishedRun, tables: OutputTables, written: Frame, config: SampleConfig) -> str:
-    """A line per cell with empty verdict and note; a random sample does not tell what was flagged."""
-    id_name, named, engine = run.id_name, config.sample.show, tables.engine
-    shown = [named] if isinstance(named, str) else list(named or ())
-    cells = with_plain_id(written, id_name)
-    if shown:
-        source = open_audited(engine, run, source_of(run, config.source))
-        for name in shown:
-            field(source.schema, name, "sample.show")
-        with_arrays = engine.with_arrays(source.frame, shown)
-        beside = [column(name).alias(f"show_{k}") for k, name in enumerate(shown)]
-        rows = with_arrays.select(column(id_name).alias(ID), *beside)
-        cells = rows.join(cells, on=ID, how="inner")
-    table = engine.collect(cells.sort("position", "position_in_row"))  # bounded by the config
-    values = {name: table.column(name).to_pylist() for name in ("sample_id", "given_tags", "tag", "given")}
-    ids = table.column(ID)
-    is_bytes = is_binary(ids.type)
-    hints = [] if config.sample.how == "random" else ["issue"]
-    nothing = [None] * table.num_rows
-    columns = [
-        values["sample_id"],
-        [value.hex().upper() for value in ids.to_pylist()] if is_bytes else value_texts(ids),
-        *[value_texts(table.column(f"show_{k}")) for k in range(len(shown))],
-        [", ".join(tags) for tags in values["given_tags"]],
-        values["tag"],
-        ["given" if is_given else "not given" for is_given in values["given"]],
-        *[table.column(name).to_pylist() for name in hints],
-        nothing,
-        nothing,
-    ]
-    header = ["sample_id", id_name, *shown, "given_tags", "tag", "given", *hints, "verdict", "note"]
-    return write_csv(config.sample.csv or "", header, list(zip(*columns, strict=True)))

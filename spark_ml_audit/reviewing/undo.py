@@ -11,9 +11,17 @@ from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.lake.runs import find_run
 from spark_ml_audit.lake.schemas import CORRECTION_RUNS, CORRECTIONS
 from spark_ml_audit.lake.source import newest_version
-from spark_ml_audit.reviewing.correction_record import Correction, labels_of, planned_rows, write_record
+from spark_ml_audit.reviewing.certified import accepted_in, undo_accept
+from spark_ml_audit.reviewing.correction_record import (
+    Correction,
+    bulk_id_of,
+    labels_of,
+    planned_rows,
+    write_record,
+)
 from spark_ml_audit.reviewing.label_changes import APPLIED, STATUS
 from spark_ml_audit.reviewing.merge import merge_plan
 
@@ -46,6 +54,10 @@ def undo_correction(correction: Correction, undone: str) -> CorrectOutcome:
         plan = planned_rows(tables, undone, labels).join(ids, on=ID, how="semi")
     with progress.stage("merge"):
         final = merge_plan(tables.engine, target, labels, plan, undo=True)
+    if accepted_in(tables, bulk_id_of(undone)):
+        # else the next correction would make the same changes again
+        run = find_run(tables, row["run_id"], "correct.undo")
+        undo_accept(tables, run, bulk_id_of(undone), correction.config.correct.who)
     return write_record(
         correction,
         final,
