@@ -15,10 +15,14 @@ from spark_ml_audit.errors import InputError
 if TYPE_CHECKING:
     from spark_ml_audit.config.serve import ServeConfig
 
-_CORRECTED = ("correction_id", "mode", "num_rows_changed", "num_tags_added", "num_tags_removed", "num_stale", "num_gone",
-              "warnings", "target", "undoes")  # fmt: skip
-_AUDITED = ("run_id", "num_audited", "num_label_issues", "num_missing_tags", "num_extraneous_tags", "health", "report",
-            "warnings")  # fmt: skip
+_CORRECTED = (
+    "correction_id", "mode", "num_rows_changed", "num_tags_added", "num_tags_removed", "num_stale",
+    "num_gone", "warnings", "target", "undoes",
+)  # fmt: skip
+_AUDITED = (
+    "run_id", "num_audited", "num_label_issues", "num_missing_tags", "num_extraneous_tags", "health",
+    "report", "warnings",
+)  # fmt: skip
 
 
 class Actions:

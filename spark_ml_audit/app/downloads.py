@@ -1,4 +1,4 @@
-"""Files that the page hands out: the decisions, the list of flagged cells with their verdicts, the clean table."""
+"""Files that the page hands out: decisions, the list of flagged cells with verdicts, the clean table."""
 
 from __future__ import annotations
 
@@ -62,17 +62,23 @@ def list_table(session: ReviewSession) -> Any:
             "pred_prob": pa.array(index.pred_prob),
             "verdict": pa.array([None if item is None else item.verdict for item in standing], pa.string()),
             "disputed": pa.array([item is not None and item.is_disputed for item in standing]),
-            "who": pa.array([", ".join(sorted({v.who for v in own if v.who})) or None for own in votes], pa.string()),
-            "note": pa.array([" / ".join(v.note for v in own if v.note) or None for own in votes], pa.string()),
+            "who": pa.array([_joined(", ", {vote.who for vote in own}) for own in votes], pa.string()),
+            "note": pa.array([_joined(" / ", {vote.note for vote in own}) for own in votes], pa.string()),
         }
     )  # fmt: skip
+
+
+def _joined(between: str, texts: set[str | None]) -> str | None:
+    return between.join(sorted(text for text in texts if text)) or None
 
 
 def as_file(table: Any, kind: str) -> bytes:
     """An Arrow table as the content of a file; CSV without what a spreadsheet would run.
 
-    >>> as_file(pa.table({"id": ["=1+1"], "tags": [["war", "drama"]]}), "csv").decode("utf-8-sig").splitlines()
-    ['id,tags', "'=1+1,\\"war, drama\\""]
+    >>> table = pa.table({"id": ["=1+1"], "tags": [["war", "drama"]]})
+    >>> print(as_file(table, "csv").decode("utf-8-sig").strip())
+    id,tags
+    '=1+1,"war, drama"
     """
     with tempfile.TemporaryDirectory(prefix="spark-ml-audit-") as folder:
         file = Path(folder, f"table.{kind}")

@@ -112,7 +112,8 @@ class AuditIndex:
         found = pc.index_in(ids.cast(self.ids.type), value_set=self.ids)
         if isinstance(found, pa.ChunkedArray):
             found = found.combine_chunks()
-        return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+        places: IntArray = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return places
 
     def with_rows(self, ids: Any) -> AuditIndex:
         """With further rows at the end; those that are held already stay where they are."""
@@ -135,7 +136,8 @@ class AuditIndex:
         """With rows that are ambiguous or outliers.
 
         Args:
-            rows: Arrow table with id, is_ambiguous, ambiguity_score, ambiguous_tags, is_outlier, outlier_score.
+            rows: Arrow table with id, is_ambiguous, ambiguity_score, ambiguous_tags, is_outlier,
+                outlier_score.
             classes: Tags in class order.
         """
         longer = self.with_rows(rows.column(ID).combine_chunks())
@@ -226,7 +228,8 @@ def index_of(batches: Iterable[Any], classes: Sequence[str], id_type: Any) -> Au
 
 def _codes(tags: Any, names: Any) -> Codes:
     codes = pc.index_in(tags.cast(pa.string()), value_set=names)
-    return pc.fill_null(codes, -1).to_numpy(zero_copy_only=False).astype(np.int32)
+    found: Codes = pc.fill_null(codes, -1).to_numpy(zero_copy_only=False).astype(np.int32)
+    return found
 
 
 def _lists(lengths: Sequence[Any], codes: Sequence[Codes]) -> Lists:

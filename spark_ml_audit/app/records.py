@@ -55,10 +55,10 @@ def _whole(table: Any, name: str) -> Any:
 
 
 def id_from_text(text: str, id_type: Any) -> Any:
-    """The id that a page names by its text; None where there can be no such id.
+    r"""The id that a page names by its text; None where there can be no such id.
 
     >>> id_from_text("12", pa.int64()), id_from_text("00FF", pa.binary()), id_from_text("x", pa.int8())
-    (12, b'\\x00\\xff', None)
+    (12, b'\x00\xff', None)
     """
     return ids_of(pa.array([text], pa.string()), id_type)[0].as_py()
 

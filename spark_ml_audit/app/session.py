@@ -269,7 +269,7 @@ class ReviewSession:
         return found
 
     def _mine(self, who: str) -> BoolArray:
-        """Flagged cells that are done for a person: judged by anybody; those that two judge, by that person."""
+        """Flagged cells that are done for a person: judged by anybody; what two judge, by that person."""
         anybody: BoolArray = self.state.cell_state != OPEN
         if who not in self.options.reviewers:
             return anybody

@@ -145,11 +145,10 @@ def _run(arguments: list[str]) -> int:
         )
     except Exception as error:  # noqa: BLE001 - the last resort: one sentence instead of a stack trace
         return _report(_unexpected(error), as_json=as_json, debug=debug)
-    if not result.text:  # it has said all it had to say
-        return int(result.exit_code)
     text = json.dumps(_shown(result.data), allow_nan=False) if options.json else redact(result.text)
     try:
-        stdio.write(sys.stdout, f"{text}\n")
+        if result.text:  # else it has said what it had to say
+            stdio.write(sys.stdout, f"{text}\n")
     except OSError as error:  # a full disk, for example
         return _report(_unexpected(error), as_json=False, debug=debug)
     return int(result.exit_code)

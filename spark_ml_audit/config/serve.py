@@ -42,8 +42,8 @@ class ServeSection(Section):
         show: Columns of the source to show; None for those of the audit's source.show, else its first texts.
         image: Column of the source with the address or the path of a picture.
         images: Folder below which paths of pictures are; None: paths are not followed.
-        image_hosts: Where pictures may be loaded from, such as https://images.example.com; none by default: the
-            page asks no other address for anything.
+        image_hosts: Where pictures may be loaded from, such as https://images.example.com; none by default:
+            the page asks no other address for anything.
         definitions: What the tags mean: a CSV, JSON or YAML file, or a table with the columns tag and
             description.
         min_precision: What accepting in bulk must reach, with 95% confidence.
