@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from spark_ml_audit.config.serve import ServeConfig
     from spark_ml_audit.engines.base import Engine
 
+_MEMORY = "512MiB"
+
 
 def choose_reader(config: ServeConfig) -> tuple[AuditReader, Engine]:
     """The reader of the output's tables, and an engine for small tables beside them.
@@ -19,5 +21,8 @@ def choose_reader(config: ServeConfig) -> tuple[AuditReader, Engine]:
     Raises:
         ConfigError: There is no such run, or the output is of a kind that cannot be reached from here.
     """
-    engine = choose_engine(config.engine)
+    wanted = config.engine
+    if wanted.memory is None:  # a page reads a few rows at a time, and shares the machine with audits
+        wanted = wanted.model_copy(update={"memory": _MEMORY})
+    engine = choose_engine(wanted)
     return LakeReader(OutputTables(engine, config.output), config), engine

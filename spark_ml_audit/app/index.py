@@ -6,7 +6,7 @@ a mask over arrays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -180,12 +180,44 @@ def _doubts(
     return {row: listed for row, listed in found.items() if listed}
 
 
-def index_of(batches: Iterable[Any], classes: Sequence[str], id_type: Any) -> AuditIndex:
+CODED = pa.schema(
+    [
+        ("issue_rank", pa.int64()),
+        ("given", pa.list_(pa.int32())),
+        ("cells", pa.list_(pa.int32())),
+        ("missing", pa.list_(pa.bool_())),
+        ("prob", pa.list_(pa.float32())),
+    ]
+)
+"""What is kept of a row of `issues` beside its id: classes by their number."""
+
+
+def coded(batch: Any, names: Any) -> Any:
+    """A batch of id and `LISTED` as id and `CODED`.
+
+    Args:
+        batch: Arrow batch of id and `LISTED`.
+        names: Arrow array of the tags in class order.
+    """
+    lists, tags = batch.column("flagged_cells"), batch.column("given_tags")
+    cells = lists.flatten()
+    offsets = _offsets(lists)
+    columns = [
+        batch.column(ID),
+        batch.column("issue_rank"),
+        pa.ListArray.from_arrays(_offsets(tags), _codes(tags.flatten(), names)),
+        pa.ListArray.from_arrays(offsets, _codes(cells.field("tag"), names)),
+        pa.ListArray.from_arrays(offsets, pc.equal(cells.field("issue"), MISSING)),
+        pa.ListArray.from_arrays(offsets, cells.field("pred_prob").cast(pa.float32())),
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=[ID, *CODED.names])
+
+
+def index_of(rows: Any, id_type: Any) -> AuditIndex:
     """The index of a run's rows with an issue.
 
     Args:
-        batches: Arrow batches of id and `LISTED`, worst rows first.
-        classes: Tags in class order.
+        rows: Arrow table of id and `CODED`, in any order.
         id_type: Arrow type of the ids.
 
     Example:
@@ -193,49 +225,41 @@ def index_of(batches: Iterable[Any], classes: Sequence[str], id_type: Any) -> Au
         >>> batch = pa.RecordBatch.from_pydict(
         ...     {"id": ["film 7"], "issue_rank": [1], "given_tags": [["drama"]], "flagged_cells": cells}
         ... )
-        >>> found = index_of([batch], ["drama", "war"], pa.string())
+        >>> rows = pa.Table.from_batches([coded(batch, pa.array(["drama", "war"]))])
+        >>> found = index_of(rows, pa.string())
         >>> found.id_of(0), found.given.of(0), found.cells.of(0), found.missing.tolist()
         ('film 7', [0], [1], [True])
     """
-    names = pa.array(classes, pa.string())
-    ids, given, cells, missing, probs = [], [], [], [], []
-    given_lengths, cell_lengths = [], []
-    for batch in batches:
-        ids.append(batch.column(ID).cast(id_type))
-        tags = batch.column("given_tags")
-        given_lengths.append(lengths_of(tags))
-        given.append(_codes(tags.flatten(), names))
-        lists = batch.column("flagged_cells")
-        cell_lengths.append(lengths_of(lists))
-        found = lists.flatten()
-        cells.append(_codes(found.field("tag"), names))
-        missing.append(pc.equal(found.field("issue"), MISSING).to_numpy(zero_copy_only=False))
-        probs.append(found.field("pred_prob").to_numpy(zero_copy_only=False).astype(np.float32))
-    whole = pa.concat_arrays(ids) if ids else pa.array([], id_type)
-    nothing = np.full(len(whole), np.nan, dtype=np.float32)
+    whole = rows.sort_by("issue_rank").combine_chunks()
+    given, cells, missing, probs = (
+        _one(whole.column(name)) for name in ("given", "cells", "missing", "prob")
+    )
+    nothing = np.full(whole.num_rows, np.nan, dtype=np.float32)
     return AuditIndex(
-        ids=whole,
-        num_issues=len(whole),
-        given=_lists(given_lengths, given),
-        cells=_lists(cell_lengths, cells),
-        missing=_joined(missing, np.bool_),
-        pred_prob=_joined(probs, np.float32),
+        ids=_one(whole.column(ID)).cast(id_type),
+        num_issues=whole.num_rows,
+        given=_lists(given),
+        cells=_lists(cells),
+        missing=missing.flatten().to_numpy(zero_copy_only=False).astype(np.bool_),
+        pred_prob=probs.flatten().to_numpy(zero_copy_only=False).astype(np.float32),
         ambiguity=nothing,
         outlier=nothing.copy(),
-        group=np.full(len(whole), -1, dtype=np.int32),
+        group=np.full(whole.num_rows, -1, dtype=np.int32),
     )
 
 
-def _codes(tags: Any, names: Any) -> Codes:
-    codes = pc.index_in(tags.cast(pa.string()), value_set=names)
-    found: Codes = pc.fill_null(codes, -1).to_numpy(zero_copy_only=False).astype(np.int32)
-    return found
+def _one(column: Any) -> Any:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _lists(lengths: Sequence[Any], codes: Sequence[Codes]) -> Lists:
-    offsets = np.concatenate([[0], np.cumsum(_joined(lengths, np.int64))]).astype(np.int64)
-    return Lists(offsets, _joined(codes, np.int32))
+def _codes(tags: Any, names: Any) -> Any:
+    return pc.fill_null(pc.index_in(tags.cast(pa.string()), value_set=names), -1)
 
 
-def _joined(parts: Sequence[Any], dtype: Any) -> Any:
-    return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype=dtype)
+def _offsets(lists: Any) -> Any:
+    return pa.array(np.concatenate([[0], np.cumsum(lengths_of(lists))]).astype(np.int32))
+
+
+def _lists(lists: Any) -> Lists:
+    offsets = np.concatenate([[0], np.cumsum(lengths_of(lists))]).astype(np.int64)
+    return Lists(offsets, lists.flatten().to_numpy(zero_copy_only=False).astype(np.int32))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,7 +11,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from spark_ml_audit.app.decided import DecisionRecord
-from spark_ml_audit.app.index import LISTED, MOST_ROWS
+from spark_ml_audit.app.index import CODED, LISTED, MOST_ROWS, coded
 from spark_ml_audit.app.records import records_of
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.layout import ID, InputLayout
@@ -38,7 +38,7 @@ from spark_ml_audit.reviewing.tables import with_plain_id
 if TYPE_CHECKING:
     from spark_ml_audit.config import AuditSource
     from spark_ml_audit.config.serve import ServeConfig
-    from spark_ml_audit.engines.base import Engine, Frame
+    from spark_ml_audit.engines.base import Batches, Engine, Frame
     from spark_ml_audit.frames.ingest import Ingest
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.lake.source import OpenSource
@@ -84,8 +84,8 @@ class AuditReader(Protocol):
     def shown(self) -> tuple[str, ...]:
         """Columns of the source that are shown."""
 
-    def issues(self) -> Iterator[Any]:
-        """Batches of id and `index.LISTED` of the rows with an issue, worst first."""
+    def issues(self) -> Any:
+        """The rows with an issue as an Arrow table of id and `index.CODED`, in any order."""
 
     def marks(self) -> Any:
         """Rows that are ambiguous or outliers: id and what `AuditIndex.with_marks` wants; None without."""
@@ -157,14 +157,14 @@ class LakeReader:
 
     # ---- the run -----------------------------------------------------------------------------------
 
-    def issues(self) -> Iterator[Any]:
-        """Batches of id and `LISTED` of the rows with an issue, worst first.
+    def issues(self) -> Any:
+        """The rows with an issue as an Arrow table of id and `index.CODED`.
 
         Raises:
             ConfigError: The run was made by a version that listed rows elsewhere.
         """
         if not self.run.ref.num_label_issues:
-            return
+            return pa.schema([(ID, self.id_type), *CODED]).empty_table()
         if not self.tables.exists(ISSUES) or "flagged_cells" not in self.tables.schema(ISSUES).names:
             raise ConfigError(
                 f"version {self.run.ref.package_version}, which made run {self.run.run_id}, listed no rows.",
@@ -173,7 +173,14 @@ class LakeReader:
             )
         own = with_plain_id(self.tables.read(ISSUES, self.run.run_id), self.run.id_name)
         worst = own.filter(nw.col(RANK) <= MOST_ROWS).select(ID, *LISTED)
-        yield from self.engine.collect(worst.sort(RANK)).to_batches()
+        names = pa.array(self.run.tags, pa.string())
+
+        def code(batches: Batches) -> Batches:
+            for batch in batches:
+                yield coded(batch, names)
+
+        # where the rows are: their texts would be ten times what is kept of them
+        return self.engine.collect(self.engine.map_batches(worst, code, keep=(ID,), add=CODED))
 
     def marks(self) -> Any:
         """Ambiguous rows and outliers; None where none was looked for."""

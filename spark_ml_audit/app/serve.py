@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "SPARK_ML_AUDIT_TOKEN"  # noqa: S105 - the name of a variable
 _APP_PORT = "DATABRICKS_APP_PORT"
+_THREADS = 8
 _NEEDED = ("fastapi", "uvicorn")
 
 Announce = Callable[[str], None]
@@ -129,11 +130,14 @@ def _application(config: ServeConfig, access: Access) -> tuple[Any, Callable[[],
 
 def _serve(app: Any, listening: socket.socket, ready: Callable[[], None]) -> None:
     import uvicorn
+    from anyio import to_thread
 
     class Announced(uvicorn.Server):
         """Says when it answers."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            # every thread that answers keeps memory of its own
+            to_thread.current_default_thread_limiter().total_tokens = _THREADS
             await super().startup(sockets)
             if self.started:
                 ready()

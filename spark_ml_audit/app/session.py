@@ -288,10 +288,11 @@ class ReviewSession:
 
 def _load(reader: AuditReader) -> AuditIndex:
     classes = reader.run.tags
-    index = index_of(reader.issues(), classes, reader.id_type)
+    index = index_of(reader.issues(), reader.id_type)
     marks, groups = reader.marks(), reader.groups()
     if marks is not None and marks.num_rows:
         index = index.with_marks(marks, classes)
     if groups is not None and groups.num_rows:
         index = index.with_groups(groups, classes)
+    pa.default_memory_pool().release_unused()
     return index

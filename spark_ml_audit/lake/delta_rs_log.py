@@ -119,7 +119,8 @@ def fields_of(table: deltalake.DeltaTable) -> list[DeltaField]:
 
 def added_files(table: deltalake.DeltaTable) -> pa.Table:
     """The live files of a table: path as the log has it, and structs partition, min, max."""
-    return pa.table(table.get_add_actions())
+    # (pa.table would import pandas to ask whether it is a frame of it)
+    return pa.RecordBatchReader.from_stream(table.get_add_actions()).read_all()
 
 
 def is_mapped(table: deltalake.DeltaTable) -> bool:
