@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.app.reader import AuditReader, LakeReader
+from spark_ml_audit.app.lake_reader import LakeReader
+from spark_ml_audit.app.reader import AuditReader
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.lake.output import OutputTables
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.config.serve import ServeConfig
     from spark_ml_audit.engines.base import Engine
 
-_MEMORY = "512MiB"
+_MEMORY = "192MiB"
 
 
 def choose_reader(config: ServeConfig) -> tuple[AuditReader, Engine]:
@@ -24,5 +25,6 @@ def choose_reader(config: ServeConfig) -> tuple[AuditReader, Engine]:
     wanted = config.engine
     if wanted.memory is None:  # a page reads a few rows at a time, and shares the machine with audits
         wanted = wanted.model_copy(update={"memory": _MEMORY})
-    engine = choose_engine(wanted)
-    return LakeReader(OutputTables(engine, config.output), config), engine
+    engine, beside = choose_engine(wanted), choose_engine(wanted)
+    tables = (OutputTables(engine, config.output), OutputTables(beside, config.output))
+    return LakeReader(*tables, config), engine

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import numpy as np
 import numpy.typing as npt
 
-from spark_ml_audit.app.index import AuditIndex, IntArray
+from spark_ml_audit.app.index import AuditIndex, Codes, IntArray
 from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
 from spark_ml_audit.arrow.hashes import hash_values
 from spark_ml_audit.errors import InputError
@@ -128,9 +128,9 @@ class QueueItems:
         places: Where each item's cell is among the flagged ones; -1 where it is none.
     """
 
-    rows: IntArray
-    classes: IntArray
-    places: IntArray
+    rows: Codes
+    classes: Codes
+    places: Codes
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -143,8 +143,13 @@ class QueueItems:
     @classmethod
     def of_rows(cls, rows: IntArray) -> QueueItems:
         """Rows as items."""
-        nothing = np.full(len(rows), ROW, dtype=np.int64)
-        return cls(rows.astype(np.int64), nothing, nothing)
+        nothing = np.full(len(rows), ROW, dtype=np.int32)
+        return cls(rows.astype(np.int32), nothing, nothing)
+
+    @classmethod
+    def of_cells(cls, rows: IntArray, classes: IntArray, places: IntArray) -> QueueItems:
+        """Cells as items."""
+        return cls(*(values.astype(np.int32) for values in (rows, classes, places)))
 
     def only(self, mask: Mask) -> QueueItems:
         """Those of the items that a mask keeps."""
@@ -176,7 +181,7 @@ def resolve(index: AuditIndex, asked: QueueFilter, classes: Sequence[str]) -> Qu
         order = np.lexsort((codes, rows, doubt))
     else:
         order = np.arange(len(cells))
-    return QueueItems(rows[order], codes[order], cells[order])
+    return QueueItems.of_cells(rows[order], codes[order], cells[order])
 
 
 def cell_mask(index: AuditIndex, asked: QueueFilter, classes: Sequence[str]) -> Mask:

@@ -110,12 +110,16 @@ def _address(listening: socket.socket, access: Access) -> str:
 
 
 def _application(config: ServeConfig, access: Access) -> tuple[Any, Callable[[], None]]:
+    import pyarrow as pa
+
     from spark_ml_audit.app.actions import Actions
     from spark_ml_audit.app.choose import choose_reader
     from spark_ml_audit.app.definitions import read_definitions
     from spark_ml_audit.app.server import build_app
     from spark_ml_audit.app.session import ReviewSession
 
+    # a server lives for long, and this one gives back what it does not need any more
+    pa.set_memory_pool(pa.system_memory_pool())
     reader, engine = choose_reader(config)
     definitions = read_definitions(engine, config.serve.definitions)
     session = ReviewSession(reader, config.serve)

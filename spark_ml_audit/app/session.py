@@ -39,7 +39,7 @@ _LOOK_AGAIN = 3.0
 BLIND = ("random", "certify")
 """Ways to draw a sample of which nothing may be told to who judges it."""
 
-_KEPT_QUEUES = 32
+_KEPT_QUEUES = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +221,7 @@ class ReviewSession:
             items = self._items(asked)
             mine = self._mine(who)
             kept = cell_mask(self.index, asked, self.classes) if asked.kind == "flagged" else mine & False
-            if asked.state != "disputed":
+            if asked.state != "disputed" and who in self.options.reviewers:
                 items = items.only(self._dealt_to(who)[items.rows])
             done = done_items(items, self.index, self.state, mine, kept)
             if asked.state == "done":
@@ -252,20 +252,19 @@ class ReviewSession:
     def _of_cells(self, cells: Sequence[Cell]) -> QueueItems:
         places = [self.state.place_of(cell) for cell in cells]
         rows, codes = ([cell[side] for cell in cells] for side in (0, 1))
-        return QueueItems(*(np.array(values, dtype=np.int64) for values in (rows, codes, places)))
+        return QueueItems.of_cells(*(np.array(values, dtype=np.int64) for values in (rows, codes, places)))
 
     # ---- who judges what ---------------------------------------------------------------------------
 
     def _deal(self) -> IntArray:
         """Who judges each row: places among the reviewers, of some rows two (see `assign_rows`)."""
+        if not self.options.reviewers:  # everybody sees every row
+            return np.zeros((0, 2), dtype=np.int64)
         hashes = hash_values(self.index.ids)
-        return assign_rows(hashes, max(1, len(self.options.reviewers)), self.options.overlap)
+        return assign_rows(hashes, len(self.options.reviewers), self.options.overlap)
 
     def _dealt_to(self, who: str) -> BoolArray:
-        dealt = self._dealt
-        if who not in self.options.reviewers:
-            return np.ones(len(dealt), dtype=np.bool_)
-        found: BoolArray = (dealt == self.options.reviewers.index(who)).any(axis=1)
+        found: BoolArray = (self._dealt == self.options.reviewers.index(who)).any(axis=1)
         return found
 
     def _mine(self, who: str) -> BoolArray:

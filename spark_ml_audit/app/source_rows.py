@@ -1,0 +1,101 @@
+"""Rows of a source as audited: texts and probabilities of a few of them, by id."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import pyarrow as pa
+
+from spark_ml_audit.app.reader import RowContent
+from spark_ml_audit.arrow.decode import decode_batches
+from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.arrow.types import is_string
+from spark_ml_audit.engines.columns import column, field
+from spark_ml_audit.report.texts import as_texts
+from spark_ml_audit.reviewing.audited import ingest_of, source_of
+
+if TYPE_CHECKING:
+    from spark_ml_audit.config.serve import ServeConfig
+    from spark_ml_audit.frames.ingest import Ingest
+    from spark_ml_audit.lake.output import OutputTables
+    from spark_ml_audit.outcomes.runs import FinishedRun
+
+MOST_TEXT = 2_000_000
+"""Letters of one value that a page gets."""
+
+_MOST_SHOWN = 4
+
+
+class SourceRows:
+    """The audited rows of a source at the version that was audited, whatever its format.
+
+    Args:
+        tables: The output, by an engine that nobody else uses.
+        run: The audit.
+        id_type: Arrow type of its ids.
+        config: Of the command.
+    """
+
+    def __init__(self, tables: OutputTables, run: FinishedRun, id_type: Any, config: ServeConfig) -> None:
+        self._tables = tables
+        self._run = run
+        self._id_type = id_type
+        self._config = config
+        self._lock = threading.RLock()
+
+    @cached_property
+    def _ingest(self) -> Ingest:
+        """The rows with their probabilities: those of the source, or of what was predicted for it."""
+        return ingest_of(self._tables, self._run, source_of(self._run, self._config.source))
+
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """Columns that are shown: those asked for, else those of the report, else the first texts.
+
+        Raises:
+            InputError: There is no such column.
+        """
+        with self._lock:
+            options, schema, layout = self._config.serve, self._ingest.schema, self._ingest.layout
+        image = (options.image,) if options.image else ()
+        asked = (options.show,) if isinstance(options.show, str) else options.show
+        named = tuple(asked or source_of(self._run, self._config.source).shown_columns)
+        for name in (*named, *image):
+            field(schema, name, "serve.show" if name in named else "serve.image")
+        if not named:
+            used = {layout.id, *layout.labels, *layout.pred_probs, *image}
+            texts = [item.name for item in schema if is_string(item.type) and item.name not in used]
+            named = tuple(texts[:_MOST_SHOWN])
+        return tuple(dict.fromkeys((*named, *image)))
+
+    def rows(self, ids: Sequence[Any]) -> dict[Any, RowContent]:
+        """Some rows by id, those that are there.
+
+        Args:
+            ids: A few dozen: they are read in one go.
+        """
+        names = self.shown
+        with self._lock:
+            ingest = self._ingest
+            engine = ingest.engine
+            wanted = engine.from_arrow(pa.table({"wanted": pa.array(list(ids), self._id_type)}))
+            ingest = replace(ingest, frame=engine.with_arrays(ingest.frame, names))
+            beside = [column(name).alias(f"of_{place}") for place, name in enumerate(names)]
+            frame = ingest.task_frame(with_id=True, carry=nw.struct(*beside) if beside else None)
+            chosen = frame.join(wanted, left_on=ID, right_on="wanted", how="semi")
+            batches = engine.collect(chosen).combine_chunks().to_batches()
+        found: dict[Any, RowContent] = {}
+        for decoded in decode_batches(batches, ingest.layout):
+            source = decoded.source.take(pa.array(decoded.audited))
+            carried = source.column("carried") if names else None
+            texts = [as_texts(carried.field(place), MOST_TEXT) for place in range(len(names))]  # type: ignore[union-attr]
+            for place, row_id in enumerate(source.column(ID).to_pylist()):
+                given = tuple(decoded.cols[decoded.rows == place].tolist())
+                values = dict(zip(names, (own[place] for own in texts), strict=True))
+                found[row_id] = RowContent(given, decoded.pred_probs[place].copy(), values)
+        return found
