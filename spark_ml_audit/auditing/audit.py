@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from spark_ml_audit.auditing.annotators import write_annotators
 from spark_ml_audit.auditing.commit import commit_run, judge
 from spark_ml_audit.auditing.context import AuditContext
 from spark_ml_audit.auditing.fitting import fit_source, inspect_given
@@ -57,9 +59,11 @@ def run_audit(config: AuditConfig, progress: Progress, spark: Session | None = N
         tables.create_schema()
         detection = plan_detection(fitted.fit, config.detect, config.source.group, progress)
         written = write_tables(fitted.fit, tables, run.run_id, fitted.metadata, progress, detection)
+        annotators = write_annotators(context, [row.tag for row in fitted.fit.classes])
         judged = judge(context, fitted, written)
         committed = commit_run(context, fitted, written, judged)
-        return tell(context, fitted, written, judged, committed)
+        told = tell(context, fitted, written, judged, committed)
+        return replace(told, annotators=annotators)
 
 
 def _open_output(config: AuditConfig, progress: Progress, spark: Session | None) -> OutputTables:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from spark_ml_audit.arrow.types import type_name
 from spark_ml_audit.auditing import gates
+from spark_ml_audit.auditing.annotators import check_annotators
+from spark_ml_audit.config.features import as_tuple
 from spark_ml_audit.engines.base import count_rows
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import field
@@ -55,6 +57,7 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
         tables.check_id(config.source.id, id_type)
         gates.check_classes(config.gate, ingest.layout.classes)
         check_shown(source.schema, config.source.shown_columns)
+        check_annotators(source.schema, as_tuple(config.source.annotator))
         if config.source.decisions is not None:
             decisions = newest_version(engine, config.source.decisions, "source.decisions")
             check_decisions(engine, decisions.frame, config.source.id, id_type, "source.decisions")

@@ -15,7 +15,7 @@ from spark_ml_audit.errors import AuditError
 from spark_ml_audit.kernels.model_quality import overall_weakness
 from spark_ml_audit.lake.lineage import write_origins
 from spark_ml_audit.lake.runs import EarlierRuns, run_of_row
-from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, PREDICTIONS, TABLES
+from spark_ml_audit.lake.schemas import ANNOTATORS, DUPLICATES, EXAMPLES, PREDICTIONS, TABLES
 from spark_ml_audit.text import redact
 from spark_ml_audit.tracking import RunOpening, feature_tags
 
@@ -94,6 +94,7 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
     locations = tables.locations(
         *TABLES,
         *([DUPLICATES] if written.counts.num_duplicate_groups is not None else []),
+        *([ANNOTATORS] if context.config.source.annotator else []),
         *([PREDICTIONS] if fitted.predicted is not None else []),
     )
     metrics = {f"model/{name}": value for name, value in judged.quality.items()}

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from spark_ml_audit.arrow.layout import StatusCounts
 from spark_ml_audit.auditing import gates
+from spark_ml_audit.auditing.annotators import check_annotators
 from spark_ml_audit.config import ModelConfig
+from spark_ml_audit.config.features import as_tuple
 from spark_ml_audit.frames.fit import AuditFit, fit_audit
 from spark_ml_audit.frames.ingest import Ingest, inspect_source
 from spark_ml_audit.lake.runs import EarlierRuns, earlier_runs
@@ -50,6 +52,7 @@ def inspect_given(context: AuditContext) -> Ingest | None:
     """
     config, source = context.config, context.source
     check_shown(source.schema, config.source.shown_columns)
+    check_annotators(source.schema, as_tuple(config.source.annotator))
     if config.model is not None:
         return None
     ingest = inspect_source(

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spark_ml_audit.auditing.annotators import read_annotators
 from spark_ml_audit.auditing.commit import continues_tags
 from spark_ml_audit.auditing.delivery import (
     WORST_CLASSES,
@@ -27,7 +28,7 @@ from spark_ml_audit.auditing.lists import read_lists, read_reviews
 from spark_ml_audit.lake.files import existing_page, page_file
 from spark_ml_audit.lake.lineage import read_origins
 from spark_ml_audit.lake.runs import classes_of
-from spark_ml_audit.lake.schemas import DUPLICATES, ISSUES, TABLES
+from spark_ml_audit.lake.schemas import ANNOTATORS, DUPLICATES, ISSUES, TABLES
 from spark_ml_audit.outcomes.audit import AuditOutcome, by_trust
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import alert_among, status_of
@@ -187,8 +188,11 @@ def _with_lists(
     source, run_id = config.source, outcome.run_id
     lists = read_lists(tables, run_id, source.id, classes, outcome.counts, source.decisions)
     reviews = read_reviews(tables, outcome.continues)
+    people = read_annotators(tables, run_id) if source.annotator else ()
     return replace(
         outcome,
+        annotators=people,
+        tables={**outcome.tables, **(tables.locations(ANNOTATORS) if people else {})},
         to_add=lists.to_add,
         to_remove=lists.to_remove,
         precision=lists.precision,

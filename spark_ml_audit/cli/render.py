@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from spark_ml_audit.cli.render_annotators import annotator_lines
 from spark_ml_audit.cli.render_features import render_features, render_left_out
 from spark_ml_audit.cli.render_parts import TAG_WIDTH, ending, mlflow, pairs, table
 from spark_ml_audit.cli.render_tagging import tagging_lines
@@ -287,7 +288,7 @@ def _first_look(outcome: AuditOutcome) -> list[str]:
             lines += ["", *table([(f"tags to {what}", "row", "probability", "trust"), *rows])]
     if outcome.precision:
         lines += ["", *(item.sentence for item in outcome.precision)]
-    return lines
+    return lines + annotator_lines(outcome.annotators)
 
 
 def _probability(value: float) -> str:

@@ -80,18 +80,68 @@ def render_review(found: ReviewOutcome) -> str:
         )
         for item in found.strata
     ]
-    lines = [
-        f"Review of audit {for_terminal(found.run_id)}",
-        *_carried(found),
-        f"Sample: {for_terminal(found.sample_id)}, {number(found.num_judged)} of "
-        f"{number(found.num_drawn)} cells judged, {number(found.num_unsure)} unsure",
-        "",
-        *table(quantities),
-        "",
-        *table(strata),
-    ]
+    lines = [f"Review of audit {for_terminal(found.run_id)}", *_carried(found)]
+    if found.sample_id is not None:
+        lines += [
+            f"Sample: {for_terminal(found.sample_id)}, {number(found.num_judged)} of "
+            f"{number(found.num_drawn)} cells judged, {number(found.num_unsure)} unsure",
+            "",
+            *table(quantities),
+            "",
+            *table(strata),
+        ]
+    lines += [*_certified(found), *_agreement(found)]
     written = {**found.tables, **mlflow(found.mlflow_run_id, found.mlflow_open)}
     return "\n".join([*lines, *ending(found.warnings, written, found.stages)])
+
+
+_SHOWN = 20
+
+
+def _certified(found: ReviewOutcome) -> list[str]:
+    """How far flags may be accepted in bulk; classes with something to accept first."""
+    if not found.certified:
+        return []
+    ordered = sorted(found.certified, key=lambda item: (-item.num_open, -item.num_judged, item.tag))
+    lines = ["", "Accepting in bulk (correct.accept_certified), by blind random decisions:"]
+    lines += [
+        f"  {for_terminal(item.tag)}, {item.direction}: {item.sentence}"
+        + (f"; {number(item.num_open)} of them undecided" if item.num_cells else "")
+        for item in ordered[:_SHOWN]
+    ]
+    more = len(ordered) - _SHOWN
+    return [*lines, *([f"  {number(more)} more in --json"] if more > 0 else [])]
+
+
+def _agreement(found: ReviewOutcome) -> list[str]:
+    if not found.agreement:
+        return []
+
+    def shown(value: float | None, low: float | None, high: float | None, percent: str = "") -> str:
+        if value is None or low is None or high is None:
+            return "unknown"
+        scale, places = (100, 1) if percent else (1, 2)
+        limits = f"{scale * low:.{places}f} to {scale * high:.{places}f}"
+        return f"{scale * value:.{places}f}{percent} ({limits})"
+
+    rows = [("agreement of reviewers", "cells", "agree", "Gwet's AC1")]
+    rows += [
+        (
+            "all classes" if item.tag is None else for_terminal(item.tag),
+            number(item.num_cells),
+            shown(item.percent, item.percent_low, item.percent_high, "%"),
+            shown(item.ac1, item.ac1_low, item.ac1_high),
+        )
+        for item in found.agreement[:_SHOWN]
+    ]
+    lines = ["", *table(rows)]
+    if found.num_disputed:
+        lines += [
+            "",
+            f"{number(found.num_disputed)} cells are disputed; draw them with `sample --how disputed`, and "
+            "import what settles them with decide.kind=adjudicated.",
+        ]
+    return lines
 
 
 def _carried(found: ReviewOutcome) -> list[str]:

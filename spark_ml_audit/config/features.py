@@ -107,6 +107,8 @@ class FeaturesSource(Section):
     Attributes:
         features: Columns to learn from; None (``auto`` in the config) for all that can serve.
         group: Column whose equal values keep rows in one fold; None for each row by its id.
+        annotator: Who gave the tags of a row: a column or several of names, of lists of names, or of maps
+            from tags to names; no feature, and the noise of each is told. None: not known.
     """
 
     features: Annotated[
@@ -115,6 +117,7 @@ class FeaturesSource(Section):
         Field(json_schema_extra=also({"const": "auto"})),
     ] = None
     group: Annotated[AnyText | None, Field(description="the name of a column, or null")] = None
+    annotator: FeatureColumns = ()
 
     @field_serializer("features")
     def _show_features(self, value: FeaturesConfig | None) -> object:
@@ -133,7 +136,8 @@ class FeaturesSource(Section):
         for kind, names in self.features.by_kind.items() if self.features is not None else ():
             for name in names:
                 named.append((f"features.{kind}", name))
-                for key, column in (("id", labels.id), ("group", self.group)):
+                people = [("annotator", column) for column in as_tuple(self.annotator)]
+                for key, column in (("id", labels.id), ("group", self.group), *people):
                     if column is not None and name.lower() == column.lower():
                         raise problem(
                             f"names the column {show(name)}, which source.{key} names too.",

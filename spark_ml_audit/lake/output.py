@@ -17,6 +17,7 @@ from spark_ml_audit.lake.choose import check_reachable, delta_table, ensure_sche
 from spark_ml_audit.lake.delta import Commit, DeltaTable
 from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.schemas import (
+    ANNOTATORS,
     CLASSES,
     CLASSES_SCHEMA,
     DATA_TABLES,
@@ -353,7 +354,7 @@ class OutputTables:
     def _create_views(self) -> None:
         """Per table a view of finished runs, for SQL users; and the numbers of the command `trend`."""
         engine, runs = self.engine, self._place(RUNS).sql
-        for name in (*TABLES, DUPLICATES):
+        for name in (*TABLES, DUPLICATES, ANNOTATORS):
             if self.exists(name):
                 only = "" if name == RUNS else f" WHERE run_id IN (SELECT run_id FROM {runs})"
                 view = self._place(f"{name}_committed")

@@ -26,10 +26,13 @@ TABLES = (EXAMPLES, ISSUES, TAG_ISSUES, CLASSES, QUARANTINE, RUNS)
 DUPLICATES = "duplicates"
 """Written by runs that look for near-duplicates."""
 
+ANNOTATORS = "annotators"
+"""Written by runs whose source says who gave the tags."""
+
 FIRST_TABLE = CLASSES
 """The first table a run writes: a run that left anything behind left rows here."""
 
-DATA_TABLES = (EXAMPLES, ISSUES, TAG_ISSUES, QUARANTINE, DUPLICATES, FIRST_TABLE)
+DATA_TABLES = (EXAMPLES, ISSUES, TAG_ISSUES, QUARANTINE, DUPLICATES, ANNOTATORS, FIRST_TABLE)
 """In the order of removal: the table by which leftovers are found comes last."""
 
 INDEXED_COLUMNS = {EXAMPLES: 3, ISSUES: 4, TAG_ISSUES: 3}

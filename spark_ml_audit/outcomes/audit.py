@@ -61,6 +61,33 @@ def by_trust(classes: Sequence[ClassRow]) -> tuple[TrustCounts, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class AnnotatorNoise(Record):
+    """Flags on the tags of one annotator.
+
+    Attributes:
+        annotator: The name, as text.
+        num_rows: Audited rows that the annotator tagged, alone or with others.
+        num_given: Tags given there.
+        num_extraneous: Those that are flagged.
+        num_missing: Tags that are flagged as missing there.
+        num_judged: Cells there that people judged.
+        num_wrong: Those whose given value is wrong.
+        extraneous_share: num_extraneous / num_given; None without tags.
+        wrong_share: num_wrong / num_judged; None without verdicts.
+    """
+
+    annotator: str
+    num_rows: int
+    num_given: int
+    num_extraneous: int
+    num_missing: int
+    num_judged: int
+    num_wrong: int
+    extraneous_share: float | None
+    wrong_share: float | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class AuditOutcome(Outcome):
     """A finished audit: its tables are written and its row in `runs` exists.
@@ -83,6 +110,7 @@ class AuditOutcome(Outcome):
         alert: Why no flag should be believed; None where nothing speaks against them all.
         next_command: What to type to look at some flags of either direction; None where nothing is flagged.
         use: What the probabilities were learned from, where this run predicted them.
+        annotators: Noise by who gave the tags, those with most flags first; some.
 
     Example:
         >>> run_id = "20260131t180000z-0a1b2c3d"
@@ -109,6 +137,7 @@ class AuditOutcome(Outcome):
     alert: str | None = None
     next_command: str | None = None
     use: FeatureUse = field(default_factory=FeatureUse)
+    annotators: tuple[AnnotatorNoise, ...] = ()
 
     spread = ("counts", "use")
 

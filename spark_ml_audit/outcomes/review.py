@@ -245,13 +245,38 @@ class StratumJudged(Record):
     num_errors: int
 
 
+@dataclass(frozen=True)
+class ClassAgreement(Record):
+    """How far people agree on the cells of a class that two or more of them judged.
+
+    Attributes:
+        tag: The class; None for all classes together.
+        num_cells: Such cells.
+        percent: Share of pairs of people who agree, averaged over cells.
+        percent_low: Lower limit of its Clopper-Pearson interval.
+        percent_high: Upper limit.
+        ac1: Gwet's AC1: agreement beyond chance; None where it is not defined.
+        ac1_low: Lower limit of its interval.
+        ac1_high: Upper limit.
+    """
+
+    tag: str | None
+    num_cells: int
+    percent: float | None
+    percent_low: float | None
+    percent_high: float | None
+    ac1: float | None
+    ac1_low: float | None
+    ac1_high: float | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReviewOutcome(Outcome):
     """Precision and recall of an audit's flags, and the errors in the table, as reviewers see them.
 
     Attributes:
         run_id: The audit.
-        sample_id: The random sample that was judged.
+        sample_id: The random sample that was judged; None without one.
         sampled_run_id: The audit that it was drawn from: the same, or one that this one continues.
         confidence: Of the intervals.
         num_drawn: Cells of the sample.
@@ -259,10 +284,13 @@ class ReviewOutcome(Outcome):
         num_unsure: Those whose verdict is unsure or contradictory: left out.
         estimates: The quantities.
         strata: What they are made of.
+        certified: How far flags may be accepted in bulk, by class and direction with blind decisions.
+        agreement: Of several reviewers: all classes together, then by class; empty with one.
+        num_disputed: Cells on which they differ and that nobody has settled.
     """
 
     run_id: str
-    sample_id: str
+    sample_id: str | None
     confidence: float
     num_drawn: int
     num_judged: int
@@ -270,6 +298,9 @@ class ReviewOutcome(Outcome):
     estimates: tuple[Estimate, ...]
     strata: tuple[StratumJudged, ...]
     sampled_run_id: str | None = None
+    certified: tuple[CertifiedFlags, ...] = ()
+    agreement: tuple[ClassAgreement, ...] = ()
+    num_disputed: int = 0
 
     def metrics(self) -> dict[str, float]:
         """The quantities as metrics: review/precision_missing, and _low and _high beside it.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spark_ml_audit.config.features import as_tuple
 from spark_ml_audit.engines.columns import field
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.features import Features, find_features, sample_of
@@ -158,6 +159,8 @@ def _features(
     ingest: Ingest, source: PredictSource | AuditSource, given: LoadedModel | None
 ) -> GuardedFeatures:
     exclude = {source.id, *ingest.layout.labels, *([source.group] if source.group else [])}
+    # who gave a tag says which tag it was
+    exclude |= set(as_tuple(source.annotator))
     if given is not None:
         return _features_of(given, ingest, source, exclude)
     if source.features is None:

@@ -52,7 +52,8 @@ def sample(
         engine: What runs it: auto, embedded or spark.
         spark: Session to use.
         progress: Shows stages; silent by default.
-        **options: Keys of the section `sample`: run, how, size, per_stratum, seed, show, csv.
+        **options: Keys of the section `sample`: run, how, size, per_stratum, seed, show, csv, tag, direction,
+            above, reviewers, overlap.
 
     Raises:
         ConfigError: An option is unknown or does not fit, or there is no such run.
@@ -69,7 +70,7 @@ def sample(
 
 
 def decide(
-    file: str,
+    file: str | None,
     path: str | None = None,
     *,
     schema: str | None = None,
@@ -81,13 +82,13 @@ def decide(
     """Append reviewers' decisions from a file to the table `decisions`.
 
     Args:
-        file: CSV file, or folder of Parquet files or of a Delta table.
+        file: CSV file, or folder of Parquet files or of a Delta table; None with the option undo or compact.
         path: Folder of the audit's output; or
         schema: catalog.schema of it.
         engine: What runs it: auto, embedded or spark.
         spark: Session to use.
         progress: Shows stages; silent by default.
-        **options: Other keys of the section `decide`: format, run, who, sample, to.
+        **options: Other keys of the section `decide`: format, run, who, sample, to, kind, undo, compact.
 
     Raises:
         ConfigError: An option is unknown or does not fit, or there is no such run.
@@ -122,7 +123,7 @@ def review(
         engine: What runs it: auto, embedded or spark.
         spark: Session to use.
         progress: Shows stages; silent by default.
-        **options: Keys of the section `review`: sample, run, decisions, confidence.
+        **options: Keys of the section `review`: sample, run, decisions, confidence, bound.
 
     Raises:
         ConfigError: An option is unknown or does not fit, or there is no random sample or decision.
@@ -160,7 +161,8 @@ def correct(
         engine: What runs it: auto, embedded or spark.
         spark: Session to use.
         progress: Shows stages; silent by default.
-        **options: Keys of the section `correct`: run, decisions, accept_above, mode, to.
+        **options: Keys of the section `correct`: run, decisions, accept_above, accept_certified, who, mode,
+            to, undo.
 
     Raises:
         ConfigError: An option is unknown or does not fit, or there is no such run.

@@ -13,6 +13,7 @@ from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.base import digest
 from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.choose import choose_engine
+from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.kernels.review_estimates import (
     DIRECTIONS,
     StratumReview,
@@ -22,14 +23,17 @@ from spark_ml_audit.kernels.review_estimates import (
 )
 from spark_ml_audit.kernels.review_sampling import STRATA
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.schemas import DECISIONS, ESTIMATES, ESTIMATES_SCHEMA, SAMPLE
+from spark_ml_audit.lake.runs import find_run
+from spark_ml_audit.lake.schemas import DECISIONS, ESTIMATES, ESTIMATES_SCHEMA, EXAMPLES, RUNS, SAMPLE
 from spark_ml_audit.outcomes.review import Estimate, ReviewOutcome, StratumJudged
+from spark_ml_audit.reviewing.agreement import agreement_by_class, count_disputed
 from spark_ml_audit.reviewing.carried import (
     ReviewedSample,
     carried_estimates,
     changes_since,
     find_sample,
 )
+from spark_ml_audit.reviewing.certified import certify_flags
 from spark_ml_audit.reviewing.decisions import (
     CONTRADICTORY,
     STANDING,
@@ -43,6 +47,7 @@ from spark_ml_audit.tracking.run import destination_of, tracker_for
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import ReviewConfig
+    from spark_ml_audit.config.review import ReviewSection
     from spark_ml_audit.engines.base import Frame, Session
     from spark_ml_audit.outcomes.runs import FinishedRun
     from spark_ml_audit.progress import Progress
@@ -66,31 +71,22 @@ def run_review(config: ReviewConfig, progress: Progress, spark: Session | None =
     with progress.stage("session"):
         tables = OutputTables(choose_engine(config.engine, spark), config.output)
     with progress.stage("run"):
-        sample = find_sample(tables, options.sample, options.run)
-        run = sample.run
+        sample, run = _sample_and_run(tables, options)
     with progress.stage("estimate"):
-        standing = _standing(tables, sample, options.decisions)
-        judged, warnings = _judge(sample, standing)
-        estimates = estimate(judged, sample.drawn_from, options.confidence)
-        if sample.is_carried:
-            since = changes_since(tables, sample, standing)
-            estimates = carried_estimates(estimates, since, run)
-            warnings += since.warnings(sample.drawn_from.run_id)
-    found = ReviewOutcome(
-        run_id=run.run_id,
-        sample_id=sample.sample_id,
-        sampled_run_id=sample.drawn_from.run_id,
-        confidence=options.confidence,
-        num_drawn=sum(item.num_drawn for item in judged),
-        num_judged=sum(item.num_judged for item in judged),
-        num_unsure=sum(item.num_unsure for item in judged),
-        estimates=estimates,
-        strata=judged,
-        warnings=(*warnings, *_gaps(judged)),
-        tables=tables.locations(ESTIMATES),
-    )
-    with progress.stage("write"):
-        _write(tables, found)
+        checked = _checked(tables, sample, run, options.decisions)
+        standing = standing_decisions(tables.engine, checked, run.tags)
+        found = _estimated(tables, sample, run, standing, options.confidence)
+        people = agreement_by_class(tables.engine, checked, run.tags, options.confidence)
+        certified = certify_flags(tables, run, bound=options.bound)
+        found = replace(
+            found,
+            certified=certified,
+            agreement=people,
+            num_disputed=count_disputed(tables.engine, standing) if people else 0,
+        )
+    if found.sample_id is not None:
+        with progress.stage("write"):
+            _write(tables, found)
     with progress.stage("tracking"):
         mlflow_run_id, problems = _track(config, run, found)
     return replace(
@@ -102,19 +98,85 @@ def run_review(config: ReviewConfig, progress: Progress, spark: Session | None =
     )
 
 
-def _standing(tables: OutputTables, sample: ReviewedSample, named: str | None) -> Frame:
-    """The verdict of every decided cell; of a sample of another output, as decided there and here."""
-    engine, run, key = tables.engine, sample.drawn_from, "review.decisions"
+def _sample_and_run(
+    tables: OutputTables, options: ReviewSection
+) -> tuple[ReviewedSample | None, FinishedRun]:
+    """The random sample to estimate from, if there is one, and the audit to tell about.
+
+    Raises:
+        ConfigError: There is neither a random sample, nor anything else that decisions tell.
+    """
+    try:
+        sample = find_sample(tables, options.sample, options.run)
+        return sample, sample.run
+    except ConfigError:
+        if options.sample is not None or not (tables.exists(RUNS) and tables.exists(DECISIONS)):
+            raise
+        run = find_run(tables, options.run, "review.run")
+        checked = _checked(tables, None, run, options.decisions)
+        tells = certify_flags(tables, run, bound=options.bound) or agreement_by_class(
+            tables.engine, checked, run.tags
+        )
+        if not tells:
+            raise
+        return None, run
+
+
+def _estimated(
+    tables: OutputTables, sample: ReviewedSample | None, run: FinishedRun, standing: Frame, confidence: float
+) -> ReviewOutcome:
+    """What the random sample says; nothing without one."""
+    if sample is None:
+        said = "There is no random sample: precision, recall and the number of errors are not estimated."
+        return ReviewOutcome(
+            run_id=run.run_id,
+            sample_id=None,
+            confidence=confidence,
+            num_drawn=0,
+            num_judged=0,
+            num_unsure=0,
+            estimates=(),
+            strata=(),
+            warnings=(*count_decisions(tables.engine, standing).warnings(), said),
+            tables={},
+        )
+    judged, warnings = _judge(sample, standing)
+    estimates = estimate(judged, sample.drawn_from, confidence)
+    if sample.is_carried:
+        since = changes_since(tables, sample, standing)
+        estimates = carried_estimates(estimates, since, run)
+        warnings += since.warnings(sample.drawn_from.run_id)
+    return ReviewOutcome(
+        run_id=run.run_id,
+        sample_id=sample.sample_id,
+        sampled_run_id=sample.drawn_from.run_id,
+        confidence=confidence,
+        num_drawn=sum(item.num_drawn for item in judged),
+        num_judged=sum(item.num_judged for item in judged),
+        num_unsure=sum(item.num_unsure for item in judged),
+        estimates=estimates,
+        strata=judged,
+        warnings=(*warnings, *_gaps(judged)),
+        tables=tables.locations(ESTIMATES),
+    )
+
+
+def _checked(
+    tables: OutputTables, sample: ReviewedSample | None, run: FinishedRun, named: str | None
+) -> Frame:
+    """The decisions that hold; of a sample of another output, those made there and here."""
+    engine, key = tables.engine, "review.decisions"
+    drawn_in = tables if sample is None else sample.tables
     fix = "Import the judged sample with `spark-ml-audit decide`, or name the table of decisions."
-    places = [sample.tables] if named is not None or sample.tables is tables else [sample.tables, tables]
+    places = [drawn_in] if named is not None or drawn_in is tables else [drawn_in, tables]
     if named is None:  # where none has any, the message names the first
         places = [place for place in places if place.exists(DECISIONS)] or places[:1]
-    id_type = engine.schema(_cells(sample).select(ID)).field(ID).type
+    id_type = drawn_in.schema(SAMPLE if sample is not None else EXAMPLES).field(run.id_name).type
     checked = [
         check_decisions(engine, read_decisions(place, named, key, fix), run.id_name, id_type, key)
         for place in places
     ]
-    return standing_decisions(engine, checked[0] if len(checked) == 1 else nw.concat(checked), run.tags)
+    return checked[0] if len(checked) == 1 else nw.concat(checked)
 
 
 def _cells(sample: ReviewedSample) -> Frame:

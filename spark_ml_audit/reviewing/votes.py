@@ -45,7 +45,8 @@ BASIS, NUM_PRESENT, NUM_ABSENT, NUM_UNSURE, IS_DISPUTED = (
     "is_disputed",
 )
 _CELL = (ID, TAG)
-_BY_BULK, _BY_PERSON, _BY_ADJUDICATOR = 0, 1, 2
+_BY_BULK, BY_PERSON, _BY_ADJUDICATOR = 0, 1, 2
+"""Levels of votes: what a bulk acceptance, a person, an adjudicator says."""
 
 
 def without_undone(records: Frame) -> Frame:
@@ -79,7 +80,7 @@ def person_votes(decisions: Frame) -> Frame:
         .then(nw.lit(_BY_ADJUDICATOR))
         .when(kind == BULK)
         .then(nw.lit(_BY_BULK))
-        .otherwise(nw.lit(_BY_PERSON))
+        .otherwise(nw.lit(BY_PERSON))
     )
     keys = (*_CELL, WHO, LEVEL)
     is_good = nw.col(VERDICT).is_in(VERDICTS)
@@ -121,7 +122,7 @@ def settled_votes(votes: Frame) -> Frame:
         it).
     """
     vote = nw.col(VERDICT)
-    is_own = nw.col(LEVEL) == _BY_PERSON
+    is_own = nw.col(LEVEL) == BY_PERSON
 
     def people(verdict: str) -> nw.Expr:
         return nw.when(is_own & (vote == verdict)).then(1).otherwise(0).sum().over(*_CELL)
