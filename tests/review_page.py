@@ -17,9 +17,7 @@ import numpy as np
 from tests.lake import Lake
 
 TAGS = ["comedy", "drama", "noir", "war", "<b>bold</b>", "西部"]
-HOSTILE = (
-    '<script>document.title="owned"</script><img src=x onerror="document.title=1"> {{7*7}} \u202egpj.exe </textarea>'
-)
+HOSTILE = '<script>document.title="owned"</script><img src=x onerror="document.title=1"> {{7*7}} \u202egpj.exe </textarea>'
 TOKEN = "token-of-the-tests"
 
 
@@ -151,7 +149,10 @@ def films(num_rows: int = 240, *, hostile: bool = True) -> tuple[list[tuple[Any,
     truth = rng.random((num_rows, len(TAGS))) < 0.35
     given = truth ^ (rng.random(truth.shape) < 0.08)
     probs = np.clip(np.where(truth, 0.85, 0.12) + rng.normal(size=truth.shape) * 0.12, 0.001, 0.999)
-    texts = [f"Film {i}: a story about {', '.join(TAGS[k] for k in np.flatnonzero(truth[i]))}" for i in range(num_rows)]
+    texts = [
+        f"Film {i}: a story about {', '.join(TAGS[k] for k in np.flatnonzero(truth[i]))}"
+        for i in range(num_rows)
+    ]
     if hostile:
         texts[0], texts[1] = HOSTILE, "long " * 200_000
         given[:2], probs[:2] = [True] * len(TAGS), 0.01

@@ -11,7 +11,7 @@ from spark_ml_audit.app.session import ReviewSession
 from spark_ml_audit.app.votes import ABSENT, PRESENT
 from spark_ml_audit.text import for_page
 
-_SHOWN_ROWS, _SHOWN_TAGS = 20, 50
+_SHOWN_ROWS, _SHOWN_TAGS = 12, 50
 _LETTERS = 200
 
 

@@ -27,4 +27,7 @@ def choose_reader(config: ServeConfig) -> tuple[AuditReader, Engine]:
         wanted = wanted.model_copy(update={"memory": _MEMORY})
     engine, beside = choose_engine(wanted), choose_engine(wanted)
     tables = (OutputTables(engine, config.output), OutputTables(beside, config.output))
-    return LakeReader(*tables, config), engine
+    reader = LakeReader(*tables, config)
+    if config.serve.show is not None or config.serve.image is not None:
+        _ = reader.shown  # refused now, not when a row is shown
+    return reader, engine

@@ -20,6 +20,7 @@ from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.columns import names_of
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.frames.issues import RANK
+from spark_ml_audit.lake.files import page_file
 from spark_ml_audit.lake.runs import find_run
 from spark_ml_audit.lake.schemas import (
     CORRECTED,
@@ -209,6 +210,14 @@ class LakeReader:
         return accept_certified(
             self.tables, self.run, bulk_id, bound=bound, who=who, tag=tag, direction=direction
         )
+
+    def report(self) -> str | None:
+        """The report of the run as HTML."""
+        file = page_file(self.config.output, self.run.run_id)
+        try:
+            return None if file is None else file.read_text(encoding="utf-8")
+        except OSError:
+            return None
 
     # ---- corrections -------------------------------------------------------------------------------
 

@@ -82,6 +82,9 @@ class AuditReader(Protocol):
     ) -> Sequence[CertifiedFlags]:
         """Accept in bulk what is proved of a class and direction; what was accepted."""
 
+    def report(self) -> str | None:
+        """The report of the run as HTML; None where it is no file of this machine."""
+
     def corrected(self) -> Any:
         """The corrected copy as an Arrow table; None where there is none."""
 

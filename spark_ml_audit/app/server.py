@@ -111,7 +111,7 @@ def _add_pages(app: FastAPI, session: ReviewSession, access: Access) -> None:
 
     @app.get("/")
     def overview(request: Request) -> Response:
-        return page(request, "overview.html.j2", counts=found_of(session))
+        return page(request, "overview.html.j2", counts=found_of(session), has_report=session.reader.report() is not None)
 
     @app.get("/review")
     def review(request: Request) -> Response:
@@ -130,6 +130,14 @@ def _add_pages(app: FastAPI, session: ReviewSession, access: Access) -> None:
         """A row by its id: where the report's links lead."""
         session.row_of(id, hold=True)
         return RedirectResponse(f"/review?{QueueFilter(row=id, state='all').query()}", 303)
+
+    @app.get("/report")
+    def report() -> Response:
+        """The run's report, whose rows lead here; its own policy lets its scripts run and load nothing."""
+        found = session.reader.report()
+        if found is None:
+            return Response(status_code=404)
+        return HTMLResponse(found, headers={"Content-Security-Policy": "frame-ancestors 'none'"})
 
     @app.get("/static/{name}")
     def static(name: str) -> Response:

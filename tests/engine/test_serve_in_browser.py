@@ -13,7 +13,9 @@ from tests.browser import Browser, browser_session, has_browser
 from tests.lake import Lake
 from tests.review_page import HOSTILE, TOKEN, Page, audited_films, served
 
-pytestmark = pytest.mark.skipif(not has_browser(), reason="no browser: apt-get install chromium chromium-driver")
+pytestmark = pytest.mark.skipif(
+    not has_browser(), reason="no browser: apt-get install chromium chromium-driver"
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +49,10 @@ def visit(browser: Browser, page: Page, path: str = "/review", *, at: int | None
 def ready(browser: Browser, at: int | None = None) -> None:
     wait(
         browser,
-        lambda: browser.run("return document.documentElement.dataset.ready") == "true"
-        and (at is None or browser.run("return document.documentElement.dataset.at") == str(at)),
+        lambda: (
+            browser.run("return document.documentElement.dataset.ready") == "true"
+            and (at is None or browser.run("return document.documentElement.dataset.at") == str(at))
+        ),
     )
 
 
@@ -95,10 +99,14 @@ def test_thirty_rows_are_reviewed_by_keys_alone(house: Lake, output: str, browse
         flagged = {(row["id"], row["tag"]): row["issue"] for row in house.records(f"{output}/tag_issues")}
         accepted = [record for record in records if record["id"] == seen[1]]
         for record in accepted:  # Enter took what was proposed
-            assert record["verdict"] == ("present" if flagged[record["id"], record["tag"]] == "missing" else "absent")
+            assert record["verdict"] == (
+                "present" if flagged[record["id"], record["tag"]] == "missing" else "absent"
+            )
         assert browser.complaints() == []
         # nothing was asked of anybody else
-        assert {address for address in browser.requests() if not address.startswith((page.base, "data:"))} == set()
+        assert {
+            address for address in browser.requests() if not address.startswith((page.base, "data:"))
+        } == set()
 
 
 def test_undo_takes_a_decision_back_and_shows_its_row(house: Lake, output: str, browser: Browser) -> None:
@@ -217,7 +225,18 @@ def test_a_screen_reader_is_told_what_everything_is(house: Lake, output: str, br
         assert browser.run("return document.documentElement.lang") == "en"
 
 
-ROLES = ("button", "link", "switch", "combobox", "searchbox", "textbox", "progressbar", "heading", "table", "region")
+ROLES = (
+    "button",
+    "link",
+    "switch",
+    "combobox",
+    "searchbox",
+    "textbox",
+    "progressbar",
+    "heading",
+    "table",
+    "region",
+)
 CONTRAST = """
 const light = (c) => { const [r, g, b] = c.map(v => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
 const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });

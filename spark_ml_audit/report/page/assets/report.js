@@ -85,6 +85,9 @@
     choose(mostFirst[0].i);
   }
 
+  // The command serve shows this page at /report: its rows lead to where they are decided then.
+  const served = location.pathname === "/report" && location.protocol.startsWith("http");
+
   // ---- worst rows ------------------------------------------------------------------------------------
   const CUT_AT = 240;
   function longText(text) {
@@ -125,7 +128,7 @@
       caption: "Worst rows", searchLabel: "Search ids, texts and tags", look: "stack", pageSize: 20, rows, sort: { column: 0, down: false },
       columns: [
         { label: "Rank", kind: "num", ascending: true, value: (row) => row[0], cell: (row) => number(row[0]) },
-        { label: payload.rows.id, value: (row) => row[1], header: true },
+        { label: payload.rows.id, value: (row) => row[1], header: true, ...(served && { cell: (row) => element("a", { href: `/row?${new URLSearchParams({ id: row[1] })}`, title: "Review this row" }, element("bdi", {}, row[1])) }) },
         ...payload.rows.columns.map((name, i) => ({ label: name, long: true, value: (row) => row[3][i], cell: (row) => longText(row[3][i]) })),
         { label: "Tags", look: "tags", value: (row) => row[6].map(([tag]) => tag).join(" "), cell: chips,
           csv: [["given tags", (row) => [...row[4], ...row[6].filter((cell) => cell[1]).map(([tag]) => tag)].join(", ")],

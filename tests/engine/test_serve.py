@@ -1,0 +1,382 @@
+"""The review page over HTTP: who gets in, what queues hold, what is stored, what is refused."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.lake import Lake
+from tests.review_page import TOKEN, Page, audited_films, served, start
+
+
+@pytest.fixture
+def output(house: Lake) -> str:
+    """An output of a test's own, of the one audit of this module."""
+    if house.kind != "embedded":
+        pytest.skip("the page reads tables in process")
+    shared = house.folder / "films-out"
+    if not shared.exists():
+        audited_films(house)
+    house.written += 1
+    own = house.path(f"reviewed-{house.written}")
+    shutil.copytree(shared, own)
+    return own
+
+
+@pytest.fixture
+def page(house: Lake, output: str) -> Any:
+    with served(house, {"output.path": output}) as found:
+        yield found
+
+
+def flagged(card: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(tag["tag"], tag["flag"]) for tag in card["tags"] if tag["flag"]]
+
+
+def decisions(house: Lake, output: str) -> list[dict[str, Any]]:
+    return house.records(f"{output}/decisions") if Path(output, "decisions").exists() else []
+
+
+# ---- who gets in -----------------------------------------------------------------------------------
+
+
+def test_without_the_token_nothing_is_told(page: Page) -> None:
+    for path in (
+        "/",
+        "/review",
+        "/api/item",
+        "/api/classes",
+        "/static/app.css",
+        "/download/list.csv",
+    ):
+        assert page.ask(path, token=None)[0] == 401
+        assert page.ask(path, token="forged")[0] == 401
+        assert page.ask(f"{path}?token=forged", token=None)[0] == 401
+        assert page.ask(path)[0] == 200, path
+    assert page.ask("/api/decisions", {"decision_id": "x"}, token=None)[0] == 401
+    # what a proxy would say is no key to a page that has a token
+    page.person = "ann@example.com"
+    assert page.ask("/api/progress", token=None)[0] == 401
+
+
+def test_the_token_leaves_the_address_for_a_cookie(page: Page) -> None:
+    status, headers, _ = page.ask(f"/review?tag=war&token={TOKEN}", token=None)
+    assert (status, headers["location"]) == (303, "/review?tag=war")
+    cookie = headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "samesite=lax" in cookie.lower()
+    assert page.ask("/review", token=None, Cookie=cookie.partition(";")[0])[0] == 200
+    assert page.ask("//elsewhere.example/?token=" + TOKEN, token=None)[1].get("location", "/").startswith("/")
+    assert (
+        not page.ask(f"//elsewhere.example/?token={TOKEN}", token=None)[1]
+        .get("location", "/x")
+        .startswith("//")
+    )
+
+
+def test_other_names_and_other_pages_get_nothing(page: Page) -> None:
+    assert page.ask("/", Host="evil.example")[0] == 403
+    sent = {"decision_id": "x", "id": "film 010", "cells": [["war", "present"]]}
+    assert page.ask("/api/decisions", sent, Origin="http://evil.example")[0] == 403
+    assert page.ask("/api/decisions", sent, Origin=page.base)[0] == 200
+
+
+def test_the_page_loads_from_here_alone(page: Page) -> None:
+    policy = page.ask("/review")[1]["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert page.ask("/review")[1]["cache-control"] == "no-store"
+
+
+def test_a_proxy_says_who_it_is(page: Page, house: Lake, output: str) -> None:
+    page.person = "ann@example.com"
+    page.decide("first", "film 010", ("war", "present"))
+    page.person = None
+    page.decide("second", "film 011", ("war", "present"))
+    assert {row["id"]: row["who"] for row in decisions(house, output)} == {
+        "film 010": "ann@example.com",
+        "film 011": "ann",
+    }
+
+
+def test_a_databricks_app_needs_no_token_and_asks_its_proxy(house: Lake, output: str) -> None:
+    arguments = house.arguments("serve", {"output.path": output})
+    arguments.remove("--json")
+    page = start(house, arguments, {"DATABRICKS_APP_PORT": "18765", "DATABRICKS_APP_NAME": "review"})
+    try:
+        assert page.base.endswith(":18765")
+        assert page.ask("/", token=None)[0] == 401  # nobody that the proxy has let in
+        page.person = "ann@example.com"
+        assert page.ask("/", token=None)[0] == 200
+        assert page.ask("/", token=None, Host="review.databricksapps.com")[0] == 200
+        assert page.get("/api/progress")["mine"] == 0
+    finally:
+        page.close()
+
+
+# ---- queues ----------------------------------------------------------------------------------------
+
+
+def test_queues_hold_what_their_filters_say(page: Page, house: Lake, output: str) -> None:
+    cells = house.records(f"{output}/tag_issues")
+    everything = page.get("/api/item")
+    assert everything["total"] == len({row["id"] for row in cells})
+    worst = min(cells, key=lambda row: row["issue_rank"])
+    assert everything["card"]["id"] == worst["id"]
+    missing = [row for row in cells if row["issue"] == "missing" and row["tag"] == "war"]
+    found = page.get("/api/item", direction="missing", tag="war", view="cell", order="surest")
+    assert found["total"] == len(missing)
+    assert found["card"]["id"] == max(missing, key=lambda row: row["pred_prob"])["id"]
+    assert found["card"]["question"] == "war"
+    low = sorted(row["pred_prob"] for row in missing)[len(missing) // 2]
+    some = page.get("/api/item", direction="missing", tag="war", view="cell", low=low)
+    assert some["total"] == sum(row["pred_prob"] >= np.float32(low) for row in missing)
+    given = {row["id"]: row["given_tags"] for row in house.records(f"{output}/examples")}
+    pair = page.get("/api/item", direction="missing", tag="war", instead="drama", view="cell")
+    assert pair["total"] == sum("drama" in given[row["id"]] for row in missing)
+
+
+def test_blind_tells_nothing(page: Page) -> None:
+    found = page.get("/api/item", blind=1)
+    card = found["card"]
+    assert card["question"]
+    asked = next(tag for tag in card["tags"] if tag["asked"])
+    assert (asked["prob"], asked["flag"], asked["given"]) == (None, None, False)
+    assert all(tag["prob"] is None and tag["flag"] is None for tag in card["tags"])
+    assert "like" not in card
+    orders = [page.get("/api/item", blind=1, at=k)["card"]["id"] for k in range(12)]
+    assert orders != sorted(orders)
+
+
+def test_a_first_look_draws_of_both_directions(page: Page) -> None:
+    drawn = page.post("/api/draw", {"how": "first-look"})
+    found = page.get(drawn["address"].replace("/review", "/api/item"))
+    assert 0 < found["total"] <= 30
+    card = found["card"]
+    assert card["question"]
+    assert not card["blind"]
+    again = page.post("/api/draw", {"how": "first-look"})
+    assert again["sample"] == drawn["sample"]
+
+
+def test_a_random_sample_is_judged_blind_whatever_the_address_says(page: Page) -> None:
+    drawn = page.post("/api/draw", {"how": "random", "size": 40})
+    found = page.get("/api/item", kind="sample", sample=drawn["sample"], blind=0, view="row")
+    assert found["total"] == 40
+    assert found["card"]["blind"]
+
+
+def test_wrong_filters_are_refused_by_name(page: Page) -> None:
+    assert page.refused("/api/item?tag=wra") == "there is no tag 'wra'."
+    assert "none of missing, extraneous" in page.refused("/api/item?direction=up")
+    assert "not a number from 0 to 1" in page.refused("/api/item?low=2")
+    assert "no sample" in page.refused("/api/item?kind=sample&sample=x")
+    assert "no row" in page.refused("/row?id=nobody")
+
+
+# ---- decisions -------------------------------------------------------------------------------------
+
+
+def test_a_decision_is_stored_once_under_its_run(page: Page, house: Lake, output: str) -> None:
+    card = page.get("/api/item")["card"]
+    cells = [(tag, "present" if flag == "missing" else "absent") for tag, flag in flagged(card)]
+    for _ in range(2):
+        page.decide("one", card["id"], *cells, note="sure", when="2026-01-31T10:00:00Z")
+    stored = decisions(house, output)
+    assert {(row["tag"], row["verdict"]) for row in stored} == set(cells)
+    assert len(stored) == len(cells)
+    runs = house.records(f"{output}/runs")
+    assert {row["run_id"] for row in stored} == {runs[0]["run_id"]}
+    assert stored[0]["note"] == "sure"
+    assert page.get("/api/item", at=0)["card"]["done"]
+    assert page.get("/api/item")["card"]["id"] != card["id"]
+    progress = {row["direction"]: row for row in page.get("/api/progress")["directions"]}
+    assert sum(row["judged"] for row in progress.values()) == len(cells)
+    assert all(row["precision"] == 1.0 for row in progress.values() if row["judged"])
+
+
+def test_what_cannot_be_used_is_refused_and_not_stored(page: Page, house: Lake, output: str) -> None:
+    def sent(**changed: Any) -> dict[str, Any]:
+        return {"decision_id": "x", "id": "film 010", "cells": [["war", "present"]], **changed}
+
+    for body in (
+        sent(id="nobody"), sent(cells=[["wra", "present"]]), sent(cells=[["war", "maybe"]]), sent(cells=[]),
+        sent(cells="war"), sent(decision_id=""), sent(note="x" * 3000), sent(cells=None, row="delete"), {},
+    ):  # fmt: skip
+        page.refused("/api/decisions", body)
+    assert decisions(house, output) == []
+    status, _, _ = page.ask("/api/decisions", sent(note="x" * (2 << 20)))
+    assert status == 413
+
+
+def test_a_tag_nobody_proposed_and_a_row_left_out(page: Page) -> None:
+    page.decide("added", "film 020", ("西部", "present"))
+    page.post("/api/decisions", {"decision_id": "out", "id": "film 021", "row": "exclude"})
+    assert page.get("/api/progress")["excluded"] == 1
+    card = page.get("/api/item", row="film 020", state="all")["card"]
+    assert next(tag for tag in card["tags"] if tag["tag"] == "西部")["stands"] == "present"
+    assert page.get("/api/item", row="film 021", state="all")["card"]["excluded"]
+    assert page.post("/api/undo", {"undo": ["out.0"]})["undone"] == ["out.0"]
+    assert page.get("/api/progress")["excluded"] == 0
+
+
+def test_two_windows_and_two_servers_lose_nothing(page: Page, house: Lake, output: str) -> None:
+    with served(house, {"output.path": output, "serve.who": "bob"}) as other:
+        for k in range(6):
+            (page if k % 2 else other).decide(f"d{k}", f"film {100 + k}", ("war", "present"))
+        assert len(decisions(house, output)) == 6
+        end = time.monotonic() + 20
+        while page.get("/api/progress")["people"] != [["ann", 3], ["bob", 3]]:
+            assert time.monotonic() < end, page.get("/api/progress")
+            time.sleep(0.3)
+
+
+def test_rows_are_dealt_out_among_reviewers(house: Lake, output: str) -> None:
+    settings = {"output.path": output, "serve.reviewers": ["ann", "bob"], "serve.overlap": 0.2}
+    with served(house, settings) as page:
+        totals = {}
+        for person in ("ann", "bob", "eve"):
+            page.person = person
+            totals[person] = page.get("/api/item")["total"]
+        assert totals["eve"] < totals["ann"] + totals["bob"] < 1.6 * totals["eve"]
+
+
+# ---- what comes out --------------------------------------------------------------------------------
+
+
+def test_the_table_is_corrected_from_the_page(page: Page, house: Lake, output: str) -> None:
+    card = page.get("/api/item", at=2)["card"]
+    cells = [(tag, "present" if flag == "missing" else "absent") for tag, flag in flagged(card)]
+    page.decide("fix", card["id"], *cells)
+    planned = page.get("/api/changes")
+    assert (planned["rows"], planned["added"] + planned["removed"]) == (1, len(cells))
+    assert planned["some"][0]["id"] == card["id"]
+    page.post("/api/jobs", {"name": "correct", "mode": "copy"})
+    done = finished(page)
+    assert done["state"] == "done", done
+    assert done["result"]["num_rows_changed"] == 1
+    target = done["result"]["target"]
+    fixed = {row["id"]: set(row["labels"]) for row in house.records(target)}
+    before = {tag["tag"] for tag in card["tags"] if tag["given"]}
+    wanted = (before | {tag for tag, said in cells if said == "present"}) - {
+        t for t, said in cells if said == "absent"
+    }
+    assert fixed[card["id"]] == wanted
+    assert page.refused("/api/jobs", {"name": "audit", "target": "/etc"}).startswith(
+        "only what was corrected"
+    )
+    page.post("/api/jobs", {"name": "audit", "target": target})
+    audited = finished(page)
+    assert audited["state"] == "done", audited
+    assert audited["result"]["before"]["num_label_issues"] > audited["result"]["num_label_issues"]
+    assert audited["result"]["cells"]["fixed"] >= len(cells)
+    newest = page.post("/api/newest", {})["run_id"]
+    assert newest == audited["result"]["run_id"]
+    page.post("/api/jobs", {"name": "undo", "undo": done["result"]["correction_id"]})
+    assert finished(page)["state"] == "done"
+
+
+def finished(page: Page) -> dict[str, Any]:
+    end = time.monotonic() + 120
+    while True:
+        job: dict[str, Any] = page.get("/api/jobs")[0]
+        if job["state"] in ("done", "failed"):
+            return job
+        assert time.monotonic() < end, job
+        time.sleep(0.2)
+
+
+def test_files_to_download(page: Page, tmp_path: Path) -> None:
+    page.decide("one", "film 010", ("war", "present"), note="=1+1")
+    status, headers, text = page.ask("/download/decisions.csv")
+    assert (status, headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    assert "film 010,war,present,ann" in text
+    assert "'=1+1" in text  # no spreadsheet runs it
+    lines = page.ask("/download/list.csv")[2].splitlines()
+    assert lines[0].lstrip("\ufeff").startswith("id,tag,issue,pred_prob,verdict")
+    for name in ("corrected.csv", "../runs.csv", "passwd", "decisions.exe"):
+        assert page.ask(f"/download/{name}")[0] == 404, name
+
+
+def test_a_tag_means_what_its_definition_says(house: Lake, output: str, tmp_path: Path) -> None:
+    file = tmp_path / "tags.csv"
+    file.write_text("tag,description\nwar,armed conflict\n", encoding="utf-8")
+    with served(house, {"output.path": output, "serve.definitions": str(file)}) as page:
+        told = {row["tag"]: row["definition"] for row in page.get("/api/classes")}
+        assert told["war"] == "armed conflict"
+        assert told["drama"] is None
+
+
+def test_pictures_come_from_their_folder_alone(house: Lake, output: str, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"\x89PNG")
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    with served(house, {"output.path": output, "serve.images": str(folder)}) as page:
+        assert page.ask("/image?name=a.png")[0] == 200
+        for name in (
+            "../secret.png",
+            str(tmp_path / "secret.png"),
+            "link.png",
+            "none.png",
+            "%00a.png",
+            "/etc/passwd",
+        ):
+            assert page.ask(f"/image?name={name}")[0] == 404, name
+
+
+def test_the_report_is_served_and_leads_to_rows(house: Lake) -> None:
+    out = house.path("with-report")
+    rows = [(f"r{i}", ["war"] if i % 3 else [], [0.9 if i % 4 else 0.1] * 2) for i in range(60)]
+    schema = "id string, labels array<string>, pred_probs array<double>"
+    source = house.write(house.frame(rows, schema, ["war", "drama"]))
+    house.audit(source__path=source, output__path=out, report__enabled=True)
+    with served(house, {"output.path": out}) as page:
+        status, _, text = page.ask("/report")
+        assert status == 200
+        assert "Label audit of" in text
+        some = house.records(f"{out}/issues")[0]["id"]
+        status, headers, _ = page.ask(f"/row?id={some}")
+        assert (status, headers["location"]) == (303, f"/review?row={some}&state=all")
+
+
+def test_five_thousand_classes(house: Lake) -> None:
+    names = [f"class {k}" for k in range(5000)]
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(40):
+        probs = rng.random(5000) * 0.05
+        own = rng.choice(5000, 3, replace=False)
+        probs[own] = 0.95
+        rows.append((i, [names[k] for k in own[: 2 + i % 2]], probs.tolist(), f"text {i}"))
+    schema = "id bigint, labels array<string>, pred_probs array<double>, text string"
+    source = house.write(house.frame(rows, schema, names))
+    out = house.path("many")
+    house.audit(source__path=source, output__path=out, audit__filter_by="predicted_neq_given")
+    with served(house, {"output.path": out}) as page:
+        began = time.monotonic()
+        card = page.get("/api/item")["card"]
+        assert time.monotonic() - began < 5
+        assert flagged(card)
+        page.decide("one", card["id"], *[(tag, "present") for tag, _ in flagged(card)])
+        assert len(page.get("/api/classes")) == 5000
+        assert isinstance(house.records(f"{out}/decisions")[0]["id"], int)
+
+
+def test_what_there_is_not_is_refused_before_anything_is_served(house: Lake, output: str) -> None:
+    if house.kind != "embedded":
+        pytest.skip("the page reads tables in process")
+    assert (
+        "does not exist" in house.refuse({"output.path": house.path("nothing")}, command="serve")["message"]
+    )
+    refused = house.refuse({"output.path": output, "serve.show": "nothing"}, command="serve")
+    assert refused["key"] == "serve.show"
+    refused = house.refuse({"output.path": output, "serve.image_hosts": ["javascript:x"]}, command="serve")
+    assert "not the address of a host" in refused["message"]
