@@ -23,6 +23,7 @@ PAGES = (
     PROJECT / "CONTRIBUTING.md",
     DOCS / "engines.md",
     DOCS / "trust.md",
+    DOCS / "review_page.md",
 )
 _BLOCK = re.compile(
     r"^(?:<!-- test: (?P<note>[^>]*) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S

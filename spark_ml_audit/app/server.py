@@ -64,6 +64,7 @@ def build_app(
         return JSONResponse({"error": told}, status_code=500, headers=secured)
 
     _add_pages(app, session, access)
+    _add_files(app, session)
     _add_queues(app, session, access, definitions)
     _add_decisions(app, session, access)
     _add_actions(app, session, actions, access)
@@ -111,7 +112,12 @@ def _add_pages(app: FastAPI, session: ReviewSession, access: Access) -> None:
 
     @app.get("/")
     def overview(request: Request) -> Response:
-        return page(request, "overview.html.j2", counts=found_of(session), has_report=session.reader.report() is not None)
+        return page(
+            request,
+            "overview.html.j2",
+            counts=found_of(session),
+            has_report=session.reader.report() is not None,
+        )
 
     @app.get("/review")
     def review(request: Request) -> Response:
@@ -131,6 +137,8 @@ def _add_pages(app: FastAPI, session: ReviewSession, access: Access) -> None:
         session.row_of(id, hold=True)
         return RedirectResponse(f"/review?{QueueFilter(row=id, state='all').query()}", 303)
 
+
+def _add_files(app: FastAPI, session: ReviewSession) -> None:
     @app.get("/report")
     def report() -> Response:
         """The run's report, whose rows lead here; its own policy lets its scripts run and load nothing."""

@@ -22,6 +22,7 @@ from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.history import CompareConfig, TrendConfig
 from spark_ml_audit.config.predict import PredictConfig
 from spark_ml_audit.config.review import CorrectConfig, DecideConfig, ReviewConfig, SampleConfig
+from spark_ml_audit.config.serve import ServeConfig
 from spark_ml_audit.config.tag import TagConfig
 
 COMMAND_CONFIGS: Mapping[str, type[Section]] = {
@@ -32,6 +33,7 @@ COMMAND_CONFIGS: Mapping[str, type[Section]] = {
     "predict": PredictConfig,
     "review": ReviewConfig,
     "sample": SampleConfig,
+    "serve": ServeConfig,
     "tag": TagConfig,
     "trend": TrendConfig,
 }
