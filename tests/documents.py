@@ -24,6 +24,7 @@ PAGES = (
     DOCS / "engines.md",
     DOCS / "trust.md",
     DOCS / "review_page.md",
+    DOCS / "reviewers.md",
 )
 _BLOCK = re.compile(
     r"^(?:<!-- test: (?P<note>[^>]*) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S

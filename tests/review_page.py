@@ -17,7 +17,10 @@ import numpy as np
 from tests.lake import Lake
 
 TAGS = ["comedy", "drama", "noir", "war", "<b>bold</b>", "西部"]
-HOSTILE = '<script>document.title="owned"</script><img src=x onerror="document.title=1"> {{7*7}} \u202egpj.exe </textarea>'
+HOSTILE = (
+    '<script>document.title="owned"</script><img src=x onerror="document.title=1">'
+    " {{7*7}} \u202egpj.exe </textarea>"
+)
 TOKEN = "token-of-the-tests"
 
 

@@ -96,6 +96,8 @@ def render_review(found: ReviewOutcome) -> str:
 
 
 _SHOWN = 20
+_FEW = 10
+"""Decisions or shared cells of a class of which a summary says nothing yet."""
 
 
 def _certified(found: ReviewOutcome) -> list[str]:
@@ -103,14 +105,15 @@ def _certified(found: ReviewOutcome) -> list[str]:
     if not found.certified:
         return []
     ordered = sorted(found.certified, key=lambda item: (-item.num_open, -item.num_judged, item.tag))
+    shown = [item for item in ordered if item.num_cells or item.num_judged >= _FEW][:_SHOWN]
     lines = ["", "Accepting in bulk (correct.accept_certified), by blind random decisions:"]
     lines += [
         f"  {for_terminal(item.tag)}, {item.direction}: {item.sentence}"
         + (f"; {number(item.num_open)} of them undecided" if item.num_cells else "")
-        for item in ordered[:_SHOWN]
+        for item in shown
     ]
-    more = len(ordered) - _SHOWN
-    return [*lines, *([f"  {number(more)} more in --json"] if more > 0 else [])]
+    more = len(ordered) - len(shown)
+    return [*lines, *([f"  {number(more)} more, with few or no decisions yet, in --json"] if more else [])]
 
 
 def _agreement(found: ReviewOutcome) -> list[str]:
@@ -124,6 +127,9 @@ def _agreement(found: ReviewOutcome) -> list[str]:
         limits = f"{scale * low:.{places}f} to {scale * high:.{places}f}"
         return f"{scale * value:.{places}f}{percent} ({limits})"
 
+    first, *others = found.agreement
+    often = sorted((item for item in others if item.num_cells >= _FEW), key=lambda item: -item.num_cells)
+    listed = [first, *often[:_SHOWN]]
     rows = [("agreement of reviewers", "cells", "agree", "Gwet's AC1")]
     rows += [
         (
@@ -132,9 +138,11 @@ def _agreement(found: ReviewOutcome) -> list[str]:
             shown(item.percent, item.percent_low, item.percent_high, "%"),
             shown(item.ac1, item.ac1_low, item.ac1_high),
         )
-        for item in found.agreement[:_SHOWN]
+        for item in listed
     ]
     lines = ["", *table(rows)]
+    if len(listed) < len(found.agreement):
+        lines.append(f"  {number(len(found.agreement) - len(listed))} classes with fewer cells in --json")
     if found.num_disputed:
         lines += [
             "",
@@ -179,6 +187,8 @@ def render_correct(outcome: CorrectOutcome) -> str:
         f"Tags:   {number(outcome.num_tags_added)} added, {number(outcome.num_tags_removed)} removed",
         f"Left:   {number(outcome.num_stale)} rows changed since, {number(outcome.num_gone)} gone",
     ]
+    if outcome.num_excluded:
+        lines.append(f"Out:    {number(outcome.num_excluded)} rows that people excluded are not in the copy")
     if outcome.accepted:
         accepted = [("accepted in bulk", "direction", "cells", "by")]
         accepted += [

@@ -172,8 +172,9 @@ class DecideSection(Section):
         given = [name for name in ("file", "undo", "compact") if getattr(self, name)]
         if not given:
             raise problem(
-                "is required.",
-                "Set decide.file to the judged CSV (or decide.undo, decide.compact).",
+                "it is not given.",
+                "Set decide.file to the path of a CSV file, or of a Parquet or Delta folder; or give "
+                "decide.undo or decide.compact.",
                 at="file",
             )
         if len(given) > 1:

@@ -112,8 +112,9 @@ def certify(
         level = carried + alpha * share
         size, number_judged, number_right = (int(values[least]) for values in (sizes, judged, found))
         aside = int(others[0][least]), int(others[1][least])
-        evidence_for = log_evidence(size, number_judged, number_right, bound, aside)
-        is_proved = level > 0 and evidence_for >= -math.log(level)
+        wanted = -math.log(level) if level > 0 else math.inf
+        evidence_for = log_evidence(size, number_judged, number_right, bound, aside, wanted)
+        is_proved = level > 0 and evidence_for >= wanted
         carried = level if is_proved else 0.0
         best = least if is_proved else best
     if best is None:
@@ -134,7 +135,12 @@ def _covering(floors: IntArray, bins: IntArray, num_bins: int) -> IntArray:
 
 
 def log_evidence(
-    size: int, num_judged: int, num_right: int, bound: float, known: tuple[int, int] = (0, 0)
+    size: int,
+    num_judged: int,
+    num_right: int,
+    bound: float,
+    known: tuple[int, int] = (0, 0),
+    wanted: float = -math.inf,
 ) -> float:
     """Logarithm of the evidence that a share of a set's cells are right, and of those that nobody judged.
 
@@ -144,6 +150,7 @@ def log_evidence(
         num_right: Judged cells whose flag is right.
         bound: The share in question.
         known: Other judged cells of the set, and the right ones of them.
+        wanted: What is enough; what cannot reach it need not be exact.
 
     Example:
         >>> [log_evidence(1_000_000, number, number, 0.9) > math.log(20) for number in (42, 43)]
@@ -163,7 +170,10 @@ def log_evidence(
         return math.inf
     if most >= num_right * (size + 1) // num_judged or most >= size:
         return -math.inf  # the likelihood peaks among those
-    null = _log_likelihood(np.array([most]), size, num_judged, num_right)[0]
+    peak_at = min(size - (num_judged - num_right), num_right * (size + 1) // num_judged)
+    null, best = _log_likelihood(np.array([most, peak_at]), size, num_judged, num_right)
+    if best - null < wanted:
+        return float(best - null)  # an average is no more than its greatest part
     least_good = math.ceil(bound * size - 1e-9)
     # whatever was judged: the average is over the same precisions
     others = np.unique(np.linspace(least_good, size, min(_SUPPORT, size - least_good + 1)).astype(np.int64))

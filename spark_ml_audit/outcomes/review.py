@@ -131,7 +131,8 @@ class CertifiedFlags(Record):
         if self.accept_above is None:
             return (
                 f"nothing to accept yet: a precision of {100 * self.bound:g}% is not proved for any of "
-                f"{self.num_flagged:,} cells {proof}"
+                f"{self.num_flagged:,} cells ({self.num_right:,} of {self.num_judged:,} blind decisions "
+                "found the flag right)"
             )
         return (
             f"accept above {self.accept_above:g}: {self.num_cells:,} cells, precision at least "
@@ -345,6 +346,7 @@ class CorrectOutcome(Outcome):
         set_aside: Reason -> decisions without effect: contradictory, tag_unknown, row_not_audited, ...
         accepted: What was accepted in bulk for it, under the id `bulk_id`.
         bulk_id: Id of that acceptance; None where none was asked for.
+        num_excluded: Rows left out of the copy, because people excluded them.
     """
 
     correction_id: str
@@ -361,3 +363,4 @@ class CorrectOutcome(Outcome):
     set_aside: Mapping[str, int]
     accepted: tuple[AcceptedFlags, ...] = ()
     bulk_id: str | None = None
+    num_excluded: int = 0

@@ -7,6 +7,7 @@ a killed correction is completed by a retry with its id.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import narwhals as nw
@@ -15,8 +16,9 @@ from spark_ml_audit.arrow.label_edits import ADDED, REMOVED
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.base import digest
 from spark_ml_audit.config.paths import absolute, is_path, refused_by_delta
-from spark_ml_audit.engines.base import rows_of
+from spark_ml_audit.engines.base import count_rows, rows_of
 from spark_ml_audit.engines.choose import choose_engine
+from spark_ml_audit.engines.columns import in_frame
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.class_list import CLASSES_PROPERTY, class_frame, columns_metadata
 from spark_ml_audit.lake.lineage import CONTINUES_PROPERTY, origin_of, write_origins
@@ -37,6 +39,7 @@ from spark_ml_audit.reviewing.correction_record import (
     write_record,
 )
 from spark_ml_audit.reviewing.decisions import check_decisions, standing_decisions
+from spark_ml_audit.reviewing.excluded import excluded_rows
 from spark_ml_audit.reviewing.label_changes import (
     APPLIED,
     BEFORE,
@@ -114,9 +117,13 @@ def _correct(correction: Correction) -> CorrectOutcome:
     current = open_source(tables.engine, _unpinned(source), version=about["target_version"])
     labels = labels_of(about["labels"], current.schema)
     plan = planned_rows(tables, correction.correction_id, labels)
+    num_excluded = 0
     with progress.stage(options.mode):
         if options.mode == "copy":
             target = _copy_place(correction)
+            excluded = excluded_rows(tables, run) if options.decisions is True else None
+            if excluded is not None:
+                current, plan, num_excluded = _without(current, plan, excluded, labels)
             final = _write_copy(correction, run, current, labels, plan)
         else:
             target = address_of(source)
@@ -131,8 +138,19 @@ def _correct(correction: Correction) -> CorrectOutcome:
         target=target,
         target_version=about["target_version"],
         set_aside=about["set_aside"],
+        num_excluded=num_excluded,
         accepted=() if correction.bulk_id is None else accepted_in(tables, correction.bulk_id),
     )
+
+
+def _without(
+    current: OpenSource, plan: Frame, excluded: Frame, labels: LabelColumns
+) -> tuple[OpenSource, Frame, int]:
+    """The source and the plan without the rows that people excluded, and how many these are."""
+    there = current.frame.join(excluded, left_on=in_frame(labels.id), right_on=ID, how="semi")
+    left = current.frame.join(excluded, left_on=in_frame(labels.id), right_on=ID, how="anti")
+    number = count_rows(current.engine, there)
+    return replace(current, frame=left), plan.join(excluded, on=ID, how="anti"), number
 
 
 # ---- the plan --------------------------------------------------------------------------------------

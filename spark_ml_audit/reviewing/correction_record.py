@@ -160,7 +160,7 @@ def write_record(
         set_aside: Reason -> decisions without effect.
         undoes: correction_id that was taken back; None for a correction.
         accepted: What was accepted in bulk for it.
-        **about: run_id, source_version, mode, target, target_version.
+        **about: run_id, source_version, mode, target, target_version, num_excluded.
     """
     tables, progress, own = correction.tables, correction.progress, correction.correction_id
     now = datetime.now(timezone.utc)
@@ -231,6 +231,7 @@ def outcome_of(
         set_aside=json.loads(row["set_aside"]),
         accepted=tuple(AcceptedFlags(**item) for item in json.loads(row.get("accepted") or "[]")),
         bulk_id=row.get("bulk_id"),
+        num_excluded=row.get("num_excluded") or 0,
         tables={
             CORRECTED if row["mode"] == "copy" else "source": row["target"],
             **tables.locations(CORRECTIONS, CORRECTION_RUNS),

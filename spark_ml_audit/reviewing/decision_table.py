@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.outcomes.runs import FinishedRun
 
-COMPACT_BEYOND = 100
+COMPACT_BEYOND = 50
 """Files of the table beyond which an append compacts it."""
 
 MAX_BATCH = 1000

@@ -21,8 +21,8 @@ from spark_ml_audit.engines.embedded import EmbeddedEngine
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run
+from spark_ml_audit.reviewing import decision_table
 from spark_ml_audit.reviewing.decision_table import (
-    COMPACT_BEYOND,
     Appended,
     Decision,
     append_decisions,
@@ -224,10 +224,13 @@ def test_compaction_keeps_all_rows_and_earlier_versions(tables: OutputTables) ->
     assert append_decisions(tables, run, decisions(7, run.tags)) == Appended(1, 6)
 
 
-def test_a_table_of_many_small_files_compacts_itself(tables: OutputTables) -> None:
+def test_a_table_of_many_small_files_compacts_itself(
+    tables: OutputTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decision_table, "COMPACT_BEYOND", 6)
     run = find_run(tables, None, "run")
-    for item in decisions(COMPACT_BEYOND + 3, run.tags):
+    for item in decisions(10, run.tags):
         append_decisions(tables, run, [item])
     place = tables.location("decisions")
-    assert len(deltalake.DeltaTable(place).file_uris()) < 10
-    assert len(rows_of(tables.engine, tables.read("decisions"))) == COMPACT_BEYOND + 3
+    assert len(deltalake.DeltaTable(place).file_uris()) < 7
+    assert len(rows_of(tables.engine, tables.read("decisions"))) == 10

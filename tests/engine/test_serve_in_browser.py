@@ -1,4 +1,4 @@
-"""The review page in a real browser: by keyboard alone, killed and served again, by two people, on a phone."""
+"""The review page in a real browser: by keys alone, killed and served again, by two people, on a phone."""
 
 from __future__ import annotations
 
@@ -238,16 +238,27 @@ ROLES = (
     "region",
 )
 CONTRAST = """
-const light = (c) => { const [r, g, b] = c.map(v => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
+const light = (colour) => {
+  const [r, g, b] = colour.map((v) => v / 255).map((v) => (v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4));
+  return .2126 * r + .7152 * g + .0722 * b;
+};
 const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-const read = (css, under) => { canvas.clearRect(0, 0, 1, 1); if (under) { canvas.fillStyle = `rgb(${under})`; canvas.fillRect(0, 0, 1, 1); } canvas.fillStyle = css; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3); };
-const ground = (e) => { const chain = []; for (let at = e; at; at = at.parentElement) chain.unshift(getComputedStyle(at).backgroundColor); return chain.reduce((under, css) => read(css, under), [255, 255, 255]); };
+const over = (css, under) => {
+  for (const colour of [`rgb(${under})`, css]) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+  return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+};
+const ground = (element) => {
+  const chain = [];
+  for (let at = element; at; at = at.parentElement) chain.unshift(getComputedStyle(at).backgroundColor);
+  return chain.reduce((under, css) => over(css, under), [255, 255, 255]);
+};
 const found = [];
-for (const e of document.querySelectorAll('body *')) {
-  if (!e.offsetParent || e.closest('.hidden, .skip, :disabled, option') || ![...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())) continue;
-  const under = ground(e), over = read(getComputedStyle(e).color, under);
-  const [a, b] = [light(over), light(under)].sort((x, y) => y - x), ratio = (a + .05) / (b + .05);
-  if (ratio < 4.5) found.push([e.textContent.slice(0, 30), ratio.toFixed(2)]);
+for (const element of document.querySelectorAll('body *')) {
+  const hasText = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+  if (!element.offsetParent || !hasText || element.closest('.hidden, .skip, :disabled, option')) continue;
+  const under = ground(element);
+  const [b, a] = [light(over(getComputedStyle(element).color, under)), light(under)].sort((x, y) => x - y);
+  if ((a + .05) / (b + .05) < 4.5) found.push([element.textContent.slice(0, 30), (a + .05) / (b + .05)]);
 }
 return found;
 """

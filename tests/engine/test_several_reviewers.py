@@ -16,6 +16,7 @@ from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run
 from spark_ml_audit.reviewing.certified import accept_certified, certify_flags, undo_accept
+from spark_ml_audit.reviewing.decision_table import Decision, append_decisions, undo_decision
 from tests.lake import Lake
 
 TAGS = ("rare", "common")
@@ -267,6 +268,24 @@ def test_what_was_exported_is_imported_once(house: Lake, out: str, truth: np.nda
     assert compacted.num_files_fewer is not None
 
 
+def test_rows_that_people_exclude_are_left_out_of_the_copy(
+    house: Lake, out: str, truth: np.ndarray, tmp_path: Path, engine: Any
+) -> None:
+    tables = OutputTables(engine, OutputConfig(path=out))
+    run = find_run(tables, None, "run")
+    wrong = [int(number) for number in np.flatnonzero(truth[:, 1])[:3]]
+    sent = [Decision(number, "common", "present", "ann") for number in wrong]
+    sent += [Decision(number, None, "exclude", "ann", kind="row") for number in (wrong[0], 1100, 1101)]
+    append_decisions(tables, run, sent)
+    undo_decision(tables, run, sent[-1].decision_id, "ann")
+    done = house.call(correct, out, to=str(tmp_path / "copy"))
+    assert (done.num_excluded, done.num_tags_added) == (2, 2)
+    left = {row["id"] for row in house.records(str(tmp_path / "copy"))}
+    assert set(range(ROWS)) - left == {wrong[0], 1100}
+    again = house.call(correct, out, to=str(tmp_path / "copy"), correction_id=done.correction_id)
+    assert (again.already_finished, again.num_excluded) == (True, 2)
+
+
 def test_bad_settings_are_refused(house: Lake, audited: dict[str, Any]) -> None:
     out = {"output.path": house.path("out")}
     for command, settings, key, said in (
@@ -280,7 +299,7 @@ def test_bad_settings_are_refused(house: Lake, audited: dict[str, Any]) -> None:
         ),
         ("sample", {"sample.reviewers": ["a", "b"]}, "sample.reviewers", "sample.csv is not"),
         ("sample", {"sample.overlap": 0.2}, "sample.overlap", "fewer than two"),
-        ("decide", {}, "decide.file", "required"),
+        ("decide", {}, "decide.file", "not given"),
         ("decide", {"decide.undo": "x", "decide.compact": True}, "decide.compact", "together"),
         ("decide", {"decide.undo": "x"}, "decide.undo", "no decision or bulk acceptance"),
         ("correct", {"correct.accept_certified": 1.0}, "correct.accept_certified", "found 1"),

@@ -43,6 +43,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "classes": None,
         "features": "auto",
         "group": None,
+        "annotator": [],
     }
     assert config.to_mapping()["tag"] == {"min_precision": 0.5}
     assert config.to_mapping()["model"] == {
