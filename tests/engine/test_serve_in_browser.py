@@ -218,6 +218,8 @@ def test_a_screen_reader_is_told_what_everything_is(house: Lake, output: str, br
             assert named
             assert [role for role, name in named if not name.strip()] == [], path
         visit(browser, page)
+        # the tags are drawn anew once their definitions are there
+        wait(browser, lambda: browser.run("return document.querySelectorAll('#all-tags option').length"))
         toggle = browser.find("#proposed [role=switch]")
         assert toggle.get_attribute("aria-checked") in ("true", "false")
         assert "proposed to" in toggle.accessible_name
@@ -254,10 +256,13 @@ const ground = (element) => {
 };
 const found = [];
 for (const element of document.querySelectorAll('body *')) {
-  const hasText = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-  if (!element.offsetParent || !hasText || element.closest('.hidden, .skip, :disabled, option')) continue;
+  const isText = (node) => node.nodeType === 3 && node.textContent.trim();
+  const hasText = [...element.childNodes].some(isText);
+  const isAside = element.closest('.hidden, .skip, :disabled, option');
+  if (!element.offsetParent || !hasText || isAside) continue;
   const under = ground(element);
-  const [b, a] = [light(over(getComputedStyle(element).color, under)), light(under)].sort((x, y) => x - y);
+  const lights = [light(over(getComputedStyle(element).color, under)), light(under)];
+  const [b, a] = lights.sort((x, y) => x - y);
   if ((a + .05) / (b + .05) < 4.5) found.push([element.textContent.slice(0, 30), (a + .05) / (b + .05)]);
 }
 return found;
