@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 
 from tests.browser import Browser, browser_session, has_browser
 from tests.lake import Lake
-from tests.review_page import HOSTILE, TOKEN, Page, audited_films, served
+from tests.review_page import HOSTILE, TOKEN, Page, own_output, served
 
 pytestmark = pytest.mark.skipif(
     not has_browser(), reason="no browser: apt-get install chromium chromium-driver"
@@ -26,16 +25,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def output(house: Lake) -> str:
-    """An output of a test's own, of the one audit of this module."""
-    if house.kind != "embedded":
-        pytest.skip("the page reads tables in process")
-    shared = house.folder / "films-out"
-    if not shared.exists():
-        audited_films(house)
-    house.written += 1
-    own = house.path(f"reviewed-{house.written}")
-    shutil.copytree(shared, own)
-    return own
+    return own_output(house)
 
 
 def visit(browser: Browser, page: Page, path: str = "/review", *, at: int | None = None) -> None:
@@ -241,7 +231,8 @@ ROLES = (
 )
 CONTRAST = """
 const light = (colour) => {
-  const [r, g, b] = colour.map((v) => v / 255).map((v) => (v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4));
+  const linear = (v) => (v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+  const [r, g, b] = colour.map((v) => linear(v / 255));
   return .2126 * r + .7152 * g + .0722 * b;
 };
 const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
