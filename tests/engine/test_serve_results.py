@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from spark_ml_audit.engines.base import Engine
+from spark_ml_audit.reviewing.agreement import agreement_by_class
+from spark_ml_audit.reviewing.decisions import check_decisions
+from tests.engine.conftest import scan
 from tests.lake import Lake
-from tests.review_page import Page, decisions, flagged, own_output, served
+from tests.review_page import TAGS, Page, decisions, flagged, own_output, served
 
 
 @pytest.fixture
@@ -67,6 +72,26 @@ def test_flags_are_accepted_in_bulk_as_far_as_a_blind_sample_proves(house: Lake)
         assert page.post("/api/undo", {"undo": [bulk["bulk_id"]]})["undone"] == [bulk["bulk_id"]]
         assert page.get("/api/bulk")["accepted"] == []
         assert page.get("/api/progress")["directions"][0]["done"] == war["needed"] + 20
+
+
+# ---- several people ----------------------------------------------------------------------------------
+
+
+def test_people_agree_as_the_command_review_says(page: Page, output: str, embedded_engine: Engine) -> None:
+    verdicts = {"ann": "ppppaap", "bob": "pppaaap"}
+    for person, said in verdicts.items():
+        page.person = person
+        for place, letter in enumerate(said):
+            verdict = "present" if letter == "p" else "absent"
+            page.decide(f"{person}-{place}", f"film {50 + place:03}", ("war", verdict))
+    told = page.get("/api/agreement")
+    assert [row["tag"] for row in told] == [None, "war"]
+    assert (told[1]["cells"], told[1]["percent"]) == (7, 6 / 7)
+    stored = scan(embedded_engine, f"{output}/decisions")
+    checked = check_decisions(embedded_engine, stored, "id", pa.string(), "decisions")
+    _, by_tables = agreement_by_class(embedded_engine, checked, TAGS)
+    assert told[1]["ac1"] == pytest.approx(by_tables.ac1)
+    assert told[1]["ac1_low"] == pytest.approx(by_tables.ac1_low)
 
 
 # ---- what comes out --------------------------------------------------------------------------------
