@@ -66,8 +66,8 @@ schema: $(VENV)/.installed ## Write the JSON Schemas of the configs anew
 
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --no-emit-index-url
 lock: ## Resolve both lock files anew (needs uv)
-	$(LOCK) --extra local --extra spark --group dev --group build -o requirements.lock pyproject.toml
-	$(LOCK) --extra local --group build --constraints requirements.lock -o requirements-local.lock pyproject.toml
+	$(LOCK) --extra local --extra app --extra spark --group dev --group build -o requirements.lock pyproject.toml
+	$(LOCK) --extra local --extra app --group build --constraints requirements.lock -o requirements-local.lock pyproject.toml
 
 clean: ## Remove what the targets above made
 	rm -rf $(VENV) .venv-matrix $(DEMO_OUTPUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.lake import Lake
+from tests.paths import PROJECT
 
 TAGS = ["comedy", "drama", "noir", "war", "<b>bold</b>", "西部"]
 HOSTILE = (
@@ -75,7 +81,8 @@ class Page:
 
     def get(self, path: str, **parameters: Any) -> Any:
         """What the page answers, which must be well."""
-        query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
+        sign = "&" if "?" in path else "?"
+        query = f"{sign}{urllib.parse.urlencode(parameters)}" if parameters else ""
         status, _, text = self.ask(path + query)
         assert status == 200, (status, text)
         return json.loads(text)
@@ -125,11 +132,6 @@ def served(lake: Lake, settings: Mapping[str, object]) -> Iterator[Page]:
 
 def start(lake: Lake, arguments: list[str], environment: Mapping[str, str] | None = None) -> Page:
     """Start serving; returns once it answers."""
-    import os
-    import sys
-
-    from tests.paths import PROJECT
-
     process = subprocess.Popen(
         [sys.executable, "-m", "spark_ml_audit", *arguments],
         cwd=lake.folder,
@@ -176,3 +178,26 @@ def audited_films(lake: Lake, **settings: Any) -> str:
     out = lake.path("films-out")
     lake.audit(source__path=source, source__show=["text", "year"], output__path=out, **settings)
     return out
+
+
+def own_output(house: Lake) -> str:
+    """An output of a test's own, of the one audit of films that the tests of a module share."""
+    if house.kind != "embedded":
+        pytest.skip("the page reads tables in process")
+    shared = house.folder / "films-out"
+    if not shared.exists():
+        audited_films(house)
+    house.written += 1
+    own = house.path(f"reviewed-{house.written}")
+    shutil.copytree(shared, own)
+    return own
+
+
+def flagged(card: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Flagged tags of a card, each with its direction."""
+    return [(tag["tag"], tag["flag"]) for tag in card["tags"] if tag["flag"]]
+
+
+def decisions(house: Lake, output: str) -> list[dict[str, Any]]:
+    """The rows of the table of decisions; none where there is none."""
+    return house.records(f"{output}/decisions") if Path(output, "decisions").exists() else []

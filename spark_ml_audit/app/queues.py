@@ -232,12 +232,11 @@ def _ordered_rows(index: AuditIndex, rows: IntArray, asked: QueueFilter) -> IntA
 
 def _cell_hashes(index: AuditIndex, rows: IntArray, codes: IntArray, num_classes: int) -> IntArray:
     """A hash per cell; hashes are made of whole rows, some thousands at a time."""
-    hashes = hash_values(_ids(index, rows), BLIND_SEED)
     found = np.zeros(len(rows), dtype=np.int64)
     step = max(1, (1 << 19) // max(1, num_classes))
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
-        each = cell_hashes(hashes[part], num_classes)
+        each = cell_hashes(hash_values(_ids(index, rows[part]), BLIND_SEED), num_classes)
         found[part] = each[np.arange(len(each)), codes[part]]
     return found
 

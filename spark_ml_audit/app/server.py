@@ -17,6 +17,7 @@ from spark_ml_audit.app.decide import decide, drawing_of, take_back
 from spark_ml_audit.app.figures import classes_of, found_of, progress_of
 from spark_ml_audit.app.images import image_file
 from spark_ml_audit.app.pages import headers, render, static_file
+from spark_ml_audit.app.people import agreement_of
 from spark_ml_audit.app.queues import QueueFilter
 from spark_ml_audit.app.session import ReviewSession
 from spark_ml_audit.errors import AuditError, reason_of
@@ -171,6 +172,10 @@ def _add_queues(app: FastAPI, session: ReviewSession, access: Access, definition
     def progress(request: Request) -> Any:
         session.look_again()
         return progress_of(session, access.person(request.headers))
+
+    @app.get("/api/agreement")
+    def agreement() -> Any:
+        return agreement_of(session)
 
     @app.get("/api/item")
     def item(request: Request, at: int | None = None, after: int | None = None) -> Any:

@@ -15,12 +15,13 @@ from spark_ml_audit.app.reader import RowContent
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.arrow.types import is_string
-from spark_ml_audit.engines.columns import column, field
+from spark_ml_audit.engines.columns import column, field, in_frame
 from spark_ml_audit.report.texts import as_texts
 from spark_ml_audit.reviewing.audited import ingest_of, source_of
 
 if TYPE_CHECKING:
-    from spark_ml_audit.config.serve import ServeConfig
+    from spark_ml_audit.config import AuditSource
+    from spark_ml_audit.config.serve import ServeConfig, ServeSection
     from spark_ml_audit.frames.ingest import Ingest
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.outcomes.runs import FinishedRun
@@ -61,17 +62,8 @@ class SourceRows:
             InputError: There is no such column.
         """
         with self._lock:
-            options, schema, layout = self._config.serve, self._ingest.schema, self._ingest.layout
-        image = (options.image,) if options.image else ()
-        asked = (options.show,) if isinstance(options.show, str) else options.show
-        named = tuple(asked or source_of(self._run, self._config.source).shown_columns)
-        for name in (*named, *image):
-            field(schema, name, "serve.show" if name in named else "serve.image")
-        if not named:
-            used = {layout.id, *layout.labels, *layout.pred_probs, *image}
-            texts = [item.name for item in schema if is_string(item.type) and item.name not in used]
-            named = tuple(texts[:_MOST_SHOWN])
-        return tuple(dict.fromkeys((*named, *image)))
+            ingest = self._ingest
+        return shown_columns(self._config.serve, source_of(self._run, self._config.source), ingest)
 
     def rows(self, ids: Sequence[Any]) -> dict[Any, RowContent]:
         """Some rows by id, those that are there.
@@ -84,18 +76,55 @@ class SourceRows:
             ingest = self._ingest
             engine = ingest.engine
             wanted = engine.from_arrow(pa.table({"wanted": pa.array(list(ids), self._id_type)}))
-            ingest = replace(ingest, frame=engine.with_arrays(ingest.frame, names))
-            beside = [column(name).alias(f"of_{place}") for place, name in enumerate(names)]
-            frame = ingest.task_frame(with_id=True, carry=nw.struct(*beside) if beside else None)
-            chosen = frame.join(wanted, left_on=ID, right_on="wanted", how="semi")
-            batches = engine.collect(chosen).combine_chunks().to_batches()
-        found: dict[Any, RowContent] = {}
-        for decoded in decode_batches(batches, ingest.layout):
-            source = decoded.source.take(pa.array(decoded.audited))
-            carried = source.column("carried") if names else None
-            texts = [as_texts(carried.field(place), MOST_TEXT) for place in range(len(names))]  # type: ignore[union-attr]
-            for place, row_id in enumerate(source.column(ID).to_pylist()):
-                given = tuple(decoded.cols[decoded.rows == place].tolist())
-                values = dict(zip(names, (own[place] for own in texts), strict=True))
-                found[row_id] = RowContent(given, decoded.pred_probs[place].copy(), values)
-        return found
+            own = ingest.frame.join(
+                wanted, left_on=in_frame(self._run.id_name), right_on="wanted", how="semi"
+            )
+            return contents_of(replace(ingest, frame=own), names)
+
+
+def shown_columns(options: ServeSection, source: AuditSource, ingest: Ingest) -> tuple[str, ...]:
+    """Columns that are shown: those asked for, else those of the report, else the first texts.
+
+    Args:
+        options: The section `serve`.
+        source: How the audit read its source.
+        ingest: The source as understood.
+
+    Raises:
+        InputError: There is no such column.
+    """
+    schema, layout = ingest.schema, ingest.layout
+    image = (options.image,) if options.image else ()
+    asked = (options.show,) if isinstance(options.show, str) else options.show
+    named = tuple(asked or source.shown_columns)
+    for name in (*named, *image):
+        field(schema, name, "serve.show" if name in named else "serve.image")
+    if not named:
+        used = {layout.id, *layout.labels, *layout.pred_probs, *image}
+        texts = [item.name for item in schema if is_string(item.type) and item.name not in used]
+        named = tuple(texts[:_MOST_SHOWN])
+    return tuple(dict.fromkeys((*named, *image)))
+
+
+def contents_of(ingest: Ingest, names: Sequence[str]) -> dict[Any, RowContent]:
+    """The audited rows of a small source by id.
+
+    Args:
+        ingest: The source as understood; a few dozen rows.
+        names: Columns that are shown.
+    """
+    engine = ingest.engine
+    ingest = replace(ingest, frame=engine.with_arrays(ingest.frame, names))
+    beside = [column(name).alias(f"of_{place}") for place, name in enumerate(names)]
+    frame = ingest.task_frame(with_id=True, carry=nw.struct(*beside) if beside else None)
+    batches = engine.collect(frame).combine_chunks().to_batches()
+    found: dict[Any, RowContent] = {}
+    for decoded in decode_batches(batches, ingest.layout):
+        source = decoded.source.take(pa.array(decoded.audited))
+        carried: Any = source.column("carried") if names else None
+        texts = [as_texts(carried.field(place), MOST_TEXT) for place in range(len(names))]
+        for place, row_id in enumerate(source.column(ID).to_pylist()):
+            given = tuple(decoded.cols[decoded.rows == place].tolist())
+            values = dict(zip(names, (own[place] for own in texts), strict=True))
+            found[row_id] = RowContent(given, decoded.pred_probs[place].copy(), values)
+    return found

@@ -25,7 +25,8 @@ def read_value(form: ShortForm, text: str) -> object:
         ConfigError: A list cannot be read; its key is the option.
 
     Example:
-        >>> labels, classes, out = _LABELS, _CLASSES, _OUT
+        >>> forms = {form.option: form for form in SHORT_FORMS["audit"]}
+        >>> labels, classes, out = forms["--labels"], forms["--classes"], forms["--out"]
         >>> read_value(labels, "sea,wood"), read_value(labels, "[sea, wood]"), read_value(labels, "2024")
         (['sea', 'wood'], ['sea', 'wood'], '2024')
         >>> read_value(labels, '"sea,wood"'), read_value(classes, "sea, wood"), read_value(out, "a,b")

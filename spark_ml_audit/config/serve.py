@@ -46,6 +46,8 @@ class ServeSection(Section):
             the page asks no other address for anything.
         definitions: What the tags mean: a CSV, JSON or YAML file, or a table with the columns tag and
             description.
+        warehouse: Id of the SQL warehouse that reads an output in a schema; None: what the variable
+            DATABRICKS_WAREHOUSE_ID of a Databricks App says.
         min_precision: What accepting in bulk must reach, with 95% confidence.
         reviewers: Who shares the work: rows are dealt out among them; None: everybody sees every row.
         overlap: Share of the rows that every one of them judges, to see how far they agree.
@@ -68,6 +70,7 @@ class ServeSection(Section):
         Field(strict=False, description="a list of addresses"),
     ] = ()
     definitions: PlaceText | None = None
+    warehouse: Annotated[Text | None, Field(description="the id of a SQL warehouse, or null")] = None
     min_precision: Annotated[Fraction, Field(gt=0.5, lt=1, description="a number between 0.5 and 1")] = 0.9
     reviewers: Annotated[tuple[Text, ...], Field(strict=False, description="a list of names")] = ()
     overlap: Annotated[Fraction, Field(description="a number from 0 to 1")] = 0.1

@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.lake import Lake
-from tests.review_page import TOKEN, Page, audited_films, served, start
+from tests.paths import PROJECT
+from tests.review_page import TOKEN, Page, decisions, flagged, own_output, served, start
 
 
 @pytest.fixture
 def output(house: Lake) -> str:
-    """An output of a test's own, of the one audit of this module."""
-    if house.kind != "embedded":
-        pytest.skip("the page reads tables in process")
-    shared = house.folder / "films-out"
-    if not shared.exists():
-        audited_films(house)
-    house.written += 1
-    own = house.path(f"reviewed-{house.written}")
-    shutil.copytree(shared, own)
-    return own
+    return own_output(house)
 
 
 @pytest.fixture
 def page(house: Lake, output: str) -> Any:
     with served(house, {"output.path": output}) as found:
         yield found
-
-
-def flagged(card: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(tag["tag"], tag["flag"]) for tag in card["tags"] if tag["flag"]]
-
-
-def decisions(house: Lake, output: str) -> list[dict[str, Any]]:
-    return house.records(f"{output}/decisions") if Path(output, "decisions").exists() else []
 
 
 # ---- who gets in -----------------------------------------------------------------------------------
@@ -106,8 +89,10 @@ def test_a_proxy_says_who_it_is(page: Page, house: Lake, output: str) -> None:
 
 
 def test_a_databricks_app_needs_no_token_and_asks_its_proxy(house: Lake, output: str) -> None:
-    arguments = house.arguments("serve", {"output.path": output})
-    arguments.remove("--json")
+    told = yaml.safe_load((PROJECT / "jobs" / "review_app" / "app.yaml").read_text(encoding="utf-8"))["command"]
+    assert told[:2] == ["spark-ml-audit", "serve"]
+    options = [f"output.path={output}" if word.startswith("output.schema=") else word for word in told[1:]]
+    arguments = [*options, "--set", "engine.kind=embedded"]
     page = start(house, arguments, {"DATABRICKS_APP_PORT": "18765", "DATABRICKS_APP_NAME": "review"})
     try:
         assert page.base.endswith(":18765")
@@ -245,138 +230,3 @@ def test_rows_are_dealt_out_among_reviewers(house: Lake, output: str) -> None:
             page.person = person
             totals[person] = page.get("/api/item")["total"]
         assert totals["eve"] < totals["ann"] + totals["bob"] < 1.6 * totals["eve"]
-
-
-# ---- what comes out --------------------------------------------------------------------------------
-
-
-def test_the_table_is_corrected_from_the_page(page: Page, house: Lake, output: str) -> None:
-    card = page.get("/api/item", at=2)["card"]
-    cells = [(tag, "present" if flag == "missing" else "absent") for tag, flag in flagged(card)]
-    page.decide("fix", card["id"], *cells)
-    planned = page.get("/api/changes")
-    assert (planned["rows"], planned["added"] + planned["removed"]) == (1, len(cells))
-    assert planned["some"][0]["id"] == card["id"]
-    page.post("/api/jobs", {"name": "correct", "mode": "copy"})
-    done = finished(page)
-    assert done["state"] == "done", done
-    assert done["result"]["num_rows_changed"] == 1
-    target = done["result"]["target"]
-    fixed = {row["id"]: set(row["labels"]) for row in house.records(target)}
-    before = {tag["tag"] for tag in card["tags"] if tag["given"]}
-    wanted = (before | {tag for tag, said in cells if said == "present"}) - {
-        t for t, said in cells if said == "absent"
-    }
-    assert fixed[card["id"]] == wanted
-    assert page.refused("/api/jobs", {"name": "audit", "target": "/etc"}).startswith(
-        "only what was corrected"
-    )
-    page.post("/api/jobs", {"name": "audit", "target": target})
-    audited = finished(page)
-    assert audited["state"] == "done", audited
-    assert audited["result"]["before"]["num_label_issues"] > audited["result"]["num_label_issues"]
-    assert audited["result"]["cells"]["fixed"] >= len(cells)
-    newest = page.post("/api/newest", {})["run_id"]
-    assert newest == audited["result"]["run_id"]
-    page.post("/api/jobs", {"name": "undo", "undo": done["result"]["correction_id"]})
-    assert finished(page)["state"] == "done"
-
-
-def finished(page: Page) -> dict[str, Any]:
-    end = time.monotonic() + 120
-    while True:
-        job: dict[str, Any] = page.get("/api/jobs")[0]
-        if job["state"] in ("done", "failed"):
-            return job
-        assert time.monotonic() < end, job
-        time.sleep(0.2)
-
-
-def test_files_to_download(page: Page, tmp_path: Path) -> None:
-    page.decide("one", "film 010", ("war", "present"), note="=1+1")
-    status, headers, text = page.ask("/download/decisions.csv")
-    assert (status, headers["content-type"]) == (200, "text/csv; charset=utf-8")
-    assert "film 010,war,present,ann" in text
-    assert "'=1+1" in text  # no spreadsheet runs it
-    lines = page.ask("/download/list.csv")[2].splitlines()
-    assert lines[0].lstrip("\ufeff").startswith("id,tag,issue,pred_prob,verdict")
-    for name in ("corrected.csv", "../runs.csv", "passwd", "decisions.exe"):
-        assert page.ask(f"/download/{name}")[0] == 404, name
-
-
-def test_a_tag_means_what_its_definition_says(house: Lake, output: str, tmp_path: Path) -> None:
-    file = tmp_path / "tags.csv"
-    file.write_text("tag,description\nwar,armed conflict\n", encoding="utf-8")
-    with served(house, {"output.path": output, "serve.definitions": str(file)}) as page:
-        told = {row["tag"]: row["definition"] for row in page.get("/api/classes")}
-        assert told["war"] == "armed conflict"
-        assert told["drama"] is None
-
-
-def test_pictures_come_from_their_folder_alone(house: Lake, output: str, tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    (folder / "a.png").write_bytes(b"\x89PNG")
-    (tmp_path / "secret.png").write_bytes(b"secret")
-    (folder / "link.png").symlink_to(tmp_path / "secret.png")
-    with served(house, {"output.path": output, "serve.images": str(folder)}) as page:
-        assert page.ask("/image?name=a.png")[0] == 200
-        for name in (
-            "../secret.png",
-            str(tmp_path / "secret.png"),
-            "link.png",
-            "none.png",
-            "%00a.png",
-            "/etc/passwd",
-        ):
-            assert page.ask(f"/image?name={name}")[0] == 404, name
-
-
-def test_the_report_is_served_and_leads_to_rows(house: Lake) -> None:
-    out = house.path("with-report")
-    rows = [(f"r{i}", ["war"] if i % 3 else [], [0.9 if i % 4 else 0.1] * 2) for i in range(60)]
-    schema = "id string, labels array<string>, pred_probs array<double>"
-    source = house.write(house.frame(rows, schema, ["war", "drama"]))
-    house.audit(source__path=source, output__path=out, report__enabled=True)
-    with served(house, {"output.path": out}) as page:
-        status, _, text = page.ask("/report")
-        assert status == 200
-        assert "Label audit of" in text
-        some = house.records(f"{out}/issues")[0]["id"]
-        status, headers, _ = page.ask(f"/row?id={some}")
-        assert (status, headers["location"]) == (303, f"/review?row={some}&state=all")
-
-
-def test_five_thousand_classes(house: Lake) -> None:
-    names = [f"class {k}" for k in range(5000)]
-    rng = np.random.default_rng(0)
-    rows = []
-    for i in range(40):
-        probs = rng.random(5000) * 0.05
-        own = rng.choice(5000, 3, replace=False)
-        probs[own] = 0.95
-        rows.append((i, [names[k] for k in own[: 2 + i % 2]], probs.tolist(), f"text {i}"))
-    schema = "id bigint, labels array<string>, pred_probs array<double>, text string"
-    source = house.write(house.frame(rows, schema, names))
-    out = house.path("many")
-    house.audit(source__path=source, output__path=out, audit__filter_by="predicted_neq_given")
-    with served(house, {"output.path": out}) as page:
-        began = time.monotonic()
-        card = page.get("/api/item")["card"]
-        assert time.monotonic() - began < 5
-        assert flagged(card)
-        page.decide("one", card["id"], *[(tag, "present") for tag, _ in flagged(card)])
-        assert len(page.get("/api/classes")) == 5000
-        assert isinstance(house.records(f"{out}/decisions")[0]["id"], int)
-
-
-def test_what_there_is_not_is_refused_before_anything_is_served(house: Lake, output: str) -> None:
-    if house.kind != "embedded":
-        pytest.skip("the page reads tables in process")
-    assert (
-        "does not exist" in house.refuse({"output.path": house.path("nothing")}, command="serve")["message"]
-    )
-    refused = house.refuse({"output.path": output, "serve.show": "nothing"}, command="serve")
-    assert refused["key"] == "serve.show"
-    refused = house.refuse({"output.path": output, "serve.image_hosts": ["javascript:x"]}, command="serve")
-    assert "not the address of a host" in refused["message"]

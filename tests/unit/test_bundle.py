@@ -126,7 +126,7 @@ def test_the_command_line_accepts_what_a_task_passes(name: str, task: dict[str, 
 def test_what_to_fill_in_is_marked() -> None:
     text = (PROJECT / "databricks.yml").read_text()
     marked = set(re.findall(r"^  (\w+):\n    description: \"FILL IN", text, re.MULTILINE))
-    assert {"source", "schema", "files", "model", "notify", "readers", "node_type"} == marked
+    assert {"source", "schema", "files", "model", "warehouse", "notify", "readers", "node_type"} == marked
 
 
 @pytest.mark.skipif(shutil.which("databricks") is None, reason="no Databricks CLI")

@@ -29,6 +29,17 @@ function showProgress(found) {
   byId("people").replaceChildren(...found.people.map(([name, count]) => make("li", {}, make("bdi", {}, name), `: ${plural(count, "tag")} decided`)));
 }
 
+const within = (value, low, high, show) => (value === null ? "–" : `${show(value)} (${show(low)} to ${show(high)})`);
+
+function showAgreement(found) {
+  byId("agreement").hidden = !found.length;
+  byId("agreement-rows").replaceChildren(...found.map((row) => make("tr", {},
+    make("th", { scope: "row", class: "text" }, row.tag === null ? "All tags" : make("bdi", {}, row.tag)),
+    make("td", { class: "num" }, number(row.cells)),
+    make("td", {}, within(row.percent, row.percent_low, row.percent_high, percent)),
+    make("td", {}, within(row.ac1, row.ac1_low, row.ac1_high, (value) => value.toFixed(2))))));
+}
+
 function side(row, direction) {
   const found = row[direction];
   if (!found.cells) return [make("td", { class: "muted", "data-label": WORDS[direction][0] }, "none"), make("td", { class: "muted", "data-label": "Right so far" }, "")];
@@ -76,6 +87,7 @@ async function start() {
     state.classes = classes.sort((a, b) => flags(b) - flags(a));
     showProgress(progress);
     showClasses();
+    if (progress.people.length > 1) showAgreement(await ask("/api/agreement"));
   } catch (error) {
     trouble(`The page could not be filled: ${error.message}`);
   }
