@@ -89,7 +89,8 @@ def test_a_proxy_says_who_it_is(page: Page, house: Lake, output: str) -> None:
 
 
 def test_a_databricks_app_needs_no_token_and_asks_its_proxy(house: Lake, output: str) -> None:
-    told = yaml.safe_load((PROJECT / "jobs" / "review_app" / "app.yaml").read_text(encoding="utf-8"))["command"]
+    app = PROJECT / "jobs" / "review_app" / "app.yaml"
+    told = yaml.safe_load(app.read_text(encoding="utf-8"))["command"]
     assert told[:2] == ["spark-ml-audit", "serve"]
     options = [f"output.path={output}" if word.startswith("output.schema=") else word for word in told[1:]]
     arguments = [*options, "--set", "engine.kind=embedded"]
