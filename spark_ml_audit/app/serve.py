@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.app.access import Access, is_loopback
 from spark_ml_audit.config.serve import DEFAULT_PORT, ServeConfig
+from spark_ml_audit.engines.extras import install_command
 from spark_ml_audit.errors import ConfigError, SetupError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _require_packages() -> None:
         raise SetupError(
             f"the review page is not installed: it needs {', '.join(missing)}.",
             key="serve",
-            fix='Install it with: pip install "spark-ml-audit[app,local]".',
+            fix=f"Install it with: {install_command('app')}",
         )
 
 

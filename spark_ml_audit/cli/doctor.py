@@ -39,6 +39,7 @@ _NEEDED_BY: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(_DRAWING, ("demo", "audit", "trend")),
     "faiss-cpu": (),  # near-duplicates and outliers, where they are asked for
 }
+_PAGE = ("fastapi", "uvicorn")  # where this package is on the path without being installed
 _TRACKED = ("demo", "audit", "predict", "tag")
 
 
@@ -145,7 +146,7 @@ def run_doctor(
     with progress.stage("engines"):
         engines = probe_engines(config.engine, start=start)
     libraries = {name: _version(name) for name in requirements() or _MODULES}
-    needs = [*_of_engine(engines, config, commands), *_of_libraries(libraries, commands)]
+    needs = [*_of_engine(engines, config, commands), *_of_libraries(libraries, commands), *_of_page(commands)]
     kind, mlflow_needs = _mlflow()
     can_run = [name for name in commands if name in _TRACKED]
     needs += [Need(what, mend, tuple(can_run), stops=False) for what, mend in mlflow_needs]
@@ -187,6 +188,13 @@ def _of_libraries(libraries: Mapping[str, str | None], commands: Sequence[str]) 
         needed = _NEEDED_BY.get(name, tuple(commands))
         mend = install_command(packages=(name,))
         yield Need(f"{name}, of the base install", mend, tuple(c for c in commands if c in needed))
+
+
+def _of_page(commands: Sequence[str]) -> Iterable[Need]:
+    missing = [name for name in requirements("app") or _PAGE if importlib.util.find_spec(name) is None]
+    serving = tuple(command for command in commands if command == "serve")
+    if missing and serving:
+        yield Need(f"{', '.join(missing)}, of the extra app", install_command("app"), serving)
 
 
 def _mlflow() -> tuple[str, list[tuple[str, str]]]:

@@ -140,6 +140,18 @@ def test_a_library_that_is_missing_stops_the_commands_that_need_it() -> None:
     assert found["libraries"]["faiss-cpu"] is None
 
 
+def test_the_review_page_wants_its_extra() -> None:
+    done = run_without("fastapi", "doctor", "--json")
+    found = json.loads(done.stdout)["commands"]
+    assert [name for name, command in found.items() if not command["can_run"]] == ["serve"]
+    (need,) = found["serve"]["missing"]
+    assert "fastapi" in need["what"]
+    assert "pip install" in need["mend"]
+    refused = run_without("fastapi", "serve", "--set", "output.path=nowhere")
+    assert refused.returncode == 2
+    assert need["mend"] in refused.stderr
+
+
 def test_an_engine_that_breaks_as_it_opens_is_told_in_one_line() -> None:
     done = run_python(BROKEN, "doctor", "--quiet", "--engine", "embedded")
     assert (done.returncode, done.stderr) == (2, "")
