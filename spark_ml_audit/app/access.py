@@ -59,9 +59,15 @@ class Access:
             "::1",
         }
 
-    def is_own_origin(self, origin: str | None, host: str) -> bool:
-        """Whether a request that changes something comes from a page of ours."""
-        return origin is None or urlsplit(origin).netloc == host
+    def is_own_origin(self, origin: str | None, headers: Mapping[str, str]) -> bool:
+        """Whether a request that changes something comes from a page of ours.
+
+        A proxy that signs people in says which host was asked; another page cannot say it for a browser.
+        """
+        hosts = {headers.get("host", "")} | (
+            {headers.get("x-forwarded-host", "")} if not self.token else set()
+        )
+        return origin is None or urlsplit(origin).netloc in hosts - {""}
 
     def person(self, headers: Mapping[str, str]) -> str:
         """Who asks: what a proxy says, else the person at this machine.

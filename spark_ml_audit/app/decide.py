@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from spark_ml_audit.app.decided import DecisionRecord
@@ -17,6 +17,7 @@ _DRAWS = ("first-look", "random", "certify")
 _MOST_CELLS = 500
 _MOST_NOTE = 2000
 _MOST_ID = 100
+_LONGEST_AWAY = timedelta(days=90)
 INCLUDED = "include"
 
 
@@ -44,8 +45,8 @@ def decide(session: ReviewSession, sent: Mapping[str, Any], who: str) -> list[st
         "who": who,
         "when": _moment(sent.get("when")),
         "note": _text(sent, "note", _MOST_NOTE) or None,
-        "sample_id": _text(sent, "sample", 300) or None,
     }
+    sample = _text(sent, "sample", 300)
     if sent.get("row") is not None:
         verdict = sent["row"]
         if verdict not in (EXCLUDED, INCLUDED):
@@ -54,7 +55,15 @@ def decide(session: ReviewSession, sent: Mapping[str, Any], who: str) -> list[st
     else:
         kind = ADJUDICATED if sent.get("adjudicated") else SINGLE
         decisions = [
-            Decision(row_id, tag, verdict, decision_id=f"{name}.{k}", kind=kind, **shared)
+            Decision(
+                row_id,
+                tag,
+                verdict,
+                decision_id=f"{name}.{k}",
+                kind=kind,
+                sample_id=sample if session.is_drawn(sample, row, tag) else None,
+                **shared,
+            )
             for k, (tag, verdict) in enumerate(_cells(session, sent.get("cells")))
         ]
     session.reader.append(decisions)
@@ -135,12 +144,13 @@ def _text(sent: Mapping[str, Any], key: str, longest: int) -> str:
 
 
 def _moment(value: object) -> datetime:
-    """When it was decided: as the page says, which may have had no connection; never in the future."""
+    """When it was decided: as the page says, which may have had no connection for a while."""
     now = datetime.now(timezone.utc)
     if not isinstance(value, str):
         return now
     try:
         told = datetime.fromisoformat(value.replace("Z", "+00:00"))
-    except ValueError:
+        told = (told if told.tzinfo else told.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
         return now
-    return min(told if told.tzinfo else told.replace(tzinfo=timezone.utc), now)
+    return max(min(told, now), now - _LONGEST_AWAY)

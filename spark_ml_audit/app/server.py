@@ -91,7 +91,7 @@ def _refusal(request: Request, access: Access) -> Response | None:
         answer.set_cookie(access.cookie, access.token, httponly=True, samesite="lax", path="/")
         return answer
     if request.method in _CHANGING:
-        if not access.is_own_origin(request.headers.get("origin"), host):
+        if not access.is_own_origin(request.headers.get("origin"), request.headers):
             return _told(403, "The request comes from another page.")
         if int(request.headers.get("content-length") or 0) > _MOST_BODY:
             return _told(413, "The request is too large.")

@@ -29,6 +29,7 @@ from spark_ml_audit.arrow.hashes import hash_values
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.kernels.assignment import assign_rows
+from spark_ml_audit.reviewing.sample_files import REVIEWER_SEED
 
 if TYPE_CHECKING:
     from spark_ml_audit.config.serve import ServeSection
@@ -197,6 +198,12 @@ class ReviewSession:
         """Drawn sample -> its cells, of those drawn in one way."""
         return {name: cells for name, (drawn, cells) in self._samples.items() if drawn == how}
 
+    def is_drawn(self, sample: str, row: int, tag: str) -> bool:
+        """Whether a cell is in a sample: what is said of others answers no sample."""
+        if sample and sample not in self._samples:
+            self.load_samples()  # drawn elsewhere meanwhile
+        return (row, self.codes[tag]) in set(self._samples.get(sample, ("", []))[1])
+
     def asked(self, parameters: Mapping[str, str]) -> QueueFilter:
         """The filter that the parameters of an address say; samples that are to be judged blind are.
 
@@ -204,9 +211,9 @@ class ReviewSession:
             InputError: A value is none of those there are.
         """
         found = QueueFilter.of(parameters, self.classes)
-        drawn, _ = self._samples.get(found.sample, ("", []))
-        if found.kind == "sample":
-            return replace(found, view="cell", blind=drawn in BLIND)
+        if found.kind == "sample" or found.sample:
+            drawn, _ = self._samples.get(found.sample, ("", []))
+            return replace(found, kind="sample", view="cell", blind=drawn in BLIND)
         return found
 
     # ---- queues ------------------------------------------------------------------------------------
@@ -260,7 +267,7 @@ class ReviewSession:
         """Who judges each row: places among the reviewers, of some rows two (see `assign_rows`)."""
         if not self.options.reviewers:  # everybody sees every row
             return np.zeros((0, 2), dtype=np.int64)
-        hashes = hash_values(self.index.ids)
+        hashes = hash_values(self.index.ids, REVIEWER_SEED)
         return assign_rows(hashes, len(self.options.reviewers), self.options.overlap)
 
     def _dealt_to(self, who: str) -> BoolArray:

@@ -93,6 +93,12 @@ class SampleSection(Section):
                     "Set sample.tag to a class, and sample.direction to missing or extraneous.",
                     at=name,
                 )
+        if self.how == "certify" and self.seed:
+            raise problem(
+                f"found {self.seed}, but samples to certify by are drawn in one order.",
+                "Leave seed out: a choice among draws would be no evidence.",
+                at="seed",
+            )
         self._check_reviewers()
         if self.per_stratum is not None and self.how != "random":
             raise problem(

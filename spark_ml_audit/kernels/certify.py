@@ -107,6 +107,12 @@ def certify(
     sizes = _from_the_top(counts)
     judged, found = _covering(floors, bins, number), _covering(floors[right], bins[right], number)
     others = [np.zeros(number, dtype=np.int64)] * 2 if known is None else list(map(_from_the_top, known))
+    # what was drawn from a smaller set was no part of what larger ones were drawn from: known besides
+    inside = (_from_the_top(np.bincount(found_bins, minlength=number)) for found_bins in (bins, bins[right]))
+    others = [
+        known_there + all_there - drawn
+        for known_there, all_there, drawn in zip(others, inside, (judged, found), strict=True)
+    ]
     alpha, carried, best = 1 - confidence, 0.0, None
     for least, share in _grid(sizes):
         level = carried + alpha * share

@@ -201,18 +201,19 @@ def blind_samples(tables: OutputTables, run: FinishedRun) -> Frame | None:
 
 
 def blind_standing(tables: OutputTables, run: FinishedRun, drawn: Frame) -> Frame | None:
-    """What stands of the cells of blind samples by what people said on these samples, and adjudicated."""
+    """What stands of the cells of blind samples by what people said on these samples, blind.
+
+    What settles a dispute is said by somebody who sees the flag, and only cells that were found wrong come
+    to be settled: it corrects the table, and is no evidence.
+    """
     checked = _checked(tables, run)
     if checked is None:
         return None
     samples = drawn.select("sample_id").unique().with_columns(nw.lit(True).alias("is_blind"))
     kind = nw.col(KIND)
     told = checked.join(samples, on=SAMPLE_ID, how="left")
-    is_blind = ~nw.col("is_blind").is_null() & (kind.is_null() | (kind != BULK))
-    own = told.filter(is_blind | (~kind.is_null() & (kind == ADJUDICATED))).drop("is_blind")
-    # an adjudication settles what people said on a sample; it is no evidence by itself
-    by_sample = told.filter(is_blind).select(*_CELL).unique()
-    return standing_decisions(tables.engine, own.join(by_sample, on=list(_CELL), how="semi"), run.tags)
+    is_blind = ~nw.col("is_blind").is_null() & (kind.is_null() | ~kind.is_in((BULK, ADJUDICATED)))
+    return standing_decisions(tables.engine, told.filter(is_blind).drop("is_blind"), run.tags)
 
 
 def _evidence(tables: OutputTables, run: FinishedRun, standing: Frame) -> pa.Table | None:

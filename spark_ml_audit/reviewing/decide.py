@@ -97,7 +97,7 @@ def run_decide(config: DecideConfig, progress: Progress, spark: Session | None =
     place, name = tables_of(tables.engine, options.to) if options.to is not None else (tables, DECISIONS)
     with progress.stage("read"):
         rows = _read(tables.engine, config, run)
-        import_id = _import_id(tables.engine, rows)
+        import_id = _import_id(tables.engine, rows, config)
     done = _has_import(place, name, import_id) or _has_import(tables, REJECTED, import_id)
     judged, runs = _judge(rows, run, tables, config, import_id)
     judged = _without_known(judged, place, name, import_id)
@@ -212,12 +212,24 @@ def _open(engine: Engine, place: str, kind: str) -> tuple[Frame, pa.Schema]:
     return frame, engine.schema(frame)
 
 
-def _import_id(engine: Engine, rows: Frame) -> str:
-    """Digest of the content, whatever the order of its rows."""
+def _import_id(engine: Engine, rows: Frame, config: DecideConfig) -> str:
+    """Digest of the content, whatever the order of its rows.
+
+    What the config says where the file does not is part of it: another person may fill in the same file.
+    """
+    options = config.decide
+    said = {WHO: options.who, _SAMPLE: options.sample}
+    filled = [
+        nw.coalesce(nw.col(name), nw.lit(value)).alias(name)
+        for name, value in said.items()
+        if value is not None
+    ]
+    rows = rows.with_columns(*filled, nw.coalesce(nw.col(KIND), nw.lit(options.kind)).alias(KIND))
+    names = (*_COLUMNS, KIND) if options.kind == ADJUDICATED else _COLUMNS
 
     def reduce(batches: Batches) -> Iterator[Records]:
         for batch in batches:
-            hashes = hash_rows([batch.column(name) for name in _COLUMNS]).view(np.uint64)
+            hashes = hash_rows([batch.column(name) for name in names]).view(np.uint64)
             # in halves, whose sums fit
             halves = np.stack([hashes & np.uint64(0xFFFFFFFF), hashes >> np.uint64(32)]).astype(np.int64)
             low, high = halves.sum(axis=1).tolist()
