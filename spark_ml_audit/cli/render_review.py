@@ -59,6 +59,7 @@ def render_decide(outcome: DecideOutcome) -> str:
         lines.append(f"Known:  {number(outcome.num_known)} rows that had been imported before")
     if outcome.rejected:
         lines += ["", "Set aside", *pairs([(name, number(n)) for name, n in outcome.rejected.items()])]
+        lines += [f"  {for_terminal(said)}" for said in outcome.refusals]
     lines += _next("To go on:", outcome.next_command)
     return "\n".join([*lines, *ending((), outcome.tables, outcome.stages)])
 

@@ -201,6 +201,7 @@ class DecideOutcome(Outcome):
         num_known: Decisions that were there already, by their decision_id.
         undone: decision_id or bulk_id that was taken back instead; None for an import.
         num_files_fewer: By how many files the table was compacted instead; None for an import.
+        refusals: The first rows set aside: line of the file, what is wrong and the value found.
     """
 
     import_id: str
@@ -213,6 +214,7 @@ class DecideOutcome(Outcome):
     num_known: int = 0
     undone: str | None = None
     num_files_fewer: int | None = None
+    refusals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

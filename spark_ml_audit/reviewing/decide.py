@@ -16,10 +16,10 @@ from spark_ml_audit.arrow.decision_values import (
     TIME,
     are_blank,
     ids_of,
+    read_verdicts,
     rows_as_json,
     texts_of,
     times_of,
-    verdicts_of,
 )
 from spark_ml_audit.arrow.hashes import hash_rows
 from spark_ml_audit.arrow.layout import ID
@@ -38,7 +38,9 @@ from spark_ml_audit.lake.schemas import CLASSES, DECISIONS, EXAMPLES, REJECTED, 
 from spark_ml_audit.outcomes.review import DecideOutcome
 from spark_ml_audit.reviewing.decision_table import compact_decisions, undo_decision
 from spark_ml_audit.reviewing.going_on import correct_command
-from spark_ml_audit.reviewing.spreadsheet import read_csv
+from spark_ml_audit.reviewing.refusals import REASON as _REASON
+from spark_ml_audit.reviewing.refusals import faulty_rows, refusals_of
+from spark_ml_audit.reviewing.spreadsheet import PLACE, WHERE, read_csv
 from spark_ml_audit.reviewing.tables import tables_of, with_own_id
 from spark_ml_audit.reviewing.votes import (
     ADJUDICATED,
@@ -63,9 +65,8 @@ if TYPE_CHECKING:
     from spark_ml_audit.progress import Progress
 
 _IMPORT, _SAMPLE = "import_id", "sample_id"
-_REASON = "reason"
 _COLUMNS = (ID, TAG, VERDICT, WHO, WHEN, NOTE, _SAMPLE)
-_MORE = (DECISION_ID, KIND)
+_MORE = (DECISION_ID, KIND, WHERE)
 _TEXTS = (TAG, WHO, NOTE, _SAMPLE)
 _MAX_SAMPLES = 100
 
@@ -111,6 +112,7 @@ def run_decide(config: DecideConfig, progress: Progress, spark: Session | None =
     with progress.stage("count"):
         counted = judged.group_by(_REASON).agg(nw.len().alias("count"))  # one row per reason
         counts = {row[_REASON]: row["count"] for row in rows_of(tables.engine, counted)}
+        refusals = refusals_of(tables.engine, judged)
     return DecideOutcome(
         import_id=import_id,
         run_id=runs[0] if len(runs) == 1 else run.run_id,
@@ -123,6 +125,7 @@ def run_decide(config: DecideConfig, progress: Progress, spark: Session | None =
         stages=progress.stages,
         already_finished=done,
         next_command=_next_command(config, run, tables, judged),
+        refusals=refusals,
     )
 
 
@@ -198,7 +201,8 @@ def _read(engine: Engine, config: DecideConfig, run: FinishedRun) -> Frame:
     others += [
         (nw.col(name).cast(nw.String) if name in schema.names else nothing).alias(name) for name in _MORE
     ]
-    return frame.select(column(own).alias(ID), *others)
+    place_of = nw.col(PLACE) if PLACE in schema.names else nw.lit(None, dtype=nw.Int64)
+    return frame.select(column(own).alias(ID), *others, place_of.alias(PLACE))
 
 
 def _open(engine: Engine, place: str, kind: str) -> tuple[Frame, pa.Schema]:
@@ -259,7 +263,7 @@ def _judge(
             (f"own_{DECISION_ID}", pa.string()),
         ]
     )
-    read = engine.map_batches(rows, _reader(id_type, import_id), keep=(*_COLUMNS, *_MORE), add=added)
+    read = engine.map_batches(rows, _reader(id_type, import_id), keep=(*_COLUMNS, *_MORE, PLACE), add=added)
     filed, runs = _filed(read, run, tables, config)
     known = tables.read(EXAMPLES, runs[0]) if len(runs) == 1 else tables.read(EXAMPLES)
     known = known.filter(nw.col("run_id").is_in(runs)).select(
@@ -332,12 +336,12 @@ def _without_known(judged: Frame, place: OutputTables, name: str, import_id: str
 def _reader(id_type: Any, import_id: str) -> BatchMap:
     def run(batches: Batches) -> Batches:
         for batch in batches:
-            cells = {name: batch.column(name) for name in (*_COLUMNS, *_MORE)}
+            cells = {name: batch.column(name) for name in (*_COLUMNS, *_MORE, PLACE)}
             hashes = hash_rows([batch.column(name) for name in _COLUMNS]).view(np.uint64).tolist()
             own_ids = pa.array([f"{import_id}-{value:016x}" for value in hashes], pa.string())
             read = {
                 "read_id": ids_of(cells[ID], id_type),
-                "read_verdict": verdicts_of(cells[VERDICT]),
+                "read_verdict": read_verdicts(cells[VERDICT]),
                 "read_when": times_of(cells[WHEN]),
                 "no_when": are_blank(cells[WHEN]),
                 **{f"read_{name}": texts_of(cells[name]) for name in _TEXTS},
@@ -351,11 +355,11 @@ def _reader(id_type: Any, import_id: str) -> BatchMap:
 def _rejected_frame(engine: Engine, judged: Frame, import_id: str) -> Frame:
     def as_json(batches: Batches) -> Batches:
         for batch in batches:
-            rows = rows_as_json([batch.column(name) for name in _COLUMNS], _COLUMNS)
+            rows = rows_as_json([batch.column(name) for name in (*_COLUMNS, WHERE)], (*_COLUMNS, "where"))
             columns = [batch.column("filed"), batch.column(_REASON), rows]
             yield pa.RecordBatch.from_arrays(columns, names=["filed", _REASON, "row"])
 
-    faulty = judged.filter(~nw.col(_REASON).is_in(("", "blank", "known"))).select("filed", _REASON, *_COLUMNS)
+    faulty = faulty_rows(judged).select("filed", _REASON, *_COLUMNS, WHERE)
     kept = ("filed", _REASON)
     written = engine.map_batches(faulty, as_json, keep=kept, add=pa.schema([("row", pa.string())]))
     return written.select(

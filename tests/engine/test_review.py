@@ -18,6 +18,7 @@ from tests.lake import Lake
 
 TAGS = ["=b", "plain", "c,d", "+x", "'q"]
 ROWS = 300
+PRESENT, ABSENT = ("present", "Y", "1", "TRUE", " yes"), ("Absent ", "n", "0", "False", "NO")
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +59,12 @@ def answer(rows: list[dict[str, str]], truth: np.ndarray) -> list[dict[str, str]
     return [
         {
             **row,
-            "verdict": "present"
-            if truth[int(plain(row["id"])[1:]), TAGS.index(plain(row["tag"]))]
-            else "Absent ",
+            # as people type it
+            "verdict": (
+                PRESENT if truth[int(plain(row["id"])[1:]), TAGS.index(plain(row["tag"]))] else ABSENT
+            )[place % 5],
         }
-        for row in rows
+        for place, row in enumerate(rows)
     ]
 
 
@@ -151,6 +153,9 @@ def test_decisions_are_imported_once_and_faulty_ones_set_aside(house, drawn, imp
     assert imported.num_imported == 150
     assert imported.rejected == {"id_unknown": 1, "tag_unknown": 1, "verdict_unknown": 1}
     assert imported.num_blank == 1
+    assert imported.refusals[0] == "line 152: id 'nobody' names no audited row"
+    assert imported.refusals[1] == "line 153: tag 'no such tag' is no class of the audit"
+    assert imported.refusals[2].startswith("line 154: verdict 'perhaps' is no verdict (")
     rejected = house.records(house.path("out/decisions_rejected"))
     assert {json.loads(row["row"])["id"] for row in rejected if row["reason"] == "id_unknown"} == {"nobody"}
     again = house.call(decide, house.path("judged.csv"), house.path("out"), who="ann")
@@ -160,6 +165,7 @@ def test_decisions_are_imported_once_and_faulty_ones_set_aside(house, drawn, imp
     assert {row["who"] for row in decisions} == {"ann"}
     assert {row["sample_id"] for row in decisions} == {drawn.sample_id}
     assert {row["tag"] for row in decisions} == set(TAGS)
+    assert {row["verdict"] for row in decisions} == {"present", "absent"}
 
 
 @pytest.mark.matrix
