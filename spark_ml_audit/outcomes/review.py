@@ -170,7 +170,8 @@ class SampleOutcome(Outcome):
         strata: Strata of a random sample or of a first look.
         notes: Sentences on how much the sample will tell.
         next_command: What to type once the file's verdicts are filled in; None without a file.
-        csv: File for a spreadsheet, or None.
+        csv: File to be filled in, or None.
+        format: Of the files: csv, label_studio or argilla.
         files: Reviewer -> their own file, where rows are divided.
     """
 
@@ -184,6 +185,7 @@ class SampleOutcome(Outcome):
     notes: tuple[str, ...] = ()
     next_command: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    format: str = "csv"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from pyarrow import fs
 
 from spark_ml_audit.config.paths import local_path
 from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.reviewing.asked import cells_of_line, is_line_per_row
 
 # A cell that starts with one of these is read as a formula (OWASP, "CSV injection"), in some languages also
 # with the full-width ones. The quote that disarms it is itself escaped, so that reading back is exact.
@@ -68,12 +69,19 @@ def read_csv(place: str) -> pa.Table:
             suffix = f" of {name}" if len(found) > 1 else ""
             header, lines = _cells(text_of(content))
             names |= dict.fromkeys(header)
-            # a line may end early: what it lacks is empty
-            rows += [
-                {column: rearm(cell) for column, cell in zip(header, line, strict=False) if cell}
-                for _, line in lines
-            ]
-            where += [f"line {number}{suffix}" for number, _ in lines]
+            for number, line in lines:
+                # a line may end early: what it lacks is empty
+                row = {column: rearm(cell) for column, cell in zip(header, line, strict=False) if cell}
+                at = f"line {number}{suffix}"
+                if is_line_per_row(header):
+                    for answer, cell in cells_of_line(row, header):
+                        rows.append(cell)
+                        where.append(f"{at}, verdict_{answer}")
+                else:
+                    rows.append(row)
+                    where.append(at)
+            if is_line_per_row(header):
+                names |= dict.fromkeys(("tag", "verdict"))
     finally:
         csv.field_size_limit(limit)
     columns = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in names}
@@ -165,10 +173,19 @@ def write_csv(path: str, header: Sequence[str], rows: Iterable[Sequence[object]]
     writer.writerow([disarm(name) for name in header])
     for row in rows:
         writer.writerow(["" if value is None else disarm(str(value)) for value in row])
+    return write_file(path, text.getvalue().encode("utf-8-sig"))
+
+
+def write_file(path: str, content: bytes) -> str:
+    """Write a file that people fill in, its folder too.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(text.getvalue().encode("utf-8-sig"))
+        target.write_bytes(content)
     except OSError as error:
         raise ConfigError(
             f"the file '{path}' cannot be written: {error.strerror}.",
