@@ -69,6 +69,8 @@ def render_decide(outcome: DecideOutcome) -> str:
     if outcome.rejected:
         lines += ["", "Set aside", *pairs([(name, number(n)) for name, n in outcome.rejected.items()])]
         lines += [f"  {for_terminal(said)}" for said in outcome.refusals]
+        if "verdict_unknown" in outcome.rejected:
+            lines.append("Verdicts are present, absent, unsure; or y, n, yes, no, 1, 0, true, false, ?")
     lines += _next("To go on:", outcome.next_command)
     return "\n".join([*lines, *ending((), outcome.tables, outcome.stages)])
 

@@ -21,7 +21,7 @@ _SHOWN = 20
 _SAID = {
     "verdict_unknown": (
         VERDICT,
-        "is no verdict (present, absent, unsure; y, n, 1, 0, yes, no, true, false, ?)",
+        "is no verdict",
     ),
     "id_unknown": (ID, "names no audited row"),
     "tag_unknown": (TAG, "is no class of the audit"),

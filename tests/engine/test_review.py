@@ -155,7 +155,7 @@ def test_decisions_are_imported_once_and_faulty_ones_set_aside(house, drawn, imp
     assert imported.num_blank == 1
     assert imported.refusals[0] == "line 152: id 'nobody' names no audited row"
     assert imported.refusals[1] == "line 153: tag 'no such tag' is no class of the audit"
-    assert imported.refusals[2].startswith("line 154: verdict 'perhaps' is no verdict (")
+    assert imported.refusals[2:] == ("line 154: verdict 'perhaps' is no verdict",)
     rejected = house.records(house.path("out/decisions_rejected"))
     assert {json.loads(row["row"])["id"] for row in rejected if row["reason"] == "id_unknown"} == {"nobody"}
     again = house.call(decide, house.path("judged.csv"), house.path("out"), who="ann")
