@@ -70,7 +70,8 @@ def _write(path: str, cells: list[Asked], columns: Columns, config: SampleConfig
         return write_csv(path, *lines(cells, columns))
     tool = label_studio_tasks if config.sample.format == "label_studio" else argilla_records
     content = tool(cells, columns.shown, suggest=columns.has_flags)
-    return write_file(path, json.dumps(content, ensure_ascii=False, indent=1).encode())
+    # in ASCII, with escapes: Argilla reads files in the encoding of the machine
+    return write_file(path, json.dumps(content, indent=1).encode())
 
 
 def _file_of(path: str, name: str, number: int) -> str:

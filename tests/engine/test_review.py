@@ -216,7 +216,7 @@ def test_every_form_goes_out_and_comes_back(house, audited, imported, truth, for
                     row[f"verdict_{k}"] = "y" if wanted[plain(row["id"]), tag] == "present" else "n"
         write_csv(path, rows)
     else:
-        tasks = json.loads(Path(path).read_text(encoding="utf-8"))
+        tasks = json.loads(Path(path).read_text(encoding="ascii"))
         assert len(tasks) == drawn.num_rows == 9
         for task in tasks:
             answer_task(task, form, wanted)
