@@ -14,8 +14,8 @@ from spark_ml_audit.text import for_terminal, number
 
 _FILL_IN = {
     "csv": "Fill in the column verdict (present, absent or unsure), then import it:",
-    "label_studio": "Answer its tasks in Label Studio, export them as JSON, then (with the name of the export):",
-    "argilla": "Answer its records in Argilla, export them as JSON, then (with the name of the export):",
+    "label_studio": "Answer its tasks in Label Studio, export them as JSON, then (by that file's name):",
+    "argilla": "Answer its records in Argilla, export them as JSON, then (by that file's name):",
 }
 
 
