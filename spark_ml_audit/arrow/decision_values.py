@@ -30,6 +30,13 @@ _CLOCK = re.compile(r"(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d*))?)?(.*))?", 
 _OFFSET = re.compile(r"(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d{2})(?::?(\d{2}))?)?", re.ASCII)
 _MOST_HOURS = 18
 
+# What people type for a verdict. Tools that know empty cells as numbers only write 1 as 1.0.
+_WORDS = {
+    **dict.fromkeys(("y", "yes", "1", "1.0", "true"), "present"),
+    **dict.fromkeys(("n", "no", "0", "0.0", "false"), "absent"),
+    "?": "unsure",
+}
+
 
 def texts_of(values: Any) -> Any:
     """The cells as texts.
@@ -47,6 +54,19 @@ def verdicts_of(values: Any) -> Any:
     ['present', None]
     """
     return pc.utf8_lower(pc.utf8_trim(texts_of(values), characters=" "))
+
+
+def read_verdicts(values: Any) -> Any:
+    """The cells as verdicts, the short words that people type among them; other words stay as they are.
+
+    A verdict says whether the row has the tag, whatever it was given: `y` or `1` is present.
+
+    >>> read_verdicts(pa.array([" Y", "0", "FALSE", "?", "perhaps", None])).to_pylist()
+    ['present', 'absent', 'absent', 'unsure', 'perhaps', None]
+    """
+    known = verdicts_of(values)
+    found = [_unless_null(word, lambda word: _WORDS.get(word, word)) for word in known.to_pylist()]
+    return pa.array(found, pa.string())
 
 
 def are_blank(values: Any) -> Any:

@@ -12,6 +12,12 @@ from spark_ml_audit.outcomes.review import (
 )
 from spark_ml_audit.text import for_terminal, number
 
+_FILL_IN = {
+    "csv": "Fill in the column verdict (present, absent or unsure), then import it:",
+    "label_studio": "Answer its tasks in Label Studio, export them as JSON, then (by that file's name):",
+    "argilla": "Answer its records in Argilla, export them as JSON, then (by that file's name):",
+}
+
 
 def render_sample(outcome: SampleOutcome) -> str:
     """Write the outcome of `sample` as text of several lines, without a final newline."""
@@ -27,11 +33,14 @@ def render_sample(outcome: SampleOutcome) -> str:
         lines += ["", *table(strata)]
     if outcome.notes:
         lines += ["", *outcome.notes]
-    lines += _next(
-        "Fill in the column verdict (present, absent or unsure), then import it:", outcome.next_command
-    )
-    files = {"CSV": outcome.csv} if outcome.csv else {}
-    written = {**outcome.tables, **files, **{f"CSV of {name}": file for name, file in outcome.files.items()}}
+    lines += _next(_FILL_IN[outcome.format], outcome.next_command)
+    kind = "CSV" if outcome.format == "csv" else "JSON"
+    files = {kind: outcome.csv} if outcome.csv else {}
+    written = {
+        **outcome.tables,
+        **files,
+        **{f"{kind} of {name}": file for name, file in outcome.files.items()},
+    }
     return "\n".join([*lines, *ending((), written, outcome.stages)])
 
 
@@ -59,6 +68,9 @@ def render_decide(outcome: DecideOutcome) -> str:
         lines.append(f"Known:  {number(outcome.num_known)} rows that had been imported before")
     if outcome.rejected:
         lines += ["", "Set aside", *pairs([(name, number(n)) for name, n in outcome.rejected.items()])]
+        lines += [f"  {for_terminal(said)}" for said in outcome.refusals]
+        if "verdict_unknown" in outcome.rejected:
+            lines.append("Verdicts are present, absent, unsure; or y, n, yes, no, 1, 0, true, false, ?")
     lines += _next("To go on:", outcome.next_command)
     return "\n".join([*lines, *ending((), outcome.tables, outcome.stages)])
 

@@ -27,6 +27,9 @@ MAX_SAMPLE = 10_000
 _AuditRun = Annotated[RunId | None, Field(description="the run_id of an audit, or null for the newest")]
 
 
+_OF_FILES = {"run", "csv", "format", "layout", "show", "reviewers", "overlap"}
+
+
 class SampleSection(Section):
     """Which rows or cells are drawn for review.
 
@@ -45,7 +48,10 @@ class SampleSection(Section):
         per_stratum: With random, the same number of cells from every stratum instead of `size`.
         seed: With random and first-look, another seed draws other cells.
         show: Columns of the source to put beside the cells.
-        csv: File for a spreadsheet, written beside the table.
+        csv: File to be filled in, written beside the table.
+        format: Of this file: csv, for a spreadsheet; label_studio, tasks of Label Studio; argilla, records of
+            Argilla.
+        layout: Of CSV: cells, a line per cell; rows, a line per row with a verdict beside each tag asked.
         reviewers: People among whom the rows are divided: each gets a file of their own, beside `csv`.
         overlap: Share of the rows that two of them get, so that their agreement can be told.
     """
@@ -66,13 +72,15 @@ class SampleSection(Section):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="a whole number of 0 or more")] = 0
     show: Annotated[Columns | None, Field(description="a column name, a list of them, or null")] = None
     csv: Annotated[Text | None, Field(description="the path of a file, or null")] = None
+    format: Literal["csv", "label_studio", "argilla"] = "csv"
+    layout: Literal["cells", "rows"] = "cells"
     reviewers: Annotated[FeatureColumns, Field(description="a list of names, or null")] = ()
     overlap: Annotated[Fraction, Field(description="a number from 0 to 1")] = 0.0
 
     @property
     def digested(self) -> dict[str, object]:
         """What decides which cells are drawn, as it goes into the sample's id."""
-        own = self.model_dump(mode="json", exclude={"run", "csv", "show", "reviewers", "overlap"})
+        own = self.model_dump(mode="json", exclude=_OF_FILES)
         # keys that came later count where they are used: ids of older samples stay
         later = ("tag", "direction", "above")
         return {name: value for name, value in own.items() if name not in later or value is not None}
@@ -99,6 +107,7 @@ class SampleSection(Section):
                 "Leave seed out: a choice among draws would be no evidence.",
                 at="seed",
             )
+        self._check_file()
         self._check_reviewers()
         if self.per_stratum is not None and self.how != "random":
             raise problem(
@@ -107,6 +116,20 @@ class SampleSection(Section):
                 at="per_stratum",
             )
         return self
+
+    def _check_file(self) -> None:
+        if self.format != "csv" and self.csv is None:
+            raise problem(
+                f"found {show(self.format)}, but sample.csv is not given: there is no file to write.",
+                "Set sample.csv to the file, such as tasks.json.",
+                at="format",
+            )
+        if self.layout != "cells" and self.format != "csv":
+            raise problem(
+                f"found {show(self.layout)}, but {self.format} has a task per row in any case.",
+                "Leave layout out, or set format to csv.",
+                at="layout",
+            )
 
     def _check_reviewers(self) -> None:
         names = self.reviewers if isinstance(self.reviewers, tuple) else (self.reviewers,)
@@ -149,7 +172,8 @@ class DecideSection(Section):
     """Decisions to import.
 
     Attributes:
-        file: CSV file, or folder of Parquet files or of a Delta table; None with undo or compact.
+        file: CSV file, JSON file of Label Studio or Argilla, or folder of Parquet files or of a Delta table;
+            None with undo or compact.
         format: Format of the file; auto goes by its name and content.
         run: Audit whose rows and tags the decisions name, and under which they are filed; None for that of
             the sample that a row answers, else the newest.
@@ -162,9 +186,10 @@ class DecideSection(Section):
     """
 
     file: Annotated[
-        Text | None, Field(description="the path of a CSV file, or of a Parquet or Delta folder, or null")
+        Text | None,
+        Field(description="the path of a CSV or JSON file, a Parquet or Delta folder, or null"),
     ] = None
-    format: Literal["auto", "csv", "parquet", "delta"] = "auto"
+    format: Literal["auto", "csv", "parquet", "delta", "label_studio", "argilla"] = "auto"
     run: _AuditRun = None
     who: Annotated[Text | None, Field(description="a name, or null")] = None
     sample: Annotated[Text | None, Field(description="a sample_id, or null")] = None
@@ -179,7 +204,7 @@ class DecideSection(Section):
         if not given:
             raise problem(
                 "it is not given.",
-                "Set decide.file to the path of a CSV file, or of a Parquet or Delta folder; or give "
+                "Set decide.file to the path of a CSV or JSON file, or of a Parquet or Delta folder; or give "
                 "decide.undo or decide.compact.",
                 at="file",
             )

@@ -170,7 +170,8 @@ class SampleOutcome(Outcome):
         strata: Strata of a random sample or of a first look.
         notes: Sentences on how much the sample will tell.
         next_command: What to type once the file's verdicts are filled in; None without a file.
-        csv: File for a spreadsheet, or None.
+        csv: File to be filled in, or None.
+        format: Of the files: csv, label_studio or argilla.
         files: Reviewer -> their own file, where rows are divided.
     """
 
@@ -184,6 +185,7 @@ class SampleOutcome(Outcome):
     notes: tuple[str, ...] = ()
     next_command: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    format: str = "csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +203,7 @@ class DecideOutcome(Outcome):
         num_known: Decisions that were there already, by their decision_id.
         undone: decision_id or bulk_id that was taken back instead; None for an import.
         num_files_fewer: By how many files the table was compacted instead; None for an import.
+        refusals: The first rows set aside: line of the file, what is wrong and the value found.
     """
 
     import_id: str
@@ -213,6 +216,7 @@ class DecideOutcome(Outcome):
     num_known: int = 0
     undone: str | None = None
     num_files_fewer: int | None = None
+    refusals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

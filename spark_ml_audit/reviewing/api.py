@@ -54,8 +54,8 @@ def sample(
         engine: What runs it: auto, embedded or spark.
         spark: Session to use.
         progress: Shows stages; silent by default.
-        **options: Keys of the section `sample`: run, how, size, per_stratum, seed, show, csv, tag, direction,
-            above, reviewers, overlap.
+        **options: Keys of the section `sample`: run, how, size, per_stratum, seed, show, csv, format, layout,
+            tag, direction, above, reviewers, overlap.
 
     Raises:
         ConfigError: An option is unknown or does not fit, or there is no such run.
@@ -85,7 +85,8 @@ def decide(
     """Append reviewers' decisions from a file to the table `decisions`.
 
     Args:
-        file: CSV file, or folder of Parquet files or of a Delta table; None with the option undo or compact.
+        file: CSV file, JSON of Label Studio or Argilla, or folder of Parquet files or of a Delta table; None
+            with the option undo or compact.
         path: Folder of the audit's output; or
         schema: catalog.schema of it.
         engine: What runs it: auto, embedded or spark.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -16,44 +15,40 @@ from spark_ml_audit.arrow.decision_values import (
     TIME,
     are_blank,
     ids_of,
+    read_verdicts,
     rows_as_json,
     texts_of,
     times_of,
-    verdicts_of,
 )
 from spark_ml_audit.arrow.hashes import hash_rows
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.continuing import review_settings
-from spark_ml_audit.config.paths import absolute
 from spark_ml_audit.engines.base import Batches, BatchMap, is_empty, rows_of
 from spark_ml_audit.engines.choose import choose_engine
-from spark_ml_audit.engines.columns import column, field, names_of
-from spark_ml_audit.errors import InputError, reason_of
+from spark_ml_audit.engines.columns import column, names_of
 from spark_ml_audit.kernels.records import Records, make_records
-from spark_ml_audit.lake.choose import delta_table
 from spark_ml_audit.lake.output import OutputTables
-from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.runs import check_row_names, find_run
 from spark_ml_audit.lake.schemas import CLASSES, DECISIONS, EXAMPLES, REJECTED, SAMPLE
 from spark_ml_audit.outcomes.review import DecideOutcome
+from spark_ml_audit.reviewing.decision_file import COLUMNS, MORE, read_decision_file
 from spark_ml_audit.reviewing.decision_table import compact_decisions, undo_decision
 from spark_ml_audit.reviewing.going_on import correct_command
-from spark_ml_audit.reviewing.spreadsheet import read_csv
+from spark_ml_audit.reviewing.refusals import REASON as _REASON
+from spark_ml_audit.reviewing.refusals import faulty_rows, refusals_of
+from spark_ml_audit.reviewing.spreadsheet import PLACE, WHERE
 from spark_ml_audit.reviewing.tables import tables_of, with_own_id
 from spark_ml_audit.reviewing.votes import (
-    ADJUDICATED,
     BULK_ID,
     DECISION_ID,
     KIND,
     NOTE,
-    SINGLE,
     TAG,
     UNDOES,
     VERDICT,
     VERDICTS,
     WHEN,
     WHO,
-    without_undone,
 )
 
 if TYPE_CHECKING:
@@ -63,9 +58,6 @@ if TYPE_CHECKING:
     from spark_ml_audit.progress import Progress
 
 _IMPORT, _SAMPLE = "import_id", "sample_id"
-_REASON = "reason"
-_COLUMNS = (ID, TAG, VERDICT, WHO, WHEN, NOTE, _SAMPLE)
-_MORE = (DECISION_ID, KIND)
 _TEXTS = (TAG, WHO, NOTE, _SAMPLE)
 _MAX_SAMPLES = 100
 
@@ -96,7 +88,7 @@ def run_decide(config: DecideConfig, progress: Progress, spark: Session | None =
         return _tend(tables, run, config, progress)
     place, name = tables_of(tables.engine, options.to) if options.to is not None else (tables, DECISIONS)
     with progress.stage("read"):
-        rows = _read(tables.engine, config, run)
+        rows = read_decision_file(tables.engine, config, run)
         import_id = _import_id(tables.engine, rows, config)
     done = _has_import(place, name, import_id) or _has_import(tables, REJECTED, import_id)
     judged, runs = _judge(rows, run, tables, config, import_id)
@@ -111,6 +103,7 @@ def run_decide(config: DecideConfig, progress: Progress, spark: Session | None =
     with progress.stage("count"):
         counted = judged.group_by(_REASON).agg(nw.len().alias("count"))  # one row per reason
         counts = {row[_REASON]: row["count"] for row in rows_of(tables.engine, counted)}
+        refusals = refusals_of(tables.engine, judged)
     return DecideOutcome(
         import_id=import_id,
         run_id=runs[0] if len(runs) == 1 else run.run_id,
@@ -123,6 +116,7 @@ def run_decide(config: DecideConfig, progress: Progress, spark: Session | None =
         stages=progress.stages,
         already_finished=done,
         next_command=_next_command(config, run, tables, judged),
+        refusals=refusals,
     )
 
 
@@ -166,52 +160,6 @@ def _tend(tables: OutputTables, run: FinishedRun, config: DecideConfig, progress
 # ---- the file --------------------------------------------------------------------------------------
 
 
-def _read(engine: Engine, config: DecideConfig, run: FinishedRun) -> Frame:
-    """The file's id, tag, verdict, who, when, note and sample_id as texts, or as they are typed.
-
-    Raises:
-        InputError: It cannot be read, or lacks a column.
-    """
-    options = config.decide
-    kind = options.format
-    place = absolute(options.file or "")
-    if kind == "auto":
-        is_delta = Path(place, "_delta_log").is_dir()
-        kind = "delta" if is_delta else "parquet" if place.rstrip("/").endswith(".parquet") else "csv"
-    try:
-        frame, schema = _open(engine, place, kind)
-    except Exception as error:
-        raise InputError(
-            f"cannot read '{options.file}' as {kind}: {reason_of(error)}.",
-            key="decide.file",
-            fix="Give a CSV file with a header, or a folder of Parquet files or of a Delta table.",
-        ) from error
-    own = run.id_name if run.id_name in schema.names else ID
-    for name in (own, TAG, VERDICT):
-        field(schema, name, "decide.file")
-    nothing = nw.lit(None, dtype=nw.String)
-    others = [(nw.col(name) if name in schema.names else nothing).alias(name) for name in _COLUMNS[1:]]
-    if {KIND, DECISION_ID, BULK_ID, UNDOES} <= set(schema.names):
-        # a table of decisions: what holds of it, and only what people judged
-        frame = without_undone(frame)
-        frame = frame.filter(nw.col(KIND).is_null() | nw.col(KIND).is_in((SINGLE, ADJUDICATED)))
-    others += [
-        (nw.col(name).cast(nw.String) if name in schema.names else nothing).alias(name) for name in _MORE
-    ]
-    return frame.select(column(own).alias(ID), *others)
-
-
-def _open(engine: Engine, place: str, kind: str) -> tuple[Frame, pa.Schema]:
-    if kind == "csv":
-        table = read_csv(place)  # what people filled in
-        return engine.from_arrow(table), table.schema
-    if kind == "delta":
-        frame = delta_table(engine, Place(place, is_path=True)).read()
-    else:
-        frame = engine.scan_parquet(place)
-    return frame, engine.schema(frame)
-
-
 def _import_id(engine: Engine, rows: Frame, config: DecideConfig) -> str:
     """Digest of the content, whatever the order of its rows.
 
@@ -225,7 +173,7 @@ def _import_id(engine: Engine, rows: Frame, config: DecideConfig) -> str:
         if value is not None
     ]
     rows = rows.with_columns(*filled, nw.coalesce(nw.col(KIND), nw.lit(options.kind)).alias(KIND))
-    names = (*_COLUMNS, KIND) if options.kind == ADJUDICATED else _COLUMNS
+    names = (*COLUMNS, KIND) if options.kind == ADJUDICATED else COLUMNS
 
     def reduce(batches: Batches) -> Iterator[Records]:
         for batch in batches:
@@ -271,7 +219,7 @@ def _judge(
             (f"own_{DECISION_ID}", pa.string()),
         ]
     )
-    read = engine.map_batches(rows, _reader(id_type, import_id), keep=(*_COLUMNS, *_MORE), add=added)
+    read = engine.map_batches(rows, _reader(id_type, import_id), keep=(*COLUMNS, *MORE, PLACE), add=added)
     filed, runs = _filed(read, run, tables, config)
     known = tables.read(EXAMPLES, runs[0]) if len(runs) == 1 else tables.read(EXAMPLES)
     known = known.filter(nw.col("run_id").is_in(runs)).select(
@@ -344,12 +292,12 @@ def _without_known(judged: Frame, place: OutputTables, name: str, import_id: str
 def _reader(id_type: Any, import_id: str) -> BatchMap:
     def run(batches: Batches) -> Batches:
         for batch in batches:
-            cells = {name: batch.column(name) for name in (*_COLUMNS, *_MORE)}
-            hashes = hash_rows([batch.column(name) for name in _COLUMNS]).view(np.uint64).tolist()
+            cells = {name: batch.column(name) for name in (*COLUMNS, *MORE, PLACE)}
+            hashes = hash_rows([batch.column(name) for name in COLUMNS]).view(np.uint64).tolist()
             own_ids = pa.array([f"{import_id}-{value:016x}" for value in hashes], pa.string())
             read = {
                 "read_id": ids_of(cells[ID], id_type),
-                "read_verdict": verdicts_of(cells[VERDICT]),
+                "read_verdict": read_verdicts(cells[VERDICT]),
                 "read_when": times_of(cells[WHEN]),
                 "no_when": are_blank(cells[WHEN]),
                 **{f"read_{name}": texts_of(cells[name]) for name in _TEXTS},
@@ -363,11 +311,11 @@ def _reader(id_type: Any, import_id: str) -> BatchMap:
 def _rejected_frame(engine: Engine, judged: Frame, import_id: str) -> Frame:
     def as_json(batches: Batches) -> Batches:
         for batch in batches:
-            rows = rows_as_json([batch.column(name) for name in _COLUMNS], _COLUMNS)
+            rows = rows_as_json([batch.column(name) for name in (*COLUMNS, WHERE)], (*COLUMNS, "where"))
             columns = [batch.column("filed"), batch.column(_REASON), rows]
             yield pa.RecordBatch.from_arrays(columns, names=["filed", _REASON, "row"])
 
-    faulty = judged.filter(~nw.col(_REASON).is_in(("", "blank", "known"))).select("filed", _REASON, *_COLUMNS)
+    faulty = faulty_rows(judged).select("filed", _REASON, *COLUMNS, WHERE)
     kept = ("filed", _REASON)
     written = engine.map_batches(faulty, as_json, keep=kept, add=pa.schema([("row", pa.string())]))
     return written.select(

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 LOOK_LIST, LOOK_CELLS = 100, 15
 """Of the first so many cells of either list, so many are drawn for a first look."""
 
-_BY_DECISIONS = ("first-look", "additions", "removals", "certify", "disputed")
+_BY_DECISIONS = ("first-look", "additions", "removals", "worst", "certify", "disputed")
 _LOOKS = {MISSING: f"first {LOOK_LIST} to add", EXTRANEOUS: f"first {LOOK_LIST} to remove"}
 
 
@@ -66,12 +66,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
     with progress.stage("run"):
         run = find_run(tables, config.sample.run, "sample.run")
         check_row_names(tables, run, "sample.run")
-    options = config.sample.digested
-    if config.sample.how in _BY_DECISIONS:
-        # the lists follow what people have decided since, and leave that out
-        decided = tables.existing(DECISIONS)
-        options["decisions"] = 0 if decided is None else count_rows(tables.engine, decided)
-    sample_id = f"{run.run_id}-{config.sample.how}-{digest(options)[:8]}"
+    sample_id = f"{run.run_id}-{config.sample.how}-{digest(_options(config, tables))[:8]}"
     done = _is_there(tables, sample_id)
     if not done:
         with progress.stage("draw"):
@@ -106,16 +101,30 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         next_command=_decide_command(config, files) if num_cells else None,
         tables=tables.locations(SAMPLE),
         csv=files.get(""),
+        format=config.sample.format,
         files={name: file for name, file in files.items() if name},
         stages=progress.stages,
         already_finished=done,
     )
 
 
+def _options(config: SampleConfig, tables: OutputTables) -> dict[str, object]:
+    """What decides which cells are drawn: the lists follow what people have decided, and leave that out."""
+    options = config.sample.digested
+    if config.sample.how in _BY_DECISIONS:
+        decided = tables.existing(DECISIONS)
+        number = 0 if decided is None else count_rows(tables.engine, decided)
+        if number or config.sample.how != "worst":  # ids of older samples stay
+            options["decisions"] = number
+    return options
+
+
 def _decide_command(config: SampleConfig, files: dict[str, str]) -> str | None:
     """What to type once a file's verdicts are filled in."""
     run = {} if config.sample.run is None else {"decide.run": config.sample.run}
     kind = {"decide.kind": "adjudicated"} if config.sample.how == "disputed" else {}
+    if config.sample.format != "csv":
+        kind["decide.format"] = config.sample.format
     for name, file in files.items():
         who = {"decide.who": name} if name else {}
         settings = {"decide.file": file, **who, **run, **kind, **config.engine.settings}
@@ -175,6 +184,8 @@ def _counts(tables: OutputTables, written: Frame, id_name: str) -> tuple[int, in
 def _worst(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> Frame:
     """The flagged cells of the rows with the lowest quality, surest first within a row.
 
+    Cells that somebody has judged are left out, and rows all of whose cells are judged.
+
     Raises:
         ConfigError: The run was made by a version that ranked rows elsewhere.
     """
@@ -186,8 +197,16 @@ def _worst(run: FinishedRun, tables: OutputTables, config: SampleConfig) -> Fram
             key="sample.run",
             fix="Audit the source again, and sample from that run.",
         )
-    issues = with_plain_id(own, run.id_name).filter(nw.col(RANK) <= config.sample.size)
-    cells = tag_issues_frame(tables.engine, issues, ID, "given_tags")
+    issues, size = with_plain_id(own, run.id_name), config.sample.size
+    measured = measured_precision(tables, run.id_name, run.tags)
+    if measured is None:
+        cells = tag_issues_frame(tables.engine, issues.filter(nw.col(RANK) <= size), ID, "given_tags")
+    else:
+        flagged = with_plain_id(tables.read(TAG_ISSUES, run.run_id), run.id_name).select(ID, "tag")
+        left = flagged.join(measured.decided, on=[ID, "tag"], how="anti").select(ID).unique()
+        chosen = issues.join(left, on=ID, how="semi").sort(RANK).head(size)
+        listed = tag_issues_frame(tables.engine, chosen, ID, "given_tags")
+        cells = listed.join(measured.decided, on=[ID, "tag"], how="anti")
     known = {name: nw.col(name) for name in ("tag", "issue", "pred_prob")}
     known |= {"position": nw.col(RANK), "given": nw.col("issue") == EXTRANEOUS}
     values = []

@@ -1,7 +1,8 @@
-"""Samples as files for spreadsheets: one, or one per reviewer, who share some rows."""
+"""Samples as files to be filled in: one, or one per reviewer, who share some rows."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,12 @@ from spark_ml_audit.arrow.value_texts import value_texts
 from spark_ml_audit.config.features import as_tuple
 from spark_ml_audit.engines.columns import column, field
 from spark_ml_audit.kernels.assignment import assign_rows
+from spark_ml_audit.reviewing.asked import Asked, Columns, cell_lines, row_lines
 from spark_ml_audit.reviewing.audited import open_audited, source_of
 from spark_ml_audit.reviewing.certified import BLIND
 from spark_ml_audit.reviewing.draw_judged import votes_of
-from spark_ml_audit.reviewing.spreadsheet import write_csv
+from spark_ml_audit.reviewing.label_tools import argilla_records, label_studio_tasks
+from spark_ml_audit.reviewing.spreadsheet import write_csv, write_file
 from spark_ml_audit.reviewing.tables import with_plain_id
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ REVIEWER_SEED = 29
 def write_files(
     run: FinishedRun, tables: OutputTables, written: Frame, config: SampleConfig
 ) -> dict[str, str]:
-    """Write a line per cell with empty verdict and note; a blind sample does not tell what was flagged.
+    """Write what is asked, to be filled in; a blind sample does not tell what was flagged.
 
     Args:
         run: The audit.
@@ -47,17 +50,28 @@ def write_files(
         ConfigError: A file cannot be written.
         InputError: A column to show is not there.
     """
-    header, rows, ids = _lines(run, tables, written, config)
+    columns, cells, ids = _asked(run, tables, written, config)
     path, people = config.sample.csv or "", as_tuple(config.sample.reviewers)
     if not people:
-        return {"": write_csv(path, header, rows)}
+        return {"": _write(path, cells, columns, config)}
     assigned = assign_rows(hash_values(ids, REVIEWER_SEED), len(people), config.sample.overlap)
     found = {}
     for number, name in enumerate(people):
         own = (assigned == number).any(axis=1)
-        chosen = [row for row, is_own in zip(rows, own, strict=True) if is_own]
-        found[name] = write_csv(_file_of(path, name, number), header, chosen)
+        chosen = [cell for cell, is_own in zip(cells, own, strict=True) if is_own]
+        found[name] = _write(_file_of(path, name, number), chosen, columns, config)
     return found
+
+
+def _write(path: str, cells: list[Asked], columns: Columns, config: SampleConfig) -> str:
+    """Write cells in the format that is wanted."""
+    if config.sample.format == "csv":
+        lines = row_lines if config.sample.layout == "rows" else cell_lines
+        return write_csv(path, *lines(cells, columns))
+    tool = label_studio_tasks if config.sample.format == "label_studio" else argilla_records
+    content = tool(cells, columns.shown, suggest=columns.has_flags)
+    # in ASCII, with escapes: Argilla reads files in the encoding of the machine
+    return write_file(path, json.dumps(content, indent=1).encode())
 
 
 def _file_of(path: str, name: str, number: int) -> str:
@@ -67,12 +81,12 @@ def _file_of(path: str, name: str, number: int) -> str:
     return f"{base}-{plain}{ending}"
 
 
-def _lines(
+def _asked(
     run: FinishedRun, tables: OutputTables, written: Frame, config: SampleConfig
-) -> tuple[list[str], list[tuple[Any, ...]], Any]:
-    """Header, lines and ids of the sample's cells, in the order of their positions."""
-    id_name, named, engine = run.id_name, config.sample.show, tables.engine
-    shown = [named] if isinstance(named, str) else list(named or ())
+) -> tuple[Columns, list[Asked], Any]:
+    """The sample's cells in the order of their positions, what is told of them, and their ids."""
+    id_name, engine = run.id_name, tables.engine
+    shown = as_tuple(config.sample.show or ())
     cells = with_plain_id(written, id_name)
     if shown:
         source = open_audited(engine, run, source_of(run, config.source))
@@ -83,24 +97,26 @@ def _lines(
         rows = with_arrays.select(column(id_name).alias(ID), *beside)
         cells = rows.join(cells, on=ID, how="inner")
     table = engine.collect(cells.sort("position", "position_in_row"))  # bounded by the config
-    values = {name: table.column(name).to_pylist() for name in ("sample_id", "given_tags", "tag", "given")}
     ids = table.column(ID)
     is_bytes = is_binary(ids.type)
-    hints = [] if config.sample.how in BLIND else ["issue"]
-    said = [votes_of(tables, run, table)] if config.sample.how == "disputed" else []
-    nothing = [None] * table.num_rows
-    columns = [
-        values["sample_id"],
-        [value.hex().upper() for value in ids.to_pylist()] if is_bytes else value_texts(ids),
-        *[value_texts(table.column(f"show_{k}")) for k in range(len(shown))],
-        [", ".join(tags) for tags in values["given_tags"]],
-        values["tag"],
-        ["given" if is_given else "not given" for is_given in values["given"]],
-        *[table.column(name).to_pylist() for name in hints],
-        *said,
-        nothing,
-        nothing,
+    texts = [value.hex().upper() for value in ids.to_pylist()] if is_bytes else value_texts(ids)
+    told = Columns(id_name, shown, config.sample.how not in BLIND, has_said=config.sample.how == "disputed")
+    said = votes_of(tables, run, table) if told.has_said else [None] * table.num_rows
+    beside_rows = [value_texts(table.column(f"show_{k}")) for k in range(len(shown))]
+    names = ("sample_id", "given_tags", "tag", "given", "issue", "pred_prob")
+    values = table.select(names).to_pylist()
+    found = [
+        Asked(
+            sample_id=row["sample_id"],
+            row_id=texts[place] or "",
+            shown=tuple(column[place] for column in beside_rows),
+            given_tags=tuple(row["given_tags"]),
+            tag=row["tag"],
+            is_given=row["given"],
+            issue=row["issue"] if told.has_flags else None,
+            pred_prob=row["pred_prob"] if told.has_flags else None,
+            said=said[place],
+        )
+        for place, row in enumerate(values)
     ]
-    header = ["sample_id", id_name, *shown, "given_tags", "tag", "given", *hints]
-    header += [*(["said"] if said else []), "verdict", "note"]
-    return header, list(zip(*columns, strict=True)), ids
+    return told, found, ids

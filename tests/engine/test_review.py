@@ -18,6 +18,7 @@ from tests.lake import Lake
 
 TAGS = ["=b", "plain", "c,d", "+x", "'q"]
 ROWS = 300
+PRESENT, ABSENT = ("present", "Y", "1", "TRUE", " yes"), ("Absent ", "n", "0", "False", "NO")
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +59,12 @@ def answer(rows: list[dict[str, str]], truth: np.ndarray) -> list[dict[str, str]
     return [
         {
             **row,
-            "verdict": "present"
-            if truth[int(plain(row["id"])[1:]), TAGS.index(plain(row["tag"]))]
-            else "Absent ",
+            # as people type it
+            "verdict": (
+                PRESENT if truth[int(plain(row["id"])[1:]), TAGS.index(plain(row["tag"]))] else ABSENT
+            )[place % 5],
         }
-        for row in rows
+        for place, row in enumerate(rows)
     ]
 
 
@@ -151,6 +153,9 @@ def test_decisions_are_imported_once_and_faulty_ones_set_aside(house, drawn, imp
     assert imported.num_imported == 150
     assert imported.rejected == {"id_unknown": 1, "tag_unknown": 1, "verdict_unknown": 1}
     assert imported.num_blank == 1
+    assert imported.refusals[0] == "line 152: id 'nobody' names no audited row"
+    assert imported.refusals[1] == "line 153: tag 'no such tag' is no class of the audit"
+    assert imported.refusals[2:] == ("line 154: verdict 'perhaps' is no verdict",)
     rejected = house.records(house.path("out/decisions_rejected"))
     assert {json.loads(row["row"])["id"] for row in rejected if row["reason"] == "id_unknown"} == {"nobody"}
     again = house.call(decide, house.path("judged.csv"), house.path("out"), who="ann")
@@ -160,6 +165,86 @@ def test_decisions_are_imported_once_and_faulty_ones_set_aside(house, drawn, imp
     assert {row["who"] for row in decisions} == {"ann"}
     assert {row["sample_id"] for row in decisions} == {drawn.sample_id}
     assert {row["tag"] for row in decisions} == set(TAGS)
+    assert {row["verdict"] for row in decisions} == {"present", "absent"}
+
+
+def test_a_second_worst_sample_leaves_out_what_is_judged(house, audited, imported):
+    judged = {(row["id"], row["tag"]) for row in house.records(house.path("out/decisions"))}
+    issues = sorted(house.rows(audited, "tag_issues"), key=lambda row: row["issue_rank"])
+    left = [row for row in issues if (row["id"], row["tag"]) not in judged]
+    assert len(left) < len(issues)
+    rows = list(dict.fromkeys(row["id"] for row in left))[:7]
+    path = house.path("second.csv")
+    second = house.call(sample, house.path("out"), how="worst", size=7, csv=path)
+    asked = {(plain(row["id"]), plain(row["tag"])) for row in read_csv(path)}
+    assert asked == {(row["id"], row["tag"]) for row in left if row["id"] in rows}
+    assert second.num_rows == 7
+    # a random sample stays whole, whatever is judged: it is estimated from
+    again = house.call(sample, house.path("out"), how="random", size=150, csv=house.path("again.csv"))
+    assert again.already_finished
+    assert len(read_csv(house.path("again.csv"))) == 150
+
+
+@pytest.mark.parametrize("form", ["rows", "label_studio", "argilla"])
+def test_every_form_goes_out_and_comes_back(house, audited, imported, truth, form, tmp_path):
+    options = {"layout": "rows"} if form == "rows" else {"format": form}
+    path = str(tmp_path / ("ask.csv" if form == "rows" else "ask.json"))
+    drawn = house.call(
+        sample,
+        house.path("out"),
+        how="worst",
+        size=9,
+        csv=path,
+        show=["text"],
+        run=audited["run_id"],
+        **options,
+    )
+    cells = [
+        row for row in house.records(house.path("out/review_sample")) if row["sample_id"] == drawn.sample_id
+    ]
+    wanted = {
+        (row["id"], row["tag"]): "present" if truth[int(row["id"][1:]), TAGS.index(row["tag"])] else "absent"
+        for row in cells
+    }
+    if form == "rows":
+        rows = read_csv(path)
+        assert len(rows) == drawn.num_rows == 9
+        for row in rows:
+            for k in range(1, 6):
+                tag = plain(row.get(f"tag_{k}") or "")
+                if tag:
+                    row[f"verdict_{k}"] = "y" if wanted[plain(row["id"]), tag] == "present" else "n"
+        write_csv(path, rows)
+    else:
+        tasks = json.loads(Path(path).read_text(encoding="ascii"))
+        assert len(tasks) == drawn.num_rows == 9
+        for task in tasks:
+            answer_task(task, form, wanted)
+        Path(path).write_text(json.dumps(tasks), encoding="utf-8")
+    # without changing the decisions of the output
+    told = house.call(decide, path, house.path("out"), to=str(tmp_path / "decided"), who="cem")
+    assert (told.num_imported, told.rejected) == (len(cells), {})
+    decided = house.records(str(tmp_path / "decided"))
+    assert {(row["id"], row["tag"]): row["verdict"] for row in decided} == wanted
+    assert {row["sample_id"] for row in decided} == {drawn.sample_id}
+    who = {"rows": "cem", "label_studio": "dee@x", "argilla": "u-1"}[form]
+    assert {row["who"] for row in decided} == {who}
+    assert house.call(
+        decide, path, house.path("out"), to=str(tmp_path / "decided"), who="cem"
+    ).already_finished
+
+
+def answer_task(task: dict[str, Any], form: str, wanted: dict[tuple[str, str], str]) -> None:
+    """What a person answers in the tool, put in as its export has it."""
+    row_id = task["data"]["id"] if form == "label_studio" else task["metadata"]["row_id"]
+    assert form != "label_studio" or task["data"]["text"] == f"@text {int(row_id[1:])}"
+    chosen = [tag for (own, tag), verdict in wanted.items() if own == row_id and verdict == "present"]
+    if form == "label_studio":
+        value = {"from_name": "tags", "to_name": "text", "type": "choices", "value": {"choices": chosen}}
+        result = [value] if chosen else []
+        task["annotations"] = [{"completed_by": {"email": "dee@x"}, "result": result, "was_cancelled": False}]
+    else:
+        task["responses"] = {"tags": [{"value": chosen or ["none of these"], "user_id": "u-1"}]}
 
 
 @pytest.mark.matrix

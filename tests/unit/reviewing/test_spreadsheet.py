@@ -9,11 +9,30 @@ from pathlib import Path
 import pytest
 
 from spark_ml_audit.errors import ConfigError
-from spark_ml_audit.reviewing.spreadsheet import disarm, read_csv, rearm, write_csv
+from spark_ml_audit.reviewing import spreadsheet
+from spark_ml_audit.reviewing.spreadsheet import PLACE, WHERE, disarm, rearm, write_csv
+
+
+def read_csv(place):
+    return spreadsheet.read_csv(place).drop_columns([WHERE, PLACE])
 
 
 def test_spreadsheets_show_formulas_and_run_none(tmp_path):
-    values = ["=1+1", "+x", "-5", "@a", "\tb", "\rc", "'=d", "plain", 'quo"te', "line\nbreak", None]
+    values = [
+        "=1+1",
+        "+x",
+        "-5",
+        "@a",
+        "\tb",
+        "\rc",
+        "'=d",
+        "\n=b",
+        "\uff1d1",
+        "plain",
+        'quo"te',
+        "line\nbreak",
+        None,
+    ]
     path = write_csv(str(tmp_path / "new" / "x.csv"), ["=id", "n"], [(value, 1) for value in values])
     content = Path(path).read_bytes()
     assert content.startswith(b"\xef\xbb\xbf")
@@ -21,7 +40,7 @@ def test_spreadsheets_show_formulas_and_run_none(tmp_path):
         rows = list(csv.reader(file))
     assert rows[0] == ["'=id", "n"]
     assert [row[0] for row in rows[1:]] == ["" if value is None else disarm(value) for value in values]
-    assert not [row for row in rows if row[0][:1] in tuple("=+-@\t\r")]
+    assert not [row for row in rows if row[0][:1] in tuple("=+-@\t\r\n\uff1d")]
     with pytest.raises(ConfigError, match=r"sample\.csv"):
         write_csv(str(tmp_path), ["a"], [])
 
@@ -54,7 +73,7 @@ def test_tables_are_read_as_people_leave_them(tmp_path):
         {"id": "1", "tag": "a", "note": None},
         {"id": "2", "tag": "b", "note": 'say "no"'},
         {"id": None, "tag": None, "note": None},
-        {"id": "3", "tag": "\ufffd", "note": None},
+        {"id": "3", "tag": "\u00ff", "note": None},
     ]
     assert read_csv(path.as_uri()).num_rows == 4
     path.write_text("id,tag\n")
@@ -89,3 +108,27 @@ def test_files_that_are_no_csv_are_refused(tmp_path):
     path.write_text('id,note\n1,"never closed\n2,x\n')
     with pytest.raises(csv.Error):
         read_csv(str(path))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_files_of_any_spreadsheet_are_read(tmp_path, encoding, mark):
+    path = tmp_path / "x.csv"
+    lines = [["id", "tag", "verdict", "note"], ["1", "caf\u00e9, bar; x", "Y", ""], ["2", "b", "n", "\u20ac"]]
+    text = "\r\n".join(mark.join(f'"{cell}"' for cell in line) for line in lines)
+    path.write_bytes(text.encode(encoding))
+    told = [dict(zip(lines[0], [cell or None for cell in line], strict=True)) for line in lines[1:]]
+    assert read_csv(str(path)).to_pylist() == told
+
+
+def test_rows_know_the_line_where_they_begin(tmp_path):
+    (tmp_path / "a.csv").write_text('sep=;\nid;verdict\n1;"two\nlines"\n\n2;y\n')
+    (tmp_path / "b.csv").write_text("id,verdict\n3,n\n")
+    table = spreadsheet.read_csv(str(tmp_path / "a.csv"))
+    assert table.column(WHERE).to_pylist() == ["line 3", "line 6"]
+    both = spreadsheet.read_csv(str(tmp_path))
+    assert both.column(WHERE).to_pylist() == ["line 3 of a.csv", "line 6 of a.csv", "line 2 of b.csv"]
+    assert both.column(PLACE).to_pylist() == [0, 1, 2]
+    (tmp_path / "a.csv").write_text('id,verdict\n1,y\n2,"never closed\n3,y\n')
+    with pytest.raises(csv.Error, match="begins on line 3"):
+        spreadsheet.read_csv(str(tmp_path / "a.csv"))
