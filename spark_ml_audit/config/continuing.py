@@ -13,7 +13,7 @@ from spark_ml_audit.errors import ConfigError
 
 # where the source is, and what the table written says itself
 _OWN = frozenset({"path", "table", "format", "version", "classes", "row_numbers"})
-_LABELS = ("id", "labels", "labels_format", "labels_delimiter")
+_LABELS = ("id", "labels", "labels_format", "labels_delimiter", "empty_labels")
 _OF_ROWS = ("source.format", "source.version", "source.id", "source.row_numbers")
 _JUDGED_BY = ("audit", "model", "detect")
 

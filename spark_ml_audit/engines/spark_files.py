@@ -5,8 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
-import shutil
-import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
@@ -15,6 +14,7 @@ from pyspark.sql import functions as F
 
 from spark_ml_audit.config.paths import is_pattern, local_path
 from spark_ml_audit.engines.files import local_files, parquet_files, partitions_of, root_of
+from spark_ml_audit.engines.limits import Limits
 from spark_ml_audit.engines.transfer import spark_column
 
 if TYPE_CHECKING:
@@ -75,11 +75,17 @@ def folder_of(session: SparkSession) -> Path | None:
         master = str(session.conf.get("spark.master"))
     except Exception:  # noqa: BLE001 - managed sessions do not tell
         return None
-    return _folder() if master.startswith("local") else None
+    if not master.startswith("local"):
+        return None
+    with _MAKING:
+        return _folder()
+
+
+_MAKING = threading.Lock()
 
 
 @functools.lru_cache(maxsize=1)
 def _folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="spark_ml_audit-sources-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    limits = Limits.of_machine()  # which removes what killed processes left
+    atexit.register(limits.remove)
+    return limits.own_folder("sources")

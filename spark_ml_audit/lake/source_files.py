@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,7 +162,7 @@ def open_texts(engine: Engine, config: PlaceConfig, wanted: str, roles: Mapping[
     key = (str(folder), digest, wanted, meant, config.row_numbers)
     known = _DONE.get(key)
     if known is None or not known[0].is_file():
-        target = folder / f"rows-{len(_DONE)}.parquet"
+        target = folder / f"rows-{secrets.token_hex(8)}.parquet"  # other threads write there too
         source = TextFiles(tuple(files), Path(root_of(str(local))), wanted, roles, config.row_numbers)
         notes = to_parquet(source, target)
         if files_digest(None, files) != digest:
