@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from spark_ml_audit.app.choose import choose_reader
-from spark_ml_audit.app.decide import decide, take_back
+from spark_ml_audit.app.decide import decide, drawing_of, take_back
 from spark_ml_audit.app.decided import DecisionRecord
 from spark_ml_audit.app.lake_reader import LakeReader
 from spark_ml_audit.app.session import ReviewSession
@@ -86,3 +86,38 @@ def test_of_two_bulk_acceptances_of_a_cell_one_is_taken_back(opened: Callable[[]
     assert standing.verdict == PRESENT
     session.take([DecisionRecord(None, None, None, "ann", _BEGIN, UNDO, "undo-two", undoes="two")])
     assert session.state.standing((row, 0)) is None
+
+
+# ---- blind samples -------------------------------------------------------------------------------------
+
+
+def test_what_was_decided_before_is_asked_again_in_a_blind_sample(
+    opened: Callable[[], ReviewSession],
+) -> None:
+    session = opened()
+    sample = session.reader.draw(drawing_of({"how": "random", "size": 20}))
+    session.load_samples()
+    asked = session.asked({"kind": "sample", "sample": sample})
+    items = session.queue(asked, "ann").items
+
+    def say(name: str, place: int, **more: object) -> None:
+        row_id = session.index.id_of(int(items.rows[place]))
+        cells = [[session.classes[int(items.classes[place])], PRESENT]]
+        decide(session, {"decision_id": name, "id": row_id, "cells": cells, **more}, "ann")
+
+    for place in range(5):
+        say(f"before-{place}", place)
+    row, code = int(items.rows[5]), int(items.classes[5])
+    bulk = DecisionRecord(
+        session.index.id_of(row), session.classes[code], PRESENT, "ann", _BEGIN, BULK, "in-bulk", None,
+        "one", sample,
+    )  # fmt: skip
+    session.take([bulk])
+    assert not session.queue(asked, "ann").done.any()
+    for place in range(len(items)):
+        assert session.queue(asked, "ann").first_open() == place
+        say(f"blind-{place}", place, sample=sample)
+    assert session.queue(asked, "ann").done.all()
+    assert opened().queue(asked, "ann").done.all()
+    take_back(session, ["blind-3.0"], "ann")
+    assert session.queue(asked, "ann").first_open() == 3
