@@ -16,12 +16,12 @@ from spark_ml_audit.app.queues import QueueItems
 from spark_ml_audit.app.votes import (
     ABSENT,
     BULK,
-    EXCLUDED,
     PRESENT,
     ROW,
     UNDO,
     StandingVote,
     Vote,
+    is_excluded,
     standing_vote,
 )
 
@@ -82,7 +82,7 @@ class DecisionState:
         judged_by: Person -> flagged cells that they have judged, as a mask.
         num_by: Person -> cells that they have judged.
         bulks: Bulk acceptance that holds -> who accepted, and the cells.
-        excluded: Rows that shall be left out -> decision_id.
+        excluded: Rows that shall be left out.
     """
 
     def __init__(self, index: AuditIndex, codes: Mapping[str, int]) -> None:
@@ -95,7 +95,7 @@ class DecisionState:
         self.cell_state: npt.NDArray[np.int8] = np.zeros(len(index.cells.codes), dtype=np.int8)
         self.judged_by: dict[str, BoolArray] = {}
         self.num_by: dict[str, int] = {}
-        self.excluded: dict[int, str] = {}
+        self.excluded: set[int] = set()
         self.bulks: dict[str, tuple[str | None, list[Cell]]] = {}
         self._undone: set[str] = set()
         self._places: dict[str, list[Cell]] = {}
@@ -130,10 +130,6 @@ class DecisionState:
 
     def _take_one(self, record: DecisionRecord, row: int) -> Cell | None:
         if record.kind == ROW:
-            if record.verdict == EXCLUDED:
-                self.excluded[row] = record.decision_id
-            else:
-                self.excluded.pop(row, None)
             cell = row, ROW_ITEM
         else:
             code = self._codes.get(record.tag or "")
@@ -142,7 +138,7 @@ class DecisionState:
             cell = row, code
         vote = Vote(
             record.who, record.verdict or "", record.when, record.kind, record.decision_id, record.note,
-            record.sample_id,
+            record.sample_id, record.bulk_id,
         )  # fmt: skip
         self.votes.setdefault(cell, []).append(vote)
         self.judged_rows.setdefault(row, set()).add(cell[1])
@@ -159,17 +155,19 @@ class DecisionState:
         cells = self.bulks.pop(name)[1] if is_bulk else self._places.pop(name, [])
         for cell in cells:
             votes = self.votes.get(cell, [])
-            gone = [vote for vote in votes if (vote.kind == BULK if is_bulk else vote.decision_id == name)]
+            gone = [vote for vote in votes if (vote.bulk_id == name if is_bulk else vote.decision_id == name)]
             kept = [vote for vote in votes if vote not in gone]
             for vote in gone:
                 if vote.who and vote.kind not in (BULK, ROW):
                     self.num_by[vote.who] -= 1
             self.votes[cell] = kept
-            if self.excluded.get(cell[0]) == name:
-                del self.excluded[cell[0]]
         return cells
 
     def _mark(self, cell: Cell) -> None:
+        if cell[1] == ROW_ITEM:
+            leave_out = is_excluded(self.votes.get(cell, ()))
+            (self.excluded.add if leave_out else self.excluded.discard)(cell[0])
+            return
         standing = self.standing(cell)
         disputed = standing is not None and standing.is_disputed
         (self._disputed.add if disputed else self._disputed.discard)(cell)

@@ -25,6 +25,7 @@ from spark_ml_audit.app.index import AuditIndex, IntArray, index_of
 from spark_ml_audit.app.queues import ROW, QueueFilter, QueueItems, cell_mask, resolve
 from spark_ml_audit.app.reader import AuditReader
 from spark_ml_audit.app.records import id_from_text
+from spark_ml_audit.app.votes import BULK
 from spark_ml_audit.arrow.hashes import hash_values
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.errors import InputError
@@ -230,7 +231,10 @@ class ReviewSession:
             kept = cell_mask(self.index, asked, self.classes) if asked.kind == "flagged" else mine & False
             if asked.state != "disputed" and who in self.options.reviewers:
                 items = items.only(self._dealt_to(who)[items.rows])
-            done = done_items(items, self.index, self.state, mine, kept)
+            if asked.kind == "sample" and asked.blind and not asked.row:
+                done = self._answered(items, asked.sample, who)
+            else:
+                done = done_items(items, self.index, self.state, mine, kept)
             if asked.state == "done":
                 return Queue(items.only(done), done[done])
             return Queue(items, np.zeros(len(items), np.bool_) if asked.state == "disputed" else done)
@@ -282,6 +286,20 @@ class ReviewSession:
         shared = (self._dealt[:, 1] >= 0)[self.index.cells.rows]
         own = self.state.judged_by.get(who, np.zeros(len(shared), dtype=np.bool_))
         return np.where(shared, own, anybody)
+
+    def _answered(self, items: QueueItems, sample: str, who: str) -> BoolArray:
+        """Cells of a blind sample that were judged for it: what was said before proves nothing."""
+        state, done = self.state, np.zeros(len(items), dtype=np.bool_)
+        for place, (row, code) in enumerate(zip(items.rows.tolist(), items.classes.tolist(), strict=True)):
+            votes = state.votes.get((row, code), [])
+            if row in state.excluded:
+                votes = votes + state.votes[row, ROW]
+            is_shared = who in self.options.reviewers and self._dealt[row, 1] >= 0
+            done[place] = any(
+                vote.kind != BULK and vote.sample_id == sample and (not is_shared or vote.who == who)
+                for vote in votes
+            )
+        return done
 
     def tag_of(self, code: int) -> str:
         """The tag of an item's class; "" of a row."""

@@ -30,6 +30,7 @@ class Vote:
         decision_id: What names the record.
         note: Words beside it.
         sample_id: Sample it answers.
+        bulk_id: Of a bulk acceptance.
     """
 
     who: str | None
@@ -39,6 +40,7 @@ class Vote:
     decision_id: str = ""
     note: str | None = None
     sample_id: str | None = None
+    bulk_id: str | None = None
 
     @property
     def moment(self) -> datetime:
@@ -62,6 +64,21 @@ class StandingVote:
 
     verdict: str | None
     is_disputed: bool = False
+
+
+def is_excluded(votes: Iterable[Vote]) -> bool:
+    """Whether the votes on a whole row leave it out: the rule of `reviewing.excluded`, for one row.
+
+    >>> moment = datetime(2026, 6, 1, tzinfo=timezone.utc)
+    >>> is_excluded([Vote("ann", EXCLUDED, moment, ROW)])
+    True
+    >>> is_excluded([Vote("ann", EXCLUDED, moment, ROW), Vote("bob", "include", moment, ROW)])
+    False
+    """
+    timed = [vote for vote in votes if vote.when is not None]
+    last = max((vote.moment for vote in timed), default=_NEVER)
+    newest = {vote.verdict for vote in timed if vote.moment == last}
+    return newest == {EXCLUDED}
 
 
 def newest_of_each(votes: Iterable[Vote]) -> list[Vote]:
