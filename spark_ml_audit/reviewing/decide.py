@@ -39,6 +39,7 @@ from spark_ml_audit.reviewing.refusals import faulty_rows, refusals_of
 from spark_ml_audit.reviewing.spreadsheet import PLACE, WHERE
 from spark_ml_audit.reviewing.tables import tables_of, with_own_id
 from spark_ml_audit.reviewing.votes import (
+    ADJUDICATED,
     BULK_ID,
     DECISION_ID,
     KIND,
