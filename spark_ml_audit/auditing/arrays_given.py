@@ -310,3 +310,45 @@ def _check_same_places(labels: Any, pred_probs: Any) -> None:
             key=PRED_PROBS,
             fix="Bring both into one order: pred_probs[labels.columns].",
         )
+
+
+def check_beside(data: Any, labels: Any, pred_probs: Any, named: Any) -> None:
+    """Refuse arrays beside a table that name its rows, or its classes, in another order.
+
+    Args:
+        data: The table.
+        labels: Labels as an array; None where the table has them.
+        pred_probs: Probabilities as an array; None where the table has them.
+        named: Class names as given, or names of one column of labels per class.
+
+    Raises:
+        InputError: Rows or columns are the same ones in different orders (key: the argument).
+
+    Example:
+        >>> import pandas as pd
+        >>> table, probs = pd.DataFrame({"id": [1, 2]}), pd.DataFrame({"a": [0.1, 0.9]}, index=[1, 0])
+        >>> try:
+        ...     check_beside(table, None, probs, None)
+        ... except InputError as error:
+        ...     print(error.key)
+        pred_probs
+    """
+    for key, value in ((LABELS, labels), (PRED_PROBS, pred_probs)):
+        if not (hasattr(data, "iloc") and hasattr(value, "iloc")) or len(data) != len(value):
+            continue
+        own, other = data.index, value.index
+        is_counted = bool((other == range(len(other))).all())
+        if not own.equals(other) and not is_counted and len(own.intersection(other)):
+            raise InputError(
+                "its index names the rows of the table in another order.",
+                key=key,
+                fix=f"Bring both into one order: {key}.loc[table.index]; or give {key}.to_numpy().",
+            )
+    names = list(named) if isinstance(named, list | tuple) else None
+    predicted = column_names(pred_probs)
+    if names and predicted and names != predicted and sorted(map(str, names)) == sorted(predicted):
+        raise InputError(
+            "its columns are the classes in another order.",
+            key=PRED_PROBS,
+            fix="Bring both into one order: pred_probs[classes].",
+        )

@@ -12,6 +12,7 @@ import pyarrow as pa
 from spark_ml_audit.auditing.arrays_given import (
     LABELS,
     PRED_PROBS,
+    check_beside,
     class_names,
     column_names,
     is_array,
@@ -138,6 +139,8 @@ def _in_hand(data: Any, held: Held | None, wanted: Wanted) -> tuple[Held, Column
         labels = _labels_alone(data, labels, pred_probs)
     elif pred_probs is not None and labels is None and _is_multi_hot(held, wanted.labels):
         labels, held = data, None  # a table of one column per tag and nothing else
+    listed = wanted.labels if labels is None and wanted.classes is None else wanted.classes
+    check_beside(data if held is not None else None, labels, pred_probs, listed)
     classes = class_names(wanted.classes, labels, pred_probs)
     classes = LabelsConfig.from_arguments(classes=classes).classes
     options = {LABELS: wanted.labels, PRED_PROBS: wanted.pred_probs, **wanted.formats}

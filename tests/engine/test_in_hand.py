@@ -316,3 +316,24 @@ def test_predictions_come_back_in_kind_and_are_audited_as_they_are(lake: Any) ->
     assert found.to_pandas().equals(found.predictions)
     with pytest.raises(ConfigError, match=r"^table: there is no table 'issues'"):
         found.to_arrow("issues")
+
+
+def test_arrays_beside_a_table_are_refused_in_another_order() -> None:
+    table = pd.DataFrame({"id": ["a", "b", "c", "d"], "labels": [["x"], ["y"], [], ["x", "y"]]})
+    probs = pd.DataFrame({"x": [0.9, 0.1, 0.2, 0.8], "y": [0.1, 0.9, 0.2, 0.7]})
+    right = audit(table, pred_probs=probs).to_pandas("examples")
+    moved = probs.iloc[[2, 0, 3, 1]]
+    for key, call in {
+        "pred_probs": lambda: audit(table, pred_probs=moved),
+        "labels": lambda: audit(
+            table[["id"]], labels=table["labels"].iloc[[1, 0, 2, 3]], pred_probs=probs, classes=["x", "y"]
+        ),
+    }.items():
+        with pytest.raises(InputError, match="another order") as refused:
+            call()
+        assert refused.value.key == key
+    with pytest.raises(InputError, match="classes in another order"):
+        audit(table, pred_probs=probs, classes=["y", "x"])
+    # numbers that only count the rows of the array say nothing of the table's
+    indexed = audit(table.set_index("id"), pred_probs=probs).to_pandas("examples")
+    assert indexed["suggested_tags"].tolist() == right["suggested_tags"].tolist()
