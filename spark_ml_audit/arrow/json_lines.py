@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,13 @@ _INT64 = (-(1 << 63), (1 << 63) - 1)
 _MAP = pa.map_(pa.string(), pa.float64())
 
 
-def json_batches(open_file: Opened, name: str) -> Iterator[Any]:
+def json_batches(open_file: Opened, name: str, ids: Container[str] = ()) -> Iterator[Any]:
     r"""The rows of a file, in batches; objects of numbers become maps, other nested values JSON texts.
 
     Args:
         open_file: Opens the file anew, its bytes decompressed.
         name: Of the file, for messages.
+        ids: Columns that name rows: an integer keeps its digits, and a float is refused.
 
     Raises:
         InputError: A line is no JSON object, or the file is not UTF-8; with the line.
@@ -48,19 +49,29 @@ def json_batches(open_file: Opened, name: str) -> Iterator[Any]:
     with open_file() as stream:
         line = 1
         while block := stream.read(_BLOCK):
-            block += stream.readline()
             if line == 1:
                 block = block.removeprefix(codecs.BOM_UTF8)
-                if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                    raise InputError(
-                        f"'{name}' is UTF-16, not UTF-8.", key="source.path", fix="Save it as UTF-8."
-                    )
+                _check_begin(block, name)
+            block += stream.readline()
             found = _by_arrow(block)
-            if found is None:
-                found = _by_python(block, name, line)
+            if found is None or any(
+                item.name in ids and pa.types.is_floating(item.type) for item in found.schema
+            ):
+                found = _by_python(block, name, line, ids)
             if found.num_rows:
                 yield found
             line += block.count(b"\n")
+
+
+def _check_begin(block: bytes, name: str) -> None:
+    if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"'{name}' is UTF-16, not UTF-8.", key="source.path", fix="Save it as UTF-8.")
+    begun = block.lstrip()
+    if begun.startswith(b"["):
+        line = 1 + block[: len(block) - len(begun)].count(b"\n")
+        raise InputError(
+            f"line {line} of '{name}' is no object: it begins a list.", key="source.path", fix=_ONE_LIST
+        )
 
 
 def _by_arrow(block: bytes) -> Any:
@@ -141,7 +152,7 @@ def _map_of(column: Any) -> Any:
         return None
     mask = column.is_null().to_numpy(zero_copy_only=False)
     values = np.column_stack(
-        [field.cast(pa.float64()).to_numpy(zero_copy_only=False)[~mask] for field in fields]
+        [field.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)[~mask] for field in fields]
     )
     names = pa.array([item.name for item in column.type])
     width = len(fields)
@@ -155,9 +166,9 @@ def _map_of(column: Any) -> Any:
 # ---- by Python -------------------------------------------------------------------------------------
 
 
-def _by_python(block: bytes, name: str, first_line: int) -> Any:
+def _by_python(block: bytes, name: str, first_line: int, ids: Container[str] = ()) -> Any:
     rows = [
-        _row(text, name, line)
+        _row(text, name, line, ids)
         for line, text in enumerate(block.split(b"\n"), start=first_line)
         if text.strip()
     ]
@@ -168,7 +179,7 @@ def _by_python(block: bytes, name: str, first_line: int) -> Any:
     return pa.RecordBatch.from_arrays(arrays, names=names)
 
 
-def _row(text: bytes, name: str, line: int) -> dict[str, Any]:
+def _row(text: bytes, name: str, line: int, ids: Container[str]) -> dict[str, Any]:
     try:
         row = json.loads(text.decode("utf-8"), object_pairs_hook=_object)
         json.dumps(row, ensure_ascii=False).encode("utf-8")
@@ -180,11 +191,10 @@ def _row(text: bytes, name: str, line: int) -> dict[str, Any]:
         ) from None
     except (ValueError, RecursionError) as error:
         said = str(error).split(": line ")[0] if isinstance(error, json.JSONDecodeError) else str(error)
-        begun = text.lstrip().startswith(b"[") and line == 1
         raise InputError(
             f"line {line} of '{name}' is no JSON: {said[:200]}.",
             key="source.path",
-            fix=_ONE_LIST if begun else "Write one object per line, without commas between them.",
+            fix="Write one object per line, without commas between them.",
         ) from None
     if not isinstance(row, dict):
         is_list_of_all = isinstance(row, list)
@@ -193,6 +203,13 @@ def _row(text: bytes, name: str, line: int) -> dict[str, Any]:
             key="source.path",
             fix=_ONE_LIST if is_list_of_all else 'Write one object per line, such as {"id": 1}.',
         )
+    for key, value in row.items():
+        if key in ids and isinstance(value, float):
+            raise InputError(
+                f"line {line} of '{name}' has the number {value} in the column {show(key)}, which names rows.",
+                key="source.id",
+                fix="Write its values as texts or integers; pandas makes integers with gaps floats.",
+            )
     return row
 
 
@@ -220,8 +237,18 @@ def _array(values: list[Any]) -> Any:
     if wanted is None:
         return pa.array([None if value is None else _text(value) for value in values], pa.string())
     if wanted == _MAP:
-        return pa.array([None if value is None else list(value.items()) for value in values], _MAP)
+        rows = [None if row is None else [(key, _double(x)) for key, x in row.items()] for row in values]
+        return pa.array(rows, _MAP)
+    if wanted == pa.float64():
+        values = [_double(value) for value in values]
+    elif wanted == pa.list_(pa.float64()):
+        values = [None if row is None else [_double(x) for x in row] for row in values]
     return pa.array(values, wanted)
+
+
+def _double(value: float | None) -> float | None:
+    """Arrow refuses integers that doubles have no digits for."""
+    return None if value is None else float(value)
 
 
 def _kind(value: Any) -> str:

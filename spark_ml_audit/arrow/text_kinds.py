@@ -76,12 +76,14 @@ class Role:
             one class), text, or any.
         listed: Of labels: whether they must be lists (True), must not be (False), or may be (None).
         empty_is_null: Of labels: whether an empty text means "not annotated".
+        null_is_empty: Of labels: whether a null is an empty text, as in CSV.
         decimal_comma: Whether numbers may have a decimal comma.
     """
 
     name: str = "any"
     listed: bool | None = None
     empty_is_null: bool = False
+    null_is_empty: bool = True
     decimal_comma: bool = False
 
 
@@ -201,7 +203,8 @@ def _kind_of_labels(texts: Any, role: Role) -> str:
 
 
 def _kind_of_probs(texts: Any, role: Role) -> str:
-    filled = texts.filter(pc.not_equal(pc.utf8_trim_whitespace(texts), ""))
+    filled = _without_no_numbers(texts)
+    filled = filled.filter(pc.not_equal(pc.utf8_trim_whitespace(filled), ""))
     for begin, kind in ((r"^\s*[\[(]", "floats"), (r"^\s*\{", "map")):
         begun = as_mask(pc.match_substring_regex(filled, begin))
         if len(filled) and begun.all():
@@ -363,7 +366,8 @@ def _lists_as(texts: Any, kind: str) -> tuple[Any, Mask]:
 
 def _labels_as(values: Any, kind: str, role: Role, name: str, reading: Noticed) -> Any:
     """Label texts: an empty one means "no tags" or "not annotated"; what is no list is malformed."""
-    texts = pc.fill_null(values.cast(pa.string()), "")
+    texts = values.cast(pa.string())
+    texts = pc.fill_null(texts, "") if role.null_is_empty else texts
     empty = as_mask(pc.equal(pc.utf8_trim_whitespace(texts), ""))
     reading.empty_labels += int(empty.sum())
     unlabelled = pa.array(empty & role.empty_is_null)
@@ -388,10 +392,9 @@ def _from_typed(values: Any, kind: str) -> Any:
     if own == "list" and kind in LISTS:
         return values.cast(pa.list_(pa.null())).cast(wanted)
     if wanted != pa.string() or own == "int":
-        return values.cast(wanted)
+        return values.cast(wanted, safe=False)  # doubles have no digits for integers beyond 2^53
+    rows = values.to_pylist()
     if own == "map":
-        rows = [None if row is None else dict(row) for row in values.to_pylist()]
-    else:
-        rows = values.to_pylist()
+        rows = [None if row is None else dict(row) for row in rows]
     texts = [None if row is None else json.dumps(row, ensure_ascii=False) for row in rows]
     return pa.array(texts, pa.string())

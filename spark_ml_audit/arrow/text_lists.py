@@ -195,7 +195,7 @@ def _assembled(groups: list[tuple[Mask, Any]], num_rows: int, kind: Any) -> Any:
 def _slow(text: str, read: Callable[[Any], Any]) -> Any:
     try:
         return read(json.loads(text))
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, OverflowError):
         pass
     if _WITHOUT_COMMA.search(text):
         return None
@@ -203,7 +203,7 @@ def _slow(text: str, read: Callable[[Any], Any]) -> Any:
         return read([])
     try:
         return read(ast.literal_eval(text))
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, OverflowError):
         return None
 
 

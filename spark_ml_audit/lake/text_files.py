@@ -12,7 +12,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import unquote
@@ -294,16 +294,18 @@ def _no_rows(schema: pa.Schema) -> Any:
 
 def _json_batches(source: TextFiles, found: _Found) -> _Read:
     parsed = frozenset(name for name, role in source.roles.items() if role.name in ("labels", "probs"))
+    ids = frozenset(name for name, role in source.roles.items() if role.name == "id")
+    roles = {name: replace(role, null_is_empty=False) for name, role in source.roles.items()}
     for file in source.files:
         begun: Path | None = file
-        for batch in json_batches(opener(file), file.name):
-            yield begun, batch, parsed, source.roles
+        for batch in json_batches(opener(file), file.name, ids):
+            yield begun, batch, parsed, roles
             begun = None
 
 
 def _with_comma(roles: Mapping[str, Role], dialect: Dialect) -> dict[str, Role]:
     comma = dialect.delimiter != ","
-    return {name: Role(role.name, role.listed, role.empty_is_null, comma) for name, role in roles.items()}
+    return {name: replace(role, decimal_comma=comma) for name, role in roles.items()}
 
 
 def _check_header(first: tuple[str, Dialect], name: str, dialect: Dialect) -> None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from spark_ml_audit.arrow import json_lines
 from tests.datasets import make_dataset
 from tests.lake import Lake, tag_names
 
@@ -214,6 +215,20 @@ def test_an_empty_text_means_the_same_in_any_format(lake: Lake) -> None:
     for meant, counts in (("no_tags", (2, 1)), ("not_annotated", (1, 2))):
         found = lake.audit(source__path=path, source__empty_labels=meant)
         assert (found["num_audited"], found["num_unlabelled"]) == counts
+
+
+def test_a_null_of_json_lines_is_unlabelled(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"id": i, "labels": "x", "pred_probs": [0.1, 0.9]} for i in range(9)]
+    rows[2]["labels"], rows[3]["labels"] = None, ""
+    del rows[4]["labels"]
+    path = lake.folder / "x.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = {"source.path": str(path), "source.classes": ["x", "y"]}
+    for block in (8 << 20, 20):
+        monkeypatch.setattr(json_lines, "_BLOCK", block)
+        for meant, counts in (("no_tags", (7, 2)), ("not_annotated", (6, 3))):
+            found = lake.audit(settings, source__empty_labels=meant)
+            assert (found["num_audited"], found["num_unlabelled"]) == counts
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,16 @@ def _plain(value: Any) -> Any:
         (b'{"m": {"a": {"b": 1}}}', [{"m": '{"a": {"b": 1}}'}]),
         (b'{"p": [NaN, 1]}', [{"p": [float("nan"), 1.0]}]),
         (b'{"n": 12345678901234567890}', [{"n": 12345678901234567890.0}]),
+        (
+            b'{"n": 9007199254740993, "m": {"a": []}}\n{"n": 0.5}',
+            [
+                {"n": 2.0**53, "m": '{"a": []}'},
+                {"n": 0.5, "m": None},
+            ],
+        ),
+        (b'{"p": {"a": 9007199254740993}}', [{"p": [("a", 2.0**53)]}]),
+        (b'{"p": {"a": 9007199254740993}}\n{"p": {}}', [{"p": [("a", 2.0**53)]}, {"p": []}]),
+        (b'{"p": [9007199254740993, 0.5], "m": {"a": []}}', [{"p": [2.0**53, 0.5], "m": '{"a": []}'}]),
     ],
 )
 def test_files_as_people_write_them(content: bytes, found: list[dict[str, Any]]) -> None:
@@ -82,7 +92,8 @@ def test_files_as_people_write_them(content: bytes, found: list[dict[str, Any]])
         (b'{"id":\n1}\n', "line 1 of 'x.jsonl' is no JSON"),
         (b'{"id": 1}\n\n[1]\n', "line 3 of 'x.jsonl' is no object"),
         (b'[{"id": 1}]', "line 1 of 'x.jsonl' is no object"),
-        (b'[\n{"id": 1}\n]', "line 1 of 'x.jsonl' is no JSON"),
+        (b'[\n{"id": 1}\n]', "line 1 of 'x.jsonl' is no object"),
+        (b'\xef\xbb\xbf\r\n [{"id": 1}]', "line 2 of 'x.jsonl' is no object"),
         (b'{"id": 1, "id": 2}', "names a key twice"),
         ('{"id": "é"}'.encode("latin-1"), "line 1 of 'x.jsonl' is not UTF-8 (byte 0xe9)"),
         ('{"id": 1}'.encode("utf-16"), "is UTF-16"),
@@ -101,6 +112,29 @@ def test_a_list_around_the_objects_is_told_with_the_way_out() -> None:
         with pytest.raises(InputError) as caught:
             read(content)
         assert "lines=True" in caught.value.fix
+
+
+def test_a_list_around_the_objects_is_refused_before_the_rest_is_read() -> None:
+    class Unread(io.BytesIO):
+        def readline(self, *size: Any) -> bytes:
+            raise AssertionError(size)
+
+    with pytest.raises(InputError, match="begins a list"):
+        next(json_batches(lambda: Unread(b'[{"id": 1}]'), "x.json"))
+
+
+def test_ids_keep_their_digits_beside_one_that_no_bigint_holds() -> None:
+    content = b'{"id": 138000}\n{"id": 18446744073709551000}\n'
+    (batch,) = json_batches(lambda: io.BytesIO(content), "x.jsonl", {"id"})
+    assert batch.column(0).to_pylist() == ["138000", "18446744073709551000"]
+
+
+@pytest.mark.parametrize("other", ["1", "null", '"x"', "1.0"])
+def test_ids_that_are_floats_are_refused_with_their_line(other: str) -> None:
+    content = f'{{"id": {other}, "p": 1.5}}\n{{"id": 1.5}}\n'.encode()
+    with pytest.raises(InputError, match="line [12] of 'x.jsonl' has the number 1.[05] in") as caught:
+        list(json_batches(lambda: io.BytesIO(content), "x.jsonl", {"id"}))
+    assert caught.value.key == "source.id"
 
 
 def test_lines_are_whole_wherever_blocks_end(monkeypatch: pytest.MonkeyPatch) -> None:

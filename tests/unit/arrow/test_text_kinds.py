@@ -28,6 +28,7 @@ ROLES = [
     Role("labels", listed=True),
     Role("labels", listed=False),
     Role("labels", empty_is_null=True),
+    Role("labels", null_is_empty=False),
 ]
 
 
@@ -77,6 +78,7 @@ def test_values_of_any_column(values: list[str | None], found: str) -> None:
         (["[0.1, 0.2]", "[0.1, x]", ""], Role("probs"), "floats"),
         (['{"a": 0.1}', ""], Role("probs"), "map"),
         (["[0.1]", '{"a": 0.1}'], Role("probs"), "text"),
+        (["[0.1]", "NA"], Role("probs"), "floats"),
         (["0.1 0.2"], Role("probs"), "text"),
         (["", ""], Role("probs"), "floats"),
         (["", ""], Role("prob"), "float"),
@@ -127,6 +129,19 @@ def test_empty_label_texts_mean_what_the_config_says() -> None:
         assert texts.to_pylist() == ["a,b", *[None if empty_is_null else ""] * 2]
 
 
+def test_a_null_of_json_is_unlabelled_where_an_empty_text_is_not() -> None:
+    role = Role("labels", null_is_empty=False)
+    for to, texts, found in (
+        ("text", ["a,b", "", None], ["a,b", "", None]),
+        ("texts", ["['a']", "", None], [["a"], [], None]),
+        ("ints", ["[1]", "", None], [[1], [], None]),
+        ("int", ["1", None], [1, None]),
+    ):
+        reading = Noticed()
+        assert as_kind(pa.array(texts), to, role, "x", reading, parse=True).to_pylist() == found
+        assert reading.empty_labels == texts.count("")
+
+
 def test_what_is_no_list_is_malformed_and_not_unlabelled() -> None:
     reading = Noticed()
     values = pa.array(["['a']", "['b", "[1, {}]"])
@@ -144,6 +159,8 @@ def test_typed_values_widen_as_json_writes_them() -> None:
         ([[1], []], "text", ["[1]", "[]"]),
         ([[1], None], "texts", [["1"], None]),
         ([1], "float", [1.0]),
+        ([2**53 + 1], "float", [2.0**53]),
+        ([[2**53 + 1], None], "floats", [[2.0**53], None]),
         ([None], "map", [None]),
     ):
         assert as_kind(pa.array(values), to, role, "x", reading, parse=False).to_pylist() == found

@@ -82,6 +82,11 @@ def test_deeply_nested_texts_are_bad_and_break_nothing() -> None:
         assert read(pa.array([deep]))[1].tolist() == [True]
 
 
+def test_a_number_beyond_doubles_is_bad_and_breaks_nothing() -> None:
+    found, bad = number_maps(pa.array(['{"a": 1}', '{"a": 1' + "0" * 400 + "}"]))
+    assert (found.to_pylist(), bad.tolist()) == ([[("a", 1.0)], None], [False, True])
+
+
 def test_slices_are_read_as_themselves() -> None:
     texts = pa.array(["['x']", "['a', 'b']", "[]", None, "('c',)"]).slice(1)
     assert text_lists(texts)[0].to_pylist() == [["a", "b"], [], None, ["c"]]
