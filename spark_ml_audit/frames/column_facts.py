@@ -28,6 +28,7 @@ DELIMITERS = (",", ";", "|", "\t", "/")
 
 _LONG_TEXT = 20
 _DELIMITED_SHARE = 0.02
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -184,12 +185,13 @@ class ColumnFacts:
 
     @cached_property
     def are_shares(self) -> bool:
-        """Whether all its numbers lie in [0, 1], and not all of them are 0 or 1."""
+        """Whether all its numbers lie in [0, 1], but for rounding and gaps, and not all are 0 or 1."""
         numbers = self._numbers
         if numbers is None or not len(numbers):
             return False
         values = np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
-        if not ((values >= 0) & (values <= 1)).all():
+        values = values[~np.isnan(values)]
+        if not ((values >= -_ROUNDING) & (values <= 1 + _ROUNDING)).all():
             return False
         return bool(((values > 0) & (values < 1)).any())
 

@@ -156,14 +156,22 @@ def _pairs(columns: Sequence[ColumnFacts]) -> tuple[Choice | None, Choice | None
         for column in columns
         if column.are_shares and _OF_PROBS.search(column.words)
     }
-    both = [name for name in flags if name in probs]
-    if len(both) < 2:
+    if len(flags.keys() & probs.keys()) < 2:
         return None, None
+    # whose values do not fit is named like the others: what is wrong with it is told, no class is lost
+    flags = _named_like(_OF_LABELS, columns) | flags
+    probs = _named_like(_OF_PROBS, columns) | probs
+    both = [name for name in flags if name in probs]
     said = f"one per tag, paired by name ({flags[both[0]].name} and {probs[both[0]].name})"
     return (
         Choice("source.pred_probs", [probs[name].name for name in both], f"numbers from 0 to 1, {said}"),
         Choice("source.labels", [flags[name].name for name in both], f"0 and 1, {said}"),
     )
+
+
+def _named_like(pattern: re.Pattern[str], columns: Sequence[ColumnFacts]) -> dict[str, ColumnFacts]:
+    """Columns whose names say what they hold, by the rest of the name."""
+    return {pattern.sub("", column.words): column for column in columns if pattern.search(column.words)}
 
 
 # ---- tags ------------------------------------------------------------------------------------------

@@ -187,3 +187,13 @@ def test_others_that_would_do_are_named() -> None:
     assert (found.id.value, found.id.others) == ("id", ("name",))
     assert (found.labels.value, found.labels.others) == ("labels", ("genres",))
     assert (found.show.value, found.show.others) == (["title", "text"], ("body",))
+
+
+def test_no_class_is_lost_for_a_value_that_does_not_fit() -> None:
+    flags = {"y_a": [0, 1, 1], "y_b": [1, 0, 1], "y_c": ["1", "maybe", "0"]}
+    probs = {"p_a": [0.1, 0.9, 0.8], "p_b": [0.9, float("nan"), 1.0000001], "p_c": [0.9, 0.5, 7.0]}
+    found = guess({"id": [1, 2, 3], **flags, **probs})
+    assert found.labels is not None
+    assert found.pred_probs is not None
+    assert found.labels.value == ["y_a", "y_b", "y_c"]
+    assert found.pred_probs.value == ["p_a", "p_b", "p_c"]
