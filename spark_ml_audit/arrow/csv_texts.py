@@ -219,6 +219,8 @@ def _in_blocks(open_file: Opened, name: str, dialect: Dialect, size: int, done: 
             done += batch.num_rows
             yield batch
     except pa.ArrowInvalid as error:
+        if "Empty CSV" in str(error) and not _has_rows(open_file, dialect):
+            return  # a header without an end of line
         if "straddl" not in str(error) or size >= _LARGEST_BLOCK:
             raise _ragged(open_file, name, dialect, str(error)) from None
     else:
@@ -245,6 +247,14 @@ def _batches(open_file: Opened, dialect: Dialect, size: int, skip: int) -> Itera
             skip -= left
             if batch.num_rows > left:
                 yield batch.slice(left).rename_columns(names)
+
+
+def _has_rows(open_file: Opened, dialect: Dialect) -> bool:
+    csv.field_size_limit(sys.maxsize)
+    with open_file() as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+        rows = filter(None, csv.reader(text, delimiter=dialect.delimiter))
+        next(rows, None)
+        return next(rows, None) is not None
 
 
 def _ragged(open_file: Opened, name: str, dialect: Dialect, reason: str) -> InputError:

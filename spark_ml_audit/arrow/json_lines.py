@@ -206,7 +206,7 @@ def _row(text: bytes, name: str, line: int, ids: Container[str]) -> dict[str, An
     for key, value in row.items():
         if key in ids and isinstance(value, float):
             raise InputError(
-                f"line {line} of '{name}' has the number {value} in the column {show(key)}, which names rows.",
+                f"line {line} of '{name}' has the number {value} in column {show(key)}, which names rows.",
                 key="source.id",
                 fix="Write its values as texts or integers; pandas makes integers with gaps floats.",
             )

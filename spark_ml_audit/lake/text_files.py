@@ -12,6 +12,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
@@ -100,17 +101,8 @@ def to_parquet(source: TextFiles, target: Path) -> list[str]:
     Raises:
         InputError: A file cannot be read as it is; the message names file and line.
     """
-    try:
-        # where types turn out wider than what had been written, again with those that fit all
-        found = _write(source, target, {}) or _write(source, target, _scan(source)) or _Found()
-    except (OSError, EOFError, zlib.error) as error:
-        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-            raise  # of the disk that is written to
-        raise InputError(
-            f"'{source.root}' cannot be read: {error}.",
-            key="source.path",
-            fix="Check the files, their permissions and that compressed ones are whole.",
-        ) from error
+    # where types turn out wider than what had been written, again with those that fit all
+    found = _write(source, target, {}) or _write(source, target, _scan(source)) or _Found()
     return [*found.notes, *_said_of_values(found, source)]
 
 
@@ -234,6 +226,18 @@ def opener(file: Path) -> Callable[[], IO[bytes]]:
     return lambda: file.open("rb", buffering=1 << 20)
 
 
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"'{file.name}' cannot be read: {error}.",
+            key="source.path",
+            fix="Check the file, its permissions and, where it is compressed, that it is whole.",
+        ) from error
+
+
 def _batches(source: TextFiles, found: _Found) -> Iterator[_Batch]:
     read = _csv_batches if source.format in ("csv", "tsv") else _json_batches
     found.notes.clear()
@@ -271,7 +275,8 @@ def _csv_batches(source: TextFiles, found: _Found) -> _Read:
     for file in source.files:
         opened = opener(file)
         known = "\t" if source.format == "tsv" else first[1].delimiter if first else None
-        dialect = dialect_of(opened, file.name, known)
+        with _reading(file):
+            dialect = dialect_of(opened, file.name, known)
         if dialect is None:
             continue
         if first is None:
@@ -279,13 +284,15 @@ def _csv_batches(source: TextFiles, found: _Found) -> _Read:
             roles = _with_comma(source.roles, dialect)
             found.notes += _said_of_dialect(file.name, dialect, source.format)
         _check_header(first, file.name, dialect)
-        check_text(opened, file.name, dialect)
+        with _reading(file):
+            check_text(opened, file.name, dialect)
         names = frozenset(dialect.names)
         # a header alone still names the columns
         schema = pa.schema([(name, pa.string()) for name in dialect.names])
         yield file, _no_rows(schema), names, roles
-        for batch in batches_of(opened, file.name, dialect):
-            yield None, batch, names, roles
+        with _reading(file):
+            for batch in batches_of(opened, file.name, dialect):
+                yield None, batch, names, roles
 
 
 def _no_rows(schema: pa.Schema) -> Any:
@@ -298,9 +305,10 @@ def _json_batches(source: TextFiles, found: _Found) -> _Read:
     roles = {name: replace(role, null_is_empty=False) for name, role in source.roles.items()}
     for file in source.files:
         begun: Path | None = file
-        for batch in json_batches(opener(file), file.name, ids):
-            yield begun, batch, parsed, roles
-            begun = None
+        with _reading(file):
+            for batch in json_batches(opener(file), file.name, ids):
+                yield begun, batch, parsed, roles
+                begun = None
 
 
 def _with_comma(roles: Mapping[str, Role], dialect: Dialect) -> dict[str, Role]:

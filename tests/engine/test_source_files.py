@@ -240,7 +240,8 @@ def test_a_null_of_json_lines_is_unlabelled(lake: Lake, monkeypatch: pytest.Monk
         ("x.csv", b'id,labels,pred_probs\n1,"a,[1]\n', "line 2 of 'x.csv' opens a quote"),
         ("x.csv", "id,labels,pred_probs\n1,é,[1]\n".encode("latin-1"), "byte 0xe9 on line 2; it may be"),
         ("x.csv", b"id,labels,labels\n", "names the column 'labels' twice"),
-        ("x.csv.gz", gzip.compress(b"id,labels,pred_probs\n1,a,[1]\n" * 99, mtime=0)[:-9], "cannot be read"),
+        ("x.csv.gz", gzip.compress(b"id,labels,pred_probs\n" * 99, mtime=0)[:-9], "'x.csv.gz' cannot be read"),
+        ("x.jsonl.gz", gzip.compress(b'{"id": 1}\n' * 99, mtime=0)[:-9], "'x.jsonl.gz' cannot be read"),
         ("x.jsonl", b'{"id": 1}\n{"id": \n', "line 2 of 'x.jsonl' is no JSON"),
         ("x.json", b'[{"id": 1}]', "line 1 of 'x.json' is no object"),
         ("x.parquet", b"id,labels\n", "cannot read"),
@@ -271,9 +272,10 @@ def test_files_of_other_columns_or_formats_are_refused(lake: Lake) -> None:
     assert "no file" in lake.refuse(source__path=f"{folder}/*.tsv")["message"]
 
 
-def test_a_header_alone_is_a_source_without_rows(lake: Lake) -> None:
+@pytest.mark.parametrize("content", ["id,labels,pred_probs\n", "id,labels,pred_probs"])
+def test_a_header_alone_is_a_source_without_rows(lake: Lake, content: str) -> None:
     path = lake.folder / "x.csv"
-    path.write_text("id,labels,pred_probs\n")
+    path.write_text(content)
     found = lake.audit({"source.path": str(path), **PLAIN})
     assert found["num_rows"] == 0
     assert found["warnings"]

@@ -132,7 +132,7 @@ def test_ids_keep_their_digits_beside_one_that_no_bigint_holds() -> None:
 @pytest.mark.parametrize("other", ["1", "null", '"x"', "1.0"])
 def test_ids_that_are_floats_are_refused_with_their_line(other: str) -> None:
     content = f'{{"id": {other}, "p": 1.5}}\n{{"id": 1.5}}\n'.encode()
-    with pytest.raises(InputError, match="line [12] of 'x.jsonl' has the number 1.[05] in") as caught:
+    with pytest.raises(InputError, match=r"line [12] of 'x.jsonl' has the number 1\.[05] in") as caught:
         list(json_batches(lambda: io.BytesIO(content), "x.jsonl", {"id"}))
     assert caught.value.key == "source.id"
 
