@@ -66,14 +66,15 @@ def decide(session: ReviewSession, sent: Mapping[str, Any], who: str) -> list[st
             )
             for k, (tag, verdict) in enumerate(_cells(session, sent.get("cells")))
         ]
-    session.reader.append(decisions)
+    is_new = session.reader.append(decisions)
     session.take([_record(item, session) for item in decisions])
-    session.wrote()
+    if is_new:
+        session.wrote()
     return [item.decision_id for item in decisions]
 
 
 def take_back(session: ReviewSession, names: object, who: str) -> list[str]:
-    """Take decisions of a person back; those that are not there stay away.
+    """Take decisions of a person back, those of them that there are.
 
     Args:
         session: The review.
@@ -81,20 +82,23 @@ def take_back(session: ReviewSession, names: object, who: str) -> list[str]:
         who: The person.
 
     Raises:
-        InputError: They are no ids.
+        InputError: They are no ids, or none of them is of a decision.
     """
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise InputError("decisions are taken back by their ids.", key="undo")
-    known = [
-        name for name in names[:_MOST_CELLS] if name in session.state.known or session.state.is_bulk(name)
-    ]
-    for name in known:
-        session.reader.undo(name, who)
+    names = names[:_MOST_CELLS]
+    if not all(map(session.state.knows, names)):
+        session.refresh()  # another server may have written it a moment ago
+    known = [name for name in names if session.state.knows(name)]
+    if names and not known:
+        raise InputError(f"there is no decision {names[0][:80]!r} to take back.", key="undo")
+    is_new = [session.reader.undo(name, who) for name in known]
     now = datetime.now(timezone.utc)
     session.take(
         [DecisionRecord(None, None, None, who, now, UNDO, f"undo-{name}", undoes=name) for name in known]
     )
-    session.wrote()
+    if any(is_new):
+        session.wrote()
     return known
 
 

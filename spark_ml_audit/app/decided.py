@@ -206,9 +206,9 @@ class DecisionState:
         """Cells of which people differ, in the order of the index."""
         return sorted(self._disputed)
 
-    def is_bulk(self, name: str) -> bool:
-        """Whether a bulk acceptance of that id holds."""
-        return name in self.bulks
+    def knows(self, name: str) -> bool:
+        """Whether there is a decision or bulk acceptance of that id, taken back or not."""
+        return name in self.known or name in self.bulks or name in self._undone
 
     def votes_of(self, row: int) -> dict[int, list[Vote]]:
         """The votes on a row, by class."""

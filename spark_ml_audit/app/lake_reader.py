@@ -170,14 +170,14 @@ class LakeReader:
         return records_of(self.engine.collect(found), self.run.id_name, self.id_type)
 
     @_alone
-    def append(self, decisions: Sequence[Decision]) -> None:
-        """Add decisions in one transaction."""
-        append_decisions(self.tables, self.run, decisions)
+    def append(self, decisions: Sequence[Decision]) -> bool:
+        """Add decisions in one transaction; whether any was not there yet."""
+        return append_decisions(self.tables, self.run, decisions).num_appended > 0
 
     @_alone
-    def undo(self, name: str, who: str) -> None:
-        """Take a decision or a bulk acceptance back."""
-        undo_decision(self.tables, self.run, name, who)
+    def undo(self, name: str, who: str) -> bool:
+        """Take a decision or a bulk acceptance back; whether that was not done yet."""
+        return undo_decision(self.tables, self.run, name, who).num_appended > 0
 
     def draw(self, drawing: Mapping[str, Any]) -> str:
         """Draw cells to judge; the same ones where that was done before."""

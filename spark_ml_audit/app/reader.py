@@ -65,11 +65,11 @@ class AuditReader(Protocol):
     def decisions(self) -> list[DecisionRecord]:
         """All records of decisions."""
 
-    def append(self, decisions: Sequence[Decision]) -> None:
-        """Add decisions in one transaction; those that are there already are not added again."""
+    def append(self, decisions: Sequence[Decision]) -> bool:
+        """Add decisions in one transaction, those that are not there already; whether any was added."""
 
-    def undo(self, name: str, who: str) -> None:
-        """Take a decision or a bulk acceptance back by a further record."""
+    def undo(self, name: str, who: str) -> bool:
+        """Take a decision or a bulk acceptance back by a further record; whether one was added."""
 
     def draw(self, drawing: Mapping[str, Any]) -> str:
         """Draw cells to judge by keys of `SampleSection`; the sample_id."""

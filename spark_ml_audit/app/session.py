@@ -130,7 +130,7 @@ class ReviewSession:
             self._looked = time.monotonic()
 
     def wrote(self) -> None:
-        """Remember that the newest version of the table holds what this process wrote, if nobody else did."""
+        """After a commit of this process: it knows the newest version, if nobody else wrote in between."""
         with self._refreshing:
             version, known = self.reader.decisions_version(), int(self._version or -1)
             if version is not None and int(version) == known + 1:

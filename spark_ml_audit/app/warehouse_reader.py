@@ -175,25 +175,27 @@ class WarehouseReader:
         found = self._warehouse.rows(self._place(DECISIONS), ())
         return records_of(found, self.run.id_name, self.id_type)
 
-    def append(self, decisions: Sequence[Decision]) -> None:
-        """Add decisions in one statement."""
+    def append(self, decisions: Sequence[Decision]) -> bool:
+        """Add decisions in one statement; whether the warehouse says that any was not there yet."""
         known = ("tag", "verdict", "who", "when", "note", "sample_id", "decision_id", "kind")
-        self._append([{ID: item.id, **{name: getattr(item, name) for name in known}} for item in decisions])
+        return self._append(
+            [{ID: item.id, **{name: getattr(item, name) for name in known}} for item in decisions]
+        )
 
-    def undo(self, name: str, who: str) -> None:
-        """Take a decision back."""
+    def undo(self, name: str, who: str) -> bool:
+        """Take a decision back; whether the warehouse says that this was not done yet."""
         when = datetime.now(timezone.utc)
-        self._append(
+        return self._append(
             [{"who": who, "when": when, "decision_id": f"undo-{name}", "kind": UNDO, "undoes": name}]
         )
 
-    def _append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _append(self, rows: Sequence[Mapping[str, Any]]) -> bool:
         schema = pa.schema([(ID, self.id_type), *DECISIONS_FIELDS])
         now = datetime.now(timezone.utc)
         told = [{"run_id": self.run.run_id, **row, "when": row.get("when") or now} for row in rows]
         columns = {name: [row.get(name) for row in told] for name in schema.names}
         table = pa.table(columns, schema=schema).rename_columns([self.run.id_name, *schema.names[1:]])
-        self._warehouse.append(self._place(DECISIONS), table, "decision_id")
+        return self._warehouse.append(self._place(DECISIONS), table, "decision_id") > 0
 
     # ---- what jobs do ------------------------------------------------------------------------------
 

@@ -86,13 +86,16 @@ class Warehouse:
         found = self._run(f"DESCRIBE HISTORY {place.table_name} LIMIT 1", {})
         return str(found.column("version")[0].as_py())
 
-    def append(self, place: Place, rows: pa.Table, key: str) -> None:
+    def append(self, place: Place, rows: pa.Table, key: str) -> int:
         """Append rows whose key the table does not have yet, in one statement; the table is made if missing.
 
         Args:
             place: The table.
             rows: A few hundred at most.
             key: Column that names a row.
+
+        Returns:
+            How many were new; 0 too where the warehouse does not say.
         """
         table = place.table_name
         kinds = {item.name: _TYPES.get(str(item.type), "TIMESTAMP") for item in rows.schema}
@@ -108,11 +111,13 @@ class Warehouse:
             lines.append(f"SELECT {', '.join(cells)}")
         names = ", ".join(quote(name) for name in kinds)
         values = ", ".join(f"s.{quote(name)}" for name in kinds)
-        self._run(
+        found = self._run(
             f"MERGE INTO {table} t USING ({' UNION ALL '.join(lines)}) s ON t.{quote(key)} = s.{quote(key)} "
             f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})",
             told,
         )
+        said = found.column("num_inserted_rows") if "num_inserted_rows" in found.column_names else ()
+        return sum(int(number.as_py() or 0) for number in said)
 
     def _run(self, statement: str, told: Mapping[str, Any]) -> pa.Table:
         with self._lock:

@@ -14,6 +14,7 @@ from spark_ml_audit.app.lake_reader import LakeReader
 from spark_ml_audit.app.session import ReviewSession
 from spark_ml_audit.app.votes import BULK, PRESENT, UNDO
 from spark_ml_audit.config import ServeConfig, load_as
+from spark_ml_audit.errors import InputError
 from spark_ml_audit.reviewing.excluded import excluded_rows
 from tests.lake import Lake
 from tests.review_page import own_output
@@ -121,3 +122,42 @@ def test_what_was_decided_before_is_asked_again_in_a_blind_sample(
     assert opened().queue(asked, "ann").done.all()
     take_back(session, ["blind-3.0"], "ann")
     assert session.queue(asked, "ann").first_open() == 3
+
+
+# ---- several servers -------------------------------------------------------------------------------
+
+
+def _decide(session: ReviewSession, name: str, row: str, who: str) -> list[str]:
+    sent = {"decision_id": name, "id": row, "cells": [[session.classes[0], PRESENT]]}
+    return decide(session, sent, who)
+
+
+def test_what_another_server_wrote_is_taken_back(opened: Callable[[], ReviewSession]) -> None:
+    first, second = opened(), opened()
+    names = _decide(first, "one", "film 005", "ann")
+    assert take_back(second, names, "ann") == names
+    first.refresh()
+    assert first.state.standing((first.row_of("film 005"), 0)) is None
+    assert take_back(first, names, "ann") == names  # sent again
+    guessed = ["two.0", "two.1", "two.2"]  # where the page does not know how many there were
+    _decide(first, "two", "film 006", "ann")
+    assert take_back(second, guessed, "ann") == ["two.0"]
+    with pytest.raises(InputError, match=r"no decision 'three\.0'"):
+        take_back(second, ["three.0"], "ann")
+    assert take_back(second, [], "ann") == []
+
+
+def test_what_is_sent_again_hides_nothing_of_another_server(opened: Callable[[], ReviewSession]) -> None:
+    first, second = opened(), opened()
+    names = _decide(first, "one", "film 005", "ann")
+    second.refresh()
+    _decide(second, "two", "film 006", "bob")
+    _decide(first, "one", "film 005", "ann")
+    first.refresh()
+    assert first.state.num_by == {"ann": 1, "bob": 1}
+    take_back(first, names, "ann")
+    second.refresh()
+    _decide(second, "three", "film 007", "bob")
+    take_back(first, names, "ann")
+    first.refresh()
+    assert first.state.num_by == {"ann": 0, "bob": 2}

@@ -91,6 +91,8 @@ def test_rows_are_read_and_decisions_written_by_sql(session: ReviewSession, spar
     session.refresh()
     assert session.state.num_by == {"ann": 1}
     assert take_back(session, ["one.0"], "ann") == ["one.0"]
+    assert session.reader.undo("one.0", "ann") is False  # once is enough
+    assert session.reader.undo("two.0", "ann") is True
     again = ReviewSession(session.reader, session.options)
     assert again.state.num_by["ann"] == 0
     with pytest.raises(InputError, match="done by jobs"):
