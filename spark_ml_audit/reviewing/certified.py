@@ -2,8 +2,8 @@
 
 Evidence are the flagged cells of a run that a `random` or `certify` sample drew and that people judged by
 that sample. A drawn cell without a verdict that others of its sample have got past counts as wrong, as do
-unsure and contradictory ones: within a sample nobody can better the proof by leaving out what is hard. Cells judged for other
-reasons (worst first, a list, by hand) prove nothing of the rest.
+unsure and contradictory ones: within a sample nobody can better the proof by leaving out what is hard. Cells
+judged for other reasons (worst first, a list, by hand) prove nothing of the rest.
 """
 
 from __future__ import annotations
