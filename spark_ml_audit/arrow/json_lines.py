@@ -237,8 +237,8 @@ def _array(values: list[Any]) -> Any:
     if wanted is None:
         return pa.array([None if value is None else _text(value) for value in values], pa.string())
     if wanted == _MAP:
-        rows = [None if row is None else [(key, _double(x)) for key, x in row.items()] for row in values]
-        return pa.array(rows, _MAP)
+        pairs = [None if row is None else [(key, _double(x)) for key, x in row.items()] for row in values]
+        return pa.array(pairs, _MAP)
     if wanted == pa.float64():
         values = [_double(value) for value in values]
     elif wanted == pa.list_(pa.float64()):
