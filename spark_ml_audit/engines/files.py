@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
 
@@ -13,18 +15,22 @@ PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
 
 
 def local_files(address: str) -> list[Path]:
-    """The files of a folder, a pattern or a file; hidden ones and those of other programs left out.
+    """The files of a folder, a pattern or a file.
+
+    Hidden ones and those of other programs are left out, and so are the Delta tables and the outputs of
+    audits that are below the folder.
 
     Args:
         address: Absolute path, or one as `file:` address.
     """
     place = local_path(address) or Path(address)
     if place.is_dir():
-        found = (file for file in place.rglob("*") if file.is_file() and _is_data(file.relative_to(place)))
-        return sorted(found)
+        return sorted(_files_below(place))
     if place.is_file():
         return [place]
-    return sorted(file for found in glob(str(place), recursive=True) for file in local_files(found))
+    root, found = Path(root_of(str(place))), (Path(match) for match in glob(str(place), recursive=True))
+    matches = (match for match in found if not _is_within_tables(match, root))
+    return sorted(file for match in matches for file in local_files(str(match)))
 
 
 def parquet_files(address: str) -> list[Path]:
@@ -57,5 +63,30 @@ def partitions_of(root: str, file: Path) -> list[str]:
     return [part.partition("=")[0] for part in parts if "=" in part]
 
 
-def _is_data(file: Path) -> bool:
-    return not any(part.startswith((".", "_")) and "=" not in part for part in file.parts)
+def has_other_folders(folder: Path) -> bool:
+    """Whether folders are below a folder that make no columns, hidden ones aside."""
+    return any(
+        "=" not in inner.name and not _is_hidden(inner.name) for inner in folder.iterdir() if inner.is_dir()
+    )
+
+
+def _files_below(place: Path) -> Iterator[Path]:
+    for folder, inner, names in os.walk(place):
+        here = Path(folder)
+        inner[:] = [name for name in inner if not _is_hidden(name) and not _holds_tables(here / name)]
+        yield from (here / name for name in names if not _is_hidden(name) and (here / name).is_file())
+
+
+def _is_within_tables(file: Path, root: Path) -> bool:
+    between = [file, *file.parents]
+    between = between[: between.index(root)] if root in between else []
+    return any(_holds_tables(folder) for folder in between)
+
+
+def _holds_tables(folder: Path) -> bool:
+    """Whether a folder is a Delta table, or an output with its tables."""
+    return any((folder / log).is_dir() for log in ("_delta_log", "runs/_delta_log"))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "_")) and "=" not in name

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlparse
 from pyspark.sql import functions as F
 
 from spark_ml_audit.config.paths import is_pattern, local_path
-from spark_ml_audit.engines.files import local_files, parquet_files, partitions_of, root_of
+from spark_ml_audit.engines.files import has_other_folders, local_files, parquet_files, partitions_of, root_of
 from spark_ml_audit.engines.limits import Limits
 from spark_ml_audit.engines.transfer import spark_column
 
@@ -32,8 +32,9 @@ def scan_files(session: SparkSession, path: str) -> DataFrame:
         return reader.parquet(path)
     root = root_of(str(local))
     partitions = sorted({name for file in found for name in partitions_of(root, file)})
-    # Spark leaves folders within folders out, and fails at what is no Parquet file
-    is_plain = local.is_dir() and (bool(partitions) or all(file.parent == local for file in found))
+    # Spark leaves folders within folders out, takes partitions of tables there for its own, and fails at
+    # what is no Parquet file
+    is_plain = local.is_dir() and not has_other_folders(local)
     if is_plain and len(found) == len(local_files(path)):
         rows = session.read.parquet(path)
     else:

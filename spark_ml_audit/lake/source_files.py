@@ -8,18 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from spark_ml_audit.arrow.text_kinds import Role
+from spark_ml_audit.arrow.types import is_list, is_string
 from spark_ml_audit.config.paths import local_path
 from spark_ml_audit.config.source import NO_ORDER_FIX, ROW_NUMBER
 from spark_ml_audit.engines.files import local_files, parquet_files, root_of
 from spark_ml_audit.errors import ConfigError, InputError, reason_of
-from spark_ml_audit.lake.parquet_files import classes_of_files, files_digest, with_column_metadata
+from spark_ml_audit.lake.parquet_files import (
+    check_one_order,
+    classes_of_files,
+    files_digest,
+    schemas_of,
+    with_column_metadata,
+)
 from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.source_format import files_of_format
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from spark_ml_audit.config import PlaceConfig
     from spark_ml_audit.engines.base import Engine, Frame
 
@@ -99,7 +106,11 @@ def open_parquet(engine: Engine, config: PlaceConfig) -> OpenedFiles:
             frame = engine.scan_parquet(place.address, row_number=numbered)
             schema = engine.schema(frame)
         files = [] if local is None else parquet_files(str(local))
-        columns, classes = with_column_metadata(schema, files), classes_of_files(files)
+        written = schemas_of(files)
+        columns, classes = with_column_metadata(schema, written), classes_of_files(written)
+        by_place, column = _by_place(config, schema)
+        if by_place:
+            check_one_order(files, written, column)
     except InputError:
         raise
     except Exception as error:
@@ -110,6 +121,24 @@ def open_parquet(engine: Engine, config: PlaceConfig) -> OpenedFiles:
         ) from error
     notes = (NUMBERS_NOTE,) if numbered else ()
     return OpenedFiles(frame, files_digest(frame, files), columns, notes, classes)
+
+
+def _by_place(config: PlaceConfig, schema: pa.Schema) -> tuple[bool, str | None]:
+    """Whether values mean classes by their place in a list, and the column that may hold this list."""
+    values: Any = config
+    probs, labels = getattr(values, "pred_probs", None), getattr(values, "labels", None)
+    are_given = getattr(values, "classes", None) is not None
+    if isinstance(probs, tuple) or (probs and getattr(values, "pred_probs_from", None) is not None):
+        return not are_given, None
+    column = probs or labels
+    if not isinstance(column, str) or column not in schema.names:
+        return False, None
+    kind = schema.field(column).type
+    if probs is not None:
+        by_name = pa.types.is_map(kind)
+    else:
+        by_name = is_string(kind) or (is_list(kind) and is_string(kind.value_type))
+    return not by_name, column
 
 
 def _check_number(names: list[str], shown: str) -> None:
