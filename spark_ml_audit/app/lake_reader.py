@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -33,7 +34,7 @@ from spark_ml_audit.lake.schemas import (
     SAMPLE,
 )
 from spark_ml_audit.reviewing.decision_table import Decision, append_decisions, undo_decision
-from spark_ml_audit.reviewing.tables import with_plain_id
+from spark_ml_audit.reviewing.tables import tables_of, with_plain_id
 
 if TYPE_CHECKING:
     from spark_ml_audit.config.serve import ServeConfig
@@ -72,16 +73,25 @@ class LakeReader:
         tables: The output.
         beside: The same output, by another engine.
         config: Of the command.
+        shares: A reader by the same engines: they serve one caller at a time of both.
     """
 
-    def __init__(self, tables: OutputTables, beside: OutputTables, config: ServeConfig) -> None:
+    def __init__(
+        self,
+        tables: OutputTables,
+        beside: OutputTables,
+        config: ServeConfig,
+        *,
+        shares: LakeReader | None = None,
+    ) -> None:
         self.tables = tables
         self.config = config
         self._beside = beside
-        self._lock = threading.RLock()
+        self._lock: AbstractContextManager[Any] = threading.RLock() if shares is None else shares._lock
         self.run = find_run(tables, config.serve.run, "serve.run")
         self.id_type = tables.schema(EXAMPLES).field(self.run.id_name).type
-        self._source = SourceRows(beside, self.run, self.id_type, config)
+        others = None if shares is None else shares._source
+        self._source: SourceRows = SourceRows(beside, self.run, self.id_type, config, shares=others)
 
     @property
     def engine(self) -> Engine:
@@ -223,8 +233,10 @@ class LakeReader:
 
     @_alone
     def corrected(self) -> Any:
-        """The corrected copy as an Arrow table."""
-        found = self.tables.table(CORRECTED).existing()
+        """The newest corrected copy as an Arrow table."""
+        copies = [item for item in self.corrections() if item["mode"] == "copy" and item["undoes"] is None]
+        tables, name = tables_of(self.engine, copies[0]["target"]) if copies else (self.tables, CORRECTED)
+        found = tables.table(name).existing()
         return None if found is None else self.engine.collect(found)
 
     @_alone
@@ -241,4 +253,5 @@ class LakeReader:
     def newest(self) -> LakeReader:
         """A reader of the newest run of the output."""
         serve = self.config.serve.model_copy(update={"run": None})
-        return LakeReader(self.tables, self._beside, self.config.model_copy(update={"serve": serve}))
+        config = self.config.model_copy(update={"serve": serve})
+        return LakeReader(self.tables, self._beside, config, shares=self)

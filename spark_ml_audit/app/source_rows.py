@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -40,14 +41,23 @@ class SourceRows:
         run: The audit.
         id_type: Arrow type of its ids.
         config: Of the command.
+        shares: Rows that the same engine reads: it serves one caller at a time of both.
     """
 
-    def __init__(self, tables: OutputTables, run: FinishedRun, id_type: Any, config: ServeConfig) -> None:
+    def __init__(
+        self,
+        tables: OutputTables,
+        run: FinishedRun,
+        id_type: Any,
+        config: ServeConfig,
+        *,
+        shares: SourceRows | None = None,
+    ) -> None:
         self._tables = tables
         self._run = run
         self._id_type = id_type
         self._config = config
-        self._lock = threading.RLock()
+        self._lock: AbstractContextManager[Any] = threading.RLock() if shares is None else shares._lock
 
     @cached_property
     def _ingest(self) -> Ingest:

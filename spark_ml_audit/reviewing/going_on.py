@@ -10,7 +10,7 @@ from spark_ml_audit.lake.schemas import CORRECTED
 from spark_ml_audit.reviewing.audited import address_of, source_of
 
 if TYPE_CHECKING:
-    from spark_ml_audit.config import EngineConfig
+    from spark_ml_audit.config import AuditSource, EngineConfig
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.outcomes.runs import FinishedRun
 
@@ -30,18 +30,30 @@ def correct_command(
         The command; None where it is not recorded where the audited rows are.
     """
     try:
-        source = address_of(source_of(run)).rstrip("/")
+        source = source_of(run)
     except (ConfigError, InputError):
         return None
     settings: dict[str, object] = {
         f"correct.{key}": value for key, value in named.items() if value is not None
     }
-    # a copy that was audited again is the source now: the next copy goes beside it
-    copy, number = tables.location(CORRECTED), 1
-    place = copy
-    while source == place:
-        number += 1
-        place = f"{copy}_{number}"
-    if number > 1:
+    place = place_beside(source, tables.location(CORRECTED))
+    if place is not None:
         settings["correct.to"] = place
     return tables.config.command("correct", {**settings, **engine.settings})
+
+
+def place_beside(source: AuditSource, copy: str) -> str | None:
+    """Where the next copy goes if the source is the copy of an earlier correction: beside it, numbered.
+
+    Args:
+        source: Of the audit.
+        copy: Where copies go otherwise.
+
+    Returns:
+        The place; None where copies go where they go otherwise.
+    """
+    own, number, place = address_of(source).rstrip("/"), 1, copy
+    while own == place:
+        number += 1
+        place = f"{copy}_{number}"
+    return place if number > 1 else None

@@ -127,6 +127,16 @@ def test_the_table_is_corrected_from_the_page(page: Page, house: Lake, output: s
     assert newest == audited["result"]["run_id"]
     page.post("/api/jobs", {"name": "undo", "undo": done["result"]["correction_id"]})
     assert finished(page)["state"] == "done"
+    # that copy is what is reviewed now: the next one goes beside it
+    page.decide("more", "film 100", ("西部", "present"))
+    page.decide("less", "film 101", ("西部", "absent"))
+    page.post("/api/jobs", {"name": "correct", "mode": "copy"})
+    second = finished(page)
+    assert second["state"] == "done", second
+    assert second["result"]["target"] == f"{target}_2"
+    assert "西部" in {row["id"]: row["labels"] for row in house.records(f"{target}_2")}["film 100"]
+    told = page.ask("/download/corrected.csv")[2].splitlines()
+    assert "西部" in next(line for line in told if line.startswith("film 100,"))
 
 
 def finished(page: Page) -> dict[str, Any]:

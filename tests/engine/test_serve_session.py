@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
@@ -161,3 +162,25 @@ def test_what_is_sent_again_hides_nothing_of_another_server(opened: Callable[[],
     take_back(first, names, "ann")
     first.refresh()
     assert first.state.num_by == {"ann": 0, "bob": 2}
+
+
+def test_a_reader_of_the_newest_run_waits_for_the_one_before(opened: Callable[[], ReviewSession]) -> None:
+    reader = opened().reader
+    assert isinstance(reader, LakeReader)
+    decided, shown = threading.Event(), threading.Event()
+
+    def use(newest: LakeReader) -> None:
+        newest.decisions()
+        decided.set()
+        newest.rows(["film 005"])
+        shown.set()
+
+    with reader._source._lock:
+        with reader._lock:
+            thread = threading.Thread(target=use, args=(reader.newest(),))
+            thread.start()
+            assert not decided.wait(0.3)
+        assert decided.wait(30)
+        assert not shown.wait(0.3)
+    thread.join(30)
+    assert shown.is_set()
