@@ -197,8 +197,13 @@ def test_what_cannot_be_used_is_refused_and_not_stored(page: Page, house: Lake, 
     ):  # fmt: skip
         page.refused("/api/decisions", body)
     assert decisions(house, output) == []
-    status, _, _ = page.ask("/api/decisions", sent(note="x" * (2 << 20)))
+    # answered before all of it was read: some clients see the answer, some the closed connection
+    try:
+        status, _, _ = page.ask("/api/decisions", sent(note="x" * (2 << 20)))
+    except OSError:
+        status = 413
     assert status == 413
+    assert decisions(house, output) == []
 
 
 def test_a_tag_nobody_proposed_and_a_row_left_out(page: Page) -> None:
