@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 from spark_ml_audit.app.decided import DecisionRecord
@@ -17,7 +17,7 @@ _DRAWS = ("first-look", "random", "certify")
 _MOST_CELLS = 500
 _MOST_NOTE = 2000
 _MOST_ID = 100
-_LONGEST_AWAY = timedelta(days=90)
+_EARLIEST = datetime(2000, 1, 1, tzinfo=timezone.utc)
 INCLUDED = "include"
 
 
@@ -157,4 +157,4 @@ def _moment(value: object) -> datetime:
         told = (told if told.tzinfo else told.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
     except (ValueError, OverflowError):
         return now
-    return max(min(told, now), now - _LONGEST_AWAY)
+    return max(min(told, now), _EARLIEST)
