@@ -12,9 +12,10 @@ from spark_ml_audit.app.queues import ROW, QueueFilter
 from spark_ml_audit.app.reader import RowContent
 from spark_ml_audit.app.records import id_as_text
 from spark_ml_audit.app.session import Queue, ReviewSession
-from spark_ml_audit.app.votes import BULK, Vote, newest_of_each, standing_vote
+from spark_ml_audit.app.votes import Vote, newest_of_each, standing_vote
 from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
 from spark_ml_audit.outcomes.base import plain
+from spark_ml_audit.reviewing.votes import BULK
 from spark_ml_audit.text import for_page, harmless
 
 _AHEAD = 24

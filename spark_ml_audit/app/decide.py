@@ -8,17 +8,16 @@ from typing import Any
 
 from spark_ml_audit.app.decided import DecisionRecord
 from spark_ml_audit.app.session import ReviewSession
-from spark_ml_audit.app.votes import ADJUDICATED, EXCLUDED, ROW, SINGLE, UNDO, VERDICTS
 from spark_ml_audit.config.review import MAX_SAMPLE
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.reviewing.decision_table import Decision
+from spark_ml_audit.reviewing.votes import ADJUDICATED, EXCLUDED, INCLUDED, ROW, SINGLE, UNDO, VERDICTS
 
 _DRAWS = ("first-look", "random", "certify")
 _MOST_CELLS = 500
 _MOST_NOTE = 2000
 _MOST_ID = 100
 _EARLIEST = datetime(2000, 1, 1, tzinfo=timezone.utc)
-INCLUDED = "include"
 
 
 def decide(session: ReviewSession, sent: Mapping[str, Any], who: str) -> list[str]:
@@ -54,6 +53,7 @@ def decide(session: ReviewSession, sent: Mapping[str, Any], who: str) -> list[st
         decisions = [Decision(row_id, None, verdict, decision_id=f"{name}.0", kind=ROW, **shared)]
     else:
         kind = ADJUDICATED if sent.get("adjudicated") else SINGLE
+        drawn = session.drawn_in(sample)
         decisions = [
             Decision(
                 row_id,
@@ -61,7 +61,7 @@ def decide(session: ReviewSession, sent: Mapping[str, Any], who: str) -> list[st
                 verdict,
                 decision_id=f"{name}.{k}",
                 kind=kind,
-                sample_id=sample if session.is_drawn(sample, row, tag) else None,
+                sample_id=sample if (row, session.codes[tag]) in drawn else None,
                 **shared,
             )
             for k, (tag, verdict) in enumerate(_cells(session, sent.get("cells")))

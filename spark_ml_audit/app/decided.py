@@ -13,17 +13,8 @@ import numpy.typing as npt
 from spark_ml_audit.app.index import AuditIndex
 from spark_ml_audit.app.queues import ROW as ROW_ITEM
 from spark_ml_audit.app.queues import QueueItems
-from spark_ml_audit.app.votes import (
-    ABSENT,
-    BULK,
-    PRESENT,
-    ROW,
-    UNDO,
-    StandingVote,
-    Vote,
-    is_excluded,
-    standing_vote,
-)
+from spark_ml_audit.app.votes import ABSENT, PRESENT, StandingVote, Vote, is_excluded, standing_vote
+from spark_ml_audit.reviewing.votes import BULK, ROW, UNDO
 
 OPEN, DONE, DISPUTED = 0, 1, 2
 

@@ -7,10 +7,9 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
-from spark_ml_audit.report.page.render import page_style
-from spark_ml_audit.text import for_page, number, percent, plural
+from spark_ml_audit.report.page.render import page_environment, page_style
 
 STYLES = ("report.css", "app.css")
 SCRIPTS = (
@@ -63,13 +62,4 @@ def _content(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader(__package__),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"shown": for_page, "number": number, "percent": percent}
-    environment.globals["plural"] = plural
-    return environment
+    return page_environment(__package__)

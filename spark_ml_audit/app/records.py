@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from spark_ml_audit.app.decided import DecisionRecord
-from spark_ml_audit.app.votes import SINGLE
 from spark_ml_audit.arrow.decision_values import ids_of, times_of, verdicts_of
 from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.reviewing.votes import SINGLE
 
 _TEXTS = ("tag", "who", "kind", "decision_id", "undoes", "bulk_id", "sample_id", "run_id", "note")
 _CONTENT = ("id", "tag", "verdict", "who", "when", "note", "sample_id")

@@ -25,21 +25,19 @@ from spark_ml_audit.app.index import AuditIndex, IntArray, index_of
 from spark_ml_audit.app.queues import ROW, QueueFilter, QueueItems, cell_mask, resolve
 from spark_ml_audit.app.reader import AuditReader
 from spark_ml_audit.app.records import id_from_text
-from spark_ml_audit.app.votes import BULK
 from spark_ml_audit.arrow.hashes import hash_values
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.kernels.assignment import assign_rows
+from spark_ml_audit.reviewing.certified import BLIND
 from spark_ml_audit.reviewing.sample_files import REVIEWER_SEED
+from spark_ml_audit.reviewing.votes import BULK
 
 if TYPE_CHECKING:
     from spark_ml_audit.config.serve import ServeSection
 
 _LOOK_AGAIN = 3.0
 """Seconds after which decisions of others are looked for."""
-
-BLIND = ("random", "certify")
-"""Ways to draw a sample of which nothing may be told to who judges it."""
 
 _KEPT_QUEUES = 6
 
@@ -199,11 +197,11 @@ class ReviewSession:
         """Drawn sample -> its cells, of those drawn in one way."""
         return {name: cells for name, (drawn, cells) in self._samples.items() if drawn == how}
 
-    def is_drawn(self, sample: str, row: int, tag: str) -> bool:
-        """Whether a cell is in a sample: what is said of others answers no sample."""
+    def drawn_in(self, sample: str) -> frozenset[Cell]:
+        """The cells of a sample: what is said of others answers no sample."""
         if sample and sample not in self._samples:
             self.load_samples()  # drawn elsewhere meanwhile
-        return (row, self.codes[tag]) in set(self._samples.get(sample, ("", []))[1])
+        return frozenset(self._samples.get(sample, ("", []))[1])
 
     def asked(self, parameters: Mapping[str, str]) -> QueueFilter:
         """The filter that the parameters of an address say; samples that are to be judged blind are.

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-SINGLE, BULK, ADJUDICATED, UNDO, ROW = "single", "bulk", "adjudicated", "undo", "row"
-PRESENT, ABSENT, UNSURE, EXCLUDED = "present", "absent", "unsure", "exclude"
-VERDICTS = (PRESENT, ABSENT, UNSURE)
+from spark_ml_audit.reviewing.votes import ADJUDICATED, BULK, EXCLUDED, SINGLE, VERDICTS
+
+PRESENT, ABSENT, UNSURE = VERDICTS
 
 _LEVELS = {BULK: 0, ADJUDICATED: 2}
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)

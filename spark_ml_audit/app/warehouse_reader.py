@@ -14,7 +14,6 @@ from spark_ml_audit.app.index import CODED, LISTED, MOST_ROWS, coded
 from spark_ml_audit.app.reader import AuditReader, RowContent
 from spark_ml_audit.app.records import records_of
 from spark_ml_audit.app.source_rows import contents_of, shown_columns
-from spark_ml_audit.app.votes import UNDO
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.ingest import inspect_source
@@ -35,6 +34,7 @@ from spark_ml_audit.lake.schemas import (
 )
 from spark_ml_audit.reviewing.audited import source_of
 from spark_ml_audit.reviewing.decision_table import Decision
+from spark_ml_audit.reviewing.votes import UNDO
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import AuditSource

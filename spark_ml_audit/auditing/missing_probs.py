@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.config.source import LabelsConfig, PlaceConfig
+from spark_ml_audit.config.continuing import predictions_for
 from spark_ml_audit.engines.columns import missing_column_fix
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.hints.columns import columns_of_probs, likely_column
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from spark_ml_audit.config import AuditConfig
 
 _KEY = "source.pred_probs"
-_MOST_CLASSES = 20
 
 
 def check_has_probs(config: AuditConfig, schema: pa.Schema) -> None:
@@ -36,20 +35,6 @@ def check_has_probs(config: AuditConfig, schema: pa.Schema) -> None:
     raise InputError(
         f"the source has no column '{name}'.",
         key=_KEY,
-        fix=f"If there are no probabilities yet, this makes them: {predict_command(config)} (then audit its "
+        fix=f"If there are no probabilities yet, this makes them: {predictions_for(config)} (then audit its "
         f"table predictions). {missing_column_fix(name, schema.names)}",
     )
-
-
-def predict_command(config: AuditConfig) -> str:
-    """The command that predicts out-of-sample probabilities for the source of an audit."""
-    source = config.source
-    settings: dict[str, object] = {}
-    for name in dict.fromkeys([*PlaceConfig.model_fields, *LabelsConfig.model_fields]):
-        if name in ("path", "table"):
-            continue
-        value, default = getattr(source, name), type(source).model_fields[name].default
-        if value == default or (name == "classes" and len(value) > _MOST_CLASSES):
-            continue
-        settings[f"source.{name}"] = list(value) if isinstance(value, tuple) else value
-    return config.output.command("predict", settings, source=source.name)

@@ -9,12 +9,14 @@ from spark_ml_audit.config.base import Section
 from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.config.output import OutputConfig, TrackingConfig
 from spark_ml_audit.config.predict import PredictConfig
+from spark_ml_audit.config.source import LabelsConfig, PlaceConfig
 from spark_ml_audit.errors import ConfigError
 
 # where the source is, and what the table written says itself
 _OWN = frozenset({"path", "table", "format", "version", "classes", "row_numbers"})
 _LABELS = ("id", "labels", "labels_format", "labels_delimiter", "empty_labels")
 _OF_ROWS = ("source.format", "source.version", "source.id", "source.row_numbers")
+_MOST_CLASSES = 20
 _JUDGED_BY = ("audit", "model", "detect")
 
 
@@ -38,6 +40,24 @@ def audit_of_predictions(config: PredictConfig, place: str, texts: Sequence[str]
         settings["source.show"] = list(texts)
     settings |= config.tracking.settings | config.engine.settings
     return config.output.command("audit", settings, source=place)
+
+
+def predictions_for(config: AuditConfig) -> str:
+    """The command that predicts out-of-sample probabilities for the source of an audit.
+
+    Args:
+        config: That of the audit.
+
+    Example:
+        >>> values = {"source": {"path": "films", "id": "film"}, "output": {"path": "audits/films"}}
+        >>> predictions_for(AuditConfig.parse(values))
+        'spark-ml-audit predict films --out audits/films --id film'
+    """
+    read = {*PlaceConfig.model_fields, *LabelsConfig.model_fields} - {"path", "table"}
+    if len(config.source.classes or ()) > _MOST_CLASSES:
+        read.remove("classes")
+    settings = {key: value for key, value in _changed(config.source, "source").items() if _name(key) in read}
+    return config.output.command("predict", settings, source=config.source.name)
 
 
 def tagging_by(config: PredictConfig, uri: str) -> str:

@@ -35,9 +35,7 @@ def engine_kind(wanted: EngineConfig | None = None, spark: object | None = None)
     kind = (wanted or EngineConfig()).kind
     if kind != "auto":
         return kind
-    from spark_ml_audit.engines.session import active_session, runs_on_a_platform
-
-    if spark is not None or active_session() is not None or runs_on_a_platform():
+    if _has_spark(spark):
         return SPARK
     if not _missing_packages():
         return EMBEDDED
@@ -117,11 +115,14 @@ def starts_spark(wanted: EngineConfig | None = None, spark: object | None = None
     Raises:
         SetupError: No engine is installed.
     """
+    return not _has_spark(spark) and engine_kind(wanted) == SPARK
+
+
+def _has_spark(spark: object | None) -> bool:
+    """Whether a session is given or active, or the platform brings one."""
     from spark_ml_audit.engines.session import active_session, runs_on_a_platform
 
-    if spark is not None or active_session() is not None or runs_on_a_platform():
-        return False
-    return engine_kind(wanted) == SPARK
+    return spark is not None or active_session() is not None or runs_on_a_platform()
 
 
 def scout_engine(wanted: EngineConfig) -> Engine | None:

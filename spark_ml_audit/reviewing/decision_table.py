@@ -29,6 +29,8 @@ from spark_ml_audit.reviewing.votes import (
     ADJUDICATED,
     BULK_ID,
     DECISION_ID,
+    EXCLUDED,
+    INCLUDED,
     KIND,
     ROW,
     SINGLE,
@@ -50,7 +52,7 @@ MAX_BATCH = 1000
 """Decisions of one call."""
 
 _KINDS = (SINGLE, ADJUDICATED, ROW)
-_ROW_VERDICTS = ("exclude", "include")
+_ROW_VERDICTS = (EXCLUDED, INCLUDED)
 
 
 def new_decision_id() -> str:

@@ -14,6 +14,7 @@ from spark_ml_audit.reviewing.tables import with_plain_id
 from spark_ml_audit.reviewing.votes import (
     BULK_ID,
     DECISION_ID,
+    EXCLUDED,
     KIND,
     ROW,
     UNDOES,
@@ -44,5 +45,5 @@ def excluded_rows(tables: OutputTables, run: FinishedRun) -> Frame | None:
     marked = own.select(ID, VERDICT, WHEN).with_columns(nw.col(WHEN).max().over(ID).alias("last_when"))
     newest = marked.filter(nw.col(WHEN) == nw.col("last_when"))
     stands = newest.group_by(ID).agg(nw.col(VERDICT).max().alias(VERDICT))
-    found = stands.filter(nw.col(VERDICT) == "exclude").select(ID)
+    found = stands.filter(nw.col(VERDICT) == EXCLUDED).select(ID)
     return None if is_empty(tables.engine, found) else found

@@ -36,6 +36,9 @@ SINGLE, BULK, ADJUDICATED, UNDO, ROW = "single", "bulk", "adjudicated", "undo", 
 """Kinds of records: a person's verdict on one cell (also null), a bulk acceptance's, one that settles a
 dispute, one that takes another back, one on a whole row."""
 
+EXCLUDED, INCLUDED = "exclude", "include"
+"""Verdicts on a whole row."""
+
 LEVEL, IS_GOOD = "level", "is_good"
 BASIS, NUM_PRESENT, NUM_ABSENT, NUM_UNSURE, IS_DISPUTED = (
     "basis",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ from spark_ml_audit.lake.choose import delta_table
 from spark_ml_audit.lake.places import Place
 from tests.conftest import lake_for
 from tests.datasets import Dataset, make_dataset
-from tests.lake import Lake
+from tests.lake import Lake, tag_names
+from tests.review_page import Page, own_output, served
 
 
 @dataclass(frozen=True)
@@ -48,3 +50,28 @@ def audited(
     return Audited(
         lake, data, source, lake.audit(source__path=source, tracking__experiment="audits of tests")
     )
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    """A plain data set."""
+    return make_dataset(5, "plain", "float64")
+
+
+@pytest.fixture(scope="module")
+def names(dataset: Dataset) -> list[str]:
+    """The names of its classes."""
+    return tag_names(dataset.pred_probs.shape[1])
+
+
+@pytest.fixture
+def output(house: Lake) -> str:
+    """An audit of the review page's films, in an output of its own."""
+    return own_output(house)
+
+
+@pytest.fixture
+def page(house: Lake, output: str) -> Iterator[Page]:
+    """The review page over it."""
+    with served(house, {"output.path": output}) as found:
+        yield found

@@ -18,19 +18,9 @@ from spark_ml_audit import audit, predict
 from spark_ml_audit.engines.in_hand import NUMBERED
 from spark_ml_audit.errors import ConfigError, InputError, SetupError
 from tests.datasets import make_dataset
-from tests.lake import records, tag_names, with_column
+from tests.lake import records, with_column
 
 TABLES = ("issues", "examples", "tag_issues", "classes", "quarantine")
-
-
-@pytest.fixture(scope="module")
-def dataset() -> Any:
-    return make_dataset(5, "plain", "float64")
-
-
-@pytest.fixture(scope="module")
-def names(dataset: Any) -> list[str]:
-    return tag_names(dataset.pred_probs.shape[1])
 
 
 @pytest.fixture(scope="module")

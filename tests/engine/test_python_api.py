@@ -8,18 +8,13 @@ import pytest
 from spark_ml_audit import audit, ema_label_quality
 from spark_ml_audit.errors import ConfigError, InputError
 from tests.datasets import make_dataset
-from tests.lake import records, tag_names
+from tests.lake import records
 from tests.oracle import oracle_audit
 
 
 @pytest.fixture(scope="module")
 def dataset():
     return make_dataset(5, "plain", "float32")
-
-
-@pytest.fixture(scope="module")
-def names(dataset):
-    return tag_names(dataset.pred_probs.shape[1])
 
 
 @pytest.mark.matrix

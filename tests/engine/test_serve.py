@@ -6,24 +6,11 @@ import time
 from typing import Any
 
 import numpy as np
-import pytest
 import yaml
 
 from tests.lake import Lake
 from tests.paths import PROJECT
-from tests.review_page import TOKEN, Page, decisions, flagged, own_output, served, start
-
-
-@pytest.fixture
-def output(house: Lake) -> str:
-    return own_output(house)
-
-
-@pytest.fixture
-def page(house: Lake, output: str) -> Any:
-    with served(house, {"output.path": output}) as found:
-        yield found
-
+from tests.review_page import TOKEN, Page, decisions, flagged, served, start
 
 # ---- who gets in -----------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.browser import Browser, browser_session, has_browser
 from tests.lake import Lake
-from tests.review_page import HOSTILE, TOKEN, Page, own_output, served
+from tests.review_page import HOSTILE, TOKEN, Page, served
 
 pytestmark = pytest.mark.skipif(
     not has_browser(), reason="no browser: apt-get install chromium chromium-driver"
@@ -21,11 +21,6 @@ pytestmark = pytest.mark.skipif(
 def browser() -> Iterator[Browser]:
     with browser_session() as found:
         yield found
-
-
-@pytest.fixture
-def output(house: Lake) -> str:
-    return own_output(house)
 
 
 def visit(browser: Browser, page: Page, path: str = "/review", *, at: int | None = None) -> None:

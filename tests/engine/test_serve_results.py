@@ -15,19 +15,7 @@ from spark_ml_audit.reviewing.agreement import agreement_by_class
 from spark_ml_audit.reviewing.decisions import check_decisions
 from tests.engine.conftest import scan
 from tests.lake import Lake
-from tests.review_page import TAGS, Page, decisions, flagged, own_output, served
-
-
-@pytest.fixture
-def output(house: Lake) -> str:
-    return own_output(house)
-
-
-@pytest.fixture
-def page(house: Lake, output: str) -> Any:
-    with served(house, {"output.path": output}) as found:
-        yield found
-
+from tests.review_page import TAGS, Page, decisions, flagged, served
 
 # ---- in bulk ----------------------------------------------------------------------------------------
 

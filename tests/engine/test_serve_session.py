@@ -13,10 +13,11 @@ from spark_ml_audit.app.decide import decide, drawing_of, take_back
 from spark_ml_audit.app.decided import DecisionRecord
 from spark_ml_audit.app.lake_reader import LakeReader
 from spark_ml_audit.app.session import ReviewSession
-from spark_ml_audit.app.votes import BULK, PRESENT, UNDO
+from spark_ml_audit.app.votes import PRESENT
 from spark_ml_audit.config import ServeConfig, load_as
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.reviewing.excluded import excluded_rows
+from spark_ml_audit.reviewing.votes import BULK, UNDO
 from tests.lake import Lake
 from tests.review_page import own_output
 

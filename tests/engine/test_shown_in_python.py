@@ -14,18 +14,7 @@ import pytest
 from spark_ml_audit import audit
 from spark_ml_audit.errors import ConfigError, DeliveryError, InputError
 from tests.browser import browser_session
-from tests.datasets import make_dataset
-from tests.lake import tag_names, with_column
-
-
-@pytest.fixture(scope="module")
-def dataset() -> Any:
-    return make_dataset(5, "plain", "float64")
-
-
-@pytest.fixture(scope="module")
-def names(dataset: Any) -> list[str]:
-    return tag_names(dataset.pred_probs.shape[1])
+from tests.lake import with_column
 
 
 @pytest.fixture(scope="module")

@@ -107,18 +107,28 @@ def page_style() -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader(__package__),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(__package__)
     environment.policies["json.dumps_kwargs"] = {
         "separators": (",", ":"),
         "allow_nan": False,
         "ensure_ascii": False,
     }
+    return environment
+
+
+def page_environment(package: str) -> Environment:
+    """What renders the templates of a package: texts escaped, data and numbers written as on all pages.
+
+    Args:
+        package: Dotted name of the package that has the folder `templates`.
+    """
+    environment = Environment(
+        loader=PackageLoader(package),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= {"shown": for_page, "number": number, "percent": percent}
     environment.globals["plural"] = plural
     return environment

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 
 import numpy as np
 import pytest
@@ -22,16 +21,11 @@ from tests.unit.arrays.ties import assert_cells_equal_but_for_ties, assert_same_
 cleanlab = pytest.importorskip("cleanlab.multilabel_classification.filter")
 from cleanlab import count  # noqa: E402
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the reference
+
 SEEDS = range(4 * len(KINDS))
 RANK_FILTERS = ("prune_by_noise_rate", "prune_by_class", "both")
 SCORES = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
-
-
-@pytest.fixture(autouse=True)
-def _quiet_reference():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def datasets(filter_by: str, seeds=SEEDS) -> list[Dataset]:

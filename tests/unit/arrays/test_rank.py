@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 
 import numpy as np
 import pytest
@@ -15,15 +14,10 @@ from tests.oracle import oracle_audit
 
 cleanlab = pytest.importorskip("cleanlab.multilabel_classification.rank")
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the reference
+
 SEEDS = range(4 * len(KINDS))
 METHODS = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
-
-
-@pytest.fixture(autouse=True)
-def _quiet_reference():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def datasets() -> list[Dataset]:

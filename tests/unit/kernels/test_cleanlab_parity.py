@@ -7,7 +7,6 @@ the reference raises (a tag on every row, one class only), the other classes are
 from __future__ import annotations
 
 import functools
-import warnings
 
 import numpy as np
 import pytest
@@ -30,16 +29,11 @@ from cleanlab.multilabel_classification.rank import (  # noqa: E402
     get_label_quality_scores_per_class,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the reference
+
 ROUNDS = 8
 SEEDS = range(ROUNDS * len(KINDS))
 SCORES = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
-
-
-@pytest.fixture(autouse=True)
-def _quiet_reference():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def assert_equal_but_for_ties(data: Dataset, ours: OracleResult, theirs: np.ndarray) -> None:
