@@ -70,6 +70,7 @@ def is_excluded(votes: Iterable[Vote]) -> bool:
     """Whether the votes on a whole row leave it out: the rule of `reviewing.excluded`, for one row.
 
     >>> moment = datetime(2026, 6, 1, tzinfo=timezone.utc)
+    >>> from spark_ml_audit.reviewing.votes import ROW
     >>> is_excluded([Vote("ann", EXCLUDED, moment, ROW)])
     True
     >>> is_excluded([Vote("ann", EXCLUDED, moment, ROW), Vote("bob", "include", moment, ROW)])
