@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _CORRECTED = (
     "correction_id", "mode", "num_rows_changed", "num_tags_added", "num_tags_removed", "num_stale",
-    "num_gone", "warnings", "target", "undoes",
+    "num_gone", "num_excluded", "num_restored", "warnings", "target", "undoes",
 )  # fmt: skip
 _AUDITED = (
     "run_id", "num_audited", "num_label_issues", "num_missing_tags", "num_extraneous_tags", "health",

@@ -16,10 +16,11 @@ _LETTERS = 200
 
 
 def planned_changes(session: ReviewSession) -> dict[str, Any]:
-    """Tags that would be added and removed, by class, and some of the rows before and after."""
-    added: Counter[int] = Counter()
-    removed: Counter[int] = Counter()
-    rows: dict[int, dict[str, list[int]]] = {}
+    """What a corrected copy would change, by class and in some rows; and how much a merge would.
+
+    A copy leaves out the rows that people excluded, whatever else was decided of them; a merge changes their
+    labels as those of all others, and leaves them in.
+    """
     with session.lock:
         settled = [
             (cell, standing.verdict)
@@ -27,25 +28,44 @@ def planned_changes(session: ReviewSession) -> dict[str, Any]:
             if votes and cell[1] != ROW and (standing := session.state.standing(cell)) is not None
         ]
         given = {row: _given(session, row) for row in {cell[0] for cell, _ in settled}}
+        out = {row: session.index.id_of(row) for row in session.state.excluded}
+    session.contents.read(list(out.values()))
+    excluded = {row for row, row_id in out.items() if session.contents.get(row_id) is not None}
+    changes = []
     for (row, code), verdict in settled:
         own = given[row]
-        if own is None or verdict not in (PRESENT, ABSENT) or (verdict == PRESENT) == (code in own):
-            continue
-        (added if verdict == PRESENT else removed)[code] += 1
-        side = "added" if verdict == PRESENT else "removed"
+        if own is not None and verdict in (PRESENT, ABSENT) and (verdict == PRESENT) != (code in own):
+            changes.append((row, code, "added" if verdict == PRESENT else "removed"))
+    copied = [change for change in changes if change[0] not in out]
+    classes = Counter((code, side) for _, code, side in copied)
+    rows: dict[int, dict[str, list[int]]] = {}
+    for row, code, side in copied:
         rows.setdefault(row, {"added": [], "removed": []})[side].append(code)
     shown = sorted(rows)[:_SHOWN_ROWS]
     session.contents.read([session.index.id_of(row) for row in shown])
+    by_class = Counter(code for _, code, _ in copied).most_common(_SHOWN_TAGS)
     return {
-        "rows": len(rows),
-        "added": sum(added.values()),
-        "removed": sum(removed.values()),
-        "excluded": len(session.state.excluded),
+        **_counted(copied),
+        "excluded": len(excluded),
+        "merge": _counted(changes),
         "classes": [
-            {"tag": for_page(session.classes[code], 200), "added": added[code], "removed": removed[code]}
-            for code, _ in (added + removed).most_common(_SHOWN_TAGS)
+            {
+                "tag": for_page(session.classes[code], 200),
+                "added": classes[code, "added"],
+                "removed": classes[code, "removed"],
+            }
+            for code, _ in by_class
         ],
         "some": [_shown(session, row, rows[row]) for row in shown],
+    }
+
+
+def _counted(changes: list[tuple[int, int, str]]) -> dict[str, int]:
+    sides = Counter(side for _, _, side in changes)
+    return {
+        "rows": len({row for row, _, _ in changes}),
+        "added": sides["added"],
+        "removed": sides["removed"],
     }
 
 

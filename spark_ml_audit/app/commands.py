@@ -13,10 +13,6 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from spark_ml_audit.errors import ConfigError, InputError
-from spark_ml_audit.lake.places import Place
-from spark_ml_audit.lake.schemas import CORRECTED
-from spark_ml_audit.reviewing.audited import source_of
-from spark_ml_audit.reviewing.going_on import place_beside
 
 if TYPE_CHECKING:
     from spark_ml_audit.config.serve import ServeConfig
@@ -44,9 +40,6 @@ def correct_config(config: ServeConfig, run: FinishedRun, sent: Mapping[str, Any
         if mode not in _MODES:
             raise InputError(f"the mode {str(mode)[:80]!r} is none of {', '.join(_MODES)}.", key="mode")
         options = {"run": run.run_id, "mode": mode}
-        if mode == "copy":
-            place = Place.of_output(config.output, CORRECTED).text
-            options |= {"to": place_beside(source_of(run, config.source), place)}
     source = {} if config.source is None else {"source": _plain(config.source)}
     return {"correct": options, **_shared(config), **source}
 

@@ -199,7 +199,10 @@ def render_correct(outcome: CorrectOutcome) -> str:
         f", version {for_terminal(outcome.target_version)}" if outcome.target_version is not None else ""
     )
     lines = [
-        f"{what} {for_terminal(outcome.correction_id)}: {number(outcome.num_rows_changed)} rows changed "
+        f"Preview: {number(outcome.num_rows_changed)} rows would change ({outcome.mode} "
+        f"{for_terminal(outcome.target)}); nothing was written"
+        if outcome.is_preview
+        else f"{what} {for_terminal(outcome.correction_id)}: {number(outcome.num_rows_changed)} rows changed "
         f"({outcome.mode})",
         *(["It had been done before; nothing was changed."] if outcome.already_finished else []),
         f"Audit:  {for_terminal(outcome.run_id)}{version}",
@@ -208,6 +211,8 @@ def render_correct(outcome: CorrectOutcome) -> str:
     ]
     if outcome.num_excluded:
         lines.append(f"Out:    {number(outcome.num_excluded)} rows that people excluded are not in the copy")
+    if outcome.num_restored:
+        lines.append(f"Back:   {number(outcome.num_restored)} rows that had been left out of the copy")
     if outcome.accepted:
         accepted = [("accepted in bulk", "direction", "cells", "by")]
         accepted += [
@@ -215,7 +220,7 @@ def render_correct(outcome: CorrectOutcome) -> str:
             for item in outcome.accepted
         ]
         lines += ["", *table(accepted)]
-    if outcome.undoes is None and outcome.mode == "copy":
+    if outcome.undoes is None and outcome.mode == "copy" and not outcome.is_preview:
         said = "An audit of the copy continues this one, and shows what the correction did"
         lines += _next(f"{said}:", outcome.next_command) or ["", f"{said}."]
     lines += _next("To take it back:", outcome.undo_command)

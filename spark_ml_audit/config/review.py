@@ -291,7 +291,9 @@ class CorrectSection(Section):
             in bulk as far as they do, class by class and direction by direction; None for none.
         who: Who accepts in bulk, recorded with it.
         mode: copy: a corrected copy of the source; merge: the source itself, by MERGE.
-        to: Place of the copy; None for `corrected` of the output.
+        to: Place of the copy; None for `corrected` of the output, or `corrected_2` and so on where that is
+            the source or was written by the correction of another audit.
+        preview: Whether to tell what would be changed, and write nothing.
         undo: correction_id of a correction to take back, instead of all above.
     """
 
@@ -309,6 +311,7 @@ class CorrectSection(Section):
     who: Annotated[Text | None, Field(description="a name, or null")] = None
     mode: Literal["copy", "merge"] = "copy"
     to: PlaceText | None = None
+    preview: Annotated[bool, Field(description="true or false")] = False
     undo: Annotated[RunId | None, Field(description="a correction_id, or null")] = None
 
     @model_validator(mode="after")
@@ -325,6 +328,18 @@ class CorrectSection(Section):
                 f"found {self.accept_certified:g}, but correct.decisions names another table.",
                 "What is accepted in bulk goes to the output's own decisions: set correct.decisions to true.",
                 at="accept_certified",
+            )
+        if self.preview and (self.undo is not None or self.accept_certified is not None):
+            other = "undo" if self.undo is not None else "accept_certified"
+            raise problem(
+                f"found true, but correct.{other} is given too, of which there is no preview.",
+                f"Leave correct.{other} out"
+                + (
+                    "."
+                    if self.undo is not None
+                    else "; `spark-ml-audit review` tells how much that would accept."
+                ),
+                at="preview",
             )
         if self.to is not None and self.mode == "merge":
             raise problem(

@@ -220,6 +220,7 @@ _CORRECT = (
         choices=("copy", "merge"),
     ),
     ShortForm("--to", "correct.to", "PLACE", "where the copy goes"),
+    ShortForm("--preview", "correct.preview", "", "tell what would change, and write nothing", "flag"),
     ShortForm(
         "--undo",
         "correct.undo",

@@ -192,7 +192,7 @@ CORRECTION_RUNS_SCHEMA = pa.schema(
         *_columns(pa.string(), "labels", "set_aside", "config", "warnings"),
         # came later: null in the rows of older versions
         *_columns(pa.string(), "accepted", "bulk_id"),
-        *_columns(pa.int64(), "num_excluded"),
+        *_columns(pa.int64(), "num_excluded", "num_restored"),
     ]
 )  # fmt: skip
 

@@ -357,6 +357,8 @@ class CorrectOutcome(Outcome):
         accepted: What was accepted in bulk for it, under the id `bulk_id`.
         bulk_id: Id of that acceptance; None where none was asked for.
         num_excluded: Rows left out of the copy, because people excluded them.
+        num_restored: Rows that the copy had left out and that an undo brought back.
+        is_preview: Whether it only tells what would be done, and nothing was written.
     """
 
     correction_id: str
@@ -376,3 +378,5 @@ class CorrectOutcome(Outcome):
     accepted: tuple[AcceptedFlags, ...] = ()
     bulk_id: str | None = None
     num_excluded: int = 0
+    num_restored: int = 0
+    is_preview: bool = False

@@ -168,7 +168,7 @@ def correct(
         spark: Session to use.
         progress: Shows stages; silent by default.
         **options: Keys of the section `correct`: run, decisions, accept_above, accept_certified, who, mode,
-            to, undo.
+            to, preview, undo.
 
     Raises:
         ConfigError: An option is unknown or does not fit, or there is no such run.

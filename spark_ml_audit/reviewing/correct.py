@@ -13,60 +13,50 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from spark_ml_audit.arrow.label_edits import ADDED, REMOVED
 from spark_ml_audit.arrow.layout import ID
-from spark_ml_audit.config.base import digest
 from spark_ml_audit.config.continuing import audit_of_copy
-from spark_ml_audit.config.paths import absolute, is_path, refused_by_delta
-from spark_ml_audit.engines.base import count_rows, rows_of
+from spark_ml_audit.config.paths import refused_by_delta
+from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import in_frame
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.frames.class_list import (
     CLASSES_METADATA,
     CLASSES_PROPERTY,
-    class_frame,
     columns_metadata,
 )
 from spark_ml_audit.lake.lineage import CONTINUES_PROPERTY, origin_of, write_origins
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import check_row_names, find_run
-from spark_ml_audit.lake.schemas import CORRECTED, CORRECTION_RUNS, DECISIONS, EXAMPLES, PLANS, TAG_ISSUES
+from spark_ml_audit.lake.schemas import CORRECTION_RUNS
 from spark_ml_audit.lake.source import OpenSource, open_source
 from spark_ml_audit.outcomes.runs import new_run_id, own_version
-from spark_ml_audit.reviewing.audited import address_of, ingest_of, open_audited, source_of
-from spark_ml_audit.reviewing.certified import accept_certified, accepted_in
+from spark_ml_audit.reviewing.audited import address_of, source_of
+from spark_ml_audit.reviewing.certified import accepted_in
 from spark_ml_audit.reviewing.correction_record import (
     Correction,
-    count_set_aside,
-    describe_labels,
     labels_of,
     outcome_of,
     planned_rows,
     write_record,
 )
-from spark_ml_audit.reviewing.decisions import check_decisions, standing_decisions
-from spark_ml_audit.reviewing.excluded import excluded_rows
 from spark_ml_audit.reviewing.label_changes import (
     APPLIED,
-    BEFORE,
+    LEFT_OUT,
     PLANNED,
     STATUS,
     LabelColumns,
-    compare_rows,
     corrected_rows,
-    label_columns,
-    plan_rows,
-    wanted_changes,
 )
 from spark_ml_audit.reviewing.merge import merge_plan
-from spark_ml_audit.reviewing.tables import read_decisions, tables_of, with_own_id, with_plain_id
+from spark_ml_audit.reviewing.plans import begun_plan, copy_place, make_plan, unpinned
+from spark_ml_audit.reviewing.preview import preview_outcome
+from spark_ml_audit.reviewing.tables import tables_of
 from spark_ml_audit.reviewing.undo import undo_correction
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import AuditSource, CorrectConfig
     from spark_ml_audit.engines.base import Frame, Session
-    from spark_ml_audit.lake.delta import Commit
     from spark_ml_audit.outcomes.review import CorrectOutcome
     from spark_ml_audit.outcomes.runs import FinishedRun
     from spark_ml_audit.progress import Progress
@@ -92,7 +82,7 @@ def run_correct(config: CorrectConfig, progress: Progress, spark: Session | None
     outcome, undone = _finished(correction), config.correct.undo
     if outcome is None:
         outcome = undo_correction(correction, undone) if undone is not None else _correct(correction)
-    if outcome.undoes is not None:
+    if outcome.undoes is not None or outcome.is_preview:
         return outcome
     settings = {"correct.undo": outcome.correction_id, **config.engine.settings}
     return replace(outcome, undo_command=config.output.command("correct", settings))
@@ -122,22 +112,24 @@ def _correct(correction: Correction) -> CorrectOutcome:
         run = find_run(tables, options.run, "correct.run")
         check_row_names(tables, run, "correct.run")
         source = source_of(run, correction.config.source)
-        _check_target(correction, run, source)
-    about = _begun(correction, run, source).metadata
-    current = open_source(tables.engine, _unpinned(source), version=about["target_version"])
+        is_copy = options.mode == "copy"
+        target = copy_place(correction, run, source) if is_copy else address_of(source)
+        _check_target(correction, run, source, target)
+    if options.preview:
+        with progress.stage("plan"):
+            return preview_outcome(correction, run, make_plan(correction, run, source), target)
+    about = begun_plan(correction, run, source, target).metadata
+    target = about.get("target", target)  # of a plan that is followed again
+    current = open_source(tables.engine, unpinned(source), version=about["target_version"])
     labels = labels_of(about["labels"], current.schema)
     plan = planned_rows(tables, correction.correction_id, labels)
-    num_excluded = 0
     with progress.stage(options.mode):
-        if options.mode == "copy":
-            target = _copy_place(correction)
-            excluded = excluded_rows(tables, run) if options.decisions is True else None
-            if excluded is not None:
-                current, plan, num_excluded = _without(current, plan, excluded, labels)
-            final = _write_copy(correction, run, current, labels, plan)
+        if is_copy:
+            current, plan = _without(current, plan, labels)
+            final = _write_copy(correction, run, current, labels, plan, target)
         else:
-            target = address_of(source)
             final = merge_plan(tables.engine, target, labels, plan)
+    num_excluded = about.get("num_excluded", 0)
     outcome = write_record(
         correction,
         final,
@@ -148,149 +140,28 @@ def _correct(correction: Correction) -> CorrectOutcome:
         target=target,
         target_version=about["target_version"],
         set_aside=about["set_aside"],
-        num_excluded=num_excluded,
+        num_excluded=num_excluded if is_copy else 0,
+        num_kept=0 if is_copy else num_excluded,
         accepted=() if correction.bulk_id is None else accepted_in(tables, correction.bulk_id),
     )
-    if options.mode == "merge":
+    if not is_copy:
         return outcome
     again = audit_of_copy(source, run.config, target, tables.config, correction.config.engine)
     return replace(outcome, next_command=again)
 
 
-def _without(
-    current: OpenSource, plan: Frame, excluded: Frame, labels: LabelColumns
-) -> tuple[OpenSource, Frame, int]:
-    """The source and the plan without the rows that people excluded, and how many these are."""
-    there = current.frame.join(excluded, left_on=in_frame(labels.id), right_on=ID, how="semi")
-    left = current.frame.join(excluded, left_on=in_frame(labels.id), right_on=ID, how="anti")
-    number = count_rows(current.engine, there)
-    return replace(current, frame=left), plan.join(excluded, on=ID, how="anti"), number
-
-
-# ---- the plan --------------------------------------------------------------------------------------
-
-
-def _fingerprint(config: CorrectConfig) -> str:
-    return digest({"correct": config.correct.model_dump(mode="json")})
-
-
-def _begun(correction: Correction, run: FinishedRun, source: AuditSource) -> Commit:
-    """The commit of the plan, which is made unless it was made before.
-
-    Raises:
-        ConfigError: It was made by another config.
-    """
-    tables, own = correction.tables, correction.correction_id
-    if tables.commit_of(PLANS, own) is None:
-        with correction.progress.stage("plan"):
-            _write_plan(correction, run, source)
-    begun = tables.commit_of(PLANS, own)
-    if begun is None or begun.metadata.get("fingerprint") != _fingerprint(correction.config):
-        raise ConfigError(
-            f"correction {own} was begun with another config.",
-            key="output.run_id",
-            fix="Retry with the same correct section, or leave output.run_id out.",
-        )
-    return begun
-
-
-def _write_plan(correction: Correction, run: FinishedRun, source: AuditSource) -> None:
-    """Write which rows change, with their labels before and after, and how the table compares by now."""
-    tables, own, engine = correction.tables, correction.correction_id, correction.tables.engine
-    opened = open_audited(engine, run, source)
-    layout = ingest_of(tables, run, source).layout
-    labels = label_columns(
-        opened.schema, run.id_name, layout.labels, layout.labels_format, layout.labels_delimiter
-    )
-    examples = with_plain_id(tables.read(EXAMPLES, run.run_id), run.id_name)
-    _accept(correction, run)
-    standing = _standing(correction, run, examples)
-    given, accepted = examples.select(ID, "given_tags"), _accepted(correction, run)
-    changes, located = wanted_changes(engine, given, standing, accepted)
-    current = open_source(engine, _unpinned(source))
-    plan = plan_rows(engine, opened.frame, labels, changes)
-    # by the ids of the changes: those of the plan would read the audited version once more
-    plan = compare_rows(engine, plan, current.frame, labels, expected=BEFORE, good=PLANNED, among=changes)
-    stamped = plan.select(nw.lit(own).alias("correction_id"), nw.all())
-    metadata = {
-        "correction_id": own,
-        "fingerprint": _fingerprint(correction.config),
-        "target_version": current.version,
-        "labels": describe_labels(labels),
-        "set_aside": {} if located is None else count_set_aside(engine, located),
-    }
-    tables.append(PLANS, with_own_id(stamped, run.id_name), own, metadata, with_run_id=False)
-
-
-def _accept(correction: Correction, run: FinishedRun) -> None:
-    """Accept in bulk what is proved, once, as decisions of their own.
-
-    Raises:
-        ConfigError: Nothing is proved, and nothing else is to be corrected by.
-    """
-    tables, options, own = correction.tables, correction.config.correct, correction.bulk_id
-    if own is None or options.accept_certified is None or accepted_in(tables, own):
-        return
-    found = accept_certified(tables, run, own, bound=options.accept_certified, who=options.who)
-    if not found and options.decisions is False and options.accept_above is None:
-        raise ConfigError(
-            f"found {options.accept_certified:g}, but no blind random decisions prove that precision for any "
-            f"open flag of run {run.run_id}.",
-            key="correct.accept_certified",
-            fix="Draw a sample with `spark-ml-audit sample --how certify`, have it judged, and import it; "
-            "`review` says what is proved.",
-        )
-
-
-def _standing(correction: Correction, run: FinishedRun, examples: Frame) -> Frame | None:
-    """The verdict of every decided cell; None where no decisions are to be applied."""
-    options, key = correction.config.correct, "correct.decisions"
-    wanted, own = options.decisions, correction.bulk_id
-    if wanted is False and (own is None or not accepted_in(correction.tables, own)):
-        return None
-    named = wanted if isinstance(wanted, str) else None
-    if named is None and options.accept_above is not None and correction.tables.existing(DECISIONS) is None:
-        return None
-    found = read_decisions(
-        correction.tables,
-        named,
-        key,
-        "Import some with `spark-ml-audit decide --file`, name their table, or set correct.accept_above.",
-    )
-    if wanted is False:  # what this correction accepted in bulk alone
-        found = found.filter(nw.col("bulk_id") == own)
-    engine = correction.tables.engine
-    id_type = engine.schema(examples.select(ID)).field(ID).type
-    checked = check_decisions(engine, found, run.id_name, id_type, key)
-    return standing_decisions(engine, checked, run.tags)
-
-
-def _accepted(correction: Correction, run: FinishedRun) -> Frame | None:
-    """The flagged cells that are sure enough to be changed without a person."""
-    tables, limit = correction.tables, correction.config.correct.accept_above
-    if limit is None:
-        return None
-    issues = with_plain_id(tables.read(TAG_ISSUES, run.run_id), run.id_name)
-    is_missing = nw.col("issue") == "missing"
-    prob = nw.col("pred_prob")
-    sure = (is_missing & (prob >= limit)) | (~is_missing & (1 - prob >= limit))
-    known = class_frame(tables.engine, run.tags)
-    action = nw.when(is_missing).then(nw.lit(ADDED)).otherwise(nw.lit(REMOVED)).alias("action")
-    found = issues.filter(sure).join(known, on="tag", how="inner")
-    return found.select(ID, "tag", "class_index", action, "pred_prob")
+def _without(current: OpenSource, plan: Frame, labels: LabelColumns) -> tuple[OpenSource, Frame]:
+    """The source and the plan without the rows that the plan leaves out."""
+    is_out = nw.col(STATUS) == LEFT_OUT
+    out = plan.filter(is_out).select(ID)
+    left = current.frame.join(out, left_on=in_frame(labels.id), right_on=ID, how="anti")
+    return replace(current, frame=left), plan.filter(~is_out)
 
 
 # ---- the change ------------------------------------------------------------------------------------
 
 
-def _copy_place(correction: Correction) -> str:
-    to = correction.config.correct.to
-    if to is None:
-        return correction.tables.location(CORRECTED)
-    return absolute(to) if is_path(to) else to
-
-
-def _check_target(correction: Correction, run: FinishedRun, source: AuditSource) -> None:
+def _check_target(correction: Correction, run: FinishedRun, source: AuditSource, target: str) -> None:
     """Refuse to write where no correction belongs.
 
     Raises:
@@ -304,7 +175,6 @@ def _check_target(correction: Correction, run: FinishedRun, source: AuditSource)
                 fix="Set correct.mode to copy.",
             )
         return
-    target = _copy_place(correction)
     if target.rstrip("/") == address_of(source).rstrip("/"):
         raise ConfigError(
             f"'{target}' is the source itself.",
@@ -321,7 +191,12 @@ def _check_target(correction: Correction, run: FinishedRun, source: AuditSource)
 
 
 def _write_copy(
-    correction: Correction, run: FinishedRun, current: OpenSource, labels: LabelColumns, plan: Frame
+    correction: Correction,
+    run: FinishedRun,
+    current: OpenSource,
+    labels: LabelColumns,
+    plan: Frame,
+    target: str,
 ) -> Frame:
     """Write the copy, which knows what it continues; the plan with the status that every row has now."""
     engine, own = correction.tables.engine, correction.correction_id
@@ -332,7 +207,7 @@ def _write_copy(
             key="correct.mode",
             fix="Set correct.mode to merge, or rename the column in the source and audit it again.",
         )
-    tables, name = tables_of(engine, _copy_place(correction))
+    tables, name = tables_of(engine, target)
     origin = origin_of(run.ref, own, correction.tables.config)
     kept = {key: value for key, value in current.properties.items() if key == CLASSES_PROPERTY}
     kept[CONTINUES_PROPERTY] = write_origins([origin, *run.continues])
@@ -348,8 +223,3 @@ def _write_copy(
     tables.overwrite(name, rows, own, {"correction_id": own}, kept, about_columns)
     status = nw.col(STATUS)
     return plan.with_columns(nw.when(status == PLANNED).then(nw.lit(APPLIED)).otherwise(status).alias(STATUS))
-
-
-def _unpinned(source: AuditSource) -> AuditSource:
-    """Where a source is, whatever version it was told to read; its own columns alone."""
-    return source.model_copy(update={"version": None, "pred_probs_from": None})

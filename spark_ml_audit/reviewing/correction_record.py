@@ -124,9 +124,14 @@ _SAID = {
 }
 
 
-def _warnings(counts: Mapping[str, int], set_aside: Mapping[str, int]) -> list[str]:
+def warnings_of(counts: Mapping[str, int], set_aside: Mapping[str, int], num_kept: int) -> list[str]:
     """Sentences on rows and decisions that were left alone."""
     found = []
+    if num_kept:
+        found.append(
+            f"{num_kept} rows that people excluded stay in the source: a merge changes labels and removes no "
+            "row; a copy (correct.mode copy) leaves them out."
+        )
     if counts["num_stale"]:
         found.append(
             f"{counts['num_stale']} rows were left as they are: their labels changed since they were read "
@@ -149,6 +154,7 @@ def write_record(
     set_aside: Mapping[str, int],
     undoes: str | None = None,
     accepted: Sequence[AcceptedFlags] = (),
+    num_kept: int = 0,
     **about: Any,
 ) -> CorrectOutcome:
     """Write what was changed, and last the row by which the correction counts as done.
@@ -160,7 +166,8 @@ def write_record(
         set_aside: Reason -> decisions without effect.
         undoes: correction_id that was taken back; None for a correction.
         accepted: What was accepted in bulk for it.
-        **about: run_id, source_version, mode, target, target_version, num_excluded.
+        num_kept: Rows that people excluded and that stay, since a merge removes none.
+        **about: run_id, source_version, mode, target, target_version, num_excluded, num_restored.
     """
     tables, progress, own = correction.tables, correction.progress, correction.correction_id
     now = datetime.now(timezone.utc)
@@ -176,7 +183,7 @@ def write_record(
         )
         tables.append(CORRECTIONS, with_own_id(stamped, labels.id), own)
     written = tables.read(CORRECTIONS).filter(nw.col("correction_id") == own)
-    counts = _counts(tables.engine, with_plain_id(written, labels.id))
+    counts = count_changes(tables.engine, with_plain_id(written, labels.id))
     row = {
         "correction_id": own,
         **about,
@@ -188,14 +195,16 @@ def write_record(
         "accepted": json.dumps([item.to_dict() for item in accepted]),
         "bulk_id": correction.bulk_id if undoes is None else None,
         "config": correction.config.to_json(),
-        "warnings": json.dumps(_warnings(counts, set_aside)),
+        "warnings": json.dumps(warnings_of(counts, set_aside, num_kept)),
     }
     with progress.stage("runs"):
         tables.append_records(CORRECTION_RUNS, [row], CORRECTION_RUNS_SCHEMA, own)
     return outcome_of(row, tables, progress)
 
 
-def _counts(engine: Engine, cells: Frame) -> dict[str, int]:
+def count_changes(engine: Engine, cells: Frame) -> dict[str, int]:
+    """`CORRECTION_COUNTS` of changed cells, from `change_rows`."""
+
     def times(action: str) -> nw.Expr:
         return nw.when(nw.col("action") == action).then(1).otherwise(0).sum().alias(action)
 
@@ -232,6 +241,7 @@ def outcome_of(
         accepted=tuple(AcceptedFlags(**item) for item in json.loads(row.get("accepted") or "[]")),
         bulk_id=row.get("bulk_id"),
         num_excluded=row.get("num_excluded") or 0,
+        num_restored=row.get("num_restored") or 0,
         tables={
             CORRECTED if row["mode"] == "copy" else "source": row["target"],
             **tables.locations(CORRECTIONS, CORRECTION_RUNS),

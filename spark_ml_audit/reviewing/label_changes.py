@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
 
 PLANNED, APPLIED, STALE, GONE = "planned", "applied", "stale", "gone"
+LEFT_OUT = "left_out"
+"""Of rows of the source that are not in the copy, because people excluded them."""
 BEFORE, AFTER, CHANGES, STATUS = "before", "after", "changes", "status"
 
 _TEXT, _CLASS, _PROB = nw.String(), nw.Int32(), nw.Float64()

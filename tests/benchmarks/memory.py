@@ -93,7 +93,7 @@ def _sample(root: int, measured: Measured, stop: threading.Event) -> None:
         tree = process_tree(root)
         for pid, name in tree:
             kind = "driver" if pid == root else "jvm" if name == "java" else "workers"
-            size = _pss(pid)
+            size = pss_of(pid)
             parts[kind] += size
             workers += kind == "workers" and size > 0
         measured.cpu = meter.look(tree)
@@ -163,7 +163,7 @@ def _stat(pid: int) -> tuple[str, list[str]] | None:
     return name, rest.split()
 
 
-def _pss(pid: int) -> int:
+def pss_of(pid: int) -> int:
     """Proportional set size in bytes: shared pages are divided among those who share them."""
     try:
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:

@@ -84,18 +84,36 @@ def test_people_agree_as_the_command_review_says(page: Page, output: str, embedd
 
 # ---- what comes out --------------------------------------------------------------------------------
 
+COUNTED = {"rows": "rows_changed", "added": "tags_added", "removed": "tags_removed"}
+"""What a preview counts, and a correction."""
+
 
 def test_the_table_is_corrected_from_the_page(page: Page, house: Lake, output: str) -> None:
     card = page.get("/api/item", at=2)["card"]
     cells = [(tag, "present" if flag == "missing" else "absent") for tag, flag in flagged(card)]
     page.decide("fix", card["id"], *cells)
+    # two rows are excluded, one of which something else was decided of too
+    for place in (4, 5):
+        other = page.get("/api/item", at=place)["card"]
+        page.post("/api/decisions", {"decision_id": f"out{place}", "id": other["id"], "row": "exclude"})
+        if place == 4:
+            tag, flag = flagged(other)[0]
+            page.decide("out", other["id"], (tag, "present" if flag == "missing" else "absent"))
     planned = page.get("/api/changes")
     assert (planned["rows"], planned["added"] + planned["removed"]) == (1, len(cells))
     assert planned["some"][0]["id"] == card["id"]
+    assert planned["excluded"] == 2
+    merged = house.run("correct", {"output.path": output, "correct.preview": True, "correct.mode": "merge"})
+    told = {name: merged.json[f"num_{key}"] for name, key in COUNTED.items()}
+    assert told == planned["merge"]
+    assert planned["merge"]["rows"] == 2
     page.post("/api/jobs", {"name": "correct", "mode": "copy"})
     done = finished(page)
     assert done["state"] == "done", done
-    assert done["result"]["num_rows_changed"] == 1
+    assert {name: done["result"][f"num_{key}"] for name, key in COUNTED.items()} == {
+        name: planned[name] for name in COUNTED
+    }
+    assert done["result"]["num_excluded"] == planned["excluded"]
     target = done["result"]["target"]
     fixed = {row["id"]: set(row["labels"]) for row in house.records(target)}
     before = {tag["tag"] for tag in card["tags"] if tag["given"]}
@@ -114,7 +132,9 @@ def test_the_table_is_corrected_from_the_page(page: Page, house: Lake, output: s
     newest = page.post("/api/newest", {})["run_id"]
     assert newest == audited["result"]["run_id"]
     page.post("/api/jobs", {"name": "undo", "undo": done["result"]["correction_id"]})
-    assert finished(page)["state"] == "done"
+    undone = finished(page)
+    assert (undone["state"], undone["result"]["num_restored"]) == ("done", 2)
+    assert {row["id"] for row in house.records(target)} == {f"film {i:03}" for i in range(240)}
     # that copy is what is reviewed now: the next one goes beside it
     page.decide("more", "film 100", ("西部", "present"))
     page.decide("less", "film 101", ("西部", "absent"))

@@ -14,10 +14,12 @@ function showChanges(found) {
     make("td", { class: "text tags" }, make("div", { class: "chips" }, ...row.added.map(chip("add")), ...row.removed.map(chip("cut")), ...row.kept.map(chip(""))))));
   byId("changes").replaceChildren(
     make("p", {}, make("strong", {}, `${plural(found.rows, "row")} would change`), `: ${plural(found.added, "tag")} added, ${plural(found.removed, "tag")} removed`,
-      found.excluded ? `; ${plural(found.excluded, "row")} excluded` : "", "."),
+      found.excluded ? `; ${plural(found.excluded, "excluded row")} left out of a copy` : "", "."),
+    found.excluded ? make("p", { class: "muted" }, `Correcting the table itself removes no row: the excluded ones stay, and ${plural(found.merge.rows, "row")} would change.`) : "",
     found.classes.length ? make("p", { class: "muted" }, found.classes.slice(0, 12).map((row) => `${row.tag} (+${number(row.added)}, −${number(row.removed)})`).join(", ")) : null ?? "",
     some.length ? make("div", { class: "scroll" }, make("table", { class: "stack" }, make("caption", { class: "hidden" }, "Some of the rows"), make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Row"), make("th", { scope: "col" }, "Tags afterwards"))), make("tbody", {}, ...some))) : "");
-  byId("copy").disabled = byId("merge").disabled = !found.rows && !found.excluded;
+  byId("copy").disabled = !found.rows && !found.excluded;
+  byId("merge").disabled = !found.merge.rows;
 }
 
 function result(job) {
@@ -32,7 +34,8 @@ function result(job) {
   }
   return make("div", {},
     make("p", {}, `${plural(found.num_rows_changed, "row")} changed: ${number(found.num_tags_added)} tags added, ${number(found.num_tags_removed)} removed`,
-      found.num_stale ? `; ${plural(found.num_stale, "row")} changed since the audit, left alone` : "", ". ", make("bdi", {}, found.target ?? "")),
+      found.num_stale ? `; ${plural(found.num_stale, "row")} changed since the audit, left alone` : "",
+      found.num_excluded ? `; ${plural(found.num_excluded, "excluded row")} left out` : "", found.num_restored ? `; ${plural(found.num_restored, "row")} put back` : "", ". ", make("bdi", {}, found.target ?? "")),
     ...(found.warnings ?? []).map((said) => make("p", { class: "muted" }, said)),
     make("div", { class: "row-of-buttons" }, ...buttons));
 }
