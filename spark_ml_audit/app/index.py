@@ -230,21 +230,26 @@ def index_of(rows: Any, id_type: Any) -> AuditIndex:
         >>> found.id_of(0), found.given.of(0), found.cells.of(0), found.missing.tolist()
         ('film 7', [0], [1], [True])
     """
-    whole = rows.sort_by("issue_rank").combine_chunks()
-    given, cells, missing, probs = (
-        _one(whole.column(name)) for name in ("given", "cells", "missing", "prob")
-    )
-    nothing = np.full(whole.num_rows, np.nan, dtype=np.float32)
+    order = pc.sort_indices(rows.column("issue_rank"))
+
+    def column(name: str) -> Any:
+        """One column in order: never all of them twice."""
+        return _one(rows.column(name)).take(order)
+
+    def flat(name: str, kind: type) -> Any:
+        return column(name).flatten().to_numpy(zero_copy_only=False).astype(kind)
+
+    nothing = np.full(rows.num_rows, np.nan, dtype=np.float32)
     return AuditIndex(
-        ids=_one(whole.column(ID)).cast(id_type),
-        num_issues=whole.num_rows,
-        given=_lists(given),
-        cells=_lists(cells),
-        missing=missing.flatten().to_numpy(zero_copy_only=False).astype(np.bool_),
-        pred_prob=probs.flatten().to_numpy(zero_copy_only=False).astype(np.float32),
+        ids=column(ID).cast(id_type),
+        num_issues=rows.num_rows,
+        given=_lists(column("given")),
+        cells=_lists(column("cells")),
+        missing=flat("missing", np.bool_),
+        pred_prob=flat("prob", np.float32),
         ambiguity=nothing,
         outlier=nothing.copy(),
-        group=np.full(whole.num_rows, -1, dtype=np.int32),
+        group=np.full(rows.num_rows, -1, dtype=np.int32),
     )
 
 

@@ -30,6 +30,9 @@ is the beginning of one random order, hence a simple random sample."""
 ROW = -1
 """Class of an item that is a row as a whole."""
 
+_HASHED_ROWS, _HASHED_CELLS = 16_384, 1 << 18
+"""How many are hashed at a time."""
+
 Mask = npt.NDArray[np.bool_]
 
 
@@ -227,13 +230,20 @@ def _marked_rows(index: AuditIndex, asked: QueueFilter, classes: Sequence[str]) 
 def _ordered_rows(index: AuditIndex, rows: IntArray, asked: QueueFilter) -> IntArray:
     if asked.order != "random":
         return rows  # rows of the index are in the order of their ranks
-    return rows[np.argsort(hash_values(_ids(index, rows), BLIND_SEED), kind="stable")]
+    return rows[np.argsort(_row_hashes(index, rows), kind="stable")]
+
+
+def _row_hashes(index: AuditIndex, rows: IntArray) -> IntArray:
+    """A hash per row, made some thousands at a time: their ids are not copied all at once."""
+    parts = [rows[start : start + _HASHED_ROWS] for start in range(0, len(rows), _HASHED_ROWS)]
+    hashes = [hash_values(_ids(index, part), BLIND_SEED) for part in parts]
+    return np.concatenate(hashes) if hashes else np.zeros(0, dtype=np.int64)
 
 
 def _cell_hashes(index: AuditIndex, rows: IntArray, codes: IntArray, num_classes: int) -> IntArray:
     """A hash per cell; hashes are made of whole rows, some thousands at a time."""
     found = np.zeros(len(rows), dtype=np.int64)
-    step = max(1, (1 << 19) // max(1, num_classes))
+    step = max(1, min(_HASHED_ROWS, _HASHED_CELLS // max(1, num_classes)))
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
         each = cell_hashes(hash_values(_ids(index, rows[part]), BLIND_SEED), num_classes)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.app.access import Access, is_loopback
+from spark_ml_audit.app.allocator import keep_little
 from spark_ml_audit.config.serve import DEFAULT_PORT, ServeConfig
 from spark_ml_audit.engines.extras import install_command
 from spark_ml_audit.errors import ConfigError, SetupError
@@ -39,6 +40,7 @@ def run_serve(config: ServeConfig, progress: Progress, announce: Announce) -> No
         SetupError: The extra `app` is not installed.
     """
     _require_packages()
+    keep_little()  # before there are threads
     listening, access = _listen(config)
     try:
         with progress.stage("tables"):

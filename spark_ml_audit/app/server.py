@@ -138,6 +138,11 @@ def _add_pages(app: FastAPI, session: ReviewSession, access: Access) -> None:
         session.row_of(id, hold=True)
         return RedirectResponse(f"/review?{QueueFilter(row=id, state='all').query()}", 303)
 
+    @app.get("/queue")
+    def queue(request: Request) -> Response:
+        """A queue by its tags as pages show them: where the report's tags and bars lead."""
+        return RedirectResponse(f"/review?{session.shown_queue(request.query_params).query()}", 303)
+
 
 def _add_files(app: FastAPI, session: ReviewSession) -> None:
     @app.get("/report")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from spark_ml_audit.app.allocator import give_back
 from spark_ml_audit.app.contents import RowContents
 from spark_ml_audit.app.decided import (
     OPEN,
@@ -32,6 +33,7 @@ from spark_ml_audit.kernels.assignment import assign_rows
 from spark_ml_audit.reviewing.certified import BLIND
 from spark_ml_audit.reviewing.sample_files import REVIEWER_SEED
 from spark_ml_audit.reviewing.votes import BULK
+from spark_ml_audit.text import for_page
 
 if TYPE_CHECKING:
     from spark_ml_audit.config.serve import ServeSection
@@ -40,6 +42,9 @@ _LOOK_AGAIN = 3.0
 """Seconds after which decisions of others are looked for."""
 
 _KEPT_QUEUES = 6
+
+SHOWN_TAG = 200
+"""Letters of a tag that pages show, the report among them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,6 +220,29 @@ class ReviewSession:
             return replace(found, kind="sample", view="cell", blind=drawn in BLIND)
         return found
 
+    def shown_queue(self, parameters: Mapping[str, str]) -> QueueFilter:
+        """The filter of parameters whose tags are written as pages show them; the surest flags first.
+
+        Raises:
+            InputError: A value is none of those there are, or several tags are shown alike.
+        """
+        found = dict(parameters)
+        for key in ("tag", "instead"):
+            told = found.get(key)
+            if not told:
+                continue
+            alike = [tag for tag in self.classes if for_page(tag, SHOWN_TAG) == told]
+            if told not in self.codes and len(alike) == 1:
+                found[key] = alike[0]
+            elif len(alike) > 1 and told not in alike:
+                raise InputError(
+                    f"several tags are shown as {told[:80]!r}: choose one on the overview.", key=key
+                )
+        asked = self.asked(found)
+        if asked.tag and asked.direction and not asked.instead:
+            return replace(asked, view="cell", order="surest")
+        return asked
+
     # ---- queues ------------------------------------------------------------------------------------
 
     def queue(self, asked: QueueFilter, who: str) -> Queue:
@@ -317,4 +345,5 @@ def _load(reader: AuditReader) -> AuditIndex:
     if groups is not None and groups.num_rows:
         index = index.with_groups(groups, classes)
     pa.default_memory_pool().release_unused()
+    give_back()
     return index

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -30,6 +31,7 @@ _ROOT = Path(__file__).parents[2]
 _TOKEN = "token-of-the-benchmark"
 _WORDS = 3_000
 _WORDS_PER_ROW = 14
+_PERIOD = 0.1
 
 
 class Served:
@@ -37,7 +39,7 @@ class Served:
 
     Attributes:
         seconds: What was asked -> how long each answer took.
-        memory: Part of the session -> (PSS after it, greatest RSS so far), bytes.
+        memory: Part of the session -> (PSS after it, greatest PSS and greatest RSS so far), bytes.
     """
 
     def __init__(self, output: Path, log: Path) -> None:
@@ -47,18 +49,25 @@ class Served:
         }.items():  # fmt: skip
             words += ["--set", f"{key}={json.dumps(value)}"]
         self.seconds: dict[str, list[float]] = {}
-        self.memory: dict[str, tuple[int, int]] = {}
+        self.memory: dict[str, tuple[int, int, int]] = {}
+        self._most = 0
         began = time.monotonic()
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
                 words, stdout=subprocess.PIPE, stderr=errors, text=True, env=_environment()
             )
+        threading.Thread(target=self._sample, daemon=True).start()
         assert self._process.stdout is not None
         line = self._process.stdout.readline().strip()
         if not line:
             raise SystemExit(log.read_text())
         self.seconds["start"] = [time.monotonic() - began]
         self._base = line.partition("?")[0].rstrip("/")
+
+    def _sample(self) -> None:
+        while self._process.poll() is None:
+            self._most = max(self._most, pss_of(self._process.pid))
+            time.sleep(_PERIOD)
 
     def ask(self, path: str, body: object = None, *, of: str = "others") -> Any:
         """The answer of an address, timed."""
@@ -77,7 +86,7 @@ class Served:
         work(self)
         status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
         peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-        self.memory[name] = pss_of(self._process.pid), int(peak) * 1024
+        self.memory[name] = pss_of(self._process.pid), self._most, int(peak) * 1024
 
     def close(self) -> None:
         """Stop it."""
@@ -115,8 +124,8 @@ def measure(work: Path, num_rows: int, num_classes: int, num_decided: int) -> li
         median, most, greatest = np.quantile(taken, [0.5, 0.95, 1.0]) * 1000
         told = f"median {median:5.0f} ms, p95 {most:5.0f}, max {greatest:5.0f}"
         lines.append(f"  {name:16} {len(taken):4} times: {told}")
-    for name, (now, peak) in page.memory.items():
-        lines.append(f"  {name:16} PSS {mib(now)} MiB, greatest RSS so far {mib(peak)}")
+    for name, (now, most, peak) in page.memory.items():
+        lines.append(f"  {name:16} PSS {mib(now)} MiB, greatest so far {mib(most)}, of RSS {mib(peak)}")
     return lines
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.browser import Browser, browser_session, has_browser
 from tests.lake import Lake
-from tests.review_page import HOSTILE, TOKEN, Page, served
+from tests.review_page import FILMS, HOSTILE, TAGS, TOKEN, Page, films, served
 
 pytestmark = pytest.mark.skipif(
     not has_browser(), reason="no browser: apt-get install chromium chromium-driver"
@@ -253,3 +253,38 @@ for (const element of document.querySelectorAll('body *')) {
 }
 return found;
 """
+
+
+def test_tags_and_bars_of_the_served_report_open_their_queues(house: Lake, browser: Browser) -> None:
+    if house.kind != "embedded":
+        pytest.skip("the page reads tables in process")
+    rows, _ = films(60)
+    out = house.path("with-report-in-browser")
+    source = house.write(house.frame(rows, FILMS, TAGS))
+    audited = house.audit(source__path=source, output__path=out, report__enabled=True)
+    with served(house, {"output.path": out}) as page:
+        visit(browser, page, "/report")
+        for where, least in (
+            ("#class-table", 10),
+            ("#top-chart svg", 6),
+            ("#class-chart svg", 2),
+            ("#row-table", 10),
+        ):
+            links = browser.run(
+                f"return [...document.querySelectorAll('{where} a')].map((a) => a.getAttribute('href')"
+                " ?? a.getAttributeNS('http://www.w3.org/1999/xlink', 'href'))"
+            )
+            assert sum(link.startswith("/queue?") for link in links) >= least, (where, links)
+        bar = browser.find("#top-chart svg a")
+        assert browser.find("#top-chart svg a rect").get_attribute("aria-label").startswith("Review ")
+        browser.run("arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))", bar)
+        wait(browser, lambda: "/review?" in browser.driver.current_url)
+        ready(browser)
+        assert "view=cell" in browser.driver.current_url
+        assert row_id(browser).startswith("film")
+        assert not browser.complaints()
+    # from a file there is nothing to lead to
+    browser.driver.get(f"file://{audited['report']}")
+    ready(browser)
+    assert browser.run("return document.querySelectorAll('a[href^=\"/queue\"]').length") == 0
+    assert browser.run("return document.querySelectorAll('#top-chart svg[role=img]').length") == 1

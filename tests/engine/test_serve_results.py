@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from spark_ml_audit.engines.base import Engine
 from spark_ml_audit.reviewing.agreement import agreement_by_class
 from spark_ml_audit.reviewing.decisions import check_decisions
+from spark_ml_audit.text import for_page
 from tests.engine.conftest import scan
 from tests.lake import Lake
 from tests.review_page import TAGS, Page, decisions, flagged, served
@@ -197,11 +199,12 @@ def test_pictures_come_from_their_folder_alone(house: Lake, output: str, tmp_pat
             assert page.ask(f"/image?name={name}")[0] == 404, name
 
 
-def test_the_report_is_served_and_leads_to_rows(house: Lake) -> None:
+def test_the_report_is_served_and_leads_to_rows_and_queues(house: Lake) -> None:
     out = house.path("with-report")
-    rows = [(f"r{i}", ["war"] if i % 3 else [], [0.9 if i % 4 else 0.1] * 2) for i in range(60)]
+    tags = ["war\u202e", "a long tag " * 40 + "one", "a long tag " * 40 + "two"]
+    rows = [(f"r{i}", [tags[0]] if i % 3 else [], [0.9 if i % 4 else 0.1] * 3) for i in range(60)]
     schema = "id string, labels array<string>, pred_probs array<double>"
-    source = house.write(house.frame(rows, schema, ["war", "drama"]))
+    source = house.write(house.frame(rows, schema, tags))
     house.audit(source__path=source, output__path=out, report__enabled=True)
     with served(house, {"output.path": out}) as page:
         status, _, text = page.ask("/report")
@@ -210,6 +213,16 @@ def test_the_report_is_served_and_leads_to_rows(house: Lake) -> None:
         some = house.records(f"{out}/issues")[0]["id"]
         status, headers, _ = page.ask(f"/row?id={some}")
         assert (status, headers["location"]) == (303, f"/review?row={some}&state=all")
+        shown = urllib.parse.urlencode({"tag": for_page(tags[0], 200), "direction": "missing", "low": 0.5})
+        status, headers, _ = page.ask(f"/queue?{shown}")
+        assert status == 303
+        asked = dict(urllib.parse.parse_qsl(headers["location"].partition("?")[2]))
+        wanted = {"tag": tags[0], "direction": "missing", "low": "0.5", "view": "cell", "order": "surest"}
+        assert asked == wanted
+        assert page.get("/api/item", **asked)["total"] > 0
+        alike = urllib.parse.urlencode({"tag": for_page(tags[1], 200)})
+        assert page.refused(f"/queue?{alike}").startswith("several tags are shown as")
+        assert page.refused("/queue?tag=none").startswith("there is no tag")
 
 
 def test_five_thousand_classes(house: Lake) -> None:

@@ -32,10 +32,14 @@ const auditCharts = (() => {
   // One picture with one description; the parts that Plot names mean nothing to a listener.
   function picture(options) {
     const svg = Plot.plot(options);
-    svg.setAttribute("role", "img");
+    // what can be clicked is told by itself
+    svg.setAttribute("role", svg.querySelector("a") ? "group" : "img");
     for (const part of svg.querySelectorAll("g[aria-label]")) part.removeAttribute("aria-label");
     return svg;
   }
+
+  // Bars lead to their queues where the page is served.
+  const linked = (asked, said) => (auditPage.served ? { href: (datum) => auditPage.queue(asked(datum)), ariaLabel: said } : {});
 
   const dark = "var(--text)";
   const muted = "var(--muted)";
@@ -50,14 +54,15 @@ const auditCharts = (() => {
     return counts.map((rows, i) => ({ low: i / count, high: (i + 1) / count, rows }));
   }
 
-  function side(width, found, { name, label, cut, upwards, threshold, colour, last }) {
+  function side(width, found, { tag, name, label, cut, upwards, threshold, colour, last }) {
     const most = Math.max(...found.map((bin) => bin.rows), 1);
     const flagged = cut === null ? [] : found
       .map((bin) => upwards ? { ...bin, low: Math.max(bin.low, cut) } : { ...bin, high: Math.min(bin.high, cut) })
       .filter((bin) => bin.low < bin.high && bin.rows);
     const marks = [
       Plot.rectY(found.filter((bin) => bin.rows), { x1: "low", x2: "high", y: "rows", fill: "var(--bar)", inset: 0.5 }),
-      Plot.rectY(flagged, { x1: "low", x2: "high", y: "rows", fill: colour, inset: 0.5 }),
+      Plot.rectY(flagged, { x1: "low", x2: "high", y: "rows", fill: colour, inset: 0.5,
+        ...linked((bin) => ({ tag, direction: name, low: bin.low, high: bin.high }), (bin) => `Review ${name}, p ${bin.low.toFixed(3)} to ${bin.high.toFixed(3)}`) }),
       Plot.ruleY([0], { stroke: "var(--line-strong)" }),
     ];
     if (threshold !== null && threshold >= 0 && threshold <= 1) {
@@ -85,10 +90,10 @@ const auditCharts = (() => {
       return [
         legend([["bar", "rows"], ["add", "flagged missing"], ["cut", "flagged extraneous"], ["dash", "threshold"]]),
         element("p", { class: "chart-title" }, `Tag given (${number(sum(on))} rows)`),
-        side(width, on, { name: "extraneous", label: describe(true, facts.cutExtraneous, "extraneous"), cut: facts.cutExtraneous, upwards: false,
+        side(width, on, { tag, name: "extraneous", label: describe(true, facts.cutExtraneous, "extraneous"), cut: facts.cutExtraneous, upwards: false,
           threshold: facts.t1, colour: "var(--cut)", last: false }),
         element("p", { class: "chart-title" }, `Tag not given (${number(sum(off))} rows)`),
-        side(width, off, { name: "missing", label: describe(false, facts.cutMissing, "missing"), cut: facts.cutMissing, upwards: true,
+        side(width, off, { tag, name: "missing", label: describe(false, facts.cutMissing, "missing"), cut: facts.cutMissing, upwards: true,
           threshold: facts.t0 === null ? null : 1 - facts.t0, colour: "var(--add)", last: true }),
         numbers(off.map((bin, i) => [`${bin.low.toFixed(3)} – ${bin.high.toFixed(3)}`, on[i].rows, bin.rows]), ["p", "Tag given", "Tag not given"]),
       ];
@@ -125,7 +130,8 @@ const auditCharts = (() => {
         color: { domain: ["missing", "extraneous"], range: ["var(--add)", "var(--cut)"] },
         ariaLabel: "The tags with the most flagged rows", style: { fontSize: "12px" },
         marks: [
-          Plot.barX(cells, { x: "rows", y: "row", fill: "kind", inset: 1, order: ["missing", "extraneous"] }),
+          Plot.barX(cells.filter((cell) => cell.rows), { x: "rows", y: "row", fill: "kind", inset: 1, order: ["missing", "extraneous"],
+            ...linked((cell) => ({ tag: cell.tag, direction: cell.kind }), (cell) => `Review ${cell.kind}: ${cell.tag}`) }),
           Plot.ruleX([0], { stroke: "var(--line-strong)" }),
           Plot.text(classes, { x: (row) => row.missing + row.extraneous, y: "i", text: (row) => d3.format("~s")(row.missing + row.extraneous), textAnchor: "start", dx: 5, fill: dark }),
           Plot.tip(classes, Plot.pointerY({ x: (row) => row.missing + row.extraneous, y: "i", fill: "var(--surface)", stroke: "var(--line-strong)",

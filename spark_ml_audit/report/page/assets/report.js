@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const { payload, element, table, number, fixed, percent, cutOff, tagChosen, onTag } = auditPage;
+  const { payload, element, table, number, fixed, percent, cutOff, tagChosen, onTag, served, linked } = auditPage;
   const byId = (id) => document.getElementById(id);
   const columns = payload.classes;
   const classes = columns.tag.map((tag, i) => {
@@ -18,11 +18,14 @@
     return drawn;
   };
   const most = Math.max(...classes.map((row) => Math.max(row.missing, row.extraneous)), 1);
-  const withBar = (kind, value) => {
-    const cell = document.createDocumentFragment();
+  const withBar = (kind, value, asked) => {
+    const cell = served && value ? linked(asked, "Review these flags") : document.createDocumentFragment();
     cell.append(bar(kind, value / most), number(value));
     return cell;
   };
+  // a tag's name: its queue where that can be opened, else what the page itself shows of it
+  const named = (tag, asked, title, onclick, ...more) =>
+    served ? linked({ tag, ...asked }, "Review this tag's flags", element("bdi", {}, tag), ...more) : element("button", { type: "button", class: "link", title, onclick }, element("bdi", {}, tag), ...more);
   let chosen = null;
   // beyond what fits a laptop's screen: shown on demand
   const more = (column) => ({ ...column, more: true });
@@ -36,11 +39,11 @@
     onRow: (line, row) => { if (chosen === row.i) line.className = "chosen"; },
     columns: [
       { label: "Tag", value: (row) => row.tag, header: true,
-        cell: (row) => element("button", { type: "button", class: "link", title: "Show this tag's picture, and the rows where it is flagged", onclick: () => { choose(row.i); tagChosen(row.tag); byId("picture").scrollIntoView({ block: "nearest" }); byId("class-choice").focus({ preventScroll: true }); } }, row.tag) },
+        cell: (row) => named(row.tag, {}, "Show this tag's picture, and the rows where it is flagged", () => { choose(row.i); tagChosen(row.tag); byId("picture").scrollIntoView({ block: "nearest" }); byId("class-choice").focus({ preventScroll: true }); }) },
       num("Given", "given", number),
       { label: "Trust", value: (row) => row.trust, cell: (row) => element("span", { class: `badge ${{ good: "good", weak: "warn" }[row.trust] || ""}` }, row.trust || "not known") },
-      { label: "Missing", kind: "num", value: (row) => row.missing, cell: (row) => withBar("add", row.missing) },
-      { label: "Extraneous", kind: "num", value: (row) => row.extraneous, cell: (row) => withBar("cut", row.extraneous) },
+      { label: "Missing", kind: "num", value: (row) => row.missing, cell: (row) => withBar("add", row.missing, { tag: row.tag, direction: "missing" }) },
+      { label: "Extraneous", kind: "num", value: (row) => row.extraneous, cell: (row) => withBar("cut", row.extraneous, { tag: row.tag, direction: "extraneous" }) },
       num("Flags", "flags", number, "Missing and extraneous together"),
       num("Wrong of given", "wrong", estimate, "Estimated from the joint"),
       num("Forgotten of true", "forgotten", estimate, "Estimated from the joint"),
@@ -85,9 +88,6 @@
     choose(mostFirst[0].i);
   }
 
-  // The command serve shows this page at /report: its rows lead to where they are decided then.
-  const served = location.pathname === "/report" && location.protocol.startsWith("http");
-
   // ---- worst rows ------------------------------------------------------------------------------------
   const CUT_AT = 240;
   function longText(text) {
@@ -111,7 +111,7 @@
     const label = { add: "added: ", cut: "removed: " }[kind];
     return element(name, { class: `chip ${kind}` }, label ? element("span", { class: "hidden" }, label) : null,
       kind === "kept" ? element("bdi", {}, tag)
-        : element("button", { type: "button", class: "link", title: "Show only rows where this tag is flagged", onclick: () => tagChosen(tag) }, element("bdi", {}, tag)), prob === undefined ? null : element("small", { title: "Predicted probability" }, fixed(prob, prob < 0.01 || prob > 0.99 ? 4 : 2)));
+        : named(tag, { direction: kind === "cut" ? "extraneous" : "missing" }, "Show only rows where this tag is flagged", () => tagChosen(tag)), prob === undefined ? null : element("small", { title: "Predicted probability" }, fixed(prob, prob < 0.01 || prob > 0.99 ? 4 : 2)));
   }
   function chips([, , , , kept, moreKept, flagged, moreFlagged]) {
     const host = element("div", { class: "chips" });
@@ -147,7 +147,7 @@
     table(byId("pair-table"), {
       caption: "Confused tags", searchLabel: "Search tags", look: "stack", pageSize: 15, rows: payload.pairs, sort: { column: 2, down: true },
       columns: [
-        { label: "Missing tag", value: (pair) => pair[0], header: true },
+        { label: "Missing tag", value: (pair) => pair[0], header: true, ...(served && { cell: (pair) => linked({ tag: pair[0], direction: "missing", instead: pair[1] }, "Review this pair", element("bdi", {}, pair[0])) }) },
         { label: "where this was given", value: (pair) => pair[1] },
         { label: "Rows", kind: "num", value: (pair) => pair[2], cell: (pair) => { const cell = document.createDocumentFragment(); cell.append(bar("plain", pair[2] / top), number(pair[2])); return cell; } },
         { label: "Lift", kind: "num", value: (pair) => pair[4], cell: (pair) => fixed(pair[4], 1) },
@@ -163,7 +163,7 @@
     table(byId("changes-table"), {
       caption: "Tags since the last run", searchLabel: "Search tags", look: "stack", pageSize: 15, rows: payload.changes,
       columns: [
-        { label: "Tag", value: (row) => row[0], header: true },
+        { label: "Tag", value: (row) => row[0], header: true, ...(served && { cell: (row) => linked({ tag: row[0] }, "Review this tag's flags", element("bdi", {}, row[0])) }) },
         pick("Noise then", 1, percent), pick("Noise now", 2, percent),
         { label: "Change", kind: "num", value: change, cell: (row) => { const by = change(row); return by === null ? "–" : `${by > 0 ? "+" : by < 0 ? "−" : ""}${(100 * Math.abs(by)).toFixed(2)} points`; } },
         pick("Missing then", 3, number), pick("Missing now", 4, number), pick("Extraneous then", 5, number), pick("Extraneous now", 6, number),
@@ -182,7 +182,7 @@
           if (Array.isArray(row[i])) return element("div", { class: "chips" }, ...row[i].map((tag) => chip("kept", tag)));
           if (row[i] === null) return "–";
           if (kind === "share") return percent(row[i]);
-          if (kind === "tag") return element("button", { type: "button", class: "link", title: "Show only this tag", onclick: () => tagChosen(row[i]) }, element("bdi", {}, row[i]));
+          if (kind === "tag") return named(row[i], {}, "Show only this tag", () => tagChosen(row[i]));
           if (kind === "prob") return row[i] > 0.9999 && row[i] < 1 ? ">0.9999" : row[i] < 0.0001 && row[i] > 0 ? "<0.0001" : fixed(row[i], 4);
           return typeof row[i] === "number" ? (Number.isInteger(row[i]) ? number(row[i]) : fixed(row[i], 4)) : String(row[i]);
         } })) });

@@ -61,6 +61,11 @@ const auditPage = (() => {
   const onTag = (listener) => listeners.push(listener);
   const tagChosen = (tag) => listeners.forEach((listener) => listener(tag));
 
+  // The command serve shows this page at /report: rows, tags and bars lead to where they are decided then.
+  const served = location.pathname === "/report" && location.protocol.startsWith("http");
+  const queue = (asked) => (served ? `/queue?${new URLSearchParams(asked)}` : undefined);
+  const linked = (asked, title, ...children) => element("a", { href: queue(asked), title }, ...children);
+
   let made = 0;
 
   // columns: {label, value(row), cell(row) -> node or text, csv(row), kind: "num" | "text", header, long, more, title}
@@ -177,5 +182,5 @@ const auditPage = (() => {
     return { redraw: draw, only: show };
   }
 
-  return { payload, element, table, number, fixed, percent, cutOff, onTag, tagChosen };
+  return { payload, element, table, number, fixed, percent, cutOff, onTag, tagChosen, served, queue, linked };
 })();
