@@ -2,8 +2,9 @@
 
 Evidence are the flagged cells of a run that a `random` or `certify` sample drew and that people judged by
 that sample. A drawn cell without a verdict that others of its sample have got past counts as wrong, as do
-unsure and contradictory ones: within a sample nobody can better the proof by leaving out what is hard. Cells
-judged for other reasons (worst first, a list, by hand) prove nothing of the rest.
+unsure and contradictory ones: within a sample nobody can better the proof by leaving out what is hard. Nor
+by drawing others instead: once another sample was drawn, a former one counts to its end (`reviewing.drawn`).
+Cells judged for other reasons (worst first, a list, by hand) prove nothing of the rest.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from spark_ml_audit.lake.schemas import DECISIONS, DECISIONS_FIELDS, SAMPLE, TAG
 from spark_ml_audit.outcomes.review import AcceptedFlags, CertifiedFlags
 from spark_ml_audit.reviewing.decision_table import Appended, undo_decision
 from spark_ml_audit.reviewing.decisions import CONTRADICTORY, STANDING, check_decisions, standing_decisions
-from spark_ml_audit.reviewing.tables import frame_type, with_own_id, with_plain_id
+from spark_ml_audit.reviewing.drawn import reached_cells
+from spark_ml_audit.reviewing.tables import TIME, frame_type, with_own_id, with_plain_id
 from spark_ml_audit.reviewing.votes import ADJUDICATED, BASIS, BULK, KIND, SAMPLE_ID, TAG, VERDICT
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def certify_flags(
     evidence = None if standing is None else _evidence(tables, run, standing)
     if standing is None or evidence is None or not evidence.num_rows:
         return ()
-    reached = _reached(evidence.to_pylist())  # bounded by the sizes of samples
+    reached = reached_cells(evidence.to_pylist())  # bounded by the sizes of samples
     cells = sorted({(row[TAG], row["issue"]) for row in reached})
     counted = _counted(tables, run, standing, sorted({tag for tag, _ in cells}))
     order = {tag: k for k, tag in enumerate(run.tags)}
@@ -187,17 +189,22 @@ def _all_standing(tables: OutputTables, run: FinishedRun) -> Frame | None:
 
 
 def blind_samples(tables: OutputTables, run: FinishedRun) -> Frame | None:
-    """The flagged cells of a run's blind samples: sample_id, position, id, tag, issue, pred_prob, floor."""
+    """The flagged cells of a run's blind samples.
+
+    Returns:
+        Columns sample_id, how, position, id, tag, issue, pred_prob, floor, drawn_at; None without any.
+    """
     drawn = tables.existing(SAMPLE)
     if drawn is None:
         return None
-    has_floor = "least_confidence" in names_of(drawn)
-    floor = nw.col("least_confidence") if has_floor else nw.lit(None, dtype=nw.Float64)
+    there = names_of(drawn)
+    floor = nw.col("least_confidence") if "least_confidence" in there else nw.lit(None, dtype=nw.Float64)
+    drawn_at = nw.col("drawn_at") if "drawn_at" in there else nw.lit(None, dtype=TIME)
     own = drawn.filter(
         (nw.col("run_id") == run.run_id) & nw.col("how").is_in(BLIND) & ~nw.col("issue").is_null()
     )
-    kept = ("sample_id", "position", ID, TAG, "issue", "pred_prob")
-    return with_plain_id(own, run.id_name).select(*kept, floor.alias("floor"))
+    kept = ("sample_id", "how", "position", ID, TAG, "issue", "pred_prob")
+    return with_plain_id(own, run.id_name).select(*kept, floor.alias("floor"), drawn_at.alias("drawn_at"))
 
 
 def blind_standing(tables: OutputTables, run: FinishedRun, drawn: Frame) -> Frame | None:
@@ -270,23 +277,6 @@ def _counted(
     for row in rows:
         found.setdefault((row[TAG], row["issue"]), []).append(row)
     return found
-
-
-def _reached(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The cells up to the last judged one of every sample; each cell once, as drawn from the largest set."""
-    last: dict[str, int] = {}
-    for row in rows:
-        if row["is_judged"]:
-            last[row["sample_id"]] = max(last.get(row["sample_id"], 0), row["position"])
-    found: dict[tuple[Any, str, str], dict[str, Any]] = {}
-    for row in rows:
-        if row["position"] > last.get(row["sample_id"], 0):
-            continue
-        key = (row[ID], row[TAG], row["issue"])
-        known = found.get(key)
-        if known is None or (row["floor"] or 0) < (known["floor"] or 0):
-            found[key] = row
-    return list(found.values())
 
 
 def _certified(

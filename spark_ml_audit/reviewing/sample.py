@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -76,6 +77,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
                 nw.lit(sample_id).alias("sample_id"),
                 nw.lit(config.sample.how).alias("how"),
                 nw.all(),
+                nw.lit(datetime.now(timezone.utc)).alias("drawn_at"),
             )
             tables.append(SAMPLE, with_own_id(stamped, run.id_name), sample_id)
     written = tables.read(SAMPLE).filter(nw.col("sample_id") == sample_id)

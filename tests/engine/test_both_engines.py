@@ -72,7 +72,7 @@ def test_both_find_the_same_outliers_duplicates_and_samples(both: tuple[Lake, La
         drawn = lake.run("sample", output__path=output, sample__how="random", sample__size=60)
         assert drawn.exit_code == 0, drawn.json
         cells = lake.records(f"{output}/review_sample")
-        unlike = ("run_id", "sample_id", "created_at", "source_version")
+        unlike = ("run_id", "sample_id", "created_at", "drawn_at", "source_version")
         tables["sample"] = [{k: v for k, v in row.items() if k not in unlike} for row in cells]
         tables["sample"].sort(key=repr)
         found.append(tables)

@@ -165,6 +165,26 @@ def test_what_proves_nothing_is_not_accepted(
     assert proof.accept_above is not None
 
 
+def test_samples_put_aside_for_others_count_to_their_end(
+    house: Lake, out: str, truth: np.ndarray, tmp_path: Path
+) -> None:
+    says = right(truth)
+    unanswered = str(tmp_path / "unanswered.csv")
+    house.call(sample, out, size=60, csv=unanswered, **CERTIFY)
+    better = str(tmp_path / "better.csv")
+    house.call(sample, out, size=55, csv=better, above=0.9, **CERTIFY)
+    house.call(decide, judge(better, says), out, who="ann")
+    (proof,) = house.call(review, out).certified
+    both = {(row["id"], row["tag"]) for row in (*read_csv(unanswered), *read_csv(better))}
+    assert (proof.num_judged, proof.num_right) == (len(both), 55)
+    assert proof.accept_above is None or proof.accept_above >= 0.9
+    # once it is answered it counts as it was answered
+    house.call(decide, judge(unanswered, says), out, who="ann")
+    (proof,) = house.call(review, out).certified
+    assert (proof.num_judged, proof.num_right) == (len(both), len(both))
+    assert proof.accept_above is not None
+
+
 def test_functions_for_the_page_do_the_same(
     house: Lake, out: str, truth: np.ndarray, tmp_path: Path, engine: Any
 ) -> None:
