@@ -107,8 +107,8 @@ def certify_notes(strata: tuple[StratumDrawn, ...], options: SampleSection) -> t
     least = cells_to_certify(size)
     return (
         f"All {size:,} cells could be accepted at a precision of 90% after {least:,} blind decisions, if "
-        "every one finds the flag right; more, if some do not. A cell that is left out counts as wrong, and so "
-        "does whatever is unanswered of a sample that was drawn before with another sample.above.",
+        "every one finds the flag right; more, if some do not. A cell that is left out counts as wrong, and "
+        "so does whatever is unanswered of a sample that was drawn before with another sample.above.",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,7 @@ from spark_ml_audit.lake.places import Place
 from tests.conftest import lake_for
 from tests.datasets import Dataset, make_dataset
 from tests.lake import Lake, tag_names
+from tests.mlflow_fork import forked_trackers
 from tests.review_page import Page, own_output, served
 
 
@@ -75,3 +78,13 @@ def page(house: Lake, output: str) -> Iterator[Page]:
     """The review page over it."""
     with served(house, {"output.path": output}) as found:
         yield found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _trackers() -> Iterator[None]:
+    """MLflow is imported once, and not by every audit; how it is started is tested in `tests/tracking`."""
+    if os.name != "posix" or sys.version_info < (3, 11):
+        yield
+        return
+    with forked_trackers():
+        yield
