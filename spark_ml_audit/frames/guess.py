@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from spark_ml_audit.config.paths import refused_by_delta
 from spark_ml_audit.config.source import RESERVED_COLUMNS
 from spark_ml_audit.frames.column_facts import ColumnFacts
-from spark_ml_audit.frames.usual_names import IDS, LABELS, PROBS
+from spark_ml_audit.frames.usual_names import IDS, LABELS, PROB_PREFIXES, PROB_SUFFIXES, PROBS
 from spark_ml_audit.outcomes.starting import Choice
 
 _TEXTS = (
@@ -20,10 +20,7 @@ _VECTORS = re.compile(r"(?:^|_)(?:emb|embed\w*|vec|vector|features?|hidden|encod
 _OF_LABELS = re.compile(
     r"^(?:labels?|tags?|is|has|y|true|given|gold|target)_|_(?:label|tag|true|given|gold)$"
 )
-_OF_PROBS = re.compile(
-    r"^(?:p|probs?|proba|probability|pred|preds|pred_probs?|scores?|y_prob|y_score|conf|confidence)_"
-    r"|_(?:probs?|proba|probability|pred|scores?|conf|confidence)$"
-)
+_OF_PROBS = re.compile(rf"^(?:{'|'.join(PROB_PREFIXES)})_|_(?:{'|'.join(PROB_SUFFIXES)})$")
 _LONGEST_TAG = 80
 _MOST_SHOWN = 2
 _MANY = 12

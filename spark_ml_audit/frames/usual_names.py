@@ -16,3 +16,10 @@ PROBS = (
     "predict_proba", "y_proba", "y_prob", "y_score", "y_pred", "probability", "scores", "score",
     "predictions", "prediction", "confidences", "logits", "outputs", "p",
 )  # fmt: skip
+PROB_PREFIXES = (
+    "p", "prob", "probs", "proba", "pred", "score", "probability", "preds", "pred_prob", "pred_probs",
+    "scores", "y_prob", "y_score", "conf", "confidence",
+)  # fmt: skip
+"""What stands before a tag's name and an underscore where every tag has a column of its own."""
+PROB_SUFFIXES = ("prob", "probs", "proba", "probability", "pred", "score", "scores", "conf", "confidence")
+"""What stands behind it."""

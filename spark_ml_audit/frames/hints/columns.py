@@ -11,10 +11,9 @@ import pyarrow as pa
 from spark_ml_audit.arrow.types import is_binary, is_floating, is_integral, is_list, is_number, is_string
 from spark_ml_audit.engines.columns import missing_column_fix
 from spark_ml_audit.errors import InputError
-from spark_ml_audit.frames.usual_names import IDS, LABELS, PROBS
+from spark_ml_audit.frames.usual_names import IDS, LABELS, PROB_PREFIXES, PROBS
 
 _NAMES = {"source.id": IDS, "source.labels": LABELS, "source.pred_probs": PROBS}
-_PREFIXES = ("p_", "prob_", "probs_", "proba_", "pred_", "score_")
 _MOST_LISTED = 30
 
 
@@ -104,9 +103,11 @@ def columns_of_probs(schema: pa.Schema) -> list[str]:
     >>> columns_of_probs(pa.schema([("year", pa.int64()), ("p_sea", pa.float32()), ("p_sun", pa.float32())]))
     ['p_sea', 'p_sun']
     """
-    for prefix in _PREFIXES:
+    for prefix in PROB_PREFIXES:
         found = [
-            item.name for item in schema if item.name.lower().startswith(prefix) and is_floating(item.type)
+            item.name
+            for item in schema
+            if item.name.lower().startswith(f"{prefix}_") and is_floating(item.type)
         ]
         if len(found) > 1:
             return found if len(found) <= _MOST_LISTED else []
