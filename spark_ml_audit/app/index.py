@@ -49,9 +49,9 @@ class Lists:
         return found
 
     @cached_property
-    def rows(self) -> IntArray:
+    def rows(self) -> Codes:
         """The row of every entry."""
-        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+        return np.repeat(np.arange(len(self.offsets) - 1, dtype=np.int32), np.diff(self.offsets))
 
     def longer(self, num_rows: int) -> Lists:
         """With empty lists for rows that come after these."""

@@ -144,15 +144,17 @@ class QueueItems:
         return not len(self) or bool(self.classes[0] == ROW)
 
     @classmethod
-    def of_rows(cls, rows: IntArray) -> QueueItems:
+    def of_rows(cls, rows: IntArray | Codes) -> QueueItems:
         """Rows as items."""
         nothing = np.full(len(rows), ROW, dtype=np.int32)
         return cls(rows.astype(np.int32), nothing, nothing)
 
     @classmethod
-    def of_cells(cls, rows: IntArray, classes: IntArray, places: IntArray) -> QueueItems:
+    def of_cells(
+        cls, rows: IntArray | Codes, classes: IntArray | Codes, places: IntArray | Codes
+    ) -> QueueItems:
         """Cells as items."""
-        return cls(*(values.astype(np.int32) for values in (rows, classes, places)))
+        return cls(*(values.astype(np.int32, copy=False) for values in (rows, classes, places)))
 
     def only(self, mask: Mask) -> QueueItems:
         """Those of the items that a mask keeps."""
@@ -175,7 +177,7 @@ def resolve(index: AuditIndex, asked: QueueFilter, classes: Sequence[str]) -> Qu
     if asked.view == "row":
         rows = np.unique(rows)
         return QueueItems.of_rows(_ordered_rows(index, rows, asked))
-    codes = index.cells.codes[cells].astype(np.int64)
+    codes = index.cells.codes[cells]
     if asked.order == "random":
         order = np.argsort(_cell_hashes(index, rows, codes, len(classes)), kind="stable")
     elif asked.order == "surest":
@@ -222,25 +224,23 @@ def _marked_rows(index: AuditIndex, asked: QueueFilter, classes: Sequence[str]) 
         # an outlier is the worse, the lower its score; an ambiguous row, the higher
         key = -scores[rows] if asked.kind == "ambiguous" else scores[rows]
         rows = rows[np.argsort(key, kind="stable")]
-    if asked.order == "random":
-        rows = _ordered_rows(index, rows, asked)
-    return QueueItems.of_rows(rows)
+    return QueueItems.of_rows(_ordered_rows(index, rows, asked))
 
 
-def _ordered_rows(index: AuditIndex, rows: IntArray, asked: QueueFilter) -> IntArray:
+def _ordered_rows(index: AuditIndex, rows: IntArray | Codes, asked: QueueFilter) -> IntArray | Codes:
     if asked.order != "random":
         return rows  # rows of the index are in the order of their ranks
     return rows[np.argsort(_row_hashes(index, rows), kind="stable")]
 
 
-def _row_hashes(index: AuditIndex, rows: IntArray) -> IntArray:
+def _row_hashes(index: AuditIndex, rows: IntArray | Codes) -> IntArray:
     """A hash per row, made some thousands at a time: their ids are not copied all at once."""
     parts = [rows[start : start + _HASHED_ROWS] for start in range(0, len(rows), _HASHED_ROWS)]
     hashes = [hash_values(_ids(index, part), BLIND_SEED) for part in parts]
     return np.concatenate(hashes) if hashes else np.zeros(0, dtype=np.int64)
 
 
-def _cell_hashes(index: AuditIndex, rows: IntArray, codes: IntArray, num_classes: int) -> IntArray:
+def _cell_hashes(index: AuditIndex, rows: IntArray | Codes, codes: Codes, num_classes: int) -> IntArray:
     """A hash per cell; hashes are made of whole rows, some thousands at a time."""
     found = np.zeros(len(rows), dtype=np.int64)
     step = max(1, min(_HASHED_ROWS, _HASHED_CELLS // max(1, num_classes)))
@@ -251,7 +251,7 @@ def _cell_hashes(index: AuditIndex, rows: IntArray, codes: IntArray, num_classes
     return found
 
 
-def _ids(index: AuditIndex, rows: IntArray) -> Any:
+def _ids(index: AuditIndex, rows: IntArray | Codes) -> Any:
     import pyarrow as pa
 
     return index.ids.take(pa.array(rows))

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 _LOOK_AGAIN = 3.0
 """Seconds after which decisions of others are looked for."""
 
-_KEPT_QUEUES = 6
+_KEPT_QUEUES, _KEPT_ITEMS = 6, 2_000_000
+"""Queues that are kept in order, and their items in all: a further one is made in a third of a second."""
 
 SHOWN_TAG = 200
 """Letters of a tag that pages show, the report among them."""
@@ -277,7 +278,9 @@ class ReviewSession:
         known = self._queues.get(asked)
         if known is None:
             known = self._queues[asked] = resolve(self.index, asked, self.classes)
-            while len(self._queues) > _KEPT_QUEUES:
+            while len(self._queues) > _KEPT_QUEUES or (
+                len(self._queues) > 1 and sum(map(len, self._queues.values())) > _KEPT_ITEMS
+            ):
                 self._queues.popitem(last=False)
         self._queues.move_to_end(asked)
         return known

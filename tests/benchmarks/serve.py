@@ -111,9 +111,11 @@ def measure(work: Path, num_rows: int, num_classes: int, num_decided: int) -> li
         page.part("started", lambda _: None)
         page.part("first page", _first_page)
         page.part("plain review", lambda page: _review(page, "", num_decided, "next row"))
-        page.part("random queue", lambda page: _review(page, "order=random", 40, "random row"))
-        page.part("blind queue", lambda page: _review(page, "blind=1", 40, "blind cell"))
-        page.part("cell queue", lambda page: _review(page, "view=cell&order=surest", 40, "surest cell"))
+        page.part("random queue", lambda page: _review(page, "order=random", num_decided, "random row"))
+        page.part("blind queue", lambda page: _review(page, "blind=1", num_decided, "blind cell"))
+        page.part(
+            "cell queue", lambda page: _review(page, "view=cell&order=surest", num_decided, "surest cell")
+        )
         page.part("bulk", _bulk)
         page.part("finish", lambda page: page.ask("/api/changes", of="changes"))
         page.part("plain again", lambda page: _review(page, "", num_decided, "next row"))
@@ -197,7 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--classes", type=int, default=20)
-    parser.add_argument("--decided", type=int, default=100, help="rows decided in plain review, twice")
+    parser.add_argument("--decided", type=int, default=100, help="items decided in each queue")
     parser.add_argument("--work", type=Path, help="folder that is kept")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="serve-") as made:
