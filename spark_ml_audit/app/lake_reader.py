@@ -22,7 +22,7 @@ from spark_ml_audit.engines.columns import names_of
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.frames.issues import RANK
 from spark_ml_audit.lake.files import page_file
-from spark_ml_audit.lake.runs import find_run
+from spark_ml_audit.lake.runs import find_run, newest_runs
 from spark_ml_audit.lake.schemas import (
     CORRECTED,
     CORRECTION_COUNTS,
@@ -31,6 +31,7 @@ from spark_ml_audit.lake.schemas import (
     DUPLICATES,
     EXAMPLES,
     ISSUES,
+    RUNS,
     SAMPLE,
 )
 from spark_ml_audit.reviewing.decision_table import Decision, append_decisions, undo_decision
@@ -90,6 +91,7 @@ class LakeReader:
         self._lock: AbstractContextManager[Any] = threading.RLock() if shares is None else shares._lock
         self.run = find_run(tables, config.serve.run, "serve.run")
         self.id_type = tables.schema(EXAMPLES).field(self.run.id_name).type
+        self._runs_seen: tuple[str | None, str] = (None, self.run.run_id)
         others = None if shares is None else shares._source
         self._source: SourceRows = SourceRows(beside, self.run, self.id_type, config, shares=others)
 
@@ -255,3 +257,12 @@ class LakeReader:
         serve = self.config.serve.model_copy(update={"run": None})
         config = self.config.model_copy(update={"serve": serve})
         return LakeReader(self.tables, self._beside, config, shares=self)
+
+    @_alone
+    def newest_run_id(self) -> str:
+        """Id of the newest finished run; the table of runs is read where it has a new version."""
+        version = self.tables.table(RUNS).newest_version()
+        if version != self._runs_seen[0]:
+            ((newest,), _) = newest_runs(self.tables, 1)
+            self._runs_seen = (version, newest.run_id)
+        return self._runs_seen[1]

@@ -75,3 +75,10 @@ def page(house: Lake, output: str) -> Iterator[Page]:
     """The review page over it."""
     with served(house, {"output.path": output}) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def shared_page(house: Lake) -> Iterator[Page]:
+    """One review page for the tests of a module that only ask, or whose decisions are in nobody's way."""
+    with served(house, {"output.path": own_output(house)}) as found:
+        yield found
