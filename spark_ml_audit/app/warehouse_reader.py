@@ -157,6 +157,8 @@ class WarehouseReader:
         """Some rows of the source as audited, with their probabilities."""
         place, version, _ = self._described
         layout, shown = self._layout.layout, self.shown
+        if not ids:
+            return {}
         names = dict.fromkeys((self.run.id_name, *layout.labels, *layout.pred_probs, *shown))
         found = self._warehouse.rows(place, list(names), among=(self.run.id_name, list(ids)), version=version)
         if not found.num_rows:
@@ -180,7 +182,7 @@ class WarehouseReader:
         return records_of(found, self.run.id_name, self.id_type)
 
     def append(self, decisions: Sequence[Decision]) -> bool:
-        """Add decisions in one statement; whether the warehouse says that any was not there yet."""
+        """Add decisions; whether the warehouse says that any was not there yet."""
         known = ("tag", "verdict", "who", "when", "note", "sample_id", "decision_id", "kind")
         return self._append(
             [{ID: item.id, **{name: getattr(item, name) for name in known}} for item in decisions]

@@ -96,7 +96,7 @@ def test_a_window_of_an_earlier_audit_keeps_what_it_decides(
         rows = list(csv.DictReader(io.StringIO(content.removeprefix("\ufeff"))))
         assert {row["id"] for row in rows} == {decided}
         found = house.run("decide", output__path=output, decide__file=str(file), decide__run=first["run_id"])
-        assert found.result["num_imported"] == len(rows)
+        assert found.json["num_imported"] == len(rows)
         under = {row["id"]: row["run_id"] for row in decisions(house, output)}
         assert under == {decided: first["run_id"], saved_here: served_now}
 
