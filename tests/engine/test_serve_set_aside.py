@@ -57,8 +57,8 @@ def test_a_fault_of_the_server_holds_back_one_decision_alone(
         table.unlink()
         shutil.move(kept, table)
         third = decide(browser, "k")
-        wait(browser, lambda: {row["id"] for row in decisions(house, output)} == {first, third})
-        assert browser.texts("#saved") == ["1 not stored"]
+        wait(browser, lambda: browser.texts("#saved") == ["1 not stored"])
+        assert {row["id"] for row in decisions(house, output)} == {first, third}
         assert set(buttons(browser)) == {"Try again", "Download", "Discard"}
         buttons(browser)["Try again"].click()  # type: ignore[attr-defined]
         saved(browser)
@@ -87,7 +87,8 @@ def test_a_window_of_an_earlier_audit_keeps_what_it_decides(
         assert f"of audit {first['run_id']} not stored" in told
         assert f"decide --out {output} --file set-aside-{first['run_id']}.csv --run {first['run_id']}" in told
         saved_here = decide(browser, "k")
-        wait(browser, lambda: {row["id"] for row in decisions(house, output)} == {saved_here})
+        wait(browser, lambda: page.get("/api/progress")["mine"])
+        assert {row["id"] for row in decisions(house, output)} == {saved_here}
         browser.run("URL.createObjectURL = (blob) => { window.told = blob.text(); return 'data:,'; }")
         buttons(browser)["Download"].click()  # type: ignore[attr-defined]
         content = browser.driver.execute_async_script("window.told.then(arguments[0])")
