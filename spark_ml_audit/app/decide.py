@@ -49,11 +49,9 @@ def decide(session: ReviewSession, sent: Sent, who: str) -> list[str]:
         InputError: It cannot be used; nothing is written.
     """
     run_id = text_of(sent, RUN, MOST_NAME)
-    session.answering(run_id)
-    session.row_of(text_of(sent, "id", MOST_ID), hold=True)  # read before others have to wait
-    with session.lock:
-        reader = session.answering(run_id)
-        decisions = _decisions(session, sent, who)
+    reader, decisions = session.steady(
+        lambda: (session.answering(run_id), _decisions(session, sent, who)), run_id
+    )
     is_new = reader.append(decisions)
     session.took(reader, [_record(item, reader.run.run_id) for item in decisions], is_new=is_new)
     return [item.decision_id for item in decisions]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.parse
 from typing import Any
 
 import pytest
@@ -64,6 +65,28 @@ def test_no_request_breaks_the_page(house: Lake, shared_page: Page, path: str) -
             assert json.loads(text)["error"]["message"]
 
     send()
+
+
+_PARAMETERS = (
+    "kind", "direction", "tag", "instead", "low", "high", "group", "sample", "row", "state", "order", "view",
+    "blind", "at", "after",
+)  # fmt: skip
+_VALUES = st.text(max_size=12) | st.integers().map(str) | st.floats().map(str) | st.sampled_from(
+    ["flagged", "sample", "duplicate", "ambiguous", "war", "missing", "disputed", "all", "cell", "random",
+     "film 010", "9" * 400, "-1", "1", "nan"]
+)  # fmt: skip
+
+
+def test_no_queue_breaks_the_page(shared_page: Page) -> None:
+    @settings(max_examples=100, suppress_health_check=list(HealthCheck))
+    @given(parameters=st.dictionaries(st.sampled_from(_PARAMETERS), _VALUES, max_size=5))
+    def ask(parameters: dict[str, str]) -> None:
+        query = urllib.parse.urlencode(parameters, errors="replace")
+        status, _, text = shared_page.ask(f"/api/item?{query}")
+        assert status in (200, 422), (parameters, status, text)
+        assert status == 200 or json.loads(text)["error"]["message"]
+
+    ask()
 
 
 @pytest.mark.parametrize(
