@@ -56,7 +56,7 @@ def _bodies(path: str) -> st.SearchStrategy[Any]:
 
 @pytest.mark.parametrize("path", sorted(_KEYS))
 def test_no_request_breaks_the_page(house: Lake, shared_page: Page, path: str) -> None:
-    @settings(max_examples=50, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40 if _KEYS[path] else 8, suppress_health_check=list(HealthCheck))
     @given(body=_bodies(path))
     def send(body: Any) -> None:
         status, _, text = shared_page.ask(path, body)
@@ -78,7 +78,7 @@ _VALUES = st.text(max_size=12) | st.integers().map(str) | st.floats().map(str) |
 
 
 def test_no_queue_breaks_the_page(shared_page: Page) -> None:
-    @settings(max_examples=100, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
     @given(parameters=st.dictionaries(st.sampled_from(_PARAMETERS), _VALUES, max_size=5))
     def ask(parameters: dict[str, str]) -> None:
         query = urllib.parse.urlencode(parameters, errors="replace")
