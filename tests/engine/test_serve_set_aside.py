@@ -79,10 +79,12 @@ def test_a_window_of_an_earlier_audit_keeps_what_it_decides(
         press(browser, ENTER)
         wait(browser, lambda: "1 decision not stored" in browser.find("#aside").text)
         assert f"audit {served_now} is served now" in browser.find("#aside").text
+        assert "Reload" in buttons(browser)
         assert decisions(house, output) == []
         browser.run("URL.createObjectURL = (blob) => { window.told = blob.text(); return 'data:,'; }")
         visit(browser, page)  # the audit that is served now: what was decided of the other one is still there
-        wait(browser, lambda: "Reload" in buttons(browser))
+        wait(browser, lambda: "Download" in buttons(browser))
+        browser.click("#aside summary")
         told = browser.find("#aside").text
         assert f"of audit {first['run_id']} not stored" in told
         assert f"decide --out {output} --file set-aside-{first['run_id']}.csv --run {first['run_id']}" in told

@@ -61,16 +61,20 @@ export class Aside {
 
   line(run, items) {
     const isOther = run !== RUN;
+    const isStale = !isOther && items.some((item) => item.status === 409);
     const button = (said, onclick) => make("button", { type: "button", class: "button", onclick }, said);
     const name = `set-aside-${run}.csv`;
-    const about = isOther
-      ? `${plural(items.length, "decision")} of audit ${run} not stored, kept in this browser: another audit is served now. Reload to review it; to file them under the audit they are about, download them and run: `
-      : `${plural(items.length, "decision")} not stored, kept in this browser: `;
     const command = `${document.body.dataset.decide.replace("set-aside.csv", name)} --run ${run}`;
     return make("div", {},
-      make("p", {}, about, isOther ? make("code", {}, command) : make("bdi", {}, items.at(-1).said)),
+      make("p", {}, isOther
+        ? `${plural(items.length, "decision")} of audit ${run} not stored, kept in this browser: another audit is served now.`
+        : `${plural(items.length, "decision")} not stored, kept in this browser: `,
+        isOther ? null : make("bdi", {}, items.at(-1).said)),
+      isOther || isStale ? make("details", {},
+        make("summary", {}, "File under the audit that was judged"),
+        make("p", {}, "Download, then run: ", make("code", {}, command))) : null,
       make("div", { class: "row-of-buttons" },
-        isOther ? button("Reload", () => location.reload()) : null,
+        isStale ? button("Reload", () => location.reload()) : null,
         button("Try again", () => this.retry((item) => runOf(item) === run)),
         button("Download", () => download(name, items)),
         button("Discard", () => {

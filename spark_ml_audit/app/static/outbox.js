@@ -114,6 +114,6 @@ export class Outbox {
     const kept = this.aside?.items.length ?? 0;
     const place = byId("saved");
     place.textContent = count ? `Saving ${count}…` : kept ? `${kept} not stored` : "All saved";
-    place.dataset.waiting = String(count);
+    place.dataset.waiting = String(count + kept);
   }
 }
