@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.app.changes import planned_changes
-from spark_ml_audit.app.commands import audit_config, correct_config, run_command
+from spark_ml_audit.app.commands import MODES, audit_config, correct_config, run_command
 from spark_ml_audit.app.downloads import FORMATS, as_file, decisions_table, list_table
 from spark_ml_audit.app.jobs import JobQueue
+from spark_ml_audit.app.sent import MOST_ID, MOST_NAME, RUN, Sent, one_of, text_of
 from spark_ml_audit.app.session import ReviewSession
 from spark_ml_audit.errors import InputError
 
 if TYPE_CHECKING:
     from spark_ml_audit.config.serve import ServeConfig
 
+_JOBS = ("correct", "undo", "audit")
 _CORRECTED = (
     "correction_id", "mode", "num_rows_changed", "num_tags_added", "num_tags_removed", "num_stale",
     "num_gone", "num_excluded", "num_restored", "warnings", "target", "undoes",
@@ -38,41 +40,46 @@ class Actions:
         self._config = config
         self._queue = JobQueue()
 
+    @property
+    def decide_command(self) -> str:
+        """The command that imports what the page could not store."""
+        return self._config.output.command("decide", {"decide.file": "set-aside.csv"})
+
     def jobs(self) -> list[dict[str, Any]]:
         """All jobs, the newest first."""
         return self._queue.all()
 
-    def start(self, sent: Mapping[str, Any], who: str) -> dict[str, Any]:
+    def start(self, sent: Sent, who: str) -> dict[str, Any]:
         """Start a job.
 
         Args:
-            sent: name (correct, undo or audit), and what it needs.
+            sent: name (correct, undo or audit), what it needs, and run_id if the page says it.
             who: The person.
 
         Raises:
+            OtherRunError: It is about another run than the one that is served.
             InputError: There is no such job, or it lacks something.
         """
-        name, session, config = sent.get("name"), self._session, self._config
-        if name in ("correct", "undo"):
-            if name == "undo" and not sent.get("undo"):
-                raise InputError("a correction is taken back by its id.", key="undo")
-            corrected = correct_config(config, session.reader.run, sent)
-            return self._queue.start(name, who, lambda: _of(run_command("correct", corrected), _CORRECTED))
+        name, run = one_of(sent, "name", _JOBS), self._session.answering(text_of(sent, RUN, MOST_NAME)).run
         if name == "audit":
-            target = sent.get("target")
+            target = text_of(sent, "target", MOST_ID) or None
             if target is not None and target not in self._copies():
                 raise InputError("only what was corrected here is audited again.", key="target")
-            audited = audit_config(config, session.reader.run, target)
-            return self._queue.start(name, who, lambda: self._audit(audited))
-        raise InputError(f"there is no action {str(name)[:80]!r}.", key="name")
+            audited = audit_config(self._config, run, target)
+            return self._queue.start(name, who, lambda: self._audit(audited, run.ref))
+        undo = text_of(sent, "undo", MOST_NAME)
+        if name == "undo" and not undo:
+            raise InputError("a correction is taken back by its id.", key="undo")
+        mode = one_of({"mode": "copy", **sent}, "mode", MODES)
+        corrected = correct_config(self._config, run, mode, undo or None)
+        return self._queue.start(name, who, lambda: _of(run_command("correct", corrected), _CORRECTED))
 
     def _copies(self) -> set[str]:
         done = [job["result"] for job in self._queue.all() if job["name"] == "correct"]
         return {result["target"] for result in done if result.get("target")}
 
-    def _audit(self, config: Mapping[str, Any]) -> dict[str, Any]:
+    def _audit(self, config: Mapping[str, Any], before: Any) -> dict[str, Any]:
         """Audit again, and compare with the audit before."""
-        before = self._session.reader.run.ref
         found = _of(run_command("audit", config), _AUDITED)
         found["before"] = {name: getattr(before, name) for name in _AUDITED if hasattr(before, name)}
         own = {name: config[name] for name in ("output", "engine", "tracking") if name in config}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from spark_ml_audit.app.decided import OPEN
 from spark_ml_audit.app.queues import DIRECTIONS
+from spark_ml_audit.app.sent import MOST_NAME, MOST_TAG, RUN, Sent, one_of, text_of
 from spark_ml_audit.app.session import ReviewSession
 from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.kernels.certify import cells_to_certify
-from spark_ml_audit.text import for_page
+from spark_ml_audit.text import for_page, show
 
 
 def certificates(session: ReviewSession) -> list[dict[str, Any]]:
@@ -74,21 +74,25 @@ def accepted(session: ReviewSession) -> list[dict[str, Any]]:
     return found
 
 
-def accept_certified(session: ReviewSession, sent: Mapping[str, Any], who: str) -> dict[str, Any]:
+def accept_certified(session: ReviewSession, sent: Sent, who: str) -> dict[str, Any]:
     """Accept what is proved of a class and direction.
 
     Args:
         session: The review.
-        sent: tag, direction, and bulk_id, which the page makes up once.
+        sent: tag, direction, bulk_id, which the page makes up once, and run_id if the page says it.
         who: The person.
 
     Raises:
+        OtherRunError: It is about another run than the one that is served.
         InputError: There is no such class or direction.
     """
-    tag, direction = sent.get("tag"), sent.get("direction")
-    if tag not in session.codes or direction not in DIRECTIONS:
-        raise InputError("flags are accepted by tag and direction.", key="tag")
-    bulk_id = f"bulk-{sent.get('bulk_id') or uuid.uuid4().hex}"[:100]
-    done = session.reader.accept(bulk_id, str(tag), str(direction), session.options.min_precision, who)
+    with session.lock:
+        reader = session.answering(text_of(sent, RUN, MOST_NAME))
+        tag = text_of(sent, "tag", MOST_TAG)
+        if tag not in session.codes:
+            raise InputError(f"there is no tag {show(tag)}.", key="tag")
+    direction = one_of(sent, "direction", DIRECTIONS)
+    bulk_id = f"bulk-{text_of(sent, 'bulk_id', MOST_NAME) or uuid.uuid4().hex}"[:100]
+    done = reader.accept(bulk_id, tag, direction, session.options.min_precision, who)
     session.refresh()
     return {"bulk_id": bulk_id, "accepted": sum(item.num_open for item in done)}

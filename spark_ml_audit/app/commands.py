@@ -12,33 +12,28 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from spark_ml_audit.errors import ConfigError, InputError
+from spark_ml_audit.errors import ConfigError
 
 if TYPE_CHECKING:
     from spark_ml_audit.config.serve import ServeConfig
     from spark_ml_audit.outcomes.runs import FinishedRun
 
-_MODES = ("copy", "merge")
+MODES = ("copy", "merge")
 _SECTIONS = ("source", "audit", "gate", "report", "model", "detect", "tracking", "engine")
 
 
-def correct_config(config: ServeConfig, run: FinishedRun, sent: Mapping[str, Any]) -> dict[str, Any]:
+def correct_config(config: ServeConfig, run: FinishedRun, mode: str, undo: str | None) -> dict[str, Any]:
     """The config of a correction by what people decided.
 
     Args:
         config: Of the page.
         run: The audit to correct by.
-        sent: mode (copy or merge), or undo (a correction_id).
-
-    Raises:
-        InputError: It asks for what there is not.
+        mode: copy or merge.
+        undo: A correction_id to take back instead.
     """
-    if sent.get("undo"):
-        options: dict[str, Any] = {"undo": str(sent["undo"])}
+    if undo is not None:
+        options: dict[str, Any] = {"undo": undo}
     else:
-        mode = sent.get("mode", "copy")
-        if mode not in _MODES:
-            raise InputError(f"the mode {str(mode)[:80]!r} is none of {', '.join(_MODES)}.", key="mode")
         options = {"run": run.run_id, "mode": mode}
     source = {} if config.source is None else {"source": _plain(config.source)}
     return {"correct": options, **_shared(config), **source}

@@ -39,6 +39,7 @@ def progress_of(session: ReviewSession, who: str) -> dict[str, Any]:
             "directions": found,
             "disputed": len(state.disputed),
             "excluded": len(state.excluded),
+            "newer": session.newer_run,
             "mine": state.num_by.get(who, 0),
             "people": [[for_page(name, 80), number] for name, number in sorted(state.num_by.items())],
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import wraps
@@ -22,7 +23,7 @@ from spark_ml_audit.engines.columns import names_of
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.frames.issues import RANK
 from spark_ml_audit.lake.files import page_file
-from spark_ml_audit.lake.runs import find_run
+from spark_ml_audit.lake.runs import find_run, newest_runs
 from spark_ml_audit.lake.schemas import (
     CORRECTED,
     CORRECTION_COUNTS,
@@ -31,6 +32,7 @@ from spark_ml_audit.lake.schemas import (
     DUPLICATES,
     EXAMPLES,
     ISSUES,
+    RUNS,
     SAMPLE,
 )
 from spark_ml_audit.reviewing.decision_table import Decision, append_decisions, undo_decision
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 _MARKS = ("is_ambiguous", "ambiguity_score", "ambiguous_tags", "is_outlier", "outlier_score")
 _MEMBERS = ("group_id", "differing_tags", "similarity", "given_tags")
 _MOST_CORRECTIONS = 20
+_READ_RUNS = 10.0
+"""Seconds after which runs are read again: a folder that was made anew begins with the same versions."""
 
 _Arguments = ParamSpec("_Arguments")
 _Found = TypeVar("_Found")
@@ -90,6 +94,8 @@ class LakeReader:
         self._lock: AbstractContextManager[Any] = threading.RLock() if shares is None else shares._lock
         self.run = find_run(tables, config.serve.run, "serve.run")
         self.id_type = tables.schema(EXAMPLES).field(self.run.id_name).type
+        self._runs_version: str | None = None
+        self._runs_read, self._newest_run = 0.0, self.run.run_id
         others = None if shares is None else shares._source
         self._source: SourceRows = SourceRows(beside, self.run, self.id_type, config, shares=others)
 
@@ -255,3 +261,12 @@ class LakeReader:
         serve = self.config.serve.model_copy(update={"run": None})
         config = self.config.model_copy(update={"serve": serve})
         return LakeReader(self.tables, self._beside, config, shares=self)
+
+    @_alone
+    def newest_run_id(self) -> str:
+        """Id of the newest finished run; the table of runs is read where it may have changed."""
+        version, age = self.tables.table(RUNS).newest_version(), time.monotonic() - self._runs_read
+        if version != self._runs_version or age > _READ_RUNS:
+            ((newest,), _) = newest_runs(self.tables, 1)
+            self._runs_version, self._runs_read, self._newest_run = version, time.monotonic(), newest.run_id
+        return self._newest_run

@@ -14,6 +14,8 @@ from spark_ml_audit.report.page.render import page_environment, page_style
 STYLES = ("report.css", "app.css")
 SCRIPTS = (
     "api.js",
+    "aside.js",
+    "outbox.js",
     "dom.js",
     "card.js",
     "keys.js",

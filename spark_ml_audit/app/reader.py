@@ -93,3 +93,6 @@ class AuditReader(Protocol):
 
     def newest(self) -> AuditReader:
         """A reader of the newest run of the output, as it is now."""
+
+    def newest_run_id(self) -> str:
+        """Id of the newest finished run of the output, cheap to ask for again."""

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.app.access import Access, is_loopback
 from spark_ml_audit.app.allocator import keep_little
-from spark_ml_audit.config.serve import DEFAULT_PORT, ServeConfig
+from spark_ml_audit.config.serve import DEFAULT_PORT, MIN_TOKEN, ServeConfig
 from spark_ml_audit.engines.extras import install_command
 from spark_ml_audit.errors import ConfigError, SetupError
+from spark_ml_audit.text import plural
 
 if TYPE_CHECKING:
     from spark_ml_audit.progress import Progress
@@ -72,7 +73,7 @@ def _listen(config: ServeConfig) -> tuple[socket.socket, Access]:
         host, port, token = "0.0.0.0", int(app_port), ""  # noqa: S104 - as said
     else:
         host, port = options.host, DEFAULT_PORT if options.port is None else options.port
-        token = options.token or os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)
+        token = options.token or _token_of_environment() or secrets.token_urlsafe(24)
     try:
         found = _bound(host, port)
     except OSError as error:
@@ -84,6 +85,17 @@ def _listen(config: ServeConfig) -> tuple[socket.socket, Access]:
             ) from error
         found = _bound(host, 0)
     return found, Access(token, found.getsockname()[1], is_loopback(host), who)
+
+
+def _token_of_environment() -> str:
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    if 0 < len(token) < MIN_TOKEN:
+        raise ConfigError(
+            f"found a token of {plural(len(token), 'character')}, which can be guessed.",
+            key=TOKEN_VARIABLE,
+            fix=f"Set it to {MIN_TOKEN} or more characters, or unset it: a new token is made each time then.",
+        )
+    return token
 
 
 def _bound(host: str, port: int) -> socket.socket:

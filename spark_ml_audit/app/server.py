@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import Body, FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from spark_ml_audit.app.access import Access
 from spark_ml_audit.app.actions import Actions
@@ -19,11 +19,12 @@ from spark_ml_audit.app.images import image_file
 from spark_ml_audit.app.pages import headers, render, static_file
 from spark_ml_audit.app.people import agreement_of
 from spark_ml_audit.app.queues import QueueFilter
+from spark_ml_audit.app.refused import add_refusals, told
+from spark_ml_audit.app.sent import MOST_NAME, RUN, text_of
 from spark_ml_audit.app.session import ReviewSession
-from spark_ml_audit.errors import AuditError, reason_of
-from spark_ml_audit.text import redact
 
 _MOST_BODY = 1 << 20
+_RUN_HEADER = "x-audit-run"
 _CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -50,21 +51,8 @@ def build_app(
             response.headers.setdefault(name, value)
         return response
 
-    @app.exception_handler(AuditError)
-    async def refused(_: Request, error: AuditError) -> Response:
-        told = {"key": error.key, "message": redact(error.message), "fix": redact(error.fix)}
-        return JSONResponse({"error": told}, status_code=422)
-
-    @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> Response:
-        told = {
-            "key": None,
-            "message": f"{type(error).__name__}: {redact(reason_of(error))[:400]}",
-            "fix": "",
-        }
-        return JSONResponse({"error": told}, status_code=500, headers=secured)
-
-    _add_pages(app, session, access)
+    add_refusals(app, secured)
+    _add_pages(app, session, access, actions.decide_command)
     _add_files(app, session)
     _add_queues(app, session, access, definitions)
     _add_decisions(app, session, access)
@@ -76,13 +64,13 @@ def _refusal(request: Request, access: Access) -> Response | None:
     """Why a request is not answered; None where it is."""
     host = request.headers.get("host", "")
     if not access.is_right_host(host):
-        return _told(403, "The page is reached by another name than this machine's own.")
-    told = request.query_params.get("token")
-    if not access.admits(request.headers, request.cookies, told):
-        return _told(
+        return told(403, "The page is reached by another name than this machine's own.")
+    token = request.query_params.get("token")
+    if not access.admits(request.headers, request.cookies, token):
+        return told(
             401, "Open the address that spark-ml-audit serve printed: it holds the token of this page."
         )
-    if told is not None and access.token and request.method == "GET":
+    if token is not None and access.token and request.method == "GET":
         # the address without the token: it shall stay neither in the history nor in a shared link
         rest = urlencode(
             [(key, value) for key, value in request.query_params.multi_items() if key != "token"]
@@ -92,23 +80,29 @@ def _refusal(request: Request, access: Access) -> Response | None:
         return answer
     if request.method in _CHANGING:
         if not access.is_own_origin(request.headers.get("origin"), request.headers):
-            return _told(403, "The request comes from another page.")
+            return told(403, "The request comes from another page.")
         if int(request.headers.get("content-length") or 0) > _MOST_BODY:
-            return _told(413, "The request is too large.")
+            return told(413, "The request is too large.")
     return None
 
 
-def _told(status: int, said: str) -> Response:
-    return JSONResponse({"error": {"key": None, "message": said, "fix": ""}}, status_code=status)
-
-
-def _add_pages(app: FastAPI, session: ReviewSession, access: Access) -> None:
+def _add_pages(app: FastAPI, session: ReviewSession, access: Access, decide_command: str) -> None:
     def page(request: Request, template: str, **more: Any) -> HTMLResponse:
         who = access.person(request.headers)
         session.look_again()
         name = template.partition(".")[0]
+        run, newer = session.reader.run, session.newer_run
         return HTMLResponse(
-            render(template, run=session.reader.run, who=who, page=name, options=session.options, **more)
+            render(
+                template,
+                run=run,
+                newer=newer,
+                who=who,
+                page=name,
+                options=session.options,
+                decide=decide_command,
+                **more,
+            )
         )
 
     @app.get("/")
@@ -170,40 +164,55 @@ def _add_files(app: FastAPI, session: ReviewSession) -> None:
 
 def _add_queues(app: FastAPI, session: ReviewSession, access: Access, definitions: Mapping[str, str]) -> None:
     @app.get("/api/classes")
-    def classes() -> Any:
-        return [{**row, "definition": definitions.get(row["tag"])} for row in classes_of(session)]
+    def classes(request: Request) -> Any:
+        found = session.steady(lambda: classes_of(session), _run_of(request))
+        return [{**row, "definition": definitions.get(row["tag"])} for row in found]
 
     @app.get("/api/progress")
     def progress(request: Request) -> Any:
         session.look_again()
-        return progress_of(session, access.person(request.headers))
+        who = access.person(request.headers)
+        return session.steady(lambda: progress_of(session, who), _run_of(request))
 
     @app.get("/api/agreement")
-    def agreement() -> Any:
-        return agreement_of(session)
+    def agreement(request: Request) -> Any:
+        return session.steady(lambda: agreement_of(session), _run_of(request))
 
     @app.get("/api/item")
     def item(request: Request, at: int | None = None, after: int | None = None) -> Any:
         """An item of the queue that the other parameters name: at a place, or the next open one."""
         session.look_again()
         who = access.person(request.headers)
-        asked = session.asked(request.query_params)
-        queue = session.queue(asked, who)
-        total, done = len(queue.items), int(queue.done.sum())
-        found: dict[str, Any] = {"total": total, "open": total - done, "filter": asked.parameters()}
-        place = at if at is not None else queue.first_open(-1 if after is None else after)
-        if asked.state in ("all", "done") and at is None and after is None and total:
-            place = 0
-        if not 0 <= place < total:
-            return {**found, "card": None}
-        return {**found, "card": card_of(session, queue, place, asked)}
+        return session.steady(lambda: _item(session, request.query_params, who, at, after), _run_of(request))
 
     @app.post("/api/draw")
     def draw(sent: dict[str, Any] = Body(...)) -> Any:  # noqa: B008 - how FastAPI reads a body
-        sample_id = session.reader.draw(drawing_of(sent))
+        reader = session.answering(text_of(sent, RUN, MOST_NAME))
+        sample_id = reader.draw(drawing_of(sent))
         session.load_samples()
         asked = QueueFilter(kind="sample", sample=sample_id, view="cell")
         return {"sample": sample_id, "address": f"/review?{asked.query()}"}
+
+
+def _run_of(request: Request) -> str:
+    """The run that a page shows, where it says so."""
+    return request.headers.get(_RUN_HEADER, "")
+
+
+def _item(
+    session: ReviewSession, parameters: Mapping[str, str], who: str, at: int | None, after: int | None
+) -> dict[str, Any]:
+    asked = session.asked(parameters)
+    queue = session.queue(asked, who)
+    total, done = len(queue.items), int(queue.done.sum())
+    found: dict[str, Any] = {
+        "total": total, "open": total - done, "filter": asked.parameters(), "newer": session.newer_run,
+        "run_id": session.reader.run.run_id, "card": None,
+    }  # fmt: skip
+    place = at if at is not None else queue.first_open(-1 if after is None else after)
+    if asked.state in ("all", "done") and at is None and after is None and total:
+        place = 0
+    return {**found, "card": card_of(session, queue, place, asked)} if 0 <= place < total else found
 
 
 def _add_decisions(app: FastAPI, session: ReviewSession, access: Access) -> None:
@@ -211,13 +220,13 @@ def _add_decisions(app: FastAPI, session: ReviewSession, access: Access) -> None
     def decisions(request: Request, sent: dict[str, Any] = Body(...)) -> Any:  # noqa: B008 - as above
         who = access.person(request.headers)
         saved = decide(session, sent, who)
-        return {"saved": saved, "progress": progress_of(session, who)}
+        return {"saved": saved, "progress": session.steady(lambda: progress_of(session, who))}
 
     @app.post("/api/undo")
     def undo(request: Request, sent: dict[str, Any] = Body(...)) -> Any:  # noqa: B008 - as above
         who = access.person(request.headers)
-        undone = take_back(session, sent.get("undo"), who)
-        return {"undone": undone, "progress": progress_of(session, who)}
+        undone = take_back(session, sent.get("undo"), who, text_of(sent, RUN, MOST_NAME))
+        return {"undone": undone, "progress": session.steady(lambda: progress_of(session, who))}
 
 
 def _add_actions(app: FastAPI, session: ReviewSession, actions: Actions, access: Access) -> None:
@@ -230,16 +239,20 @@ def _add_actions(app: FastAPI, session: ReviewSession, actions: Actions, access:
         return actions.start(sent, access.person(request.headers))
 
     @app.get("/api/bulk")
-    def bulk() -> Any:
-        return {"rows": certificates(session), "accepted": accepted(session)}
+    def bulk(request: Request) -> Any:
+        return session.steady(
+            lambda: {"rows": certificates(session), "accepted": accepted(session)}, _run_of(request)
+        )
 
     @app.post("/api/accept")
     def accept(request: Request, sent: dict[str, Any] = Body(...)) -> Any:  # noqa: B008 - as above
         return accept_certified(session, sent, access.person(request.headers))
 
     @app.get("/api/changes")
-    def changes() -> Any:
-        return {**actions.changes(), "corrections": actions.corrections()}
+    def changes(request: Request) -> Any:
+        return session.steady(
+            lambda: {**actions.changes(), "corrections": actions.corrections()}, _run_of(request)
+        )
 
     @app.post("/api/newest")
     def newest() -> Any:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,7 @@ from spark_ml_audit.app.index import AuditIndex, IntArray, index_of
 from spark_ml_audit.app.queues import ROW, QueueFilter, QueueItems, cell_mask, resolve
 from spark_ml_audit.app.reader import AuditReader
 from spark_ml_audit.app.records import id_from_text
+from spark_ml_audit.app.sent import OtherRunError
 from spark_ml_audit.arrow.hashes import hash_values
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.errors import InputError
@@ -33,7 +35,7 @@ from spark_ml_audit.kernels.assignment import assign_rows
 from spark_ml_audit.reviewing.certified import BLIND
 from spark_ml_audit.reviewing.sample_files import REVIEWER_SEED
 from spark_ml_audit.reviewing.votes import BULK
-from spark_ml_audit.text import for_page
+from spark_ml_audit.text import for_page, show
 
 if TYPE_CHECKING:
     from spark_ml_audit.config.serve import ServeSection
@@ -46,6 +48,8 @@ _KEPT_QUEUES, _KEPT_ITEMS = 6, 2_000_000
 
 SHOWN_TAG = 200
 """Letters of a tag that pages show, the report among them."""
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +86,7 @@ class ReviewSession:
         classes: Tags in class order.
         codes: Tag -> class.
         contents: Texts and probabilities of rows.
+        newer_run: A run of the output that is newer than the one reviewed; None where none was seen.
     """
 
     def __init__(self, reader: AuditReader, options: ServeSection) -> None:
@@ -108,9 +113,45 @@ class ReviewSession:
             self._samples: dict[str, tuple[str, list[Cell]]] = {}
             self._version: str | None = None
             self._looked = 0.0
+            self.newer_run: str | None = None
             self._dealt = self._deal()
             self.load_samples()
         self.refresh()
+
+    def answering(self, run_id: str = "") -> AuditReader:
+        """The reader of the run that is served, which must be the one that a page shows.
+
+        Args:
+            run_id: What the page says; "" where it says nothing.
+
+        Raises:
+            OtherRunError: It shows another run.
+        """
+        with self.lock:
+            if run_id and run_id != self.reader.run.run_id:
+                raise OtherRunError(run_id, self.reader.run.run_id)
+            return self.reader
+
+    def steady(self, find: Callable[[], _Found], run_id: str = "") -> _Found:
+        """What is found of one run: looked for again where another one was opened meanwhile.
+
+        Args:
+            find: Looks at this session.
+            run_id: As for `answering`.
+
+        Raises:
+            OtherRunError: The page shows another run.
+        """
+        while True:
+            reader = self.answering(run_id)
+            try:
+                found = find()
+            except Exception:
+                if self.answering() is reader:
+                    raise
+                continue
+            if self.answering() is reader:
+                return found
 
     # ---- what others decided -----------------------------------------------------------------------
 
@@ -118,19 +159,31 @@ class ReviewSession:
         """Look for decisions of others, beside other work, unless that was done a moment ago."""
         if time.monotonic() - self._looked > _LOOK_AGAIN:
             self._looked = time.monotonic()
-            threading.Thread(target=self.refresh, name="refresh", daemon=True).start()
+            threading.Thread(target=self._look, name="refresh", daemon=True).start()
+
+    def _look(self) -> None:
+        # an output that is being written, or is away for a moment, is looked at again
+        with suppress(Exception):
+            self.refresh()
+        with suppress(Exception):
+            reader = self.reader
+            newest = reader.newest_run_id()
+            self.newer_run = newest if newest > reader.run.run_id else None
 
     def refresh(self) -> None:
         """Take in all decisions that are not known yet."""
         with self._refreshing:
-            version = self.reader.decisions_version()
+            reader = self.reader
+            version = reader.decisions_version()
             if version is None or version == self._version:
                 return
-            records = self.reader.decisions()
+            records = reader.decisions()
             with self.lock:
+                if self.reader is not reader:
+                    return  # opened meanwhile, it is read in full
                 new = [item for item in records if item.decision_id not in self.state.known]
                 self.take(new)
-            self._version = version
+                self._version = version
             self._looked = time.monotonic()
 
     def wrote(self) -> None:
@@ -139,6 +192,21 @@ class ReviewSession:
             version, known = self.reader.decisions_version(), int(self._version or -1)
             if version is not None and int(version) == known + 1:
                 self._version = version
+
+    def took(self, reader: AuditReader, records: Sequence[DecisionRecord], *, is_new: bool) -> None:
+        """Take in what this process has written.
+
+        Args:
+            reader: By which it was written: another run may have been opened since.
+            records: What was written.
+            is_new: Whether any of it was not in the table yet.
+        """
+        with self.lock:
+            if self.reader is not reader:
+                return
+            self.take(records)
+        if is_new:
+            self.wrote()
 
     def take(self, records: Sequence[DecisionRecord]) -> list[Cell]:
         """Take in records of decisions; the cells that they touched."""
@@ -172,7 +240,7 @@ class ReviewSession:
                 self._hold(pa.array([row_id], self.reader.id_type))
                 row = self.index.row_of(row_id)
         if row < 0:
-            raise InputError(f"there is no row {text[:80]!r} in this run.", key="id")
+            raise InputError(f"there is no row {show(text)} in this run.", key="id")
         return row
 
     # ---- samples -----------------------------------------------------------------------------------
@@ -273,7 +341,7 @@ class ReviewSession:
             return QueueItems.of_rows(np.array([self.row_of(asked.row)]))
         if asked.kind == "sample":
             if asked.sample not in self._samples:
-                raise InputError(f"there is no sample {asked.sample[:120]!r} of this run.", key="sample")
+                raise InputError(f"there is no sample {show(asked.sample)} of this run.", key="sample")
             return self._of_cells(self._samples[asked.sample][1])
         known = self._queues.get(asked)
         if known is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cached_property
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 _MARKS = ("is_ambiguous", "ambiguity_score", "ambiguous_tags", "is_outlier", "outlier_score")
 _MEMBERS = ("group_id", "differing_tags", "similarity", "given_tags")
 _LOOKED_AT = 2000
+_ASK_FOR_RUNS = 60.0
+"""Seconds after which a warehouse, which costs while it answers, is asked again for newer runs."""
 
 
 class WarehouseReader:
@@ -67,6 +70,7 @@ class WarehouseReader:
         self._engine = engine
         self.config = config
         self.run: FinishedRun = self._find_run()
+        self._newest_run, self._asked_for_runs = self.run.run_id, time.monotonic()
         example = warehouse.rows(self._place(EXAMPLES), [self.run.id_name], limit=0)
         self.id_type: Any = example.schema.field(0).type
 
@@ -153,6 +157,8 @@ class WarehouseReader:
         """Some rows of the source as audited, with their probabilities."""
         place, version, _ = self._described
         layout, shown = self._layout.layout, self.shown
+        if not ids:
+            return {}
         names = dict.fromkeys((self.run.id_name, *layout.labels, *layout.pred_probs, *shown))
         found = self._warehouse.rows(place, list(names), among=(self.run.id_name, list(ids)), version=version)
         if not found.num_rows:
@@ -176,7 +182,7 @@ class WarehouseReader:
         return records_of(found, self.run.id_name, self.id_type)
 
     def append(self, decisions: Sequence[Decision]) -> bool:
-        """Add decisions in one statement; whether the warehouse says that any was not there yet."""
+        """Add decisions; whether the warehouse says that any was not there yet."""
         known = ("tag", "verdict", "who", "when", "note", "sample_id", "decision_id", "kind")
         return self._append(
             [{ID: item.id, **{name: getattr(item, name) for name in known}} for item in decisions]
@@ -227,6 +233,14 @@ class WarehouseReader:
         """A reader of the newest run of the output."""
         serve = self.config.serve.model_copy(update={"run": None})
         return WarehouseReader(self._warehouse, self._engine, self.config.model_copy(update={"serve": serve}))
+
+    def newest_run_id(self) -> str:
+        """Id of the newest finished run, asked for once in a while."""
+        if time.monotonic() - self._asked_for_runs > _ASK_FOR_RUNS:
+            self._asked_for_runs = time.monotonic()
+            found = self._warehouse.rows(self._place(RUNS), ("run_id",)).column("run_id").to_pylist()
+            self._newest_run = max(found, default=self.run.run_id)
+        return self._newest_run
 
     def _refuse(self, command: str, settings: Mapping[str, object]) -> NoReturn:
         raise InputError(

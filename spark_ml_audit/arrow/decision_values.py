@@ -29,6 +29,7 @@ _DAY = re.compile(r"\+?(\d{4,6})(?:-(\d{1,2})(?:-(\d{1,2})(?:[T ](.*))?)?)?", re
 _CLOCK = re.compile(r"(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d*))?)?(.*))?", re.ASCII)
 _OFFSET = re.compile(r"(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d{2})(?::?(\d{2}))?)?", re.ASCII)
 _MOST_HOURS = 18
+_MOST_DIGITS = 100  # Python refuses to read some thousands of them
 
 # What people type for a verdict. Tools that know empty cells as numbers only write 1 as 1.0.
 _WORDS = {
@@ -86,8 +87,8 @@ def ids_of(values: Any, kind: Any) -> Any:
         kind: Arrow type of the ids: texts, whole numbers, dates or bytes, which texts write as hex digits.
 
     Example:
-        >>> ids_of(pa.array([" 12 ", "1.5", None, "300"]), pa.int8()).to_pylist()
-        [12, None, None, None]
+        >>> ids_of(pa.array([" 12 ", "1.5", None, "300", "9" * 5000]), pa.int8()).to_pylist()
+        [12, None, None, None, None]
         >>> ids_of(pa.array(["00ff", "xy"]), pa.binary()).to_pylist()
         [b'\x00\xff', None]
     """
@@ -137,7 +138,7 @@ def _wholes_of(values: Any, kind: Any) -> Any:
     def read(value: Any) -> int | None:
         if isinstance(value, str):
             text = value.strip(_AROUND)
-            return int(text) if _WHOLE.fullmatch(text) else None
+            return int(text) if len(text) <= _MOST_DIGITS and _WHOLE.fullmatch(text) else None
         try:
             return int(value)
         except (TypeError, ValueError, OverflowError):

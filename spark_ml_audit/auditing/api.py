@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit.auditing.given import FORMATS, PLACE, GivenSource, Wanted, open_given
+from spark_ml_audit.auditing.given import FORMATS, PLACE, Wanted, check_has_probs, open_given
 from spark_ml_audit.auditing.result import AuditResult
 from spark_ml_audit.config.arguments import in_python
 from spark_ml_audit.config.audit import MethodConfig
@@ -15,8 +15,7 @@ from spark_ml_audit.config.base import plain_arguments
 from spark_ml_audit.config.detect import DetectConfig
 from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.engines.choose import frame_of
-from spark_ml_audit.engines.columns import missing_column_fix
-from spark_ml_audit.errors import ConfigError, InputError
+from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.frames.fit import AuditFit, fit_audit
 from spark_ml_audit.frames.ingest import inspect_source
 from spark_ml_audit.lake.source import read_place
@@ -132,7 +131,7 @@ def audit(
     shown = progress or Progress(quiet=True)
     given = open_given(data, wanted, wanted_engine, spark)
     opened = given.opened
-    _check_has_probs(given)
+    check_has_probs(given.columns, opened.schema.names)
     ingest = inspect_source(
         opened.engine, opened.frame, given.columns, opened.properties, schema=opened.schema
     )
@@ -151,18 +150,6 @@ def _check_names(method: Mapping[str, Any]) -> None:
             raise ConfigError(
                 "unknown argument.", key=name, fix=f"{suggest(name, known)}Arguments: {', '.join(known)}."
             )
-
-
-def _check_has_probs(given: GivenSource) -> None:
-    """Refuse a table without probabilities, with what makes them."""
-    name, columns = given.columns.pred_probs, given.opened.schema.names
-    if isinstance(name, str) and name not in columns:
-        raise InputError(
-            f"there is no column '{name}'.",
-            key="pred_probs",
-            fix=f"{missing_column_fix(name, columns)} If there are no probabilities yet, predict(data) makes "
-            "them: audit(predict(data).predictions).",
-        )
 
 
 def _decided(fit: AuditFit, decisions: Any, progress: Progress) -> AuditFit:

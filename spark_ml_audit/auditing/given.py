@@ -21,8 +21,13 @@ from spark_ml_audit.auditing.arrays_given import (
 from spark_ml_audit.config.features import as_tuple
 from spark_ml_audit.config.source import ROW_NUMBER, ColumnsConfig, LabelsConfig, SourceConfig
 from spark_ml_audit.engines.choose import choose_engine, engine_for
+from spark_ml_audit.engines.columns import missing_column_fix
 from spark_ml_audit.engines.in_hand import ID, Held, hold, is_table, named_in
 from spark_ml_audit.errors import ConfigError, InputError, SetupError
+from spark_ml_audit.frames.formats import label_columns_of
+from spark_ml_audit.frames.hints.columns import source_field
+from spark_ml_audit.frames.ingest import inspect_source
+from spark_ml_audit.lake.first_look import look_first
 from spark_ml_audit.lake.source import IN_MEMORY, OpenSource, open_source, place_of
 from spark_ml_audit.report.queries import check_shown
 from spark_ml_audit.text import show
@@ -195,10 +200,50 @@ def _open_place(
     if wanted.id is None and wanted.place["row_numbers"]:
         options["id"] = ROW_NUMBER
     described = SourceConfig.from_arguments(**options, **place_of(data), **wanted.place)
-    opened = open_source(choose_engine(engine, spark), described)
     shown = () if wanted.show is None else as_tuple(wanted.show)
+    _look_before_spark(described, shown, engine, spark)
+    opened = open_source(choose_engine(engine, spark), described)
     check_shown(opened.schema, shown)
     return GivenSource(opened, described, None, shown)
+
+
+def _look_before_spark(
+    described: SourceConfig, shown: tuple[str, ...], engine: EngineConfig, spark: Session | None
+) -> None:
+    """Refuse what is wrong with a local source before a Spark of this machine is started for it."""
+
+    def examine(source: OpenSource) -> None:
+        check_shown(source.schema, shown)
+        check_has_probs(described, source.schema.names)
+        inspect_source(source.engine, source.frame, described, source.properties, schema=source.schema)
+
+    def check_names(schema: pa.Schema) -> None:
+        source_field(schema, described.id, "source.id")
+        label_columns_of(schema, described)
+        check_shown(schema, shown)
+        check_has_probs(described, schema.names)
+
+    look_first(engine, described, spark, examine, check_names)
+
+
+def check_has_probs(described: ColumnsConfig, columns: Sequence[str]) -> None:
+    """Refuse a table without probabilities, with what makes them.
+
+    Args:
+        described: Which columns mean what.
+        columns: Those that there are.
+
+    Raises:
+        InputError: The column is not there (key `pred_probs`).
+    """
+    name = described.pred_probs
+    if isinstance(name, str) and name not in columns:
+        raise InputError(
+            f"there is no column '{name}'.",
+            key="pred_probs",
+            fix=f"{missing_column_fix(name, list(columns))} If there are no probabilities yet, predict(data) "
+            "makes them: audit(predict(data).predictions).",
+        )
 
 
 def _open_frame(data: Any, wanted: Wanted, engine: EngineConfig, spark: Session | None) -> GivenSource:

@@ -15,6 +15,8 @@ from spark_ml_audit.config.output import OutputConfig, RunId, TrackingConfig
 from spark_ml_audit.text import show
 
 DEFAULT_PORT = 8765
+MIN_TOKEN = 16
+"""Characters of a token, at least."""
 
 
 _HOST = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
@@ -59,7 +61,8 @@ class ServeSection(Section):
         Annotated[int, Field(ge=0, le=65_535)] | None, Field(description="a whole number from 0 to 65535")
     ] = None
     token: Annotated[
-        Annotated[Text, Field(min_length=16)] | None, Field(description="a text of 16 or more characters")
+        Annotated[Text, Field(min_length=MIN_TOKEN)] | None,
+        Field(description="a text of 16 or more characters"),
     ] = None
     who: Annotated[Text | None, Field(description="a name, or null")] = None
     show: Annotated[Columns | None, Field(description="a column name, a list of them, or null")] = None
@@ -94,4 +97,4 @@ class ServeConfig(Section):
     source: AuditSource | None = None
 
 
-__all__ = ["DEFAULT_PORT", "ServeConfig", "ServeSection"]
+__all__ = ["DEFAULT_PORT", "MIN_TOKEN", "ServeConfig", "ServeSection"]

@@ -41,6 +41,13 @@ def requirements(extra: str | None = None) -> dict[str, str]:
     return found
 
 
+def how_to_use_spark() -> str:
+    """What to do where only Spark can: install it if it is missing, and choose it."""
+    if all(importlib.util.find_spec(name) is not None for name in ("pyspark", "delta")):
+        return "Set engine.kind to spark (--engine spark)."
+    return f"Set engine.kind to spark (--engine spark), which is installed by `{install_command('spark')}`."
+
+
 def install_command(*extras: str, packages: tuple[str, ...] = ()) -> str:
     """The command that installs what extras bring, into the Python that runs.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from spark_ml_audit.config.paths import local_path
 from spark_ml_audit.engines.base import Engine
+from spark_ml_audit.engines.extras import how_to_use_spark
 from spark_ml_audit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from spark_ml_audit.engines.spark import SparkEngine
     from spark_ml_audit.lake.delta import DeltaTable
     from spark_ml_audit.lake.places import Place
-
-_USE_SPARK = 'Install "spark-ml-audit[spark]" and set engine.kind to spark (--engine spark).'
 
 
 def delta_table(engine: Engine, place: Place) -> DeltaTable:
@@ -48,13 +47,13 @@ def check_reachable(engine: Engine, place: Place) -> None:
         raise ConfigError(
             f"'{place.text}' is a table of a catalog, which only Spark knows.",
             key="engine.kind",
-            fix=f"{_USE_SPARK} For a folder write its path, with a slash in it.",
+            fix=f"{how_to_use_spark()} For a folder write its path, with a slash in it.",
         )
     if local_path(place.address) is None:
         raise ConfigError(
             f"'{place.text}' is on a remote store, which only Spark reaches.",
             key="engine.kind",
-            fix=_USE_SPARK,
+            fix=how_to_use_spark(),
         )
 
 
@@ -93,6 +92,6 @@ def _with_catalog(engine: Engine, name: str) -> SparkEngine:
     spark = _spark_engine(engine)
     if spark is None:
         raise ConfigError(
-            f"{name} is in a catalog, which only Spark knows.", key="engine.kind", fix=_USE_SPARK
+            f"{name} is in a catalog, which only Spark knows.", key="engine.kind", fix=how_to_use_spark()
         )
     return spark

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from spark_ml_audit.config import PlaceConfig, SourceConfig
-from spark_ml_audit.config.paths import local_path, source_keys
+from spark_ml_audit.config.paths import source_keys
 from spark_ml_audit.config.source import CLASSES_METADATA, CLASSES_PROPERTY
 from spark_ml_audit.errors import ConfigError, InputError, reason_of
 from spark_ml_audit.lake.choose import check_reachable, delta_table
@@ -19,7 +19,7 @@ from spark_ml_audit.lake.lineage import CONTINUES_PROPERTY, read_origins
 from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.probabilities import Side, join_probabilities
 from spark_ml_audit.lake.source_files import open_parquet, open_texts, refuse_numbers, roles_of
-from spark_ml_audit.lake.source_format import format_of
+from spark_ml_audit.lake.source_format import format_of, missing_path, nearest_name
 from spark_ml_audit.outcomes.runs import BOTH
 
 if TYPE_CHECKING:
@@ -201,16 +201,14 @@ def _open_place(engine: Engine, config: PlaceConfig, version: str | None) -> Ope
 
 def _missing(config: PlaceConfig) -> str | None:
     """That nothing is at a path, if that is so as far as this machine sees."""
-    local = local_path(config.path) if config.path is not None else None
-    if local is None or local.exists():
-        return None
-    return f"there is no file or folder '{config.name}'."
+    return None if config.path is None else missing_path(config.path)
 
 
 def _which_format(config: PlaceConfig) -> str:
+    near = "" if config.path is None else nearest_name(config.path)
     if config.format == "auto" or config.table:
-        return "Check the name; for files of another format set source.format."
-    return "Check the name; leave source.format out to have the format told by name and content."
+        return f"{near}Check the name; for files of another format set source.format."
+    return f"{near}Check the name; leave source.format out to have the format told by name and content."
 
 
 def _existing_view(engine: Engine, place: Place) -> Frame | None:

@@ -24,7 +24,7 @@ from spark_ml_audit.lake.parquet_files import (
     with_column_metadata,
 )
 from spark_ml_audit.lake.places import Place
-from spark_ml_audit.lake.source_format import files_of_format
+from spark_ml_audit.lake.source_format import files_of_format, missing_path, nearest_name
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import PlaceConfig
@@ -114,10 +114,12 @@ def open_parquet(engine: Engine, config: PlaceConfig) -> OpenedFiles:
     except InputError:
         raise
     except Exception as error:
+        missing = None if config.path is None else missing_path(config.path)
+        near = "" if config.path is None else nearest_name(config.path)
         raise InputError(
-            f"cannot read '{config.name}' as Parquet: {reason_of(error)}.",
+            missing or f"cannot read '{config.name}' as Parquet: {reason_of(error)}.",
             key="source.path" if config.path else "source.table",
-            fix="Check the path; for files of another format set source.format, or leave it out.",
+            fix=f"{near}Check the path; for files of another format set source.format, or leave it out.",
         ) from error
     notes = (NUMBERS_NOTE,) if numbered else ()
     return OpenedFiles(frame, files_digest(frame, files), columns, notes, classes)
@@ -184,7 +186,9 @@ def open_texts(engine: Engine, config: PlaceConfig, wanted: str, roles: Mapping[
     files = files_of_format(local_files(str(local)), wanted)
     if not files:
         raise InputError(
-            f"there is no file '{config.name}'.", key="source.path", fix="Check the path, or the pattern."
+            f"there is no file '{config.name}'.",
+            key="source.path",
+            fix=f"{nearest_name(config.path or '')}Check the path, or the pattern.",
         )
     digest = files_digest(None, files)
     meant = tuple(sorted((name, str(role)) for name, role in roles.items()))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.config.paths import is_pattern, local_path
+from spark_ml_audit.config.paths import is_pattern, local_path, without_endings
 from spark_ml_audit.engines.files import PARQUET_ENDINGS, local_files
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.lake.places import Place
+from spark_ml_audit.text import show
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import PlaceConfig
@@ -93,6 +97,38 @@ def format_of_name(name: str) -> str | None:
     """
     lowered = name.lower().rstrip("/")
     return next((found for found, ends in ENDINGS.items() if lowered.endswith(ends)), None)
+
+
+def missing_path(path: str) -> str | None:
+    """That nothing is at a path, if that is so as far as this machine sees.
+
+    >>> missing_path("/no/such/films"), missing_path("s3://lake/films")
+    ("there is no file or folder '/no/such/films'.", None)
+    """
+    local = local_path(Place(path, is_path=True).address)
+    if local is None or is_pattern(str(local)) or local.exists():
+        return None
+    return f"there is no file or folder '{path}'."
+
+
+def nearest_name(path: str) -> str:
+    """A question after what is named nearly so, where nothing is at a local path; "" where nothing is near.
+
+    Args:
+        path: As it was given; what is suggested is beside it.
+    """
+    if missing_path(path) is None:
+        return ""
+    local = local_path(Place(path, is_path=True).address)
+    here: list[str] = []
+    with suppress(OSError):
+        here = sorted(os.listdir(local.parent if local is not None else "."), reverse=True)
+    shown = [name for name in here if not name.startswith((".", "_"))]
+    known = {without_endings(name).casefold(): name for name in shown}
+    known |= {name.casefold(): name for name in shown}
+    wanted = Path(path).name[:200].casefold()
+    near = get_close_matches(wanted, known, n=1, cutoff=0.7)
+    return f"Did you mean {show(str(Path(path).with_name(known[near[0]])))}? " if near else ""
 
 
 def files_of_format(files: Sequence[Path], wanted: str) -> list[Path]:

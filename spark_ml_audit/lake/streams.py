@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
+from spark_ml_audit.engines.extras import how_to_use_spark
 from spark_ml_audit.errors import ConfigError, InputError, reason_of
 from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.source_format import format_of
@@ -26,7 +27,7 @@ def check_streams(engine: Engine) -> None:
         raise ConfigError(
             f"the {engine.kind} engine reads no streams.",
             key="source.stream",
-            fix='Install "spark-ml-audit[spark]" and set engine.kind to spark.',
+            fix=how_to_use_spark(),
         )
 
 

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from spark_ml_audit.engines.columns import quote
-from spark_ml_audit.errors import SetupError, reason_of
+from spark_ml_audit.engines.extras import install_command
+from spark_ml_audit.errors import AuditError, SetupError, reason_of
+from spark_ml_audit.lake.commit_retries import attempts
+from spark_ml_audit.lake.warehouse_rows import (
+    MOST_VALUES,
+    as_text,
+    chunks,
+    json_parts,
+    rows_in_sql,
+    sql_type,
+    typed,
+)
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from spark_ml_audit.lake.places import Place
 
 Connect = Callable[[], Any]
-_TYPES = {"string": "STRING", "int64": "BIGINT", "int32": "INT", "double": "DOUBLE", "date32[day]": "DATE"}
+_OF_STATEMENT = "ServerOperationError"
+"""The connector's error of a statement that the warehouse refuses; its others are of the connection."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,7 @@ class Warehouse:
     connect: Connect
     _lock: Any = field(default_factory=threading.Lock, compare=False)
     _open: list[Any] = field(default_factory=list, compare=False)
+    _ready: dict[str, dict[str, str]] = field(default_factory=dict, compare=False)
 
     def rows(
         self,
@@ -53,15 +67,28 @@ class Warehouse:
             version: Delta version; the newest by default.
             limit: Most rows.
         """
+        if among is not None and len(among[1]) > MOST_VALUES:
+            if limit is not None:
+                raise ValueError("a limit is for few values")
+            parts = (
+                self.rows(place, columns, where=where, among=(among[0], part), below=below, version=version)
+                for part in chunks(among[1])
+            )
+            return pa.concat_tables(parts, promote_options="default")
         told: dict[str, Any] = {}
 
-        def parameter(value: Any) -> str:
-            told[f"p{len(told)}"] = value
-            return f":p{len(told) - 1}"
+        def equal(name: str, values: Sequence[Any]) -> str:
+            marks = []
+            for value in values:
+                mark = f":p{len(told)}"
+                # of bytes the connector would make a list of numbers
+                told[mark[1:]] = as_text(value) if isinstance(value, bytes) else value
+                marks.append(typed(mark, "BINARY") if isinstance(value, bytes) else mark)
+            return f"{quote(name)} IN ({', '.join(marks)})" if marks else "false"
 
-        tests = [f"{quote(name)} = {parameter(value)}" for name, value in (where or {}).items()]
+        tests = [equal(name, (value,)) for name, value in (where or {}).items()]
         if among is not None:
-            tests.append(f"{quote(among[0])} IN ({', '.join(parameter(value) for value in among[1])})")
+            tests.append(equal(*among))
         if below is not None:
             tests.append(f"{quote(below[0])} <= {int(below[1])}")
         chosen = ", ".join(quote(name) for name in columns) or "*"
@@ -87,45 +114,88 @@ class Warehouse:
         return str(found.column("version")[0].as_py())
 
     def append(self, place: Place, rows: pa.Table, key: str) -> int:
-        """Append rows whose key the table does not have yet, in one statement; the table is made if missing.
+        """Append rows whose key the table does not have yet; the table is made if missing, columns are added.
+
+        Rows are sent in one statement, which is atomic, as long as they are below a megabyte; longer ones, of
+        thousands of cells or ids of a hundred thousand characters, in several. Each is idempotent: what
+        failed in between is made whole by sending the same rows again.
 
         Args:
             place: The table.
-            rows: A few hundred at most.
+            rows: Some thousands at most.
             key: Column that names a row.
 
         Returns:
             How many were new; 0 too where the warehouse does not say.
+
+        Raises:
+            InputError: A column is of a type that is not written here; nothing is written.
         """
-        table = place.table_name
-        kinds = {item.name: _TYPES.get(str(item.type), "TIMESTAMP") for item in rows.schema}
+        kinds = {item.name: sql_type(item.type, item.name) for item in rows.schema}
+        try:
+            self._make_ready(place, kinds)
+            return sum(self._merge(place, part, kinds, key) for part in json_parts(rows))
+        except Exception:
+            self._ready.clear()  # somebody may have changed or dropped the table: looked at next time
+            raise
+
+    def _make_ready(self, place: Place, kinds: Mapping[str, str]) -> None:
+        """Make a table if it is missing, and add the columns that an older version did not have."""
+        if self._ready.get(place.text) == kinds:
+            return
         listed = ", ".join(f"{quote(name)} {kind}" for name, kind in kinds.items())
-        self._run(f"CREATE TABLE IF NOT EXISTS {table} ({listed}) USING DELTA", {})
-        told: dict[str, Any] = {}
-        lines = []
-        for record in rows.to_pylist():
-            cells = []
-            for name, value in record.items():
-                told[f"p{len(told)}"] = None if value is None else str(value)
-                cells.append(f"CAST(:p{len(told) - 1} AS {kinds[name]}) AS {quote(name)}")
-            lines.append(f"SELECT {', '.join(cells)}")
+        self._change(f"CREATE TABLE IF NOT EXISTS {place.table_name} ({listed}) USING DELTA")
+        new = self._lacking(place, kinds)
+        if new:
+            added = ", ".join(f"{quote(name)} {kinds[name]}" for name in new)
+            try:
+                self._change(f"ALTER TABLE {place.table_name} ADD COLUMNS ({added})")
+            except Exception:
+                if self._lacking(place, kinds):  # unless another server has just done it
+                    raise
+        self._ready[place.text] = dict(kinds)
+
+    def _lacking(self, place: Place, names: Iterable[str]) -> list[str]:
+        there = {name.lower() for name in self.columns(place)}
+        return [name for name in names if name.lower() not in there]
+
+    def _merge(self, place: Place, rows: str, kinds: Mapping[str, str], key: str) -> int:
         names = ", ".join(quote(name) for name in kinds)
         values = ", ".join(f"s.{quote(name)}" for name in kinds)
-        found = self._run(
-            f"MERGE INTO {table} t USING ({' UNION ALL '.join(lines)}) s ON t.{quote(key)} = s.{quote(key)} "
-            f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})",
-            told,
+        statement = (
+            f"MERGE INTO {place.table_name} t USING ({rows_in_sql(':p0', kinds)}) s "
+            f"ON t.{quote(key)} = s.{quote(key)} WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
         )
+        found = attempts()(self._run, statement, {"p0": rows})
         said = found.column("num_inserted_rows") if "num_inserted_rows" in found.column_names else ()
         return sum(int(number.as_py() or 0) for number in said)
 
-    def _run(self, statement: str, told: Mapping[str, Any]) -> pa.Table:
+    def _change(self, statement: str) -> None:
+        attempts()(self._run, statement, {}, fetch=False)
+
+    def _run(self, statement: str, told: Mapping[str, Any], *, fetch: bool = True) -> pa.Table:
+        """Run a statement; once more by a new connection where the one that was open does not answer.
+
+        A session ends when nobody asks anything for a while. Every statement of ours may be run twice.
+        """
         with self._lock:
-            if not self._open:
-                self._open.append(self.connect())
-            with self._open[0].cursor() as cursor:
-                cursor.execute(statement, dict(told))
-                return cursor.fetchall_arrow()
+            while True:
+                was_open = bool(self._open)
+                try:
+                    if not was_open:
+                        self._open.append(self.connect())
+                    with self._open[0].cursor() as cursor:
+                        cursor.execute(statement, dict(told)) if told else cursor.execute(statement)
+                        return cursor.fetchall_arrow() if fetch else None
+                except Exception as error:
+                    if isinstance(error, AuditError) or type(error).__name__ == _OF_STATEMENT:
+                        raise
+                    for connection in self._open:
+                        with suppress(Exception):
+                            connection.close()
+                    self._open.clear()
+                    if not was_open:
+                        raise
 
 
 def databricks_warehouse(warehouse_id: str) -> Warehouse:
@@ -144,7 +214,7 @@ def databricks_warehouse(warehouse_id: str) -> Warehouse:
         raise SetupError(
             f"the connector to SQL warehouses is not installed: {reason_of(error)}.",
             key="serve.warehouse",
-            fix='Install it with: pip install "spark-ml-audit[app,local,warehouse]".',
+            fix=f"Install it with: {install_command('warehouse')}",
         ) from error
 
     def connect() -> Any:

@@ -20,6 +20,12 @@ from spark_ml_audit.reviewing.asked import cells_of_line, is_line_per_row
 # with the full-width ones. The quote that disarms it is itself escaped, so that reading back is exact.
 _DANGEROUS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20'"
 _DISARMED = re.compile(f"'(?=[{re.escape(_DANGEROUS)}])")
+# A spreadsheet whose cells are parted by another mark than the comma takes what follows that mark, or a line
+# break, for a cell of its own, whatever quotes are around it: it is disarmed there in the same way.
+_BREAK = r'([;|\t\r\n][ "]*)'
+_WITHIN = "=+\\-@\uff1d\uff0b\uff0d\uff20'"
+_DANGEROUS_WITHIN = re.compile(f"{_BREAK}(?=[{_WITHIN}])")
+_DISARMED_WITHIN = re.compile(f"{_BREAK}'(?=[{_WITHIN}])")
 # Characters of a cell that is read: Python stops at 131,072, and a sample shows whole texts of the source.
 _MAX_CELL = 1 << 30
 _DELIMITERS = (",", ";", "\t", "|")
@@ -30,8 +36,13 @@ WHERE, PLACE = "_where", "_place"
 
 
 def disarm(value: str) -> str:
-    """A text as a spreadsheet shows it and never runs it."""
-    return f"'{value}" if value[:1] and value[0] in _DANGEROUS else value
+    """A text as a spreadsheet shows it and never runs it, whatever parts its cells.
+
+    >>> disarm("=1+1"), disarm("dear; =1+1"), disarm("1; 2")
+    ("'=1+1", "dear; '=1+1", '1; 2')
+    """
+    within = _DANGEROUS_WITHIN.sub(r"\1'", value)
+    return f"'{within}" if within[:1] and within[0] in _DANGEROUS else within
 
 
 def rearm(value: str) -> str:
@@ -40,7 +51,8 @@ def rearm(value: str) -> str:
     >>> rearm(disarm("=1+1")), rearm("'quoted'"), rearm(disarm("'quoted'"))
     ('=1+1', "'quoted'", "'quoted'")
     """
-    return value[1:] if _DISARMED.match(value) else value
+    whole = value[1:] if _DISARMED.match(value) else value
+    return _DISARMED_WITHIN.sub(r"\1", whole)
 
 
 def read_csv(place: str) -> pa.Table:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from spark_ml_audit.config.paths import local_path, scheme_of
+from spark_ml_audit.engines.extras import install_command
 from spark_ml_audit.text import redact
 
 #: URI schemes of MLflow's database stores, which `mlflow-skinny` alone cannot open.
@@ -150,15 +151,16 @@ def missing_requirement(destination: Destination) -> str | None:
     """Return a sentence naming what must be installed to reach the store; None when nothing is missing."""
     if importlib.util.find_spec("mlflow") is None:
         return (
-            "MLflow is not installed, so the run is not recorded there. "
-            "Install spark-ml-audit[local] or mlflow."
+            "MLflow is not installed, so the run is not recorded there. Install it with: "
+            f"{install_command('local', packages=('mlflow',))}."
         )
     if destination.scheme in _DATABASE_SCHEMES and any(
         importlib.util.find_spec(name) is None for name in ("sqlalchemy", "alembic")
     ):
         return (
             f"tracking.uri: the MLflow installed here is mlflow-skinny, which cannot keep a database store "
-            f"such as {destination.shown}. Install spark-ml-audit[local] (full mlflow), or set tracking.uri "
+            f"such as {destination.shown}. Install all of it with: "
+            f"{install_command('local', packages=('mlflow',))}; or set tracking.uri "
             f"to the http address of a tracking server."
         )
     return None

@@ -88,3 +88,10 @@ def _trackers() -> Iterator[None]:
         return
     with forked_trackers():
         yield
+
+
+@pytest.fixture(scope="module")
+def shared_page(house: Lake) -> Iterator[Page]:
+    """One review page for the tests of a module that only ask, or whose decisions are in nobody's way."""
+    with served(house, {"output.path": own_output(house)}) as found:
+        yield found

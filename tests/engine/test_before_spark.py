@@ -168,3 +168,37 @@ def test_without_the_embedded_engine_columns_of_parquet_files_are_looked_up(mach
     assert not machine.was_started
     error = machine.run("audit", {**settings, "source.show": ["year"]}, *how)
     assert machine.was_started, error
+
+
+# Python's `audit`, which says what it refuses.
+IN_PYTHON = """
+import json, sys
+from spark_ml_audit import audit
+from spark_ml_audit.errors import AuditError
+try:
+    audit(sys.argv[-2], engine="spark", **json.loads(sys.argv[-1]))
+except AuditError as error:
+    print(json.dumps({"key": error.key, "message": error.message, "fix": error.fix}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [({"labels": "label"}, "labels"), ({"pred_probs": "p"}, "pred_probs"), ({"classes": ["x"]}, "classes")],
+    ids=["labels", "pred_probs", "classes"],
+)
+def test_python_looks_before_spark_too(machine: Machine, options: dict[str, object], key: str) -> None:
+    lake = machine.lake
+    path = lake.write(lake.frame(ROWS, SCHEMA), fmt="parquet")
+    asked = {"classes": CLASSES, **options}
+    done = subprocess.run(
+        [sys.executable, "-c", IN_PYTHON, path, json.dumps(asked)],
+        capture_output=True,
+        cwd=lake.folder,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "JAVA_HOME": str(machine.home)},
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert json.loads(done.stdout)["key"] == key, done.stderr
+    assert not machine.was_started

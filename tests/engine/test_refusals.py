@@ -34,7 +34,7 @@ def source(house: Lake) -> str:
         ({"source.id": "pred_probs", "source.pred_probs": "q"}, "source.id", "cannot name a row"),
         ({"source.version": 7}, "source.version", "version 7"),
         ({"source.version": "2001-01-01"}, "source.version", "no version at 2001-01-01"),
-        ({"source.format": "parquet", "source.path": "/nowhere/at/all"}, "source.path", "cannot read"),
+        ({"source.format": "parquet", "source.path": "/nowhere/at/all"}, "source.path", "no file"),
         ({"source.path": "/nowhere/at/all"}, "source.path", "'/nowhere/at/all'"),
         (NO_TABLE, "source.table", "no.such.table"),
         ({"source.path": None, "source.table": "`half"}, "source.table", "half"),

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 
 from tests.lake import Lake
@@ -32,6 +33,18 @@ def test_without_the_token_nothing_is_told(page: Page) -> None:
     # what a proxy would say is no key to a page that has a token
     page.person = "ann@example.com"
     assert page.ask("/api/progress", token=None)[0] == 401
+
+
+def test_a_token_that_can_be_guessed_is_refused(house: Lake, output: str) -> None:
+    arguments = ["serve", "--out", output, "--set", "serve.port=0", "--set", "engine.kind=embedded"]
+    with pytest.raises(AssertionError, match=r"SPARK_ML_AUDIT_TOKEN: found a token of 6 characters") as found:
+        start(house, arguments, {"SPARK_ML_AUDIT_TOKEN": "secret"})
+    assert "16 or more characters" in str(found.value)
+    page = start(house, arguments, {"SPARK_ML_AUDIT_TOKEN": "secret" * 3})
+    try:
+        assert page.ask("/", token="secret" * 3)[0] == 200
+    finally:
+        page.close()
 
 
 def test_the_token_leaves_the_address_for_a_cookie(page: Page) -> None:

@@ -268,7 +268,7 @@ TRACKER = """
 @pytest.mark.parametrize(
     ("lacking", "uri", "fix"),
     [
-        ("mlflow", "http://127.0.0.1:9", "Install spark-ml-audit[local]"),
+        ("mlflow", "http://127.0.0.1:9", " pip install "),
         ("sqlalchemy", None, "mlflow-skinny"),
     ],
 )

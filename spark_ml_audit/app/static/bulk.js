@@ -1,7 +1,8 @@
 // Accepting in bulk: per tag and direction what is proved, and what it would take.
 
-import { Outbox, ask, newId, trouble } from "/static/api.js";
+import { ask, newId, trouble } from "/static/api.js";
 import { byId, make, number, percent, plural } from "/static/dom.js";
+import { Outbox } from "/static/outbox.js";
 
 const STEP = 60;
 const WORDS = { missing: "to add", extraneous: "to remove" };

@@ -1,7 +1,8 @@
 // Correcting, taking back, auditing again: what would change, what was done, what is running.
 
-import { Outbox, ask, trouble } from "/static/api.js";
+import { ask, openNewest, trouble } from "/static/api.js";
 import { byId, make, number, percent, plural } from "/static/dom.js";
+import { Outbox } from "/static/outbox.js";
 
 const WAIT = 700;
 const NAMES = { correct: "Correction", undo: "Taking back", audit: "Audit" };
@@ -51,11 +52,6 @@ function audited(found) {
       line("Extraneous tags", number(before.num_extraneous_tags), number(found.num_extraneous_tags)))),
     found.cells ? make("p", {}, `Flags: ${number(found.cells.fixed)} fixed, ${number(found.cells.still_open)} still open, ${number(found.cells.newly_flagged)} new.`) : null,
     make("div", { class: "row-of-buttons" }, make("button", { type: "button", onclick: openNewest }, "Review this audit")));
-}
-
-async function openNewest() {
-  await ask("/api/newest", {});
-  location.assign("/");
 }
 
 async function start(body) {

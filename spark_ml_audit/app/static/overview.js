@@ -1,7 +1,8 @@
 // The overview: how far the review is, and every way into a queue.
 
-import { Outbox, ask, trouble } from "/static/api.js";
+import { ask, trouble } from "/static/api.js";
 import { bar, byId, make, number, percent, plural, precision } from "/static/dom.js";
+import { Outbox } from "/static/outbox.js";
 
 const STEP = 100;
 const WORDS = { missing: ["Tags to add", "add"], extraneous: ["Tags to remove", "cut"] };

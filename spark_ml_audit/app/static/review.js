@@ -1,9 +1,10 @@
 // The review page: one item after the other, decided by keys or buttons.
 
-import { Outbox, Refused, ask, newId, trouble } from "/static/api.js";
+import { Refused, ask, newId, trouble } from "/static/api.js";
 import { Card } from "/static/card.js";
 import { byId, make, number, percent } from "/static/dom.js";
 import { listen } from "/static/keys.js";
+import { AWAY, Outbox } from "/static/outbox.js";
 
 const FILTERS = ["direction", "tag", "view", "order", "state"];
 const HISTORY = `label-review-done:${document.body.dataset.run}:${document.body.dataset.who}`;
@@ -45,7 +46,7 @@ async function item(more) {
       if (!outbox.waiting.length) trouble(null);
       return found;
     } catch (error) {
-      if (error instanceof Refused && error.status !== 401 && error.status !== 502) throw error;
+      if (error instanceof Refused && ![401, ...AWAY].includes(error.status)) throw error;
       trouble(error instanceof Refused ? error.message : "No connection. What was decided waits in this browser; nothing is lost.");
       await new Promise((resume) => setTimeout(resume, AGAIN));
     }

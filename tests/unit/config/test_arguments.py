@@ -80,8 +80,12 @@ def test_every_key_of_audit_is_an_argument_that_audit_has() -> None:
         ("found false, and accept_above is null.", "found False, and accept_above is None."),
         ("the label list is null in 3 rows.", "the label list is null in 3 rows."),
         (
-            'Install "spark-ml-audit[spark]" and set engine.kind to spark (--engine spark).',
-            "Install \"spark-ml-audit[spark]\" and pass engine='spark'.",
+            "Set engine.kind to spark (--engine spark), installed by `python -m pip install 'pyspark>=4'`.",
+            "Pass engine='spark', installed by `python -m pip install 'pyspark>=4'`.",
+        ),
+        (
+            "Set engine.kind to spark (--engine spark).",
+            "Pass engine='spark'.",
         ),
         (
             "Give --out DIR, or set output.path or output.schema in the --config file or with --set.",

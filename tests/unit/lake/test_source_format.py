@@ -11,6 +11,7 @@ import pytest
 
 from spark_ml_audit.config import PlaceConfig
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.lake.source import open_source
 from spark_ml_audit.lake.source_format import format_of
 
 
@@ -87,3 +88,18 @@ def test_what_no_name_and_no_content_tells_is_refused(tmp_path: Path) -> None:
         told(tmp_path / "tags.xlsx")
     assert "tags.xlsx" in caught.value.message
     assert "parquet, csv, tsv or jsonl" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "name", ["filmz.csv", "filmz", "tagz.parquet", "tagz", "delta", "nothing-like-it", "no/tags"]
+)
+def test_what_is_not_there_is_told_with_what_is_near(tmp_path, embedded_engine, name):
+    (tmp_path / "films.csv").write_text("id\n1\n")
+    (tmp_path / "tags.parquet").write_text("")
+    (tmp_path / "deltas" / "_delta_log").mkdir(parents=True)
+    near = {"filmz": "films.csv", "tagz": "tags.parquet", "delta": "deltas"}.get(name.partition(".")[0])
+    with pytest.raises(InputError) as found:
+        open_source(embedded_engine, PlaceConfig(path=str(tmp_path / name)))
+    assert "there is no file" in found.value.message
+    meant = f"Did you mean '{tmp_path / near}'? " if near else "Check the"
+    assert found.value.fix.startswith(meant)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.reviewing import spreadsheet
@@ -43,6 +47,45 @@ def test_spreadsheets_show_formulas_and_run_none(tmp_path):
     assert not [row for row in rows if row[0][:1] in tuple("=+-@\t\r\n\uff1d")]
     with pytest.raises(ConfigError, match=r"sample\.csv"):
         write_csv(str(tmp_path), ["a"], [])
+
+
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.lists(st.text("=+-@';|\t\r\n,\" a1\uff1d", max_size=12), min_size=2, max_size=3),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_no_mark_between_cells_makes_a_formula_and_texts_read_back(rows):
+    with tempfile.TemporaryDirectory() as folder:
+        header = [f"verdict_{k}" for k in range(max(map(len, rows)))]
+        path = write_csv(f"{folder}/x.csv", header, rows)
+        content = _text(path)
+        for mark in ",;|\t":
+            for line in csv.reader(io.StringIO(content, newline=""), delimiter=mark):
+                for cell in line:
+                    assert not cell.startswith(FORMULA), (mark, cell)
+    for row in rows:
+        for value in row:
+            assert rearm(disarm(value)) == value
+
+
+def _text(path: str) -> str:
+    return Path(path).read_bytes().decode("utf-8-sig")
+
+
+def test_a_formula_behind_another_mark_is_disarmed(tmp_path):
+    texts = ["dear; =HYPERLINK(1)", 'a;"=1+1', "a\n=1+1", "a|@x", "a\t-1", "; '=x", "1; 2", "a;b = c"]
+    path = write_csv(str(tmp_path / "x.csv"), ["id", "text"], [(k, text) for k, text in enumerate(texts)])
+    assert read_csv(path).column("text").to_pylist() == texts
+    content = _text(path)
+    assert "dear; '=HYPERLINK(1)" in content
+    assert "1; 2" in content
+    assert "a;b = c" in content
 
 
 def test_what_was_written_reads_back_the_same(tmp_path):
