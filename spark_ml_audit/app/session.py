@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from spark_ml_audit.app.allocator import give_back
 from spark_ml_audit.app.contents import RowContents
 from spark_ml_audit.app.decided import (
     OPEN,
@@ -23,11 +22,13 @@ from spark_ml_audit.app.decided import (
     DecisionState,
     done_items,
 )
-from spark_ml_audit.app.index import AuditIndex, IntArray, index_of
+from spark_ml_audit.app.index import IntArray
+from spark_ml_audit.app.load_index import load_index
 from spark_ml_audit.app.queues import ROW, QueueFilter, QueueItems, cell_mask, resolve
 from spark_ml_audit.app.reader import AuditReader
 from spark_ml_audit.app.records import id_from_text
 from spark_ml_audit.app.sent import OtherRunError
+from spark_ml_audit.app.shown import tags_as_shown
 from spark_ml_audit.arrow.hashes import hash_values
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.errors import InputError
@@ -35,7 +36,7 @@ from spark_ml_audit.kernels.assignment import assign_rows
 from spark_ml_audit.reviewing.certified import BLIND
 from spark_ml_audit.reviewing.sample_files import REVIEWER_SEED
 from spark_ml_audit.reviewing.votes import BULK
-from spark_ml_audit.text import for_page, show
+from spark_ml_audit.text import show
 
 if TYPE_CHECKING:
     from spark_ml_audit.config.serve import ServeSection
@@ -45,9 +46,6 @@ _LOOK_AGAIN = 3.0
 
 _KEPT_QUEUES, _KEPT_ITEMS = 6, 2_000_000
 """Queues that are kept in order, and their items in all: a further one is made in a third of a second."""
-
-SHOWN_TAG = 200
-"""Letters of a tag that pages show, the report among them."""
 
 _Found = TypeVar("_Found")
 
@@ -101,7 +99,7 @@ class ReviewSession:
         Args:
             reader: Reads and writes its tables.
         """
-        index = _load(reader)
+        index = load_index(reader)
         with self.lock:
             self.reader = reader
             self.classes = reader.run.tags
@@ -295,19 +293,7 @@ class ReviewSession:
         Raises:
             InputError: A value is none of those there are, or several tags are shown alike.
         """
-        found = dict(parameters)
-        for key in ("tag", "instead"):
-            told = found.get(key)
-            if not told:
-                continue
-            alike = [tag for tag in self.classes if for_page(tag, SHOWN_TAG) == told]
-            if told not in self.codes and len(alike) == 1:
-                found[key] = alike[0]
-            elif len(alike) > 1 and told not in alike:
-                raise InputError(
-                    f"several tags are shown as {told[:80]!r}: choose one on the overview.", key=key
-                )
-        asked = self.asked(found)
+        asked = self.asked(tags_as_shown(parameters, self.classes))
         if asked.tag and asked.direction and not asked.instead:
             return replace(asked, view="cell", order="surest")
         return asked
@@ -405,16 +391,3 @@ class ReviewSession:
     def close(self) -> None:
         """Let go of threads."""
         self.contents.close()
-
-
-def _load(reader: AuditReader) -> AuditIndex:
-    classes = reader.run.tags
-    index = index_of(reader.issues(), reader.id_type)
-    marks, groups = reader.marks(), reader.groups()
-    if marks is not None and marks.num_rows:
-        index = index.with_marks(marks, classes)
-    if groups is not None and groups.num_rows:
-        index = index.with_groups(groups, classes)
-    pa.default_memory_pool().release_unused()
-    give_back()
-    return index
