@@ -157,8 +157,12 @@ def log_odds(pred_prob: FloatArray) -> FloatArray:
     return found
 
 
-def averaged(before: FloatArray, wrong: FloatArray) -> FloatArray:
+def averaged(before: Any, wrong: Any) -> Any:
     """Half the score of the order before, half the chance that was learned.
+
+    Args:
+        before: Numbers, arrays or columns of a frame.
+        wrong: The same kind.
 
     >>> averaged(np.array([0.8]), np.array([0.4])).round(2).tolist()
     [0.6]
