@@ -82,8 +82,9 @@ def fit_source(context: AuditContext, ingest: Ingest | None) -> FittedSource:
     version = _known_decisions(context)
     if ingest is None:
         fitted = _fit_predicted(context, version)
-        if fitted.predicted is not None:  # one run knows one state of the decisions
-            version = fitted.predicted.plan.decisions_version or version
+        decided = None if fitted.predicted is None else fitted.predicted.plan.decided
+        # one run knows one state of the decisions
+        version = version if decided is None else decided.version
     else:
         earlier = _look_back(context)
         fit = fit_audit(ingest, context.config.audit, context.progress, detect=context.config.detect)

@@ -47,7 +47,7 @@ class PredictionPlan:
         model: The `model` section.
         counts: Rows and tags by fold.
         training: What models are trained on; None where one is given.
-        decisions_version: Of the table of decisions whose cells they learn; None without one.
+        decided: What people decided, which they learn; None without a table of decisions.
         given: That given model.
         notes: What automatic detection found.
     """
@@ -59,7 +59,7 @@ class PredictionPlan:
     training: TrainingSet | None
     given: LoadedModel | None
     notes: tuple[str, ...]
-    decisions_version: str | None = None
+    decided: Decided | None = None
 
     @property
     def features(self) -> Features:
@@ -74,12 +74,12 @@ class PredictionPlan:
     @property
     def decisions_metadata(self) -> dict[str, str | None]:
         """What the commit of the predictions records of the decisions, for a retry to read the same."""
-        return {} if self.decisions_version is None else {"decisions_version": self.decisions_version}
+        return {} if self.decided is None else {"decisions_version": self.decided.version}
 
     @property
     def decided_numbers(self) -> dict[str, int]:
         """How many cells and rows were learned as people decided them; nothing without decisions."""
-        if self.training is None or self.training.ingest.marks is None:
+        if self.decided is None:
             return {}
         return {
             "num_corrected_cells": self.counts.num_corrected,
@@ -89,6 +89,7 @@ class PredictionPlan:
     def warnings(self) -> list[str]:
         """Sentences on the table, before any model."""
         counts, found = self.counts, [*sentences(self.ingest.hints), *self.guarded.warnings]
+        found += [] if self.decided is None else self.decided.problems
         if counts.rows.num_quarantined:
             found.append(f"{counts.rows.num_quarantined} of {counts.rows.num_rows} rows are in quarantine.")
         if self.given is not None:
@@ -179,8 +180,7 @@ def plan_prediction(
             raise _nothing_to_learn(counts)
         sample = plan_sample(num_learned, present, model.max_train_rows)
         training = TrainingSet(learned, guarded.features, folds, counts, sample, model.kind)
-    version = None if decided is None else decided.version
-    return PredictionPlan(ingest, guarded, model, counts, training, given, tuple(notes), version)
+    return PredictionPlan(ingest, guarded, model, counts, training, given, tuple(notes), decided)
 
 
 def _nothing_to_learn(counts: LabelCounts) -> InputError:

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.engines.columns import column, names_of
 from spark_ml_audit.lake.source import newest_version
-from spark_ml_audit.reviewing.decisions import check_decisions, marks_frame, standing_decisions
+from spark_ml_audit.reviewing.decisions import (
+    check_decisions,
+    count_decisions,
+    marks_frame,
+    standing_decisions,
+)
 from spark_ml_audit.reviewing.excluded import excluded_ids
 from spark_ml_audit.reviewing.tables import frame_type
 
@@ -35,6 +40,11 @@ class Decided:
     standing: Frame
     excluded: Frame | None
     version: str | None = None
+
+    @cached_property
+    def problems(self) -> list[str]:
+        """Sentences on decisions that were set aside."""
+        return count_decisions(self.engine, self.standing).warnings()
 
     @cached_property
     def marks(self) -> Frame:
