@@ -43,17 +43,8 @@ def tell(
     """Tell people of a committed run, and tidy up; what fails becomes a sentence of the outcome."""
     tracker, progress, config = context.run.tracker, context.progress, context.config
     _draw_plots(context, fitted, written)
-    counts, source = written.counts, config.source
-    known = fitted.decisions
-    lists = read_lists(
-        context.tables,
-        context.run.run_id,
-        source.id,
-        fitted.fit.classes,
-        counts,
-        source.decisions,
-        None if known is None else known.order,
-    )
+    counts, known = written.counts, fitted.decisions
+    lists = _lists(context, fitted, written)
     reviews = read_reviews(context.tables, context.source.continues)
     frames = _frames(context, written, lists, reviews)
     rows = context.tables.engine.beside(lambda: read_rows(frames, counts, config.report, lists.precision))
@@ -125,6 +116,19 @@ def _compare(
             return since_last_run(context.tables, committed.run, previous), []
         except Exception as error:  # noqa: BLE001 - the run is committed; `compare` can still be run
             return None, [f"The run could not be compared with the one before: {reason_of(error)}."]
+
+
+def _lists(context: AuditContext, fitted: FittedSource, written: Written) -> RunLists:
+    source, known = context.config.source, fitted.decisions
+    return read_lists(
+        context.tables,
+        context.run.run_id,
+        source.id,
+        fitted.fit.classes,
+        written.counts,
+        source.decisions,
+        None if known is None else known.order,
+    )
 
 
 def _frames(context: AuditContext, written: Written, lists: RunLists, reviews: Reviews) -> ReportFrames:

@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spark_ml_audit.kernels.learned_limits import MIN_DECISIONS, MIN_RANDOM_SHARE
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -37,13 +39,6 @@ COMMON_SD = 1.0
 
 CLASS_SD = 0.5
 """Prior standard deviation of the effect of a class on either side."""
-
-MIN_DECISIONS = 100
-"""Decided cells below which nothing is learned."""
-
-MIN_RANDOM_SHARE = 0.2
-"""Share of them that must answer random samples: decisions on the first cells of a list alone say nothing
-of the rest of it."""
 
 LEARNED_SHARE = 0.5
 """Weight of what was learned; the rest is the order before."""

@@ -6,16 +6,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spark_ml_audit.kernels.learned_order import (
-    MIN_DECISIONS,
-    MIN_RANDOM_SHARE,
-    DecidedCells,
-    LearnedOrder,
-    fit_order,
-)
+from spark_ml_audit.kernels.learned_limits import MIN_DECISIONS, MIN_RANDOM_SHARE
 from spark_ml_audit.outcomes.base import Record
+
+if TYPE_CHECKING:
+    from spark_ml_audit.kernels.learned_order import LearnedOrder
 
 
 @dataclass(frozen=True)
@@ -32,12 +29,6 @@ class OrderLearned(Record):
     num_random: int = 0
     order: LearnedOrder | None = None
 
-    @classmethod
-    def of(cls, cells: DecidedCells) -> OrderLearned:
-        """What decided cells teach."""
-        order = fit_order(cells) if cells.are_enough else None
-        return cls(len(cells), cells.num_random, order)
-
     @property
     def sentence(self) -> str:
         """The same in words.
@@ -46,6 +37,7 @@ class OrderLearned(Record):
         'not learned from decisions: 60 so far, 100 are needed'
         >>> OrderLearned(200, 30).sentence
         'not learned from decisions: 30 of 200 answer random samples, 40 are needed'
+        >>> from spark_ml_audit.kernels.learned_order import LearnedOrder
         >>> OrderLearned(200, 40, LearnedOrder()).sentence
         'learned from 200 decisions, 40 of them random'
         """
@@ -70,6 +62,7 @@ class DecisionsUse(Record):
         num_excluded_rows: Rows that people excluded, from which models learned nothing; None likewise.
 
     Example:
+        >>> from spark_ml_audit.kernels.learned_order import LearnedOrder
         >>> use = DecisionsUse(OrderLearned(200, 40, LearnedOrder(classes={(1, True): 0.5})), 12, 0)
         >>> DecisionsUse.from_json(use.to_json()) == use
         True
@@ -105,9 +98,12 @@ class DecisionsUse(Record):
         """From the text in a table; None for null, as in runs without decisions and of older versions."""
         if text is None:
             return None
+        # summaries are read back without NumPy where nothing was learned
         found: Mapping[str, Any] = json.loads(text)
-        order, fit = found["order"], found["fit"]
-        learned = OrderLearned(
-            order["num_decisions"], order["num_random"], None if fit is None else LearnedOrder.from_dict(fit)
-        )
+        order, fit = found["order"], None
+        if found["fit"] is not None:
+            from spark_ml_audit.kernels.learned_order import LearnedOrder
+
+            fit = LearnedOrder.from_dict(found["fit"])
+        learned = OrderLearned(order["num_decisions"], order["num_random"], fit)
         return cls(learned, found["num_corrected_cells"], found["num_excluded_rows"])

@@ -19,7 +19,7 @@ from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config import OutputConfig
 from spark_ml_audit.config.paths import is_path
 from spark_ml_audit.engines.columns import column, names_of
-from spark_ml_audit.kernels.learned_order import DecidedCells
+from spark_ml_audit.kernels.learned_order import DecidedCells, fit_order
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import DECISIONS, EXAMPLES, RUNS, SAMPLE, TAG_ISSUES
 from spark_ml_audit.lake.source import read_place
@@ -108,7 +108,9 @@ def learned_order(
         told = told.join(_random(checked, nw.concat(drawn)), on=list(_CELL), how="left")
     else:
         told = told.with_columns(nw.lit(None, dtype=nw.Boolean).alias(_RANDOM))
-    return OrderLearned.of(_collected(engine, told))
+    found = _collected(engine, told)
+    order = fit_order(found) if found.are_enough else None
+    return OrderLearned(len(found), found.num_random, order)
 
 
 def _output_of(engine: Engine, place: str) -> OutputTables | None:

@@ -10,12 +10,11 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
+from spark_ml_audit.kernels.learned_limits import MIN_DECISIONS, MIN_RANDOM_SHARE
 from spark_ml_audit.kernels.learned_order import (
     CLASS_SD,
     CLIP,
     COMMON_SD,
-    MIN_DECISIONS,
-    MIN_RANDOM_SHARE,
     SLOPE_SD,
     DecidedCells,
     LearnedOrder,
