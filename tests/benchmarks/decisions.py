@@ -40,6 +40,12 @@ def main() -> None:
     """Print a table per set and kind of error."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.decisions", description=__doc__)
     parser.add_argument("--data", type=Path, default=SHARED_DATA)
+    parser.add_argument(
+        "--probs",
+        default="trained",
+        choices=("trained", "shared"),
+        help="trained on the tags with errors, or the shared data's own, which never saw them",
+    )
     parser.add_argument("--keep", type=Path, help="folder for the probabilities, to use them again")
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
     parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
@@ -52,9 +58,12 @@ def main() -> None:
             table = load(options.data, name)
             for kind in options.kinds:
                 given = by_class(table.given) if kind == "by class" else with_errors(table.given, kind)
-                probs = probabilities(table, given, folder / f"{name}-{kind.replace(' ', '_')}.npy")
+                probs = table.reference
+                if options.probs == "trained":
+                    probs = probabilities(table, given, folder / f"{name}-{kind.replace(' ', '_')}.npy")
                 flags = Flags.of(table, given, probs)
-                print(f"\n{name}, errors {kind}: {len(flags.rows):,} flags, {flags.wrong.mean():.0%} right")
+                many = f"{len(flags.rows):,} flags, {flags.wrong.mean():.0%} right"
+                print(f"\n{name}, errors {kind}, {options.probs}: {many}")
                 for line in report([flags.simulated(seed) for seed in range(options.seeds)]):
                     print(line, flush=True)
 
