@@ -22,6 +22,7 @@ from spark_ml_audit.app.decided import (
     done_items,
 )
 from spark_ml_audit.app.index import AuditIndex, IntArray, index_of
+from spark_ml_audit.app.learned import OrderLearner
 from spark_ml_audit.app.queues import ROW, QueueFilter, QueueItems, cell_mask, resolve
 from spark_ml_audit.app.reader import AuditReader
 from spark_ml_audit.app.records import id_from_text
@@ -100,6 +101,8 @@ class ReviewSession:
             self.state = DecisionState(index, self.codes)
             self._queues: OrderedDict[QueueFilter, QueueItems] = OrderedDict()
             self._samples: dict[str, tuple[str, list[Cell]]] = {}
+            self._drawn: Any = None
+            self._learner = OrderLearner(reader.run.decisions)
             self._version: str | None = None
             self._looked = 0.0
             self._dealt = self._deal()
@@ -185,7 +188,7 @@ class ReviewSession:
             for name, how, row, tag in zip(names, hows, rows, tags, strict=True):
                 if tag in self.codes:
                     found.setdefault(name, (how, []))[1].append((row, self.codes[tag]))
-            self._samples = found
+            self._samples, self._drawn = found, drawn
             self._queues.clear()
 
     @property
@@ -246,9 +249,11 @@ class ReviewSession:
             if asked.sample not in self._samples:
                 raise InputError(f"there is no sample {asked.sample[:120]!r} of this run.", key="sample")
             return self._of_cells(self._samples[asked.sample][1])
+        if asked.order == "surest" and self._learner.look(self.index, self.state, self._drawn, self.codes):
+            self._queues.clear()
         known = self._queues.get(asked)
         if known is None:
-            known = self._queues[asked] = resolve(self.index, asked, self.classes)
+            known = self._queues[asked] = resolve(self.index, asked, self.classes, self._learner.order)
             while len(self._queues) > _KEPT_QUEUES:
                 self._queues.popitem(last=False)
         self._queues.move_to_end(asked)

@@ -53,8 +53,7 @@ def order_now(tables: OutputTables, run: FinishedRun) -> OrderLearned:
     id_type = tables.schema(EXAMPLES).field(run.id_name).type
     found = learned_order(tables, run.id_name, id_type, run.tags)
     if found.order is None:
-        row = tables.finished_run(run.run_id) or {}
-        use = DecisionsUse.from_json(row.get("decisions"))
+        use = DecisionsUse.from_json(run.decisions)
         if use is not None and use.order.order is not None:
             return use.order
     return found

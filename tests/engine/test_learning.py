@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spark_ml_audit.app.choose import choose_reader
+from spark_ml_audit.app.queues import QueueFilter
+from spark_ml_audit.app.session import ReviewSession
+from spark_ml_audit.config import ServeConfig, load_as
 from spark_ml_audit.kernels.learned_order import DecidedCells, LearnedOrder, averaged, fit_order
 from tests.lake import Lake
 
@@ -174,6 +178,21 @@ def test_samples_follow_decisions_at_once(house, first, decided, truth):
     assert {row["tag"] for row in sure} == {"sea"}
     assert fit.classes[TAGS.index("sea"), False] < fit.classes[TAGS.index("wood"), False]
     assert order[0][1] != "sea"
+
+
+def test_the_page_has_the_same_order_at_once(house, first, decided, truth):
+    _, fit = fitted(house, decided, truth)
+    wanted = [f"output.path={house.path('out')}", f"serve.run={first['run_id']}", "engine.kind=embedded"]
+    config = load_as(ServeConfig, None, wanted)
+    session = ReviewSession(choose_reader(config)[0], config.serve)
+    items = session.queue(QueueFilter(view="cell", order="surest", state="all"), "ann").items
+    index = session.index
+    probs, missing = index.pred_prob[items.places].astype(float), index.missing[items.places]
+    scores = averaged(np.where(missing, probs, 1 - probs), fit.wrong(probs, ~missing, items.classes))
+    assert len(scores) == first["num_missing_tags"] + first["num_extraneous_tags"]
+    assert (np.diff(scores) < 1e-5).all()  # the index has probabilities in single precision
+    worst = session.queue(QueueFilter(view="cell", state="all"), "ann").items
+    assert worst.rows.tolist() == sorted(worst.rows.tolist())  # rows by rank stay as they are
 
 
 def test_another_output_learns_from_the_runs_beside_the_decisions(house, source, second):
