@@ -33,7 +33,7 @@ def audit_of_predictions(config: PredictConfig, place: str, texts: Sequence[str]
         >>> audit_of_predictions(PredictConfig.parse(values), "audits/films/predictions", ["plot"])
         'spark-ml-audit audit audits/films/predictions --out audits/films --id film --show plot'
         >>> decided = {**values, "source": {**values["source"], "decisions": "audits/films/decisions"}}
-        >>> audit_of_predictions(PredictConfig.parse(decided), "audits/films/predictions")[41:]
+        >>> audit_of_predictions(PredictConfig.parse(decided), "audits/films/predictions")[45:]
         '--out audits/films --id film --decisions audits/films/decisions'
     """
     read = (*_LABELS, "decisions")
