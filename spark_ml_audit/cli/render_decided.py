@@ -10,7 +10,7 @@ def decided_lines(num_corrected_cells: int | None, num_excluded_rows: int | None
     """What models learned otherwise than it was given; nothing where no decisions were given.
 
     >>> decided_lines(12, 1)
-    ['Model:  learned as people decided: 12 cells otherwise than given, 1 excluded row left out']
+    ['Learned: as people decided, 12 cells otherwise than given, 1 excluded row left out']
     >>> decided_lines(None, None)
     []
     """
@@ -18,7 +18,7 @@ def decided_lines(num_corrected_cells: int | None, num_excluded_rows: int | None
         return []
     cells, rows = num_corrected_cells, num_excluded_rows or 0
     return [
-        f"Model:  learned as people decided: {number(cells)} cell{_s(cells)} otherwise than given, "
+        f"Learned: as people decided, {number(cells)} cell{_s(cells)} otherwise than given, "
         f"{number(rows)} excluded row{_s(rows)} left out"
     ]
 

@@ -33,8 +33,8 @@ def audit_of_predictions(config: PredictConfig, place: str, texts: Sequence[str]
         >>> audit_of_predictions(PredictConfig.parse(values), "audits/films/predictions", ["plot"])
         'spark-ml-audit audit audits/films/predictions --out audits/films --id film --show plot'
         >>> decided = {**values, "source": {**values["source"], "decisions": "audits/films/decisions"}}
-        >>> audit_of_predictions(PredictConfig.parse(decided), "audits/films/predictions")[45:]
-        '--out audits/films --id film --decisions audits/films/decisions'
+        >>> audit_of_predictions(PredictConfig.parse(decided), "audits/films/predictions")[-34:]
+        '--decisions audits/films/decisions'
     """
     read = (*_LABELS, "decisions")
     settings = {key: value for key, value in _changed(config.source, "source").items() if _name(key) in read}
