@@ -225,12 +225,13 @@ def test_too_few_decisions_and_too_few_random_ones_leave_the_order(house, source
 
 @pytest.mark.spark
 @pytest.mark.matrix
-def test_both_engines_learn_the_same(house, source, decided):
+def test_both_engines_learn_the_same(lake, house, source, decided):
     found = []
-    for lake in (house, replace(house, kind="embedded", written=500)):
-        place = {"source.decisions": house.path("out/decisions")}
-        result = lake.audit(settings(lake, source, f"by-{lake.kind}", **place))
-        (row,) = lake.records(result["tables"]["runs"], result["run_id"])
-        cells = [(r["id"], r["tag"], r["order_score"]) for r in lake.rows(result, "tag_issues")]
+    for by in (lake, replace(lake, kind="embedded", written=500)):
+        chosen = settings(by, source, f"by-{by.kind}", **{"source.decisions": house.path("out/decisions")})
+        result = by.audit(chosen)
+        (row,) = by.records(result["tables"]["runs"], result["run_id"])
+        cells = [(r["id"], r["tag"], r["order_score"]) for r in by.rows(result, "tag_issues")]
+        assert json.loads(row["decisions"])["fit"] is not None
         found.append((row["decisions"], cells, result["to_add"], result["to_remove"]))
     assert found[0] == found[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -10,6 +11,10 @@ import numpy as np
 import pytest
 
 from spark_ml_audit import predict
+from spark_ml_audit.predicting.corrected_tags import corrected
+from spark_ml_audit.predicting.predictions import predicted_ingest
+from spark_ml_audit.predicting.quality import out_of_fold
+from spark_ml_audit.predicting.training import FINAL, training_rows
 from tests.lake import Lake
 
 TAGS = ("sea", "wood", "war")
@@ -159,14 +164,29 @@ def test_an_audit_that_predicts_learns_the_same(house, texts, by_id, plain):
     assert bits == {row: value[1] for row, value in expected.items()}
 
 
-def test_a_final_model_learns_decisions_before_flags(house, by_id):
+def test_a_final_model_learns_decisions_before_flags(house):
     """What an audit suggests comes second: people have looked."""
-    boats = [row[0] for row in text_rows() if "boat" in row[1]]
-    said = [decision(row, "sea", "present") for row in boats]
-    by_id(said, **{"model.fit_final": True, "model.final_labels": "corrected"})
-    told = by_id.told
-    assert told["model_uri"]
-    assert told["num_corrected_cells"] == len(boats)
+    boats = {row[0] for row in text_rows() if "boat" in row[1]}
+    said = [decision(row, "sea", "absent") for row in boats] + [decision("r001", None, "exclude", kind="row")]
+    about = {"text": "text", "kind": "linear", "folds": 3, "decisions": house.frame(said, DECISIONS)}
+    found = house.call(predict, house.frame(text_rows(), SCHEMA), **about)
+    training = found._plan.training
+    predictions = predicted_ingest(found._plan.ingest, found._predictions)
+    changed = corrected(training, predictions, out_of_fold(predictions).profile, max_rows=10_000)
+    assert changed.num_added > 0
+    flagged = replace(changed.training, ingest=replace(changed.training.ingest, marks=None))
+    by_flags, by_people = (
+        training.ingest.engine.collect(training_rows(item, [FINAL])).to_pylist()
+        for item in (flagged, changed.training)
+    )
+    assert (len(by_flags), len(by_people)) == (len(text_rows()), len(text_rows()) - 1)
+    sea = sorted(TAGS).index("sea")
+
+    def boats_with_sea(rows: list[dict[str, Any]]) -> int:
+        return sum("boat" in row["features"]["text"] and sea in row["tags"] for row in rows)
+
+    assert boats_with_sea(by_flags) > 0
+    assert boats_with_sea(by_people) == 0
 
 
 def test_python_takes_a_table_of_decisions(house, plain):
@@ -186,6 +206,31 @@ def test_python_takes_a_table_of_decisions(house, plain):
     sea = sorted(TAGS).index("sea")
     values = {row["id"]: row["pred_probs"][sea] for row in found.to_arrow().to_pylist()}
     assert np.mean([values[row] - plain[row][2][sea] for row in boats[1::2]]) > 0.1
+
+
+@pytest.mark.spark
+@pytest.mark.matrix
+def test_both_engines_learn_decided_cells(lake, texts, house):
+    said = [decision(row[0], "sea", "present") for row in text_rows() if "boat" in row[1]]
+    said.append(decision("r001", None, "exclude", kind="row"))
+    place, found = house.write(house.frame(said, DECISIONS)), []
+    for by in (lake, replace(lake, kind="embedded", written=500)):
+        outcome = by.run(
+            "predict",
+            {
+                "source.path": texts,
+                "source.features": {"text": ["text"]},
+                "source.decisions": place,
+                "model.kind": "linear",
+                "model.folds": 3,
+            },
+        )
+        assert outcome.exit_code == 0, outcome.json
+        rows = by.records(outcome.json["tables"]["predictions"])
+        bits = {row["id"]: np.array(row["pred_probs"], np.float32).tobytes() for row in rows}
+        found.append((bits, outcome.json["num_corrected_cells"], outcome.json["num_excluded_rows"]))
+    assert found[0] == found[1]
+    assert found[0][1:] == (len(said) - 1, 1)
 
 
 @pytest.mark.parametrize(
