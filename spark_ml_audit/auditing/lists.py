@@ -41,7 +41,7 @@ class RunLists:
         first: The first cells of both (see `frames.cell_lists.first_cells`); None where none is flagged.
         precision: How often flags were right so far, by direction.
         problems: Sentences on what could not be read.
-        order: What their order learned from decisions; None without a table of them.
+        order: What their order learned from decisions; None for nothing, unless a table of them was given.
     """
 
     first: pa.Table | None = None
@@ -91,7 +91,9 @@ def read_lists(
         measured = measured_precision(tables, id_name, tags, place)
         if learned is None and measured is not None:
             id_type = tables.schema(EXAMPLES).field(id_name).type
-            learned = learned_order(tables, id_name, id_type, tags, decisions, place)
+            found = learned_order(tables, id_name, id_type, tags, decisions, place)
+            # who gave no table of decisions need not be told that they are too few
+            learned = found if found.order is not None else None
         precision = () if measured is None else measured.by_direction()
         if not counts.num_missing_tags + counts.num_extraneous_tags:
             return RunLists(precision=precision, order=learned)
