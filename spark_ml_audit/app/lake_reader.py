@@ -156,7 +156,7 @@ class LakeReader:
         if found is None:
             return None
         own = with_plain_id(found.filter(nw.col("run_id") == self.run.run_id), self.run.id_name)
-        kept = (ID, "sample_id", "how", "position", "position_in_row", "tag")
+        kept = (ID, "sample_id", "how", "position", "position_in_row", "tag", "pred_prob", "given")
         return self.engine.collect(own.select(*kept).sort("sample_id", "position", "position_in_row"))
 
     # ---- the source --------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from spark_ml_audit.app.index import AuditIndex, Codes, IntArray
 from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
 from spark_ml_audit.arrow.hashes import hash_values
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.kernels.learned_order import LearnedOrder, averaged
 from spark_ml_audit.kernels.review_sampling import cell_hashes
 from spark_ml_audit.text import suggest
 
@@ -161,13 +162,17 @@ class QueueItems:
         return QueueItems(self.rows[mask], self.classes[mask], self.places[mask])
 
 
-def resolve(index: AuditIndex, asked: QueueFilter, classes: Sequence[str]) -> QueueItems:
+def resolve(
+    index: AuditIndex, asked: QueueFilter, classes: Sequence[str], learned: LearnedOrder | None = None
+) -> QueueItems:
     """The items of a queue of the index, whatever was decided of them, in order.
 
     Args:
         index: The rows and cells.
         asked: What is asked for.
         classes: Tags in class order.
+        learned: What decisions taught about the chance that a cell is wrong: half of the order of the
+            surest cells then.
     """
     if asked.kind != "flagged":
         return _marked_rows(index, asked, classes)
@@ -183,6 +188,9 @@ def resolve(index: AuditIndex, asked: QueueFilter, classes: Sequence[str]) -> Qu
     elif asked.order == "surest":
         probs = index.pred_prob[cells]
         doubt = np.where(index.missing[cells], 1 - probs, probs)
+        if learned is not None:
+            wrong = learned.wrong(probs.astype(np.float64), ~index.missing[cells], codes)
+            doubt = averaged(doubt, 1 - wrong)
         order = np.lexsort((codes, rows, doubt))
     else:
         order = np.arange(len(cells))

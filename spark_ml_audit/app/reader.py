@@ -57,7 +57,7 @@ class AuditReader(Protocol):
         """Some rows by id, those that are there."""
 
     def samples(self) -> Any:
-        """Drawn cells of this run: id, sample_id, how, position, tag; None without."""
+        """Drawn cells of this run: id, sample_id, how, position, tag, pred_prob, given; None without."""
 
     def decisions_version(self) -> str | None:
         """What changes when decisions are added."""

@@ -23,6 +23,7 @@ from spark_ml_audit.app.decided import (
     done_items,
 )
 from spark_ml_audit.app.index import IntArray
+from spark_ml_audit.app.learned import OrderLearner
 from spark_ml_audit.app.load_index import load_index
 from spark_ml_audit.app.queues import ROW, QueueFilter, QueueItems, cell_mask, resolve
 from spark_ml_audit.app.reader import AuditReader
@@ -109,6 +110,8 @@ class ReviewSession:
             self.state = DecisionState(index, self.codes)
             self._queues: OrderedDict[QueueFilter, QueueItems] = OrderedDict()
             self._samples: dict[str, tuple[str, list[Cell]]] = {}
+            self._drawn: Any = None
+            self._learner = OrderLearner(reader.run.decisions)
             self._version: str | None = None
             self._looked = 0.0
             self.newer_run: str | None = None
@@ -257,7 +260,7 @@ class ReviewSession:
             for name, how, row, tag in zip(names, hows, rows, tags, strict=True):
                 if tag in self.codes:
                     found.setdefault(name, (how, []))[1].append((row, self.codes[tag]))
-            self._samples = found
+            self._samples, self._drawn = found, drawn
             self._queues.clear()
 
     @property
@@ -329,9 +332,11 @@ class ReviewSession:
             if asked.sample not in self._samples:
                 raise InputError(f"there is no sample {show(asked.sample)} of this run.", key="sample")
             return self._of_cells(self._samples[asked.sample][1])
+        if asked.order == "surest" and self._learner.look(self.index, self.state, self._drawn, self.codes):
+            self._queues.clear()
         known = self._queues.get(asked)
         if known is None:
-            known = self._queues[asked] = resolve(self.index, asked, self.classes)
+            known = self._queues[asked] = resolve(self.index, asked, self.classes, self._learner.order)
             while len(self._queues) > _KEPT_QUEUES or (
                 len(self._queues) > 1 and sum(map(len, self._queues.values())) > _KEPT_ITEMS
             ):

@@ -123,7 +123,8 @@ class WarehouseReader:
         """Drawn cells of this run; None without any."""
         if not self._warehouse.columns(self._place(SAMPLE)):
             return None
-        found = self._own(SAMPLE, ("sample_id", "how", "position", "position_in_row", "tag"))
+        drawn = ("sample_id", "how", "position", "position_in_row", "tag", "pred_prob", "given")
+        found = self._own(SAMPLE, drawn)
         return found.sort_by([(name, "ascending") for name in ("sample_id", "position", "position_in_row")])
 
     # ---- the source --------------------------------------------------------------------------------

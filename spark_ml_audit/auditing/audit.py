@@ -59,7 +59,8 @@ def run_audit(config: AuditConfig, progress: Progress, spark: Session | None = N
         fitted = fit_source(context, ingest)
         tables.create_schema()
         detection = plan_detection(fitted.fit, config.detect, config.source.group, progress)
-        written = write_tables(fitted.fit, tables, run.run_id, fitted.metadata, progress, detection)
+        learned = None if fitted.decisions is None else fitted.decisions.order.order
+        written = write_tables(fitted.fit, tables, run.run_id, fitted.metadata, progress, detection, learned)
         annotators = write_annotators(context, [row.tag for row in fitted.fit.classes])
         judged = judge(context, fitted, written)
         committed = commit_run(context, fitted, written, judged)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.auditing.fitting import FittedSource
     from spark_ml_audit.auditing.write import Written
     from spark_ml_audit.lake.source import OpenSource
+    from spark_ml_audit.outcomes.decisions import DecisionsUse
     from spark_ml_audit.outcomes.features import FeatureUse
     from spark_ml_audit.outcomes.records import Counts, GateResult
     from spark_ml_audit.outcomes.runs import FinishedRun, Origin
@@ -128,6 +129,7 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
             stages=progress.stages,
             warnings=warnings,
             use=None if fitted.predicted is None else fitted.predicted.use,
+            decisions=fitted.decisions,
         )
         warnings += tables.append_run(row)
     return Committed(run_of_row(row, fitted.fit.classes), locations, tuple(warnings))
@@ -170,6 +172,7 @@ def run_row(
     stages: Mapping[str, float],
     warnings: Sequence[str],
     use: FeatureUse | None = None,
+    decisions: DecisionsUse | None = None,
 ) -> dict[str, Any]:
     """The row of `runs` that makes a run visible.
 
@@ -184,6 +187,7 @@ def run_row(
         stages: Stage -> seconds, up to now.
         warnings: Sentences.
         use: What the run's probabilities were learned from; None where it was given them.
+        decisions: What it learned from decisions; None where none were given.
     """
     return {
         "run_id": run_id,
@@ -201,4 +205,5 @@ def run_row(
         "warnings": json.dumps(list(warnings)),
         "continues": write_origins(source.continues) if source.continues else None,
         "features": None if use is None else use.to_json(),
+        "decisions": None if decisions is None else decisions.to_json(),
     }

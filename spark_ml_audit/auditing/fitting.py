@@ -16,10 +16,12 @@ from spark_ml_audit.frames.fit import AuditFit, fit_audit
 from spark_ml_audit.frames.hints import sentences
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.lake.runs import EarlierRuns, earlier_runs
-from spark_ml_audit.lake.schemas import FIRST_TABLE
-from spark_ml_audit.lake.source import newest_version
+from spark_ml_audit.lake.schemas import FIRST_TABLE, PREDICTIONS
+from spark_ml_audit.outcomes.decisions import DecisionsUse
 from spark_ml_audit.report.queries import check_shown
-from spark_ml_audit.reviewing.decisions import apply_decisions, check_decisions, standing_decisions
+from spark_ml_audit.reviewing.decided import Decided, read_decided
+from spark_ml_audit.reviewing.decisions import apply_decisions
+from spark_ml_audit.reviewing.learned import learned_order
 
 if TYPE_CHECKING:
     from spark_ml_audit.auditing.context import AuditContext
@@ -36,6 +38,7 @@ class FittedSource:
         earlier: Waits for what the output holds of earlier runs.
         predicted: The predictions made for it; None where it has probabilities.
         warnings: Sentences.
+        decisions: What was learned from decisions; None where none were given.
     """
 
     fit: AuditFit
@@ -43,6 +46,7 @@ class FittedSource:
     earlier: Callable[[], EarlierRuns]
     predicted: Predicted | None = None
     warnings: tuple[str, ...] = ()
+    decisions: DecisionsUse | None = None
 
 
 def inspect_given(context: AuditContext) -> Ingest | None:
@@ -75,13 +79,30 @@ def fit_source(context: AuditContext, ingest: Ingest | None) -> FittedSource:
         ConfigError: The config does not fit the source or the output.
         InputError: The source cannot be audited as it is.
     """
+    version = _known_decisions(context)
     if ingest is None:
-        fitted = _fit_predicted(context)
+        fitted = _fit_predicted(context, version)
+        decided = None if fitted.predicted is None else fitted.predicted.plan.decided
+        # one run knows one state of the decisions
+        version = version if decided is None else decided.version
     else:
         earlier = _look_back(context)
         fit = fit_audit(ingest, context.config.audit, context.progress, detect=context.config.detect)
         fitted = FittedSource(fit, context.metadata, earlier)
-    return fitted if context.config.source.decisions is None else _decided(context, fitted)
+    return fitted if context.config.source.decisions is None else _decided(context, fitted, version)
+
+
+def _known_decisions(context: AuditContext) -> str | None:
+    """The version of the decisions that the first try of this run read; None for the newest."""
+    if context.config.source.decisions is None or context.config.output.run_id is None:
+        return None
+    tables, run_id = context.tables, context.run.run_id
+    for name in (FIRST_TABLE, PREDICTIONS):
+        commit = tables.commit_of(name, run_id)
+        if commit is not None and commit.metadata.get("decisions_version") is not None:
+            version: str = commit.metadata["decisions_version"]
+            return version
+    return None
 
 
 def _look_back(context: AuditContext) -> Callable[[], EarlierRuns]:
@@ -94,13 +115,18 @@ def _look_back(context: AuditContext) -> Callable[[], EarlierRuns]:
     return context.tables.engine.beside(lambda: earlier_runs(tables, run_id, source, continues))
 
 
-def _fit_predicted(context: AuditContext) -> FittedSource:
+def _fit_predicted(context: AuditContext, decisions_version: str | None) -> FittedSource:
     """Predict the probabilities that the source lacks, in this run, and audit what was written."""
     # scikit-learn takes a second to import, and most audits are given their probabilities
     from spark_ml_audit.predicting.commit import commit_predictions
     from spark_ml_audit.predicting.plan import plan_prediction
 
     config, progress = context.config, context.progress
+    place = config.source.decisions
+
+    def decide(ingest: Ingest) -> Decided:
+        return read_decided(ingest.engine, place or "", ingest, "source.decisions", decisions_version)
+
     plan = plan_prediction(
         context.source,
         config.source,
@@ -108,10 +134,13 @@ def _fit_predicted(context: AuditContext) -> FittedSource:
         progress,
         context.run.tracker.destination,
         check_classes=lambda classes: gates.check_classes(config.gate, classes),
+        decide=None if place is None else decide,
     )
     earlier = _look_back(context)
     context.tables.create_schema()
-    predicted = commit_predictions(plan, context.tables, context.run.run_id, context.metadata, progress)
+    predicted = commit_predictions(
+        plan, context.tables, context.run.run_id, {**context.metadata, **plan.decisions_metadata}, progress
+    )
     fit = fit_audit(
         predicted.ingest,
         config.audit,
@@ -127,20 +156,20 @@ def _fit_predicted(context: AuditContext) -> FittedSource:
     return FittedSource(fit, context.metadata, earlier, predicted)
 
 
-def _decided(context: AuditContext, fitted: FittedSource) -> FittedSource:
-    """Leave out what reviewers have confirmed; a retry applies the decisions of its first try."""
-    key, engine, ingest = "source.decisions", context.tables.engine, fitted.fit.ingest
-    first = context.tables.commit_of(FIRST_TABLE, context.run.run_id)
-    known = first.metadata.get("decisions_version") if first is not None else None
+def _decided(context: AuditContext, fitted: FittedSource, version: str | None) -> FittedSource:
+    """Leave out what reviewers have confirmed, and learn from all; a retry takes those of its first try."""
+    key, ingest = "source.decisions", fitted.fit.ingest
     with context.progress.stage("decisions"):
-        opened = newest_version(engine, context.config.source.decisions or "", key, known)
-        id_type = ingest.id_type
-        decisions = check_decisions(engine, opened.frame, ingest.layout.id, id_type, key)
-        standing = standing_decisions(engine, decisions, ingest.layout.classes)
-        fit, counts = apply_decisions(fitted.fit, standing)
+        place, layout = context.config.source.decisions or "", ingest.layout
+        decided = read_decided(ingest.engine, place, ingest, key, version)
+        fit, counts = apply_decisions(fitted.fit, decided.standing)
+        known = (layout.id, ingest.id_type, layout.classes, place, decided.decisions)
+        order = learned_order(context.tables, *known)
+    numbers = {} if fitted.predicted is None else fitted.predicted.plan.decided_numbers
     return replace(
         fitted,
         fit=fit,
-        metadata={**fitted.metadata, "decisions_version": opened.version},
+        metadata={**fitted.metadata, "decisions_version": decided.version},
         warnings=(*fitted.warnings, *counts.warnings()),
+        decisions=DecisionsUse(order, **numbers),
     )

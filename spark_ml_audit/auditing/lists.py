@@ -11,10 +11,12 @@ from spark_ml_audit.engines.base import is_empty
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.frames.cell_lists import class_usefulness, first_cells
 from spark_ml_audit.lake.lineage import first_of
-from spark_ml_audit.lake.schemas import ESTIMATES, TAG_ISSUES
+from spark_ml_audit.lake.schemas import ESTIMATES, EXAMPLES, TAG_ISSUES
 from spark_ml_audit.lake.source import read_place
+from spark_ml_audit.outcomes.decisions import DecisionsUse, OrderLearned
 from spark_ml_audit.report.lists import listed
 from spark_ml_audit.report.queries import MAX_LISTED, newest_errors
+from spark_ml_audit.reviewing.learned import learned_order
 from spark_ml_audit.reviewing.measured import measured_precision
 
 if TYPE_CHECKING:
@@ -39,11 +41,18 @@ class RunLists:
         first: The first cells of both (see `frames.cell_lists.first_cells`); None where none is flagged.
         precision: How often flags were right so far, by direction.
         problems: Sentences on what could not be read.
+        order: What their order learned from decisions; None for nothing, unless a table of them was given.
     """
 
     first: pa.Table | None = None
     precision: tuple[MeasuredPrecision, ...] = ()
     problems: tuple[str, ...] = ()
+    order: OrderLearned | None = None
+
+    @property
+    def decisions(self) -> DecisionsUse | None:
+        """What the order learned, as an outcome tells it."""
+        return None if self.order is None else DecisionsUse(self.order)
 
     @property
     def to_add(self) -> tuple[ListedCell, ...]:
@@ -63,6 +72,7 @@ def read_lists(
     classes: Sequence[ClassRow],
     counts: Counts,
     decisions: str | None,
+    learned: OrderLearned | None = None,
 ) -> RunLists:
     """Read the lists of a committed run; what fails becomes a sentence.
 
@@ -73,18 +83,26 @@ def read_lists(
         classes: Its class table.
         counts: Of the run.
         decisions: Place of the table of decisions; None for the output's own.
+        learned: What their order has learned, where that is known.
     """
-    engine = tables.engine
+    engine, tags = tables.engine, [row.tag for row in classes]
     try:
         place = None if decisions is None else read_place(engine, decisions, "source.decisions")
-        measured = measured_precision(tables, id_name, [row.tag for row in classes], place)
+        measured = measured_precision(tables, id_name, tags, place)
+        if learned is None and measured is not None:
+            id_type = tables.schema(EXAMPLES).field(id_name).type
+            found = learned_order(tables, id_name, id_type, tags, decisions, place)
+            # who gave no table of decisions need not be told that they are too few
+            learned = found if found.order is not None else None
         precision = () if measured is None else measured.by_direction()
         if not counts.num_missing_tags + counts.num_extraneous_tags:
-            return RunLists(precision=precision)
+            return RunLists(precision=precision, order=learned)
         known = (None, None) if measured is None else (measured.judged, measured.right)
         order = class_usefulness(classes, *known)
         flagged = tables.read(TAG_ISSUES, run_id)
-        return RunLists(first_cells(engine, flagged, id_name, classes, order, MAX_LISTED), precision)
+        fit = None if learned is None else learned.order
+        first = first_cells(engine, flagged, id_name, classes, order, MAX_LISTED, learned=fit)
+        return RunLists(first, precision, order=learned)
     except Exception as error:  # noqa: BLE001 - the run is committed; the reader learns what is missing
         said = f"The lists of tags to add and to remove could not be read: {reason_of(error)}."
         return RunLists(problems=(said,))

@@ -30,6 +30,7 @@ from spark_ml_audit.lake.lineage import read_origins
 from spark_ml_audit.lake.runs import classes_of
 from spark_ml_audit.lake.schemas import ANNOTATORS, DUPLICATES, ISSUES, TABLES
 from spark_ml_audit.outcomes.audit import AuditOutcome, by_trust
+from spark_ml_audit.outcomes.decisions import DecisionsUse
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import alert_among, status_of
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
@@ -80,6 +81,7 @@ def outcome_of_row(
         by_trust=by_trust(classes),
         alert=alert_among(warnings),
         use=FeatureUse.from_json(row.get("features")),
+        decisions=DecisionsUse.from_json(row.get("decisions")),
         already_finished=True,
     )
 
@@ -186,7 +188,9 @@ def _with_lists(
 ) -> AuditOutcome:
     """The outcome with what is worth a look first, as people's decisions have it now."""
     source, run_id = config.source, outcome.run_id
-    lists = read_lists(tables, run_id, source.id, classes, outcome.counts, source.decisions)
+    known = outcome.decisions
+    order = None if known is None else known.order
+    lists = read_lists(tables, run_id, source.id, classes, outcome.counts, source.decisions, order)
     reviews = read_reviews(tables, outcome.continues)
     people = read_annotators(tables, run_id) if source.annotator else ()
     return replace(
@@ -196,6 +200,7 @@ def _with_lists(
         to_add=lists.to_add,
         to_remove=lists.to_remove,
         precision=lists.precision,
+        decisions=known or lists.decisions,
         errors=reviews.errors,
         warnings=(*outcome.warnings, *lists.problems, *reviews.problems),
         next_command=None if lists.first is None else first_look_command(config),

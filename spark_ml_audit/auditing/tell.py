@@ -16,7 +16,7 @@ from spark_ml_audit.auditing.delivery import (
     worst_classes,
 )
 from spark_ml_audit.auditing.describe import describe_run
-from spark_ml_audit.auditing.lists import Reviews, read_lists, read_reviews
+from spark_ml_audit.auditing.lists import Reviews, RunLists, read_lists, read_reviews
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.history.since_last_run import add_since, since_last_run
 from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, ISSUES, QUARANTINE
@@ -30,8 +30,6 @@ from spark_ml_audit.report.queries import ReportFrames
 from spark_ml_audit.text import redact
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from spark_ml_audit.auditing.commit import Committed, Judged
     from spark_ml_audit.auditing.context import AuditContext
     from spark_ml_audit.auditing.fitting import FittedSource
@@ -45,12 +43,10 @@ def tell(
     """Tell people of a committed run, and tidy up; what fails becomes a sentence of the outcome."""
     tracker, progress, config = context.run.tracker, context.progress, context.config
     _draw_plots(context, fitted, written)
-    counts, source = written.counts, config.source
-    lists = read_lists(
-        context.tables, context.run.run_id, source.id, fitted.fit.classes, counts, source.decisions
-    )
+    counts, known = written.counts, fitted.decisions
+    lists = _lists(context, fitted, written)
     reviews = read_reviews(context.tables, context.source.continues)
-    frames = _frames(context, written, lists.first, reviews)
+    frames = _frames(context, written, lists, reviews)
     rows = context.tables.engine.beside(lambda: read_rows(frames, counts, config.report, lists.precision))
     since, more = _compare(context, judged, committed)
     warnings = [*committed.warnings, *lists.problems, *reviews.problems, *more]
@@ -89,6 +85,7 @@ def tell(
         alert=judged.alert,
         next_command=None if lists.first is None else first_look_command(config),
         use=FeatureUse() if fitted.predicted is None else fitted.predicted.use,
+        decisions=known or lists.decisions,
     )
 
 
@@ -121,9 +118,20 @@ def _compare(
             return None, [f"The run could not be compared with the one before: {reason_of(error)}."]
 
 
-def _frames(
-    context: AuditContext, written: Written, first: pa.Table | None, reviews: Reviews
-) -> ReportFrames:
+def _lists(context: AuditContext, fitted: FittedSource, written: Written) -> RunLists:
+    source, known = context.config.source, fitted.decisions
+    return read_lists(
+        context.tables,
+        context.run.run_id,
+        source.id,
+        fitted.fit.classes,
+        written.counts,
+        source.decisions,
+        None if known is None else known.order,
+    )
+
+
+def _frames(context: AuditContext, written: Written, lists: RunLists, reviews: Reviews) -> ReportFrames:
     config, tables, run_id = context.config, context.tables, context.run.run_id
     return ReportFrames(
         engine=tables.engine,
@@ -138,7 +146,8 @@ def _frames(
         errors=reviews.errors,
         continues=tuple(origin.run_id for origin in context.source.continues),
         most_worst=max(config.report.max_rows, WORST_ROWS),
-        first=first,
+        first=lists.first,
+        order=None if lists.order is None else lists.order.sentence,
     )
 
 

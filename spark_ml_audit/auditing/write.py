@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
+from spark_ml_audit.arrow.order_scores import CellOrder
 from spark_ml_audit.auditing.delivery import warnings_of
 from spark_ml_audit.auditing.read_back import ExampleCounts, check_examples, check_issues, count_examples
 from spark_ml_audit.engines.base import count_rows
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.detection.plan import Detection
     from spark_ml_audit.engines.base import Engine, Frame
     from spark_ml_audit.frames.fit import AuditFit
+    from spark_ml_audit.kernels.learned_order import LearnedOrder
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.progress import Progress
 
@@ -49,6 +51,7 @@ def write_tables(
     metadata: Mapping[str, str | None],
     progress: Progress,
     detection: Detection,
+    learned: LearnedOrder | None = None,
 ) -> Written:
     """Append a run's rows to the data tables; the run stays invisible until `runs` names it.
 
@@ -59,12 +62,13 @@ def write_tables(
         metadata: Recorded in the history of the first table, for a retry to compare with.
         progress: Shows and times one stage per table.
         detection: What else is looked for.
+        learned: What decisions taught about the order of flagged cells; None for nothing.
     """
     with progress.stage(CLASSES):
         tables.append_classes(fit.classes, run_id, metadata)
     with progress.stage(EXAMPLES):
         tables.append(EXAMPLES, examples_frame(fit.ingest, fit.rules, detection.outliers), run_id)
-    found = _write_issues(fit, tables, run_id, progress)
+    found = _write_issues(fit, tables, run_id, progress, learned)
     with progress.stage(QUARANTINE):
         rejected = quarantine_frame(fit.rejected_from or fit.ingest)
         _append_if_any(tables, QUARANTINE, rejected, run_id, fit.rows.num_quarantined)
@@ -82,7 +86,9 @@ def write_tables(
     return Written(counts, found.scores, (*warnings_of(fit, counts), *dict.fromkeys(warnings)))
 
 
-def _write_issues(fit: AuditFit, tables: OutputTables, run_id: str, progress: Progress) -> ExampleCounts:
+def _write_issues(
+    fit: AuditFit, tables: OutputTables, run_id: str, progress: Progress, learned: LearnedOrder | None
+) -> ExampleCounts:
     """Append what follows from the run's `examples`, and prove that it adds up; what was counted."""
     engine, id_name = fit.ingest.engine, fit.ingest.layout.id
     examples = tables.read(EXAMPLES, run_id)
@@ -94,10 +100,10 @@ def _write_issues(fit: AuditFit, tables: OutputTables, run_id: str, progress: Pr
         _append_if_any(tables, ISSUES, ranked, run_id, found.num_issues, in_order=True)
     issues = tables.read(ISSUES, run_id)
     with progress.stage(TAG_ISSUES):
+        taught = None if learned is None else CellOrder(learned, fit.ingest.layout.classes)
+        cells = tag_issues_frame(engine, issues, id_name, learned=taught)
         # a row flagged by its score alone has no flagged cell
-        _append_if_any(
-            tables, TAG_ISSUES, tag_issues_frame(engine, issues, id_name), run_id, found.num_issues
-        )
+        _append_if_any(tables, TAG_ISSUES, cells, run_id, found.num_issues)
     with progress.stage("proof"):
         check_issues(engine, issues, tables.read(TAG_ISSUES, run_id), found, fit)
     return found

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from spark_ml_audit.cli.render_annotators import annotator_lines
+from spark_ml_audit.cli.render_decided import decided_lines, order_lines
 from spark_ml_audit.cli.render_features import render_features, render_left_out
 from spark_ml_audit.cli.render_parts import TAG_WIDTH, ending, mlflow, pairs, table
 from spark_ml_audit.cli.render_tagging import tagging_lines
@@ -49,6 +50,7 @@ def render_outcome(outcome: AuditOutcome) -> str:
         f"Rows:   {number(counts.num_rows)} read, {number(counts.num_audited)} audited, "
         f"{number(counts.num_unlabelled)} unlabelled, {number(counts.num_quarantined)} quarantined",
         f"Tags:   {number(counts.num_missing_tags)} missing, {number(counts.num_extraneous_tags)} extraneous",
+        *order_lines(outcome.decisions),
         *_by_trust(outcome),
         *_other_findings(counts),
         *_first_look(outcome),
@@ -78,6 +80,7 @@ def render_predict(outcome: PredictOutcome) -> str:
         f"{number(outcome.num_quarantined)} quarantined",
         f"Model:  {for_terminal(outcome.kind)}, {by}, {number(outcome.num_trained)} rows trained on, "
         f"{number(outcome.num_classes)} classes",
+        *decided_lines(outcome.num_corrected_cells, outcome.num_excluded_rows),
         *render_features(outcome.use),
     ]
     if outcome.quality:

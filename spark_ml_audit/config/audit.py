@@ -28,7 +28,7 @@ from spark_ml_audit.config.fields import (
 from spark_ml_audit.config.gates import GateConfig
 from spark_ml_audit.config.output import OutputConfig, ReportConfig, TrackingConfig
 from spark_ml_audit.config.predict import ModelConfig
-from spark_ml_audit.config.source import SourceConfig
+from spark_ml_audit.config.source import SourceConfig, check_decisions_named
 from spark_ml_audit.text import show
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ class AuditSource(FeaturesSource, SourceConfig):
         pred_probs: As in `ColumnsConfig`, but empty (null in the config) where there are none; `columns`
             then describes the same table with predictions beside it.
         show: Columns that the report shows beside a row's id, such as its text; decides no result.
-        decisions: Table of reviewers' decisions; cells they confirm as given are not flagged. None: none.
+        decisions: Table of reviewers' decisions; cells they confirm as given are not flagged, models that
+            predict learn what they say, and so does the order of the lists. None: none.
     """
 
     pred_probs: Annotated[
@@ -185,13 +186,7 @@ class AuditSource(FeaturesSource, SourceConfig):
 
     @model_validator(mode="after")
     def _check_decisions(self) -> AuditSource:
-        if self.row_numbers and self.decisions is not None:
-            raise problem(
-                f"found {show(self.decisions)}, but rows are named by numbers (source.row_numbers), which "
-                "say nothing of other files.",
-                "Give the rows an id column to take decisions over from audit to audit.",
-                at="decisions",
-            )
+        check_decisions_named(self.row_numbers, self.decisions)
         return self
 
     @model_validator(mode="after")

@@ -32,10 +32,12 @@ def audit_of_predictions(config: PredictConfig, place: str, texts: Sequence[str]
         >>> values = {"source": {"path": "films", "id": "film"}, "output": {"path": "audits/films"}}
         >>> audit_of_predictions(PredictConfig.parse(values), "audits/films/predictions", ["plot"])
         'spark-ml-audit audit audits/films/predictions --out audits/films --id film --show plot'
+        >>> decided = {**values, "source": {**values["source"], "decisions": "audits/films/decisions"}}
+        >>> audit_of_predictions(PredictConfig.parse(decided), "audits/films/predictions")[-34:]
+        '--decisions audits/films/decisions'
     """
-    settings = {
-        key: value for key, value in _changed(config.source, "source").items() if _name(key) in _LABELS
-    }
+    read = (*_LABELS, "decisions")
+    settings = {key: value for key, value in _changed(config.source, "source").items() if _name(key) in read}
     if texts:
         settings["source.show"] = list(texts)
     settings |= config.tracking.settings | config.engine.settings
@@ -53,7 +55,7 @@ def predictions_for(config: AuditConfig) -> str:
         >>> predictions_for(AuditConfig.parse(values))
         'spark-ml-audit predict films --out audits/films --id film'
     """
-    read = {*PlaceConfig.model_fields, *LabelsConfig.model_fields} - {"path", "table"}
+    read = {*PlaceConfig.model_fields, *LabelsConfig.model_fields, "decisions"} - {"path", "table"}
     if len(config.source.classes or ()) > _MOST_CLASSES:
         read.remove("classes")
     settings = {key: value for key, value in _changed(config.source, "source").items() if _name(key) in read}

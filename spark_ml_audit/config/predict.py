@@ -16,11 +16,12 @@ from spark_ml_audit.config.features import FeaturesSource
 from spark_ml_audit.config.fields import (
     MAX_COUNT,
     Fraction,
+    PlaceText,
     Text,
     problem,
 )
 from spark_ml_audit.config.output import OutputConfig, TrackingConfig
-from spark_ml_audit.config.source import LabelsConfig, PlaceConfig
+from spark_ml_audit.config.source import LabelsConfig, PlaceConfig, check_decisions_named
 from spark_ml_audit.text import show, suggest
 
 MODEL_KINDS = ("auto", "joint", "linear", "tabular", "prior")
@@ -33,11 +34,19 @@ _MAX_SEED = 2**32 - 1  # the largest that NumPy's legacy generators, hence sciki
 
 
 class PredictSource(FeaturesSource, LabelsConfig, PlaceConfig):
-    """A table with tags and features, without probabilities."""
+    """A table with tags and features, without probabilities.
+
+    Attributes:
+        decisions: Table of reviewers' decisions: models learn the tags that they say in the place of those
+            given, and nothing from rows that they exclude. None: none.
+    """
+
+    decisions: PlaceText | None = None
 
     @model_validator(mode="after")
     def _check_features(self) -> PredictSource:
         self.check_features(self)
+        check_decisions_named(self.row_numbers, self.decisions)
         return self
 
 
@@ -151,6 +160,17 @@ class PredictConfig(Section):
     output: OutputConfig
     tracking: TrackingConfig = TrackingConfig()
     engine: EngineConfig = EngineConfig()
+
+    @model_validator(mode="after")
+    def _check_decisions(self) -> PredictConfig:
+        if self.source.decisions is not None and self.model.uri is not None:
+            raise problem(
+                f"found {show(self.source.decisions)}, but model.uri names a finished model "
+                f"({show(self.model.uri)}), which learns nothing from them.",
+                "Leave source.decisions out, or model.uri to train a model.",
+                at="source.decisions",
+            )
+        return self
 
     def fingerprint(self) -> str:
         """Return the SHA-256 (hex) of what decides the result, as `AuditConfig.fingerprint`."""

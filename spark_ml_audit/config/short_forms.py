@@ -105,8 +105,11 @@ _NUMBERS = ShortForm(
     "name the rows of files by their numbers, without an id",
     "flag",
 )
+_DECISIONS = ShortForm(
+    "--decisions", "source.decisions", "TABLE", "table of reviewers' decisions to learn from"
+)
 _COLUMNS = (_ID, _NUMBERS, _LABELS, _PROBS, _FROM, _CLASSES, _FORMAT, _DELIMITER, _SHOW)
-_AUDIT = (*_COLUMNS, _TEXT, _OUT)
+_AUDIT = (*_COLUMNS, _DECISIONS, _TEXT, _OUT)
 
 
 def _run(command: str, about: str = "audit to go by; the newest by default") -> ShortForm:
@@ -120,6 +123,7 @@ _PREDICT = (
     _CLASSES,
     _FORMAT,
     _DELIMITER,
+    _DECISIONS,
     _TEXT,
     ShortForm(
         "--fit-final",

@@ -26,7 +26,7 @@ RESERVED_COLUMNS = frozenset(
         "run_id", "label_quality_score", "is_label_issue", "given_tags", "suggested_tags", "missing_tags",
         "extraneous_tags", "issue_rank", "tag", "issue", "pred_prob", "cell_score", "rank_in_row", "reason",
         "detail", "row", "ambiguity_score", "is_ambiguous", "ambiguous_tags", "outlier_score", "is_outlier",
-        "flagged_cells",
+        "flagged_cells", "order_score",
     }
 )  # fmt: skip
 """Names of the output columns that stand beside the id column, in lower case."""
@@ -42,6 +42,22 @@ NO_ORDER_FIX = (
     "Add an id column to the table (SQL: uuid(), or monotonically_increasing_id()), and name it as source.id."
 )
 """What to do about a table whose rows cannot be numbered."""
+
+
+def check_decisions_named(row_numbers: bool, decisions: str | None) -> None:
+    """Refuse a table of decisions for rows that are named by their numbers.
+
+    Raises:
+        PydanticCustomError: They are.
+    """
+    if row_numbers and decisions is not None:
+        raise problem(
+            f"found {show(decisions)}, but rows are named by numbers (source.row_numbers), which "
+            "say nothing of other files.",
+            "Give the rows an id column to take decisions over from audit to audit.",
+            at="decisions",
+        )
+
 
 _Self = TypeVar("_Self", bound="LabelsConfig")
 _Place = TypeVar("_Place", bound="PlaceConfig")

@@ -12,8 +12,11 @@ import pyarrow.compute as pc
 
 from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
 from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.arrow.order_scores import CellOrder
+from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.frames.issues import RANK
+from spark_ml_audit.kernels.learned_order import LearnedOrder, averaged
 from spark_ml_audit.kernels.usefulness import EXTRANEOUS_SIDE, MISSING_SIDE, Usefulness, usefulness
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 LISTS = {MISSING: MISSING_SIDE, EXTRANEOUS: EXTRANEOUS_SIDE}
 """Direction of a list -> its place in the arrays of `kernels.usefulness`."""
 
+_WRONG = "wrong_chance"
 _ORDER = ("list_tier", "usefulness", "class_index", ID)
 _DESCENDING = [False, True, False, False]
 _ARROW_ORDER = [
@@ -63,6 +67,7 @@ def first_cells(
     limit: int,
     *,
     without: Frame | None = None,
+    learned: LearnedOrder | None = None,
 ) -> pa.Table:
     """The cells most worth looking at, `limit` of each direction at most, in their order.
 
@@ -74,6 +79,7 @@ def first_cells(
         order: From `class_usefulness`.
         limit: Cells of each list.
         without: Columns id and tag of cells to leave out; None for none.
+        learned: What decisions taught about the chance that a cell is wrong: half of the order then.
 
     Returns:
         Columns issue, position (from 1, within its list), id, tag, class_index, pred_prob, issue_rank, trust;
@@ -82,7 +88,8 @@ def first_cells(
     cells = tag_issues.select(column(id_name).alias(ID), "tag", "issue", "pred_prob", RANK)
     if without is not None:
         cells = cells.join(without, on=[ID, "tag"], how="anti")
-    parts = [_first(engine, cells, classes, order, direction, limit) for direction in LISTS]
+    taught = None if learned is None else CellOrder(learned, tuple(row.tag for row in classes))
+    parts = [_first(engine, cells, classes, order, direction, limit, taught) for direction in LISTS]
     found = engine.collect(nw.concat(parts))  # bounded by the limit
     lists = []
     for direction in LISTS:
@@ -102,6 +109,7 @@ def _first(
     order: Usefulness,
     direction: str,
     limit: int,
+    taught: CellOrder | None,
 ) -> Frame:
     side = LISTS[direction]
     about = engine.from_arrow(
@@ -119,4 +127,20 @@ def _first(
     own = cells.filter(nw.col("issue") == direction).join(about, on="tag", how="inner")
     ranked = own.with_columns((nw.col("list_weight") * confidence).alias("usefulness"))
     kept = (ID, "tag", "issue", "pred_prob", RANK, "class_index", "list_tier", "usefulness")
+    if taught is not None:
+        ranked = _with_wrong(engine, ranked.select(*kept), taught)
+        half = averaged(nw.col("usefulness"), nw.col(_WRONG))
+        ranked = ranked.with_columns(half.alias("usefulness"))
     return ranked.select(*kept).sort(*_ORDER, descending=_DESCENDING).head(limit)
+
+
+def _with_wrong(engine: Engine, cells: Frame, taught: CellOrder) -> Frame:
+    """Cells with the chance, as learned, that their given value is wrong."""
+    kept = tuple(cells.collect_schema().names())
+
+    def run(batches: Batches) -> Batches:
+        for batch in batches:
+            wrong = taught.wrong(*(batch.column(name) for name in ("tag", "issue", "pred_prob")))
+            yield pa.RecordBatch.from_arrays([*batch.columns, wrong], names=[*batch.schema.names, _WRONG])
+
+    return engine.map_batches(cells, run, keep=kept, add=pa.schema([(_WRONG, pa.float64())]))

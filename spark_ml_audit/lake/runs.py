@@ -32,7 +32,7 @@ _SEARCHED_RUNS = 10_000
 _RUN_COLUMNS = (
     "run_id", "source", "source_version", "package_version", "num_rows", "num_audited",
     "num_quarantined", "num_label_issues", "num_missing_tags", "num_extraneous_tags", "health", "config",
-    "gates", "mlflow_run_id", "continues",
+    "gates", "mlflow_run_id", "continues", "decisions",
 )  # fmt: skip
 
 
@@ -311,6 +311,7 @@ def run_of_row(row: Mapping[str, Any], classes: tuple[ClassRow, ...] = ()) -> Fi
         row["mlflow_run_id"],
         classes,
         read_origins(row.get("continues")),
+        decisions=row.get("decisions"),
     )
 
 

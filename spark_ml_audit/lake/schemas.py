@@ -95,7 +95,7 @@ RUNS_SCHEMA = pa.schema(
         *_columns(pa.string(), "gates", "mlflow_run_id", "stages", "warnings"),
         # counts that came later: null in the rows of older versions
         *_columns(pa.int64(), "num_ambiguous", "num_outliers", "num_duplicate_groups"),
-        *_columns(pa.string(), "engine", "continues", "features"),
+        *_columns(pa.string(), "engine", "continues", "features", "decisions"),
     ]
 )  # fmt: skip
 
@@ -111,6 +111,8 @@ PREDICTION_RUNS_SCHEMA = pa.schema(
         *_columns(pa.int32(), "folds"),
         *_columns(pa.string(), "kind", "quality", "model_uri", "mlflow_run_id", "stages", "warnings"),
         *_columns(pa.string(), "engine", "tagging", "features"),
+        # came later: null in the rows of older versions, and without a table of decisions
+        *_columns(pa.int64(), "num_corrected_cells", "num_excluded_rows"),
     ]
 )  # fmt: skip
 

@@ -32,6 +32,9 @@ class PredictOutcome(Outcome):
         alert: Why nothing that follows from these predictions should be believed; None for a fair model.
         tagging: Which classes a final model may give to new rows, which not, and why; None where a given
             model predicted, or in runs of older versions.
+        num_corrected_cells: Cells that were learned as people decided them, and not as given; None without
+            a table of decisions.
+        num_excluded_rows: Rows that people excluded: predicted, and not learned from; None likewise.
         use: What was learned from, and what was left out and why; its keys stand among the fields.
     """
 
@@ -51,6 +54,8 @@ class PredictOutcome(Outcome):
     engine: str | None = None
     alert: str | None = None
     tagging: Tagging | None = None
+    num_corrected_cells: int | None = None
+    num_excluded_rows: int | None = None
     use: FeatureUse = field(default_factory=FeatureUse)
 
     spread = ("use",)

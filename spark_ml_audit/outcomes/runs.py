@@ -118,6 +118,7 @@ class FinishedRun:
         classes: Its class table, in class order; empty where runs are only listed.
         continues: The audits that it continues, nearest first; empty unless its source is a corrected copy.
         output: Where its tables are, if in another output than the one that was asked.
+        decisions: What it learned from decisions, as `runs` keeps it (JSON); None for nothing.
     """
 
     ref: RunRef
@@ -127,6 +128,7 @@ class FinishedRun:
     classes: tuple[ClassRow, ...] = ()
     continues: tuple[Origin, ...] = ()
     output: Mapping[str, str] | None = None
+    decisions: str | None = None
 
     @property
     def run_id(self) -> str:

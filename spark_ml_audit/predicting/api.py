@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,10 @@ from spark_ml_audit.config.arguments import in_python
 from spark_ml_audit.config.base import digest
 from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.config.source import ROW_NUMBER
-from spark_ml_audit.engines.choose import choose_engine, engine_for
+from spark_ml_audit.engines.choose import choose_engine, engine_for, frame_of
 from spark_ml_audit.engines.in_hand import ID, Held, hold, named_in, to_pandas
 from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.frames.quarantine import quarantine_frame
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import PREDICTIONS, QUARANTINE
@@ -29,6 +30,7 @@ from spark_ml_audit.predicting.plan import PredictionPlan, plan_prediction
 from spark_ml_audit.predicting.predictions import predicted_ingest, predictions_metadata
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
 from spark_ml_audit.progress import Progress
+from spark_ml_audit.reviewing.decided import Decided, decided_of, read_decided
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Frame, Session
@@ -52,6 +54,7 @@ def predict(
     labels_delimiter: str = ",",
     empty_labels: str = "no_tags",
     row_numbers: bool = False,
+    decisions: Any = None,
     format: str = "auto",  # noqa: A002 - as the config's key
     version: int | str | None = None,
     engine: str = "auto",
@@ -83,6 +86,8 @@ def predict(
         labels_delimiter: What stands between tags in a delimited text.
         empty_labels: What a label text with nothing in it means: no_tags or not_annotated.
         row_numbers: Whether rows are named by their number from 0, as of `audit`.
+        decisions: Reviewers' decisions, as DataFrame or place of a Delta table: models learn what they say in
+            the place of given tags, and nothing from rows that they exclude.
         format: Of the files of a path: auto (told by name and content), delta, parquet, csv, tsv or jsonl.
         version: Delta version or timestamp to read, for a path or table.
         engine: What runs it: auto, embedded or spark.
@@ -126,7 +131,7 @@ def predict(
     )
     shown, wanted = progress or Progress(quiet=True), EngineConfig.parse({"kind": engine}, "engine")
     opened = _opened(data, source, held, wanted, spark)
-    plan = plan_prediction(opened, source, model, shown)
+    plan = plan_prediction(opened, source, model, shown, decide=_deciding(decisions))
     return PredictResult(plan, make_models(plan, shown), opened, source, shown, held)
 
 
@@ -139,6 +144,19 @@ def _opened(
         return OpenSource.of_frame(*engine_for(data, spark, wanted))
     engine = choose_engine(wanted, spark)
     return OpenSource.of_frame(engine, engine.from_arrow(held.table))
+
+
+def _deciding(decisions: Any) -> Callable[[Ingest], Decided] | None:
+    """What reads decisions for a source: of a table in hand, or given by its place."""
+    if decisions is None:
+        return None
+
+    def decide(ingest: Ingest) -> Decided:
+        if isinstance(decisions, (str, os.PathLike)):
+            return read_decided(ingest.engine, os.fspath(decisions), ingest, "decisions")
+        return decided_of(ingest.engine, frame_of(ingest.engine, decisions), ingest, "decisions")
+
+    return decide
 
 
 def _features(text: str | Sequence[str] | None, features: str | Mapping[str, Any]) -> Any:
@@ -205,6 +223,16 @@ class PredictResult:
     def left_out(self) -> dict[str, str]:
         """Column -> why it was not learned from, of the columns that nobody named."""
         return dict(self._plan.guarded.use.left_out)
+
+    @property
+    def num_corrected_cells(self) -> int | None:
+        """Cells that were learned as people decided them, and not as given; None without decisions."""
+        return self._plan.decided_numbers.get("num_corrected_cells")
+
+    @property
+    def num_excluded_rows(self) -> int | None:
+        """Rows that people excluded: predicted, and not learned from; None without decisions."""
+        return self._plan.decided_numbers.get("num_excluded_rows")
 
     @property
     def shortcuts(self) -> pd.DataFrame:

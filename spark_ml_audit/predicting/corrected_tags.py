@@ -12,7 +12,7 @@ from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.frames.passes import resolve_rows
 from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.kernels.rules import AuditRules
-from spark_ml_audit.predicting.folds import LabelCounts, plan_sample
+from spark_ml_audit.predicting.folds import plan_sample
 from spark_ml_audit.predicting.training import TrainingSet
 
 
@@ -35,7 +35,8 @@ def corrected(training: TrainingSet, predictions: Ingest, profile: ClassProfile,
     """Audit predictions by the default method, and train on what it suggests instead of the given tags.
 
     The flags are the audit's own: every one is a place where out-of-fold model and tag disagree more than
-    chance allows, not a verified error. Decision thresholds stay those found on the given tags.
+    chance allows, not a verified error. What people decided stands before them.
+    Decision thresholds stay those found on the given tags.
 
     Args:
         training: The training set of the given tags.
@@ -48,8 +49,16 @@ def corrected(training: TrainingSet, predictions: Ingest, profile: ClassProfile,
     found = resolve_rows(predictions, profile, method.prune_options, ambiguity)
     rules = AuditRules(found.thresholds, found.cutoffs, method.scoring)
     present = np.asarray(found.num_given + found.num_missing - found.num_extraneous, dtype=np.int64)
-    rows = training.counts.rows.num_audited
-    counts = LabelCounts(training.counts.rows, np.array([rows]), np.array([0]), present.reshape(1, -1))
+    known = training.counts
+    rows = known.training_rows(None)[0]
+    counts = replace(
+        known,
+        labelled=np.array([known.rows.num_audited]),
+        unlabelled=np.array([0]),
+        present=present.reshape(1, -1),
+        excluded=np.array([known.num_excluded]),
+    )
     sample = plan_sample(rows, present, max_rows)
+    predictions = replace(predictions, marks=training.ingest.marks)
     changed = replace(training, ingest=predictions, counts=counts, sample=sample, rules=rules)
     return Corrected(changed, int(found.num_missing.sum()), int(found.num_extraneous.sum()))

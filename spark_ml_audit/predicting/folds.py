@@ -23,11 +23,12 @@ from spark_ml_audit.engines.columns import column, field, in_frame
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.frames.passes import status_counts, status_records
+from spark_ml_audit.kernels.decided_tags import decided_tags
 from spark_ml_audit.kernels.profile import IntArray
 from spark_ml_audit.kernels.records import Records, make_records
 
-# class_index of records that count rows by fold
-_ROWS_INDEX = -2
+# class_index of records that count rows by fold, and of those that count what people decided
+_ROWS_INDEX, _DECIDED_INDEX = -2, -3
 # Share of the training budget that goes to rows drawn whatever their tags.
 _PLAIN_SHARE = 0.5
 # What a hash is for; beside the seed, so that none follows another.
@@ -122,32 +123,43 @@ def check_group(ingest: Ingest, group: str | None) -> None:
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """Rows and given tags by fold.
+    """Rows and tags by fold; tags as people decided them, where they did.
 
     Attributes:
         rows: Rows of the source by status.
         labelled: Usable rows with tags, shape (folds,).
         unlabelled: Usable rows without a label list, shape (folds,).
-        present: Rows the tag is given to, shape (folds, K).
+        present: Rows to learn from that have the tag, shape (folds, K).
+        excluded: Rows with tags that people excluded, from which nothing is learned, shape (folds,); None
+            for none.
+        num_corrected: Cells to learn from that people decided otherwise than they were given.
     """
 
     rows: StatusCounts
     labelled: IntArray
     unlabelled: IntArray
     present: IntArray
+    excluded: IntArray | None = None
+    num_corrected: int = 0
+
+    @property
+    def num_excluded(self) -> int:
+        """Rows with tags that people excluded."""
+        return 0 if self.excluded is None else int(self.excluded.sum())
 
     def training_rows(self, fold: int | None) -> tuple[int, IntArray]:
         """Rows, and rows by class, that a fold's model may learn from; of the whole table for None."""
-        rows, present = int(self.labelled.sum()), self.present.sum(axis=0)
+        labelled = self.labelled if self.excluded is None else self.labelled - self.excluded
+        rows, present = int(labelled.sum()), self.present.sum(axis=0)
         if fold is None:
             return rows, present
-        return rows - int(self.labelled[fold]), present - self.present[fold]
+        return rows - int(labelled[fold]), present - self.present[fold]
 
 
 def count_labels(ingest: Ingest, plan: FoldPlan) -> LabelCounts:
-    """One pass: rows by status, rows and tags by fold."""
+    """One pass: rows by status, rows and tags by fold, as the marks of the source have them."""
     layout = ingest.layout
-    frame = ingest.task_frame(with_id=False, carry=plan.keys)
+    frame = ingest.task_frame(with_id=ingest.marks is not None, carry=plan.keys)
 
     def reduce(batches: Batches) -> Iterator[Records]:
         for decoded in decode_batches(batches, layout):
@@ -158,22 +170,31 @@ def count_labels(ingest: Ingest, plan: FoldPlan) -> LabelCounts:
     labelled = np.zeros(plan.num_folds, dtype=np.int64)
     unlabelled = np.zeros(plan.num_folds, dtype=np.int64)
     present = np.zeros((plan.num_folds, layout.num_classes), dtype=np.int64)
-    rows, classes = index == _ROWS_INDEX, index >= 0
+    rows, classes, decided = index == _ROWS_INDEX, index >= 0, index == _DECIDED_INDEX
     labelled[slot[rows]], unlabelled[slot[rows]] = a[rows], b[rows]
     present[slot[classes], index[classes]] = a[classes]
-    return LabelCounts(status_counts(records), labelled, unlabelled, present)
+    excluded = np.zeros(plan.num_folds, dtype=np.int64)
+    excluded[slot[decided]] = b[decided]
+    return LabelCounts(status_counts(records), labelled, unlabelled, present, excluded, int(a[decided].sum()))
 
 
 def _count_batch(decoded: DecodedBatch, plan: FoldPlan, num_classes: int) -> Iterator[Records]:
     # rows without an id are in some fold too; they are rejected anyway
     folds = plan.folds(decoded.source.column("carried"))
-    cells = folds[decoded.audited[decoded.rows]] * num_classes + decoded.cols
+    of_audited = folds[decoded.audited]
+    decided = decided_tags(decoded.rows, decoded.cols, decoded.marks, len(of_audited), num_classes)
+    learned = ~decided.excluded[decided.rows]
+    cells = of_audited[decided.rows[learned]] * num_classes + decided.cols[learned]
     pairs, tags = np.unique(cells, return_counts=True)
     width = int(folds.max(initial=0)) + 1
-    labelled = np.bincount(folds[decoded.audited], minlength=width)
+    labelled = np.bincount(of_audited, minlength=width)
     unlabelled = np.bincount(folds[decoded.status == UNLABELLED], minlength=width)
     yield make_records(pairs % num_classes, pairs // num_classes, tags)
     yield make_records(_ROWS_INDEX, np.arange(width), labelled, unlabelled)
+    if decoded.marks is not None:
+        excluded = np.bincount(of_audited[decided.excluded], minlength=width)
+        changed = np.where(np.arange(width) == 0, decided.num_changed, 0)
+        yield make_records(_DECIDED_INDEX, np.arange(width), changed, excluded)
     yield status_records(decoded)
 
 

@@ -31,6 +31,7 @@ from spark_ml_audit.predicting.training import TrainingSet
 if TYPE_CHECKING:
     from spark_ml_audit.config import AuditSource, ModelConfig, PredictSource
     from spark_ml_audit.progress import Progress
+    from spark_ml_audit.reviewing.decided import Decided
     from spark_ml_audit.tracking import Destination
 
 _LISTED_TAGS = 10
@@ -46,6 +47,7 @@ class PredictionPlan:
         model: The `model` section.
         counts: Rows and tags by fold.
         training: What models are trained on; None where one is given.
+        decided: What people decided, which they learn; None without a table of decisions.
         given: That given model.
         notes: What automatic detection found.
     """
@@ -57,6 +59,7 @@ class PredictionPlan:
     training: TrainingSet | None
     given: LoadedModel | None
     notes: tuple[str, ...]
+    decided: Decided | None = None
 
     @property
     def features(self) -> Features:
@@ -68,9 +71,25 @@ class PredictionPlan:
         """Number of folds; None for a given model."""
         return None if self.training is None else self.training.plan.num_folds
 
+    @property
+    def decisions_metadata(self) -> dict[str, str | None]:
+        """What the commit of the predictions records of the decisions, for a retry to read the same."""
+        return {} if self.decided is None else {"decisions_version": self.decided.version}
+
+    @property
+    def decided_numbers(self) -> dict[str, int]:
+        """How many cells and rows were learned as people decided them; nothing without decisions."""
+        if self.decided is None:
+            return {}
+        return {
+            "num_corrected_cells": self.counts.num_corrected,
+            "num_excluded_rows": self.counts.num_excluded,
+        }
+
     def warnings(self) -> list[str]:
         """Sentences on the table, before any model."""
         counts, found = self.counts, [*sentences(self.ingest.hints), *self.guarded.warnings]
+        found += [] if self.decided is None else self.decided.problems
         if counts.rows.num_quarantined:
             found.append(f"{counts.rows.num_quarantined} of {counts.rows.num_rows} rows are in quarantine.")
         if self.given is not None:
@@ -91,7 +110,8 @@ class PredictionPlan:
             )
         if self.training is not None and not self.training.sample.takes_all:
             found.append(
-                f"Models were trained on about {self.model.max_train_rows:,} of {counts.rows.num_audited:,} "
+                f"Models were trained on about {self.model.max_train_rows:,} of "
+                f"{counts.training_rows(None)[0]:,} "
                 "labelled rows (model.max_train_rows), rare tags first."
             )
         return found
@@ -104,6 +124,7 @@ def plan_prediction(
     progress: Progress,
     destination: Destination | None = None,
     check_classes: Callable[[tuple[str, ...]], None] | None = None,
+    decide: Callable[[Ingest], Decided] | None = None,
 ) -> PredictionPlan:
     """Understand a table before prediction: ids, tags, classes, features, folds.
 
@@ -114,6 +135,7 @@ def plan_prediction(
         progress: Shows and times the stages.
         destination: Where a given model is looked up.
         check_classes: Called with the class list before any row is counted; raises what it refuses.
+        decide: Reads what people decided, to be learned in the place of given tags; None for nothing.
 
     Raises:
         ConfigError: The kind of model names nothing usable.
@@ -139,8 +161,13 @@ def plan_prediction(
         notes += [*guarded.notes, *guarded.hints]
         ingest = find_repeated_ids(ingest)
     folds = FoldPlan(1 if given else model.folds, model.seed, source.id, source.group)
+    decided = None
+    if decide is not None and given is None:
+        with progress.stage("decisions"):
+            decided = decide(ingest)
+    learned = ingest if decided is None else replace(ingest, marks=decided.marks)
     with progress.stage("labels"):
-        counts = count_labels(ingest, folds)
+        counts = count_labels(learned, folds)
     check_usable(ingest, counts.rows, int(counts.present.sum()))
     for note in notes:
         progress.note(note)
@@ -148,16 +175,27 @@ def plan_prediction(
     if given is not None:
         given = given.try_on(guarded.features.sample, ingest.layout.classes)
     else:
-        if not counts.rows.num_audited:
-            raise InputError(
-                f"none of {counts.rows.num_rows} rows has usable tags, so there is nothing to learn from.",
-                key="source.labels",
-                fix="Check source.labels and the table quarantine; an empty list means 'no tag applies'.",
-            )
-        present = counts.present.sum(axis=0)
-        sample = plan_sample(counts.rows.num_audited, present, model.max_train_rows)
-        training = TrainingSet(ingest, guarded.features, folds, counts, sample, model.kind)
-    return PredictionPlan(ingest, guarded, model, counts, training, given, tuple(notes))
+        num_learned, present = counts.training_rows(None)
+        if not num_learned:
+            raise _nothing_to_learn(counts)
+        sample = plan_sample(num_learned, present, model.max_train_rows)
+        training = TrainingSet(learned, guarded.features, folds, counts, sample, model.kind)
+    return PredictionPlan(ingest, guarded, model, counts, training, given, tuple(notes), decided)
+
+
+def _nothing_to_learn(counts: LabelCounts) -> InputError:
+    if counts.rows.num_audited:
+        return InputError(
+            f"people excluded all {counts.rows.num_audited:,} rows with usable tags, so there is nothing to "
+            "learn from.",
+            key="source.decisions",
+            fix="Leave source.decisions out, or take some of these decisions back.",
+        )
+    return InputError(
+        f"none of {counts.rows.num_rows} rows has usable tags, so there is nothing to learn from.",
+        key="source.labels",
+        fix="Check source.labels and the table quarantine; an empty list means 'no tag applies'.",
+    )
 
 
 def _features(

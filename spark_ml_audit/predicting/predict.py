@@ -27,6 +27,7 @@ from spark_ml_audit.predicting.corrected_tags import corrected
 from spark_ml_audit.predicting.plan import check_source, plan_prediction
 from spark_ml_audit.predicting.retry import PREDICTION_TABLES, complete_prediction
 from spark_ml_audit.predicting.training import FINAL, train_final
+from spark_ml_audit.reviewing.decided import read_decided
 from spark_ml_audit.text import redact
 from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, feature_tags
 from spark_ml_audit.tracking.run import StartedRun, source_ref, tracked_run
@@ -108,13 +109,28 @@ def _predict(
     config: PredictConfig, opened: OpenSource, tables: OutputTables, run: StartedRun, progress: Progress
 ) -> Predicted:
     """Plan, set rejected rows aside, train, predict, commit."""
-    plan = plan_prediction(opened, config.source, config.model, progress, run.tracker.destination)
+    place, key = config.source.decisions, "source.decisions"
+    # what was predicted already is told with the decisions that it was learned from
+    known = tables.commit_of(PREDICTIONS, run.run_id) if place and config.output.run_id else None
+    version = None if known is None else known.metadata.get("decisions_version")
+    plan = plan_prediction(
+        opened,
+        config.source,
+        config.model,
+        progress,
+        run.tracker.destination,
+        decide=None if place is None else lambda rows: read_decided(tables.engine, place, rows, key, version),
+    )
     tables.check_id(config.source.id, plan.ingest.id_type)
     tables.create_schema()
     if plan.counts.rows.num_quarantined or tables.existing(QUARANTINE) is None:
         with progress.stage("quarantine"):
             tables.append(QUARANTINE, quarantine_frame(plan.ingest), run.run_id)
-    metadata = {"fingerprint": config.fingerprint(), "source_version": opened.version}
+    metadata = {
+        "fingerprint": config.fingerprint(),
+        "source_version": opened.version,
+        **plan.decisions_metadata,
+    }
     return commit_predictions(plan, tables, run.run_id, metadata, progress)
 
 
@@ -144,6 +160,7 @@ def _numbers(predicted: Predicted) -> dict[str, Any]:
         "num_quarantined": counts.rows.num_quarantined,
         "num_trained": predicted.num_trained,
         "num_classes": predicted.ingest.layout.num_classes,
+        **predicted.plan.decided_numbers,
     }
 
 

@@ -16,6 +16,7 @@ from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.errors import AuditError, ConfigError, InputError, reason_of
 from spark_ml_audit.frames.features import Features, feature_struct, to_pandas
 from spark_ml_audit.frames.ingest import Ingest
+from spark_ml_audit.kernels.decided_tags import decided_tags
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
 from spark_ml_audit.models.bundle import TagModel
 from spark_ml_audit.models.registry import MAX_WEIGHT_BYTES
@@ -60,6 +61,8 @@ class TrainingSet:
         sample: Rows to take.
         kind: Kind of model.
         rules: Turns tags into those an audit suggests; `ingest` then has probabilities. None: as given.
+
+    What people decided, the marks of `ingest`, stands before both.
     """
 
     ingest: Ingest
@@ -118,7 +121,7 @@ def training_rows(training: TrainingSet, models: Sequence[int]) -> Frame:
         for decoded in decode_batches(batches, layout):
             yield from _rows_of_models(decoded, models, plan, sample, rules)
 
-    frame = ingest.task_frame(with_id=False, carry=carry)
+    frame = ingest.task_frame(with_id=ingest.marks is not None, carry=carry)
     chosen = engine.map_batches(frame, run, keep=("carried",), add=_ROW)
     return chosen.select(nw.col("carried").struct.field("features").alias("features"), *_ROW.names)
 
@@ -129,9 +132,11 @@ def _rows_of_models(
     rows, cols = decoded.rows, decoded.cols
     if rules is not None:
         rows, cols = apply_rules(decoded.pred_probs, rows, cols, rules).suggested
+    decided = decided_tags(rows, cols, decoded.marks, len(decoded.audited), len(sample.tag_rates))
+    rows, cols = decided.rows, decided.cols
     carried, places = decoded.source.column("carried"), pa.array(decoded.audited)
     keys = carried.field("keys").take(places)
-    chosen, folds = sample.chosen(plan.sample_keys(keys), rows, cols), plan.folds(keys)
+    chosen, folds = sample.chosen(plan.sample_keys(keys), rows, cols) & ~decided.excluded, plan.folds(keys)
     tags = list_array(np.bincount(rows, minlength=len(chosen)), pa.array(cols.astype(np.int32)))
     numbers = [pa.array(plan.order_keys(keys)), pa.array(plan.group_keys(keys)), tags]
     for model in models:

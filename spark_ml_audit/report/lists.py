@@ -60,6 +60,7 @@ def list_sections(
         total = totals[direction]
         many = f"All {total:,}." if len(rows) >= total else f"The first {len(rows):,} of {total:,}."
         said = [item.sentence for item in precision if item.direction == direction]
+        said += [] if frames.order is None else [f"The order is {frames.order}."]
         found.append(
             SectionTable(
                 key=key,

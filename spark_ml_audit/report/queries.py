@@ -43,6 +43,7 @@ class ReportFrames:
         continues: Ids of the audits that the run continues.
         most_worst: Worst rows that are read, for the report and for tracking.
         first: The cells most worth looking at, of both directions; None where none is flagged.
+        order: What their order learned from decisions, in words; None without any.
     """
 
     engine: Engine
@@ -58,6 +59,7 @@ class ReportFrames:
     continues: tuple[str, ...] = ()
     most_worst: int = 0
     first: pa.Table | None = None
+    order: str | None = None
 
     @cached_property
     def worst(self) -> pa.Table:

@@ -21,6 +21,7 @@ from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.class_list import class_frame
 from spark_ml_audit.frames.fit import AuditFit
 from spark_ml_audit.kernels.confident_joint import class_quality
+from spark_ml_audit.kernels.decided_tags import EXCLUDED
 from spark_ml_audit.kernels.records import Records, make_records
 from spark_ml_audit.kernels.rules import apply_rules
 from spark_ml_audit.outcomes.base import plain
@@ -171,11 +172,20 @@ def standing_decisions(engine: Engine, decisions: Frame, classes: Sequence[str])
     )
 
 
-def marks_frame(engine: Engine, standing: Frame) -> Frame:
-    """Per id, the cells with a verdict of present or absent, as `layout.MARKS`."""
+def marks_frame(engine: Engine, standing: Frame, excluded: Frame | None = None) -> Frame:
+    """Per id, the cells with a verdict of present or absent, as `layout.MARKS`.
+
+    Args:
+        engine: What runs the frames.
+        standing: From `standing_decisions`.
+        excluded: Ids of rows to mark as `kernels.decided_tags.EXCLUDED`; None for none.
+    """
     used = standing.filter((nw.col("state") == STANDING) & (nw.col(VERDICT) != "unsure"))
     code = nw.col("class_index") * 2 + nw.when(nw.col(VERDICT) == "present").then(1).otherwise(0)
-    return engine.lists(used.select(ID, code.cast(nw.Int32).alias(MARKS)), [ID], MARKS)
+    marks = used.select(ID, code.cast(nw.Int32).alias(MARKS))
+    if excluded is not None:
+        marks = nw.concat([marks, excluded.select(ID, nw.lit(EXCLUDED, dtype=nw.Int32).alias(MARKS))])
+    return engine.lists(marks, [ID], MARKS)
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,22 @@ def excluded_rows(tables: OutputTables, run: FinishedRun) -> Frame | None:
         run: An audit of it, for the name of the id.
     """
     known = tables.existing(DECISIONS)
-    if known is None or not {KIND, DECISION_ID, BULK_ID, UNDOES} <= set(names_of(known)):
+    if known is None:
         return None
-    own = with_plain_id(without_undone(known), run.id_name).filter(nw.col(KIND) == ROW)
+    found = excluded_ids(with_plain_id(known, run.id_name))
+    return None if found is None or is_empty(tables.engine, found) else found
+
+
+def excluded_ids(decisions: Frame) -> Frame | None:
+    """The ids of the rows that a table of decisions excludes; None where it knows no decisions on rows.
+
+    Args:
+        decisions: The table, its id column called `id`.
+    """
+    if not {KIND, DECISION_ID, BULK_ID, UNDOES, VERDICT, WHEN} <= set(names_of(decisions)):
+        return None
+    own = without_undone(decisions).filter(nw.col(KIND) == ROW)
     marked = own.select(ID, VERDICT, WHEN).with_columns(nw.col(WHEN).max().over(ID).alias("last_when"))
     newest = marked.filter(nw.col(WHEN) == nw.col("last_when"))
     stands = newest.group_by(ID).agg(nw.col(VERDICT).max().alias(VERDICT))
-    found = stands.filter(nw.col(VERDICT) == EXCLUDED).select(ID)
-    return None if is_empty(tables.engine, found) else found
+    return stands.filter(nw.col(VERDICT) == EXCLUDED).select(ID)

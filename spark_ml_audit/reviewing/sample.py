@@ -31,6 +31,7 @@ from spark_ml_audit.outcomes.review import SampleOutcome, StratumDrawn
 from spark_ml_audit.reviewing.audited import ingest_of, source_of
 from spark_ml_audit.reviewing.draw import draw_cells, flagged_marks
 from spark_ml_audit.reviewing.draw_judged import certify_cells, certify_notes, disputed_cells
+from spark_ml_audit.reviewing.learned import order_now
 from spark_ml_audit.reviewing.measured import measured_precision
 from spark_ml_audit.reviewing.sample_files import write_files
 from spark_ml_audit.reviewing.tables import frame_type, with_own_id, with_plain_id
@@ -259,8 +260,9 @@ def _first(run: FinishedRun, tables: OutputTables, limit: int) -> pa.Table:
     known = (None, None) if measured is None else (measured.judged, measured.right)
     decided = None if measured is None else measured.decided
     flagged = tables.read(TAG_ISSUES, run.run_id)
-    order = class_usefulness(run.classes, *known)
-    return first_cells(tables.engine, flagged, run.id_name, run.classes, order, limit, without=decided)
+    order, learned = class_usefulness(run.classes, *known), order_now(tables, run).order
+    about = (flagged, run.id_name, run.classes, order, limit)
+    return first_cells(tables.engine, *about, without=decided, learned=learned)
 
 
 def _listed_cell(position: int, row: Mapping[str, Any]) -> dict[str, Any]:

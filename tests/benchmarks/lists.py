@@ -63,7 +63,7 @@ def probabilities(table: RealSet, given: Bools, file: Path) -> Floats:
     names = np.array(table.classes, dtype=object)
     tags = [names[row].tolist() for row in given]
     frame = pd.DataFrame({"id": table.ids, "text": table.texts, "labels": tags})
-    found = predict(frame, classes=table.classes, features={"text": ["text"]}).predictions.df()
+    found = predict(frame, classes=table.classes, features={"text": ["text"]}).to_pandas()
     place = {key: row for row, key in enumerate(table.ids)}
     probs = np.empty(given.shape, dtype=np.float32)
     probs[[place[key] for key in found["id"]]] = np.stack(found["pred_probs"].to_list())

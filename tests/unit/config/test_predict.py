@@ -46,6 +46,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "features": "auto",
         "group": None,
         "annotator": [],
+        "decisions": None,
     }
     assert config.to_mapping()["tag"] == {"min_precision": 0.5}
     assert config.to_mapping()["model"] == {
