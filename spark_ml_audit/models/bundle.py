@@ -124,10 +124,7 @@ class TagModel:
             ValueError: There is not one key for each row.
         """
         _check_training(frame, spec, kind, seed, order_keys, group_keys)
-        read = spec
-        if encoding is not None and kind != "prior":
-            read = replace(spec, embedding=(*spec.embedding, encoding.column))
-            frame = encoding.added(frame)
+        frame, read = _with_vectors(frame, spec, None if kind == "prior" else encoding)
         n = len(frame)
         order = np.argsort(order_keys, kind="stable")
         place = np.empty(n, dtype=np.int64)
@@ -145,10 +142,9 @@ class TagModel:
             keys = order_keys if group_keys is None else group_keys
             inner_fold = inner_folds(keys[order], seed)
             with threadpool_limits(limits=1):
-                sorted_rows, tags = frame.iloc[order], given[:, learned]
                 learner, said = fit_learner(
-                    sorted_rows,
-                    tags,
+                    frame.iloc[order],
+                    given[:, learned],
                     read,
                     resolved,
                     seed,
@@ -232,6 +228,15 @@ class TagModel:
                 fix="Name a model that `predict --fit-final` has stored.",
             )
         return model
+
+
+def _with_vectors(
+    frame: pd.DataFrame, spec: FeatureSpec, encoding: Encoding | None
+) -> tuple[pd.DataFrame, FeatureSpec]:
+    """Rows and columns as a learner reads them: with the vectors, where there are any."""
+    if encoding is None:
+        return frame, spec
+    return encoding.added(frame), replace(spec, embedding=(*spec.embedding, encoding.column))
 
 
 def _check_training(

@@ -128,23 +128,11 @@ def predict(
         empty_labels=empty_labels,
         **({**place_of(data), **files} if is_place else {"table": IN_MEMORY}),
     )
-    model = ModelConfig.parse(
-        {
-            "kind": kind,
-            "folds": folds,
-            "seed": seed,
-            "max_train_rows": max_train_rows,
-            "encoder": encoder,
-        },
-        "model",
-    )
+    options = {"kind": kind, "folds": folds, "seed": seed, "max_train_rows": max_train_rows}
+    model = ModelConfig.parse({**options, "encoder": encoder}, "model")
     shown, wanted = progress or Progress(quiet=True), EngineConfig.parse({"kind": engine}, "engine")
     opened = _opened(data, source, held, wanted, spark)
-    plan = plan_prediction(opened, source, model, shown)
-    if encoder is not None and plan.training is not None:
-        tables = _vector_tables(opened.engine, vectors)
-        training = with_vectors(plan.training, encoder, tables, new_run_id(), shown)
-        plan = replace(plan, training=training)
+    plan = _with_vectors(plan_prediction(opened, source, model, shown), vectors, shown)
     return PredictResult(plan, make_models(plan, shown), opened, source, shown, held)
 
 
@@ -157,6 +145,17 @@ def _opened(
         return OpenSource.of_frame(*engine_for(data, spark, wanted))
     engine = choose_engine(wanted, spark)
     return OpenSource.of_frame(engine, engine.from_arrow(held.table))
+
+
+def _with_vectors(
+    plan: PredictionPlan, vectors: str | os.PathLike[str] | None, progress: Progress
+) -> PredictionPlan:
+    """A plan whose models read the vectors of the encoder, if there is one."""
+    if plan.model.encoder is None or plan.training is None:
+        return plan
+    tables = _vector_tables(plan.ingest.engine, vectors)
+    training = with_vectors(plan.training, plan.model.encoder, tables, new_run_id(), progress)
+    return replace(plan, training=training)
 
 
 def _vector_tables(engine: Engine, vectors: str | os.PathLike[str] | None) -> OutputTables:
