@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import joblib
 import numpy as np
@@ -127,10 +128,8 @@ class TagModel:
         frame, read = _with_vectors(frame, spec, None if kind == "prior" else encoding)
         n = len(frame)
         order = np.argsort(order_keys, kind="stable")
-        place = np.empty(n, dtype=np.int64)
-        place[order] = np.arange(n)
         given = np.zeros((n, len(classes)), dtype=bool)
-        given[place[rows], cols] = True
+        given[np.argsort(order)[rows], cols] = True
 
         num_present = given.sum(axis=0)
         rarer = np.minimum(num_present, n - num_present)
@@ -141,17 +140,10 @@ class TagModel:
         if resolved != "prior" and len(learned):
             keys = order_keys if group_keys is None else group_keys
             inner_fold = inner_folds(keys[order], seed)
+            limits: dict[str, Any] = {"max_weight_bytes": max_weight_bytes, "eliminate": read is not spec}
             with threadpool_limits(limits=1):
-                learner, said = fit_learner(
-                    frame.iloc[order],
-                    given[:, learned],
-                    read,
-                    resolved,
-                    seed,
-                    inner_fold,
-                    max_weight_bytes=max_weight_bytes,
-                    eliminate=encoding is not None,
-                )
+                sorted_rows, tags = frame.iloc[order], given[:, learned]
+                learner, said = fit_learner(sorted_rows, tags, read, resolved, seed, inner_fold, **limits)
             notes += said
         return TagModel(
             classes=tuple(classes),
