@@ -36,13 +36,11 @@ def with_stored_vectors(context: AuditContext, fitted: FittedSource) -> FittedSo
         fitted: Its fit.
     """
     fit, detect = fitted.fit, context.config.detect
-    if (
-        not _wants(detect, fit.ingest.schema, fit.ingest.layout.pred_probs)
-        or COLUMN in fit.ingest.schema.names
-    ):
+    names, pred_probs = fit.ingest.schema.names, fit.ingest.layout.pred_probs
+    if not _wants(detect, fit.ingest.schema, pred_probs) or COLUMN in names:
         return fitted
     about = _newest_encoding(context, fitted)
-    if about is None or not set(about["columns"]) <= set(fit.ingest.schema.names):
+    if about is None or not set(about["columns"]) <= set(names):
         return fitted
     # scikit-learn, which is among what these need, takes a second to import
     from spark_ml_audit.lake.vectors import StoredVectors
