@@ -76,7 +76,8 @@ def with_vectors(
     """
     encoder = open_encoder(value)
     # a relative path means another folder where a stored model is loaded
-    place = str(Path(value).resolve()) if Path(value).is_dir() else value
+    folder = Path(value).expanduser()
+    place = str(folder.resolve()) if folder.is_dir() else value
     columns = training.features.spec.text
     stored = StoredVectors(tables, EncoderRef(place, encoder.identity), encoder.candidates, columns)
     frame = training.ingest.frame
