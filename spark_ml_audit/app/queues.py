@@ -189,7 +189,7 @@ def resolve(
         probs = index.pred_prob[cells]
         doubt = np.where(index.missing[cells], 1 - probs, probs)
         if learned is not None:
-            wrong = learned.wrong(probs.astype(np.float64), ~index.missing[cells], codes)
+            wrong = learned.wrong(probs.astype(np.float64), ~index.missing[cells], codes.astype(np.int64))
             doubt = averaged(doubt, 1 - wrong)
         order = np.lexsort((codes, rows, doubt))
     else:

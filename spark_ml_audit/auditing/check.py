@@ -45,12 +45,17 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
         engine = choose_engine(config.engine, spark)
     with progress.stage("source"):
         tables, use = OutputTables(engine, config.output), FeatureUse()
+        notes: tuple[str, ...] = ()
         source = open_source(engine, config.source)
         if config.source.needs_predictions:
+            from spark_ml_audit.predicting.encoding import check_encoder
             from spark_ml_audit.predicting.plan import describe_features
 
             ingest, guarded = describe_features(source, config.source)
             use = guarded.use
+            if config.model is not None:
+                encoder = check_encoder(config.model, guarded.features.spec)
+                notes = () if encoder is None else (f"encoder: {encoder.about}",)
             gates.check_classes(config.gate, ingest.layout.classes)
             check_shown(source.schema, config.source.shown_columns)
         else:
@@ -80,6 +85,6 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
         ),
         stages=progress.stages,
         warnings=sentences(ingest.hints),
-        notes=(*source.said(), *ingest.notes),
+        notes=(*source.said(), *ingest.notes, *notes),
         use=use,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import Outcome
@@ -35,6 +36,8 @@ class PredictOutcome(Outcome):
         num_corrected_cells: Cells that were learned as people decided them, and not as given; None without
             a table of decisions.
         num_excluded_rows: Rows that people excluded: predicted, and not learned from; None likewise.
+        encoder: Which vectors of the texts models read: `encoder`, `layer_of_fold`, `layer` of a final model,
+            `num_texts`, `num_texts_cut` and more; None without one.
         use: What was learned from, and what was left out and why; its keys stand among the fields.
     """
 
@@ -56,6 +59,7 @@ class PredictOutcome(Outcome):
     tagging: Tagging | None = None
     num_corrected_cells: int | None = None
     num_excluded_rows: int | None = None
+    encoder: Mapping[str, Any] | None = None
     use: FeatureUse = field(default_factory=FeatureUse)
 
     spread = ("use",)
