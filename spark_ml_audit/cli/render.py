@@ -63,6 +63,8 @@ def render_outcome(outcome: AuditOutcome) -> str:
             f"Since run {for_terminal(outcome.since_last_run.against.run_id)}{_of_other(outcome)}",
             *_changes(outcome.since_last_run),
         ]
+    if outcome.choice is not None:
+        lines.append(f"Model:  {for_terminal(outcome.choice.reason)}")
     lines += render_features(outcome.use)
     return "\n".join([*lines, *_ending(outcome, {"report": outcome.report})])
 
@@ -78,6 +80,7 @@ def render_predict(outcome: PredictOutcome) -> str:
         f"{number(outcome.num_quarantined)} quarantined",
         f"Model:  {for_terminal(outcome.kind)}, {by}, {number(outcome.num_trained)} rows trained on, "
         f"{number(outcome.num_classes)} classes",
+        *([] if outcome.choice is None else [f"        {for_terminal(outcome.choice.reason)}"]),
         *render_features(outcome.use),
     ]
     if outcome.quality:

@@ -66,6 +66,7 @@ class ModelConfig(Section):
 
     Attributes:
         kind: One of `MODEL_KINDS`, or the import path of a scikit-learn compatible estimator.
+        budget: Minutes that the predictions may take, as estimated, beside `kind: auto`; None for no limit.
         folds: Number of folds; every row is predicted by a model trained on the other folds.
         seed: Seed of folds, sampling and models, 0..2**32 - 1.
         max_train_rows: Most rows a model is trained on; beyond, they are sampled, rare tags first.
@@ -82,6 +83,10 @@ class ModelConfig(Section):
         AfterValidator(_check_kind),
         Field(description="the name of a built-in model or the import path of an estimator"),
     ] = "auto"
+    budget: Annotated[
+        Annotated[float, Field(gt=0, le=MAX_COUNT)] | None,
+        Field(description="a number of minutes above 0, or null"),
+    ] = None
     folds: Annotated[int, Field(ge=2, le=20, description="a whole number from 2 to 20")] = 5
     seed: Annotated[int, Field(ge=0, le=_MAX_SEED, description="a whole number from 0 to 2**32 - 1")] = 0
     max_train_rows: Annotated[int, Field(ge=1, le=MAX_COUNT, description="a whole number of 1 or more")] = (
@@ -105,6 +110,13 @@ class ModelConfig(Section):
                 "found corrected, but no final model is trained.",
                 "Set model.fit_final to true (--fit-final), or leave final_labels out.",
                 at="final_labels",
+            )
+        if self.budget is not None and (self.kind != "auto" or self.uri is not None):
+            what = f"model.kind is {show(self.kind)}" if self.uri is None else "model.uri names a model"
+            raise problem(
+                f"found {self.budget:g} minutes, but {what}, so there is nothing to choose.",
+                "Leave model.budget out, or set model.kind to auto.",
+                at="budget",
             )
         if self.uri is not None:
             if self.fit_final:

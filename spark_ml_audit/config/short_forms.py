@@ -122,6 +122,13 @@ _PREDICT = (
     _DELIMITER,
     _TEXT,
     ShortForm(
+        "--budget",
+        "model.budget",
+        "MINUTES",
+        "time that the model may take, as estimated: what is trained is chosen to suit",
+        "number",
+    ),
+    ShortForm(
         "--fit-final",
         "model.fit_final",
         "",

@@ -91,6 +91,23 @@ def loss_sums(pred_probs: FloatArray, rows: IntArray, cols: IntArray) -> IntArra
     return sums
 
 
+def row_losses(pred_probs: FloatArray, given: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Mean log loss of every row's cells, shape (n,).
+
+    Args:
+        pred_probs: Shape (n, K), values in [0, 1].
+        given: Given tags, shape (n, K).
+
+    Example:
+        >>> given = np.array([[True, False], [True, False]])
+        >>> row_losses(np.array([[0.5, 0.5], [1.0, 0.0]]), given).round(2).tolist()
+        [0.69, 0.0]
+    """
+    cut = np.clip(pred_probs.astype(np.float64), CLIP, 1 - CLIP)
+    losses: npt.NDArray[np.float64] = -np.log(np.where(given, cut, 1 - cut)).mean(axis=1)
+    return losses
+
+
 def loss_records(sums: IntArray) -> Records:
     """The sums as records, which add up over batches."""
     return make_records(np.arange(sums.shape[1]), SLOT, sums[0], sums[1])

@@ -235,7 +235,7 @@ def _check_training(
         raise ValueError(f"order_keys and group_keys must have one key for each of the {n} rows.")
 
 
-def inner_folds(keys: IntArray, seed: int) -> IntArray:
+def inner_folds(keys: IntArray, seed: int, num_folds: int = INNER_FOLDS) -> IntArray:
     """Balanced folds by hash, shape (n,): rows with one key share a fold.
 
     >>> inner_folds(np.array([11, 11, 22, 33]), seed=0).tolist()
@@ -245,7 +245,7 @@ def inner_folds(keys: IntArray, seed: int) -> IntArray:
     mixed = _mixed(distinct.astype(np.int64).view(np.uint64), seed)
     rank = np.empty(len(distinct), dtype=np.int64)
     rank[np.argsort(mixed, kind="stable")] = np.arange(len(distinct))
-    return np.asarray((rank % min(INNER_FOLDS, max(len(distinct), 1)))[inverse.reshape(-1)], dtype=np.int64)
+    return np.asarray((rank % min(num_folds, max(len(distinct), 1)))[inverse.reshape(-1)], dtype=np.int64)
 
 
 def _mixed(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:

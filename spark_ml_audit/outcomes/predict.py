@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from spark_ml_audit.outcomes.choice import ModelChoice
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import Outcome
 from spark_ml_audit.outcomes.tagging import Tagging, TagRates
@@ -32,6 +33,7 @@ class PredictOutcome(Outcome):
         alert: Why nothing that follows from these predictions should be believed; None for a fair model.
         tagging: Which classes a final model may give to new rows, which not, and why; None where a given
             model predicted, or in runs of older versions.
+        choice: What `model.kind: auto` chose and why; None where there was nothing to choose.
         use: What was learned from, and what was left out and why; its keys stand among the fields.
     """
 
@@ -51,6 +53,7 @@ class PredictOutcome(Outcome):
     engine: str | None = None
     alert: str | None = None
     tagging: Tagging | None = None
+    choice: ModelChoice | None = None
     use: FeatureUse = field(default_factory=FeatureUse)
 
     spread = ("use",)

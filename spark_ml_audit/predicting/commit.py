@@ -14,7 +14,9 @@ from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import PREDICTIONS
 from spark_ml_audit.models.scorers import Scorer
+from spark_ml_audit.outcomes.choice import ModelChoice
 from spark_ml_audit.outcomes.features import FeatureUse
+from spark_ml_audit.predicting.choice import choose_model
 from spark_ml_audit.predicting.plan import PredictionPlan
 from spark_ml_audit.predicting.predictions import (
     predicted_ingest,
@@ -23,6 +25,7 @@ from spark_ml_audit.predicting.predictions import (
 )
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
 from spark_ml_audit.predicting.training import train_folds
+from spark_ml_audit.tracking import feature_tags
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Frame
@@ -38,12 +41,14 @@ class Models:
         kind: Kind, as resolved.
         num_trained: Rows that took part in training.
         warnings: What training had to say.
+        choice: What `auto` chose and why; None where there was nothing to choose.
     """
 
     scorers: Mapping[int, Scorer]
     kind: str
     num_trained: int
     warnings: tuple[str, ...] = ()
+    choice: ModelChoice | None = None
 
 
 def make_models(plan: PredictionPlan, progress: Progress) -> Models:
@@ -58,11 +63,16 @@ def make_models(plan: PredictionPlan, progress: Progress) -> Models:
         if plan.given is None:
             raise ValueError("a plan has either training rows or a given model")
         return Models({0: plan.given.scorer}, "given", 0)
+    training, choice = plan.training, None
+    if plan.needs_choice:
+        with progress.stage("choose"):
+            training, choice = choose_model(training, plan.model)
+        progress.note(choice.reason)
     with progress.stage("train"):
-        trained = train_folds(plan.training)
+        trained = train_folds(training)
     # every sampled row is in all training sets but one
     num_trained = sum(trained.num_rows.values()) // max(len(trained.num_rows) - 1, 1)
-    return Models(trained.scorers, trained.kind, num_trained, trained.warnings)
+    return Models(trained.scorers, trained.kind, num_trained, trained.warnings, choice)
 
 
 def predictions_of(plan: PredictionPlan, models: Models) -> Frame:
@@ -82,6 +92,7 @@ class Predicted:
         kind: Kind of model, as resolved.
         num_trained: Rows that took part in training.
         warnings: Sentences.
+        choice: What `auto` chose and why; None where there was nothing to choose.
     """
 
     plan: PredictionPlan
@@ -90,11 +101,18 @@ class Predicted:
     kind: str
     num_trained: int
     warnings: tuple[str, ...]
+    choice: ModelChoice | None = None
 
     @property
     def metrics(self) -> dict[str, float | None]:
         """Figures for tracking, apart from an audit's own."""
         return prediction_metrics(self.quality)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What tracking says of what was learned from, and by what."""
+        chosen = {} if self.choice is None else {"model_choice": self.choice.reason}
+        return feature_tags(self.use) | chosen
 
     @property
     def audit_warnings(self) -> list[str]:
@@ -151,7 +169,13 @@ def commit_predictions(
         quality = out_of_fold(ingest)
     warnings = (*plan.warnings(), *about["warnings"], *quality.warnings)
     return Predicted(
-        plan, ingest, quality, about["kind"], about["num_trained"], tuple(dict.fromkeys(warnings))
+        plan,
+        ingest,
+        quality,
+        about["kind"],
+        about["num_trained"],
+        tuple(dict.fromkeys(warnings)),
+        ModelChoice.from_mapping(about.get("choice")),
     )
 
 
@@ -174,6 +198,8 @@ def write_models_predictions(
         progress: Shows and times the stage.
     """
     about = {"kind": models.kind, "num_trained": models.num_trained, "warnings": list(models.warnings)}
+    if models.choice is not None:
+        about["choice"] = models.choice.to_dict()
     properties = {CLASSES_PROPERTY: json.dumps(list(plan.ingest.layout.classes), ensure_ascii=False)}
     with progress.stage("predict"):
         tables.overwrite(

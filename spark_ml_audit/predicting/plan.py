@@ -64,6 +64,11 @@ class PredictionPlan:
         return self.guarded.features
 
     @property
+    def needs_choice(self) -> bool:
+        """Whether `model.kind: auto` has something to choose: there is a budget."""
+        return self.training is not None and self.model.kind == "auto" and self.model.budget is not None
+
+    @property
     def folds(self) -> int | None:
         """Number of folds; None for a given model."""
         return None if self.training is None else self.training.plan.num_folds

@@ -1,0 +1,84 @@
+"""What training the built-in kinds costs, in seconds of one core.
+
+Each is a sum of terms that follow from the code (texts are read once, every tag's weights pass over them, the
+network makes a fixed number of steps), times constants fitted to measured times on three real sets of 21 to
+130 classes and 2,000 to 18,000 rows (`python -m tests.benchmarks.auto --only costs`, CPU seconds of one core
+of a shared server of 2026; tests/benchmarks/README.md says how far off they are). Their purpose is to tell
+seconds from minutes from hours beforehand: the same for the same table, whatever the clock says.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spark_ml_audit.models.features import FeatureSpec
+from spark_ml_audit.models.stacked import MAX_NETWORK_CELLS, UPDATES
+
+TEXT = ("per character", "per character and tag", "per row and tag")
+NETWORK = ("per row and epoch", "per row, epoch and tag")
+TREES = ("per tag and round", "per tag, round, row and column")
+"""Names of the terms."""
+
+SECONDS = {
+    "per character": 1e-6,
+    "per character and tag": 1e-8,
+    "per row and tag": 1e-6,
+    "per row and epoch": 1e-5,
+    "per row, epoch and tag": 1e-7,
+    "per tag and round": 1e-3,
+    "per tag, round, row and column": 1e-8,
+}
+"""Seconds of one core per term."""
+
+COLUMN_CHARACTERS = 16
+"""A column that is no text counts as that much text."""
+
+
+def text_terms(characters: float, num_rows: float, num_tags: int) -> tuple[float, ...]:
+    """Terms of the linear layer and the calibrations."""
+    return characters, characters * num_tags, num_rows * num_tags
+
+
+def network_terms(num_rows: float, num_tags: int) -> tuple[float, ...]:
+    """Terms of the network over all tags; its epochs are those of `stacked`."""
+    rows = min(num_rows, max(MAX_NETWORK_CELLS // max(num_tags, 1), 1))
+    batch = min(rows, 256 if rows < 200_000 else 1024)
+    epochs = float(np.clip(round(UPDATES * batch / max(rows, 1)), 5, 40))
+    return rows * epochs, rows * epochs * num_tags
+
+
+def tree_terms(num_rows: float, num_tags: int, num_columns: int) -> tuple[float, ...]:
+    """Terms of boosted trees, one forest per tag; their rounds are those of `registry`."""
+    rounds = float(np.clip(num_rows // 250, 50, 150)) * num_tags
+    return rounds, rounds * num_rows * num_columns
+
+
+def fit_seconds(kind: str, spec: FeatureSpec, characters: float, num_rows: float, num_tags: int) -> float:
+    """Seconds of one core for one fold: a model of so many rows trained, and a quarter of them predicted.
+
+    Args:
+        kind: "joint", "linear", "tabular" or "prior".
+        spec: Feature columns.
+        characters: Mean characters of a row's texts.
+        num_rows: Training rows.
+        num_tags: Tags that are learned.
+
+    Example:
+        >>> spec = FeatureSpec(text=("text",))
+        >>> linear, joint = (fit_seconds(kind, spec, 200.0, 10_000, 30) for kind in ("linear", "joint"))
+        >>> 1 < linear < joint < 300
+        True
+    """
+    if kind == "prior":
+        return 0.0
+    if kind == "tabular":
+        return _seconds(TREES, tree_terms(num_rows, num_tags, len(spec.columns)))
+    read = (characters + COLUMN_CHARACTERS * len(spec.columns)) * num_rows
+    seconds = _seconds(TEXT, text_terms(read, num_rows, num_tags))
+    if kind == "joint" and num_tags > 1:
+        seconds += _seconds(NETWORK, network_terms(num_rows, num_tags))
+    return seconds
+
+
+def _seconds(names: tuple[str, ...], terms: tuple[float, ...]) -> float:
+    return sum(SECONDS[name] * term for name, term in zip(names, terms, strict=True))
