@@ -1,7 +1,7 @@
 """A small convolutional network that learns tags from images, for images that no pretrained encoder suits.
 
-It is trained from scratch on the rows of its own fold, so it needs hundreds of rows per tag, and it sees shapes
-of some size rather than fine detail: images are `SIZE` pixels wide and high. Torch alone is needed.
+It is trained from scratch on the rows of its own fold, so it needs hundreds of rows per tag, and it sees
+shapes of some size rather than fine detail: images are `SIZE` pixels wide and high. Torch alone is needed.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ the same machine gets the same choice.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,19 +18,26 @@ import numpy.typing as npt
 
 from spark_ml_audit.engines.limits import cores
 from spark_ml_audit.models.bundle import MIN_ROWS_OF_A_KIND
-from spark_ml_audit.models.costs import fit_seconds
+from spark_ml_audit.models.costs import EncoderSize, fit_seconds
+from spark_ml_audit.models.encoders.choose import is_function
+from spark_ml_audit.models.encoders.installed import installed_encoder
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.registry import resolve_kind
 from spark_ml_audit.outcomes.choice import Considered, ModelChoice
+from spark_ml_audit.predicting.encoding import open_encoder
 from spark_ml_audit.predicting.inner_check import CHECK_ROWS, HELD_OUT, Way, check_ways
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import ModelConfig
+    from spark_ml_audit.predicting.plan import PredictionPlan
     from spark_ml_audit.predicting.training import TrainingSet
+    from spark_ml_audit.progress import Progress
 
 Losses = npt.NDArray[np.float64]
 
+FROZEN, FINETUNE = "frozen", "finetune"
 _FLOOR = "linear"
+_SAID_OF_LEVEL = {FROZEN: "frozen encoder", FINETUNE: "fine-tuned encoder"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,8 @@ class Task:
         num_rows: Rows that a fold's model is trained on.
         num_tags: Tags that can be learned.
         folds: Folds.
-        cores: Cores; folds are trained beside each other.
+        cores: Cores; folds are trained beside each other, texts encoded.
+        num_predicted: Rows that are predicted.
     """
 
     spec: FeatureSpec
@@ -51,46 +60,67 @@ class Task:
     num_tags: int
     folds: int
     cores: int
+    num_predicted: int
 
-    def minutes(self, kind: str, num_rows: int | None = None, times: int | None = None) -> float:
-        """Estimated minutes of all folds by one kind.
+    def minutes(self, kind: str, size: EncoderSize | None = None, level: str | None = None) -> float:
+        """Estimated minutes of all folds by one kind, with an encoder of that size at that level."""
+        width = 0 if size is None else size.width
+        seconds = fit_seconds(kind, self.spec, self.characters, self.num_rows, self.num_tags, width)
+        seconds *= -(-self.folds // self.cores)
+        if size is not None:
+            seconds += size.frozen_seconds(self.characters, self.num_predicted) / self.cores
+        if size is not None and level == FINETUNE:
+            tuned = size.finetune_seconds(self.characters, self.num_predicted, self.folds)
+            seconds += tuned / self.cores
+        return seconds / 60
 
-        Args:
-            kind: The kind.
-            num_rows: Rows of a training instead of all of them.
-            times: Trainings instead of one per fold.
-        """
-        rows = self.num_rows if num_rows is None else num_rows
-        seconds = fit_seconds(kind, self.spec, self.characters, rows, self.num_tags)
-        rounds = -(-(self.folds if times is None else times) // self.cores)
-        return seconds * rounds / 60
+    def check_minutes(self, kind: str, num_rows: int, width: int) -> float:
+        """Estimated minutes of one model of the inner check."""
+        return fit_seconds(kind, self.spec, self.characters, num_rows, self.num_tags, width) / 60
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to predict, with what it is expected to cost."""
+    """A way to predict, with what it is expected to cost.
+
+    Attributes:
+        kind: Kind of model.
+        minutes: Estimated time.
+        level: Level of the encoder; None without one.
+    """
 
     kind: str
     minutes: float
+    level: str | None = None
 
     @property
     def name(self) -> str:
         """As it is told."""
-        return self.kind
+        return self.kind if self.level is None else f"{self.kind} with {_SAID_OF_LEVEL[self.level]}"
 
 
-def plain_candidates(task: Task) -> list[Candidate]:
-    """The built-in kinds that fit the columns, the richest first: what `auto` takes by default, then cheaper.
+def candidates_of(task: Task, size: EncoderSize | None = None, levels: Sequence[str] = ()) -> list[Candidate]:
+    """The ways to predict, the richest first: with an encoder, what `auto` takes by default, cheaper ones.
+
+    Args:
+        task: What is to be predicted.
+        size: Of the encoder; None without one.
+        levels: Levels that it may be used at, the richest first.
 
     Example:
-        >>> task = Task(FeatureSpec(numeric=("price",)), 0.0, 900, num_tags=3, folds=5, cores=2)
-        >>> [item.kind for item in plain_candidates(task)]
+        >>> task = Task(FeatureSpec(numeric=("price",)), 0.0, 900, 3, folds=5, cores=2, num_predicted=1000)
+        >>> [item.name for item in candidates_of(task)]
         ['tabular', 'joint', 'linear']
+        >>> text = replace(task, spec=FeatureSpec(text=("title",)), characters=80.0)
+        >>> [item.name for item in candidates_of(text, EncoderSize(384, 5, 6), ["frozen"])]
+        ['joint with frozen encoder', 'joint', 'linear']
     """
+    joint = "joint" if task.num_tags > 1 else _FLOOR  # one tag has nothing to be joined with
     kinds = dict.fromkeys([resolve_kind("auto", task.spec, task.num_tags), "joint", _FLOOR])
-    if task.num_tags < 2:  # there is nothing to join
+    if joint == _FLOOR:
         kinds.pop("joint")
-    return [Candidate(kind, task.minutes(kind)) for kind in kinds]
+    encoded = [] if size is None else [Candidate(joint, task.minutes(joint, size, it), it) for it in levels]
+    return encoded + [Candidate(kind, task.minutes(kind)) for kind in kinds]
 
 
 def choose(
@@ -98,6 +128,7 @@ def choose(
     budget: float | None,
     check: Callable[[Sequence[Candidate]], list[Losses | None]],
     check_minutes: Callable[[Sequence[Candidate]], float],
+    encoder: str | None = None,
 ) -> tuple[Candidate, ModelChoice]:
     """Take one of the candidates.
 
@@ -106,48 +137,142 @@ def choose(
         budget: Minutes; None for no limit.
         check: Held-out losses of candidates by row, as `check_ways`.
         check_minutes: What that costs.
+        encoder: The encoder of the candidates that have a level.
 
     Returns:
         The candidate and what is told of the choice.
     """
-    within = [item for item in candidates if budget is None or item.minutes <= budget]
+    within = _within(candidates, budget)
+    # fine-tuning is judged out of fold where it is trained; here it stands and falls with the frozen encoder
+    compared = [item for item in within if item.level != FINETUNE]
     beyond = [item for item in candidates if item not in within]
     losses: dict[str, Losses] = {}
     if not within:
         chosen = candidates[-1]
     else:
         chosen = within[0]
-        if len(within) > 1 and (budget is None or chosen.minutes + check_minutes(within) <= budget):
-            found = zip(within, check(within), strict=True)
+        if len(compared) > 1 and (budget is None or chosen.minutes + check_minutes(compared) <= budget):
+            found = zip(compared, check(compared), strict=True)
             losses = {item.name: loss for item, loss in found if loss is not None}
-            for cheaper in within[1:]:
-                if _is_better(losses.get(cheaper.name), losses.get(chosen.name)):
-                    chosen = cheaper
+            best = compared[0]
+            for cheaper in compared[1:]:
+                if _is_better(losses.get(cheaper.name), losses.get(best.name)):
+                    best = cheaper
+            chosen = chosen if best is compared[0] else best
     means = {name: float(loss.mean()) for name, loss in losses.items()}
     considered = tuple(
         Considered(name=item.name, minutes=round(item.minutes, 4), log_loss=means.get(item.name))
         for item in candidates
     )
     reason = _reason(chosen, within, beyond, budget, means, len(next(iter(losses.values()), ())))
-    return chosen, ModelChoice(kind=chosen.kind, budget=budget, reason=reason, considered=considered)
+    return chosen, ModelChoice(
+        kind=chosen.kind,
+        encoder=None if chosen.level is None else encoder,
+        encoder_level=chosen.level,
+        budget=budget,
+        reason=reason,
+        considered=considered,
+    )
 
 
-def choose_model(training: TrainingSet, model: ModelConfig) -> tuple[TrainingSet, ModelChoice]:
-    """What is to be trained, its kind chosen.
+def _within(candidates: Sequence[Candidate], budget: float | None) -> list[Candidate]:
+    return [item for item in candidates if budget is None or item.minutes <= budget]
+
+
+def settle(
+    plan: PredictionPlan,
+    recorded: ModelChoice | None,
+    vectors: Callable[[str], TrainingSet],
+    progress: Progress,
+) -> tuple[PredictionPlan, ModelChoice | None]:
+    """The plan with the model that is trained, and vectors of its encoder; what was chosen and why.
 
     Args:
-        training: What would be trained.
-        model: The `model` section.
+        plan: What is asked for.
+        recorded: The choice of an earlier try of the same run.
+        vectors: Makes the vectors of an encoder and the training set that reads them.
+        progress: Shows and times the stages.
     """
-    task = task_of(training)
+    training, model = plan.training, plan.model
+    if training is None:
+        return plan, None
+    if recorded is not None:
+        return _settled(plan, recorded, None, vectors), recorded
+    if not plan.needs_choice:
+        return plan if model.encoder is None else replace(plan, training=vectors(model.encoder)), None
+    task, (encoder, size, levels) = task_of(training), _encoder_of(model, training.features.spec)
+    candidates = candidates_of(task, size, levels)
+    within = _within(candidates, model.budget)
+    made = None
+    if encoder is not None and any(item.level for item in within):
+        made = vectors(encoder)
     rows = min(CHECK_ROWS, training.counts.rows.num_audited) * (HELD_OUT - 1) // HELD_OUT
-    chosen, choice = choose(
-        plain_candidates(task),
-        model.budget,
-        lambda items: check_ways(training, [Way(item.kind, task.spec) for item in items]),
-        lambda items: sum(task.minutes(item.kind, rows, 1) for item in items),
+    width = 0 if size is None else size.width
+
+    def check(items: Sequence[Candidate]) -> list[Losses | None]:
+        return check_ways(made or training, [Way(item.kind, item.level is not None) for item in items])
+
+    with progress.stage("choose"):
+        _, choice = choose(
+            candidates,
+            model.budget,
+            check,
+            lambda items: sum(task.check_minutes(it.kind, rows, width if it.level else 0) for it in items),
+            encoder,
+        )
+    progress.note(choice.reason)
+    return _settled(plan, choice, made, vectors), choice
+
+
+def _settled(
+    plan: PredictionPlan,
+    choice: ModelChoice,
+    made: TrainingSet | None,
+    vectors: Callable[[str], TrainingSet],
+) -> PredictionPlan:
+    training = plan.training
+    if choice.encoder is not None:
+        training = made or vectors(choice.encoder)
+    if training is None:
+        raise ValueError("a choice is made where there is something to train")
+    model = plan.model.model_copy(
+        update={
+            "kind": choice.kind,
+            "encoder": choice.encoder,
+            "encoder_level": choice.encoder_level or FROZEN,
+            "budget": None,
+        }
     )
-    return replace(training, kind=chosen.kind), choice
+    return replace(plan, model=model, training=replace(training, kind=choice.kind))
+
+
+def _encoder_of(
+    model: ModelConfig, spec: FeatureSpec
+) -> tuple[str | None, EncoderSize | None, tuple[str, ...]]:
+    """The encoder that may be used, its size, and the levels that are considered, the richest first.
+
+    Without a name one is looked for among the installed packages, and only where there is a budget: without
+    budget and encoder nothing depends on what is installed. Fine-tuning is considered where there is a budget
+    for it, or where it is asked for.
+    """
+    encoder = model.encoder
+    if encoder is None and model.budget is not None and spec.text:
+        encoder = installed_encoder()
+    if encoder is None:
+        return None, None, ()
+    opened = open_encoder(encoder)
+    size = EncoderSize(opened.width, max(opened.candidates), opened.num_layers)
+    if is_function(encoder):
+        return encoder, size, (FROZEN,)
+    tunes = model.encoder_level == FINETUNE or (
+        model.budget is not None and "encoder_level" not in model.model_fields_set
+    )
+    return encoder, size, (FINETUNE, FROZEN) if tunes and can_finetune() else (FROZEN,)
+
+
+def can_finetune() -> bool:
+    """Whether this version can fine-tune encoders."""
+    return importlib.util.find_spec("spark_ml_audit.models.finetune") is not None
 
 
 def task_of(training: TrainingSet) -> Task:
@@ -167,6 +292,7 @@ def task_of(training: TrainingSet) -> Task:
         num_tags=learned,
         folds=folds,
         cores=cores(),
+        num_predicted=labelled + counts.rows.num_unlabelled,
     )
 
 
@@ -216,7 +342,7 @@ def _reason(
             f"its log loss on {num_rows:,} held-out rows of an inner check is {means[chosen.name]:.4f}, "
             f"{named}"
         )
-    elif len(within) > 1:
+    elif len(within) > 1 and chosen is within[0]:
         parts.append("there was no time for an inner check")
     return "; ".join(parts) + "."
 

@@ -16,7 +16,7 @@ from spark_ml_audit.lake.schemas import PREDICTIONS
 from spark_ml_audit.models.scorers import Scorer
 from spark_ml_audit.outcomes.choice import ModelChoice
 from spark_ml_audit.outcomes.features import FeatureUse
-from spark_ml_audit.predicting.choice import choose_model
+from spark_ml_audit.predicting.choice import settle
 from spark_ml_audit.predicting.encoding import with_vectors
 from spark_ml_audit.predicting.plan import PredictionPlan
 from spark_ml_audit.predicting.predictions import (
@@ -25,7 +25,7 @@ from spark_ml_audit.predicting.predictions import (
     predictions_metadata,
 )
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
-from spark_ml_audit.predicting.training import train_folds
+from spark_ml_audit.predicting.training import TrainingSet, train_folds
 from spark_ml_audit.tracking import feature_tags
 
 if TYPE_CHECKING:
@@ -64,16 +64,11 @@ def make_models(plan: PredictionPlan, progress: Progress) -> Models:
         if plan.given is None:
             raise ValueError("a plan has either training rows or a given model")
         return Models({0: plan.given.scorer}, "given", 0)
-    training, choice = plan.training, None
-    if plan.needs_choice:
-        with progress.stage("choose"):
-            training, choice = choose_model(training, plan.model)
-        progress.note(choice.reason)
     with progress.stage("train"):
-        trained = train_folds(training)
+        trained = train_folds(plan.training)
     # every sampled row is in all training sets but one
     num_trained = sum(trained.num_rows.values()) // max(len(trained.num_rows) - 1, 1)
-    return Models(trained.scorers, trained.kind, num_trained, trained.warnings, choice)
+    return Models(trained.scorers, trained.kind, num_trained, trained.warnings)
 
 
 def predictions_of(plan: PredictionPlan, models: Models) -> Frame:
@@ -160,11 +155,17 @@ def commit_predictions(
         InputError: A model fails on the table's rows.
         RuntimeError: The commit was removed from the table's history meanwhile.
     """
-    if plan.training is not None and plan.model.encoder is not None:
-        training = with_vectors(plan.training, plan.model.encoder, tables, run_id, progress)
-        plan = replace(plan, training=training)
-    if tables.commit_of(PREDICTIONS, run_id) is None:
-        models = make_models(plan, progress)
+    committed = tables.commit_of(PREDICTIONS, run_id)
+    recorded = None if committed is None else committed.metadata["model"].get("choice")
+
+    def vectors(encoder: str) -> TrainingSet:
+        if plan.training is None:
+            raise ValueError("vectors are made for what is trained")
+        return with_vectors(plan.training, encoder, tables, run_id, progress)
+
+    plan, choice = settle(plan, ModelChoice.from_mapping(recorded), vectors, progress)
+    if committed is None:
+        models = replace(make_models(plan, progress), choice=choice)
         write_models_predictions(plan, models, tables, run_id, metadata, progress)
     commit = tables.commit_of(PREDICTIONS, run_id)
     if commit is None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from spark_ml_audit.errors import AuditError, reason_of
 from spark_ml_audit.kernels.log_loss import row_losses
 from spark_ml_audit.models.bundle import TagModel, inner_folds
-from spark_ml_audit.models.features import FeatureSpec
+from spark_ml_audit.predicting.encoded import FINAL
 from spark_ml_audit.predicting.folds import SamplePlan
 from spark_ml_audit.predicting.training import TrainingSet, rows_of_task, training_rows
 
@@ -26,6 +26,9 @@ CHECK_ROWS = 4000
 
 HELD_OUT = 4
 """One row in so many is predicted, not learned from."""
+
+MIN_HELD_OUT = 30
+"""Held-out rows below which nothing is compared."""
 
 # Numbers of the models, beyond all folds.
 _FIRST = 1000
@@ -38,11 +41,11 @@ class Way:
 
     Attributes:
         kind: Kind of model.
-        spec: Feature columns read.
+        encoded: Whether the vectors of the training set's encoder are read beside the columns.
     """
 
     kind: str
-    spec: FeatureSpec
+    encoded: bool = False
 
 
 def check_ways(training: TrainingSet, ways: Sequence[Way]) -> list[npt.NDArray[np.float64] | None]:
@@ -71,6 +74,8 @@ class _Checker:
     def __init__(self, training: TrainingSet, ways: dict[int, Way]) -> None:
         self._classes = training.ingest.layout.classes
         self._seed = training.plan.seed
+        self._spec = training.features.spec
+        self._encoding = None if training.encoded is None else training.encoded.encodings[FINAL]
         self._ways = ways
 
     def __call__(self, number: int, table: Any) -> Any:
@@ -87,7 +92,7 @@ class _Checker:
         given = np.zeros((len(rows.frame), len(self._classes)), dtype=bool)
         given[rows.rows, rows.cols] = True
         held_out = inner_folds(rows.group_keys, self._seed, HELD_OUT) == 0
-        if held_out.all() or not held_out.any():
+        if held_out.sum() < MIN_HELD_OUT or held_out.all():
             return []
         present, cols = np.nonzero(given[~held_out])
         model = TagModel.fit(
@@ -95,11 +100,12 @@ class _Checker:
             present,
             cols,
             self._classes,
-            way.spec,
+            self._spec,
             way.kind,
             self._seed,
             order_keys=rows.order_keys[~held_out],
             group_keys=rows.group_keys[~held_out],
+            encoding=self._encoding if way.encoded else None,
         )
         found: list[float] = row_losses(model.predict_proba(rows.frame[held_out]), given[held_out]).tolist()
         return found

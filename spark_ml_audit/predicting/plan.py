@@ -66,8 +66,10 @@ class PredictionPlan:
 
     @property
     def needs_choice(self) -> bool:
-        """Whether `model.kind: auto` has something to choose: there is a budget."""
-        return self.training is not None and self.model.kind == "auto" and self.model.budget is not None
+        """Whether `model.kind: auto` has something to choose: there is a budget or an encoder."""
+        if self.training is None or self.model.kind != "auto":
+            return False
+        return self.model.budget is not None or self.model.encoder is not None
 
     @property
     def folds(self) -> int | None:

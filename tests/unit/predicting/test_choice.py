@@ -9,7 +9,7 @@ import pytest
 
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.outcomes.choice import ModelChoice
-from spark_ml_audit.predicting.choice import Candidate, Losses, Task, choose, plain_candidates
+from spark_ml_audit.predicting.choice import Candidate, Losses, Task, candidates_of, choose
 
 RICH, PLAIN, CHEAP = Candidate("joint", 8.0), Candidate("tabular", 4.0), Candidate("linear", 1.0)
 
@@ -81,11 +81,11 @@ def test_the_sentence_tells_losses_and_rows() -> None:
 def test_candidates_begin_with_what_auto_takes_by_default(
     spec: FeatureSpec, num_tags: int, kinds: list[str]
 ) -> None:
-    found = plain_candidates(Task(spec, 100.0, 1000, num_tags, folds=5, cores=2))
+    found = candidates_of(Task(spec, 100.0, 1000, num_tags, 5, 2, num_predicted=1250))
     assert [item.kind for item in found] == kinds
     assert all(item.minutes > 0 for item in found)
 
 
 def test_folds_beside_each_other_take_less_time() -> None:
-    one, two = (Task(FeatureSpec(text=("a",)), 100.0, 1000, 9, folds=5, cores=cores) for cores in (1, 2))
+    one, two = (Task(FeatureSpec(text=("a",)), 100.0, 1000, 9, 5, cores, 1250) for cores in (1, 2))
     assert one.minutes("joint") == pytest.approx(two.minutes("joint") * 5 / 3)
