@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from spark_ml_audit.outcomes.choice import ModelChoice
 from spark_ml_audit.outcomes.features import FeatureUse
@@ -34,6 +35,8 @@ class PredictOutcome(Outcome):
         tagging: Which classes a final model may give to new rows, which not, and why; None where a given
             model predicted, or in runs of older versions.
         choice: What `model.kind: auto` chose and why; None where there was nothing to choose.
+        encoder: Which vectors of the texts models read: `encoder`, `layer_of_fold`, `layer` of a final model,
+            `num_texts`, `num_texts_cut` and more; None without one.
         use: What was learned from, and what was left out and why; its keys stand among the fields.
     """
 
@@ -54,6 +57,7 @@ class PredictOutcome(Outcome):
     alert: str | None = None
     tagging: Tagging | None = None
     choice: ModelChoice | None = None
+    encoder: Mapping[str, Any] | None = None
     use: FeatureUse = field(default_factory=FeatureUse)
 
     spread = ("use",)

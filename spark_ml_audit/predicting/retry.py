@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PREDICTION_TABLES = (PREDICTIONS, QUARANTINE, PREDICTION_RUNS)
 """What `predict` writes."""
 
-_PARSED = frozenset({"choice", "quality", "stages", "tagging", "warnings"})
+_PARSED = frozenset({"choice", "encoder", "quality", "stages", "tagging", "warnings"})
 
 
 def outcome_of_row(row: Mapping[str, Any], tables: OutputTables) -> PredictOutcome:
@@ -45,6 +45,7 @@ def outcome_of_row(row: Mapping[str, Any], tables: OutputTables) -> PredictOutco
         # null in the rows of older versions
         tagging=Tagging.from_mapping(json.loads(row["tagging"])) if row.get("tagging") else None,
         choice=ModelChoice.from_json(row.get("choice")),
+        encoder=json.loads(row["encoder"]) if row.get("encoder") else None,
         tables=tables.locations(*PREDICTION_TABLES),
         stages=json.loads(row["stages"]),
         warnings=warnings,
