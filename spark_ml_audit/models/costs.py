@@ -23,16 +23,19 @@ TREES = ("per tag and round", "per tag, round, row and column")
 """Names of the terms."""
 
 SECONDS = {
-    "per character": 1e-6,
-    "per character and tag": 1e-8,
-    "per row and tag": 1e-6,
-    "per row and epoch": 1e-5,
-    "per row, epoch and tag": 1e-7,
+    "per character": 2.7e-7,
+    "per character and tag": 2.6e-9,
+    "per row and tag": 9.4e-7,
+    "per row and epoch": 2.1e-6,
+    "per row, epoch and tag": 4.0e-8,
     "per row and square of the width": 2e-10,
-    "per tag and round": 1e-3,
-    "per tag, round, row and column": 1e-8,
+    "per tag and round": 3.6e-4,
+    "per tag, round, row and column": 6.0e-9,
 }
 """Seconds of one core per term."""
+
+START_SECONDS = 2.0
+"""What a fold costs beside: a process that loads its libraries."""
 
 ENCODER_SPEED = 5e10
 """Additions and multiplications of an encoder per second of one core: 49 to 70 billion were measured with
@@ -129,15 +132,15 @@ def fit_seconds(
     Example:
         >>> spec = FeatureSpec(text=("text",))
         >>> linear, joint = (fit_seconds(kind, spec, 200.0, 10_000, 30) for kind in ("linear", "joint"))
-        >>> 1 < linear < joint < 300
+        >>> 2 < linear < joint < 30
         True
     """
     if kind == "prior":
         return 0.0
     if kind == "tabular":
-        return _seconds(TREES, tree_terms(num_rows, num_tags, len(spec.columns)))
+        return START_SECONDS + _seconds(TREES, tree_terms(num_rows, num_tags, len(spec.columns)))
     read = (characters + COLUMN_CHARACTERS * len(spec.columns)) * num_rows
-    seconds = _seconds(TEXT, text_terms(read, num_rows, num_tags))
+    seconds = START_SECONDS + _seconds(TEXT, text_terms(read, num_rows, num_tags))
     if width:
         seconds += _seconds(DENSE, dense_terms(num_rows, width))
     if kind == "joint" and num_tags > 1:

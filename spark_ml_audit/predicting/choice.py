@@ -184,6 +184,8 @@ def settle(
     recorded: ModelChoice | None,
     vectors: Callable[[str], TrainingSet],
     progress: Progress,
+    *,
+    is_done: bool = False,
 ) -> tuple[PredictionPlan, ModelChoice | None]:
     """The plan with the model that is trained, and vectors of its encoder; what was chosen and why.
 
@@ -192,13 +194,14 @@ def settle(
         recorded: The choice of an earlier try of the same run.
         vectors: Makes the vectors of an encoder and the training set that reads them.
         progress: Shows and times the stages.
+        is_done: Whether that try has committed its predictions: nothing is chosen any more.
     """
     training, model = plan.training, plan.model
     if training is None:
         return plan, None
     if recorded is not None:
         return _settled(plan, recorded, None, vectors), recorded
-    if not plan.needs_choice:
+    if is_done or not plan.needs_choice:
         return plan if model.encoder is None else replace(plan, training=vectors(model.encoder)), None
     task, (encoder, size, levels) = task_of(training), _encoder_of(model, training.features.spec)
     candidates = candidates_of(task, size, levels)

@@ -169,8 +169,9 @@ def commit_predictions(
             raise ValueError("vectors are made for what is trained")
         return with_vectors(plan.training, encoder, tables, run_id, progress)
 
-    plan, choice = settle(plan, ModelChoice.from_mapping(recorded), vectors, progress)
-    if committed is None:
+    is_done, earlier = committed is not None, ModelChoice.from_mapping(recorded)
+    plan, choice = settle(plan, earlier, vectors, progress, is_done=is_done)
+    if not is_done:
         models = replace(make_models(plan, progress), choice=choice)
         write_models_predictions(plan, models, tables, run_id, metadata, progress)
     commit = tables.commit_of(PREDICTIONS, run_id)

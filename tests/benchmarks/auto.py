@@ -106,6 +106,17 @@ def _solve(terms: list[tuple[float, ...]], seconds: list[float]) -> list[float]:
     return found
 
 
+def _compare(texts: list[dict[str, Any]], tables: list[dict[str, Any]]) -> None:
+    """The estimates of `models/costs.py` as it is beside the times."""
+    text, off = FeatureSpec(text=("text",)), []
+    for row in [*texts, *({**row, "kind": "tabular"} for row in tables)]:
+        spec = text if "chars" in row else FeatureSpec(numeric=tuple(map(str, range(row["columns"]))))
+        mean = row.get("chars", 0) / row["rows"]
+        found = costs.fit_seconds(row["kind"], spec, mean, row["rows"], row["classes"]) - costs.START_SECONDS
+        off.append(found / (row["fit"] + row["predict"] / 4))
+    print(f"estimates over times: {min(off):.2f} to {max(off):.2f}, median {np.median(off):.2f}")
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -118,8 +129,10 @@ def main() -> None:
         texts = [
             row for name in options.sets for row in text_costs(load(options.data, name), tuple(options.rows))
         ]
-        for name, value in constants(texts, table_costs()).items():
+        tables = table_costs()
+        for name, value in constants(texts, tables).items():
             print(f"{name}: {value:.3g}")
+        _compare(texts, tables)
 
 
 if __name__ == "__main__":
