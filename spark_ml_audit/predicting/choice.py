@@ -147,11 +147,13 @@ def choose(
     compared = [item for item in within if item.level != FINETUNE]
     beyond = [item for item in candidates if item not in within]
     losses: dict[str, Losses] = {}
+    checked = False
     if not within:
         chosen = candidates[-1]
     else:
         chosen = within[0]
         if len(compared) > 1 and (budget is None or chosen.minutes + check_minutes(compared) <= budget):
+            checked = True
             found = zip(compared, check(compared), strict=True)
             losses = {item.name: loss for item, loss in found if loss is not None}
             best = compared[0]
@@ -164,7 +166,8 @@ def choose(
         Considered(name=item.name, minutes=round(item.minutes, 4), log_loss=means.get(item.name))
         for item in candidates
     )
-    reason = _reason(chosen, within, beyond, budget, means, len(next(iter(losses.values()), ())))
+    num_rows = len(next(iter(losses.values()), ())) if checked else None
+    reason = _reason(chosen, within, beyond, budget, means, num_rows)
     return chosen, ModelChoice(
         kind=chosen.kind,
         encoder=None if chosen.level is None else encoder,
@@ -325,7 +328,7 @@ def _reason(
     beyond: Sequence[Candidate],
     budget: float | None,
     means: dict[str, float],
-    num_rows: int,
+    num_rows: int | None,
 ) -> str:
     limit = "" if budget is None else f" of the {_minutes(budget)} allowed (model.budget)"
     parts = [f"auto chose {chosen.name}, estimated at {_minutes(chosen.minutes)}{limit}"]
@@ -346,7 +349,8 @@ def _reason(
             f"{named}"
         )
     elif len(within) > 1 and chosen is within[0]:
-        parts.append("there was no time for an inner check")
+        lacking = "was no time" if num_rows is None else "are too few rows"
+        parts.append(f"there {lacking} for an inner check")
     return "; ".join(parts) + "."
 
 

@@ -76,3 +76,31 @@ def test_a_budget_without_a_choice_is_refused(
     assert outcome.exit_code == 2
     assert outcome.json["error"]["key"] == "model.budget"
     assert said in outcome.json["error"]["message"]
+
+
+@pytest.mark.parametrize(("encoder", "level"), [("binary", "frozen"), ("noise", None)])
+def test_an_encoder_is_used_unless_the_plain_model_is_better_without_it(
+    lake: Lake, encoder: str, level: str | None
+) -> None:
+    rows = []
+    for i in range(240):
+        number = i * 7919 % 100_003
+        bits = [tag for k, tag in enumerate(("a", "b", "c")) if number >> k & 1]
+        # numbers tell words nothing; words tell the noise nothing
+        rows.append((f"r{i:03}", str(number) if level else " ".join([*bits, f"x{number}"]), bits))
+    source = lake.write(lake.frame(rows, "id string, text string, labels array<string>"))
+    settings = {"source.path": source, "source.features": {"text": ["text"]}, "model.folds": 2}
+    chosen = {"model.encoder": f"tests.encoders:{encoder}", "output.path": lake.path("out")}
+    found = lake.run("predict", {**settings, **chosen}).json
+    assert found["choice"]["encoder_level"] == level
+    names = [item["name"] for item in found["choice"]["considered"]]
+    assert names == ["joint with frozen encoder", "joint", "linear"]
+    if level:
+        assert found["encoder"]["encoder"] == "tests.encoders:binary"
+        assert found["quality"]["macro_auc"] > 0.95
+        return
+    assert found["encoder"] is None
+    kind = {"model.kind": found["choice"]["kind"], "output.path": lake.path("plain")}
+    plain = lake.run("predict", {**settings, **kind}).json
+    first, second = (probabilities(lake, item["tables"]["predictions"]) for item in (found, plain))
+    assert first == second
