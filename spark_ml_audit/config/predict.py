@@ -23,7 +23,7 @@ from spark_ml_audit.config.output import OutputConfig, TrackingConfig
 from spark_ml_audit.config.source import LabelsConfig, PlaceConfig
 from spark_ml_audit.text import show, suggest
 
-MODEL_KINDS = ("auto", "joint", "linear", "tabular", "prior")
+MODEL_KINDS = ("auto", "joint", "linear", "tabular", "cnn", "prior")
 """Names of the built-in models; any other `kind` is an import path."""
 
 MIN_PRECISION = 0.5
@@ -118,6 +118,12 @@ class ModelConfig(Section):
                 f"found {self.encoder_level}, but there is no encoder.",
                 "Name one under model.encoder (--encoder), or leave encoder_level out.",
                 at="encoder_level",
+            )
+        if self.encoder is not None and self.kind == "cnn":
+            raise problem(
+                f"found {show(self.encoder)}, but a model of kind cnn reads the pixels of images themselves.",
+                "Leave one of the two out.",
+                at="encoder",
             )
         if self.encoder is not None and (self.uri is not None or self.kind == "prior"):
             why = (

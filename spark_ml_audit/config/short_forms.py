@@ -92,6 +92,13 @@ _SHOW = ShortForm(
     "--show", "source.show", "COLUMNS", "columns that the report shows beside a row's id", "names"
 )
 _TEXT = ShortForm("--text", "source.features.text", "COLUMNS", "texts that a model learns from", "names")
+_IMAGE = ShortForm(
+    "--image",
+    "source.features.image",
+    "COLUMN",
+    "images that a model learns from: paths, addresses or bytes",
+    "names",
+)
 _ENCODER = ShortForm(
     "--encoder",
     "model.encoder",
@@ -112,7 +119,7 @@ _NUMBERS = ShortForm(
     "flag",
 )
 _COLUMNS = (_ID, _NUMBERS, _LABELS, _PROBS, _FROM, _CLASSES, _FORMAT, _DELIMITER, _SHOW)
-_AUDIT = (*_COLUMNS, _TEXT, _ENCODER, _OUT)
+_AUDIT = (*_COLUMNS, _TEXT, _IMAGE, _ENCODER, _OUT)
 
 
 def _run(command: str, about: str = "audit to go by; the newest by default") -> ShortForm:
@@ -127,6 +134,7 @@ _PREDICT = (
     _FORMAT,
     _DELIMITER,
     _TEXT,
+    _IMAGE,
     _ENCODER,
     ShortForm(
         "--budget",

@@ -15,8 +15,10 @@ from threadpoolctl import threadpool_limits
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.models.design import BoolArray, Float32Array, IntArray
 from spark_ml_audit.models.encoders.encoding import Encoding
+from spark_ml_audit.models.encoders.images import PIXELS
 from spark_ml_audit.models.encoding import require_columns
 from spark_ml_audit.models.features import FeatureSpec
+from spark_ml_audit.models.image_learner import KIND as CNN
 from spark_ml_audit.models.registry import (
     MAX_WEIGHT_BYTES,
     Learner,
@@ -123,11 +125,13 @@ class TagModel:
             InputError: The frame lacks a feature column.
             ValueError: There is not one key for each row.
         """
-        _check_training(frame, spec, kind, seed, order_keys, group_keys)
-        read = spec
+        _check_training(frame, spec, kind, seed, order_keys, group_keys, encoding)
+        read, pixels = spec, None
         if encoding is not None and kind != "prior":
-            read = replace(spec, embedding=(*spec.embedding, encoding.column))
             frame = encoding.added(frame)
+            pixels = encoding.column if encoding.encoder.value == PIXELS else None
+            if pixels is None or kind not in ("auto", CNN):  # the network reads them by itself
+                read = replace(spec, embedding=(*spec.embedding, encoding.column))
         n = len(frame)
         order = np.argsort(order_keys, kind="stable")
         place = np.empty(n, dtype=np.int64)
@@ -139,7 +143,7 @@ class TagModel:
         rarer = np.minimum(num_present, n - num_present)
         learned = np.flatnonzero(rarer >= MIN_ROWS_OF_A_KIND).astype(np.int64)
         notes = _class_warnings(classes, rarer) + _ignored_warning(spec)
-        resolved = resolve_kind(kind, read, len(learned))
+        resolved = resolve_kind(kind, read, len(learned), reads_pixels=pixels is not None)
         learner = None
         if resolved != "prior" and len(learned):
             keys = order_keys if group_keys is None else group_keys
@@ -154,7 +158,8 @@ class TagModel:
                     seed,
                     inner_fold,
                     max_weight_bytes=max_weight_bytes,
-                    eliminate=encoding is not None,
+                    eliminate=encoding is not None and pixels is None,
+                    pixels=pixels,
                 )
             notes += said
         return TagModel(
@@ -180,7 +185,7 @@ class TagModel:
         result = np.tile(self.priors, (n, 1))
         if self.learner is None:
             return result
-        require_columns(frame, self.spec.columns)
+        require_columns(frame, _columns_read(self.spec, self.encoding, frame))
         with threadpool_limits(limits=1):
             for start in range(0, n, CHUNK_ROWS):
                 rows = slice(start, min(start + CHUNK_ROWS, n))
@@ -234,6 +239,13 @@ class TagModel:
         return model
 
 
+def _columns_read(spec: FeatureSpec, encoding: Encoding | None, frame: pd.DataFrame) -> tuple[str, ...]:
+    """Columns that a frame must have: images only where it lacks the vectors of them."""
+    if encoding is not None and encoding.column in frame.columns:
+        return spec.plain_columns
+    return spec.columns
+
+
 def _check_training(
     frame: pd.DataFrame,
     spec: FeatureSpec,
@@ -241,6 +253,7 @@ def _check_training(
     seed: int,
     order_keys: IntArray,
     group_keys: IntArray | None,
+    encoding: Encoding | None,
 ) -> None:
     check_kind(kind, seed)
     if kind != "prior":
@@ -250,7 +263,7 @@ def _check_training(
                 key="source.features",
                 fix="Name the columns, as in {text: [title, body]}, or set model.kind to prior.",
             )
-        require_columns(frame, spec.columns)
+        require_columns(frame, _columns_read(spec, encoding, frame))
     n = len(frame)
     if len(order_keys) != n or (group_keys is not None and len(group_keys) != n):
         raise ValueError(f"order_keys and group_keys must have one key for each of the {n} rows.")

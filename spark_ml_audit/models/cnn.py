@@ -38,6 +38,15 @@ SHIFT = 2
 _PREDICT_ROWS = 64
 
 
+def epochs_of(num_rows: int | float) -> int:
+    """How often every row is seen.
+
+    >>> [epochs_of(n) for n in (100, 5000, 1_000_000)]
+    [30, 19, 6]
+    """
+    return int(np.clip(round(UPDATES / max(-(-num_rows // BATCH), 1)), *EPOCHS))
+
+
 @dataclass(frozen=True, eq=False)
 class Cnn:
     """A trained network.
@@ -114,7 +123,7 @@ def _start_at_shares(torch: Any, network: Any, targets: Any) -> None:
 def _train(torch: Any, network: Any, images: Any, targets: Any) -> None:
     n = len(images)
     steps = -(-n // BATCH)
-    epochs = int(np.clip(round(UPDATES / steps), *EPOCHS))
+    epochs = epochs_of(n)
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=LEARNING_RATE, total_steps=steps * epochs, pct_start=0.2

@@ -9,10 +9,11 @@ seconds from minutes from hours beforehand: the same for the same table, whateve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from spark_ml_audit.models.cnn import epochs_of as cnn_epochs
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.stacked import MAX_NETWORK_CELLS, UPDATES
 
@@ -29,6 +30,7 @@ SECONDS = {
     "per row and epoch": 2.1e-6,
     "per row, epoch and tag": 4.0e-8,
     "per row and square of the width": 2e-10,
+    "per image and pass": 9e-4,
     "per tag and round": 3.6e-4,
     "per tag, round, row and column": 6.0e-9,
 }
@@ -43,6 +45,9 @@ MiniLM (6 layers, 384 numbers) on texts of 19 to 125 tokens, the least on short 
 
 CHARACTERS_PER_TOKEN = 3.6
 MAX_TOKENS = 256
+IMAGE_TOKENS = 197
+"""Patches of an image of 224 pixels, 16 pixels each, and one more."""
+
 TUNED_LAYERS = 2
 TUNING_EPOCHS = 3
 TUNING_FACTOR = 4.0
@@ -79,11 +84,13 @@ class EncoderSize:
         width: Numbers of a vector.
         layers: Layers that are run for frozen vectors.
         all_layers: Layers that are run for fine-tuning.
+        tokens: Tokens of an image; None for texts.
     """
 
     width: int
     layers: int
     all_layers: int
+    tokens: float | None = None
 
     def frozen_seconds(self, characters: float, num_rows: float) -> float:
         """Seconds of one core to encode so many texts.
@@ -92,7 +99,8 @@ class EncoderSize:
             >>> round(EncoderSize(384, 5, 6).frozen_seconds(454.0, 1000), 1)  # 32 were measured
             45.3
         """
-        return num_rows * _tokens(characters) * self.layers * self._per_token
+        tokens = _tokens(characters) if self.tokens is None else self.tokens
+        return num_rows * tokens * self.layers * self._per_token
 
     def finetune_seconds(self, characters: float, num_rows: float, folds: int) -> float:
         """Seconds of one core to fine-tune per fold and predict, the frozen vectors not counted."""
@@ -137,6 +145,12 @@ def fit_seconds(
     """
     if kind == "prior":
         return 0.0
+    if kind == "cnn":
+        seconds = START_SECONDS + SECONDS["per image and pass"] * num_rows * cnn_epochs(num_rows)
+        if not spec.plain_columns:
+            return seconds
+        plain = replace(spec, image=())
+        return seconds + fit_seconds("joint", plain, characters, num_rows, num_tags)
     if kind == "tabular":
         return START_SECONDS + _seconds(TREES, tree_terms(num_rows, num_tags, len(spec.columns)))
     read = (characters + COLUMN_CHARACTERS * len(spec.columns)) * num_rows

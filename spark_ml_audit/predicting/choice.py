@@ -18,10 +18,12 @@ import numpy.typing as npt
 
 from spark_ml_audit.engines.limits import cores
 from spark_ml_audit.models.bundle import MIN_ROWS_OF_A_KIND
-from spark_ml_audit.models.costs import EncoderSize, fit_seconds
-from spark_ml_audit.models.encoders.choose import is_function
+from spark_ml_audit.models.costs import IMAGE_TOKENS, EncoderSize, fit_seconds
+from spark_ml_audit.models.encoders.choose import IMAGES, TEXTS, is_function
+from spark_ml_audit.models.encoders.images import PIXELS
 from spark_ml_audit.models.encoders.installed import installed_encoder
 from spark_ml_audit.models.features import FeatureSpec
+from spark_ml_audit.models.image_learner import KIND as CNN
 from spark_ml_audit.models.registry import resolve_kind
 from spark_ml_audit.outcomes.choice import Considered, ModelChoice
 from spark_ml_audit.predicting.encoding import open_encoder
@@ -116,9 +118,12 @@ def candidates_of(task: Task, size: EncoderSize | None = None, levels: Sequence[
         ['joint with frozen encoder', 'joint', 'linear']
     """
     joint = "joint" if task.num_tags > 1 else _FLOOR  # one tag has nothing to be joined with
-    kinds = dict.fromkeys([resolve_kind("auto", task.spec, task.num_tags), "joint", _FLOOR])
+    plain = replace(task.spec, image=())
+    kinds = dict.fromkeys([resolve_kind("auto", plain, task.num_tags), "joint", _FLOOR])
     if joint == _FLOOR:
         kinds.pop("joint")
+    if not plain.columns:
+        kinds = {}
     encoded = [] if size is None else [Candidate(joint, task.minutes(joint, size, it), it) for it in levels]
     return encoded + [Candidate(kind, task.minutes(kind)) for kind in kinds]
 
@@ -202,8 +207,10 @@ def settle(
     training, model = plan.training, plan.model
     if training is None:
         return plan, None
-    if recorded is not None:
+    if recorded is not None and recorded.kind != CNN:
         return _settled(plan, recorded, None, vectors), recorded
+    if training.images is not None and model.encoder is None:
+        return _of_images(plan, training, vectors, progress)
     if is_done or not plan.needs_choice:
         return plan if model.encoder is None else replace(plan, training=vectors(model.encoder)), None
     task, (encoder, size, levels) = task_of(training), _encoder_of(model, training.features.spec)
@@ -228,6 +235,21 @@ def settle(
         )
     progress.note(choice.reason)
     return _settled(plan, choice, made, vectors), choice
+
+
+def _of_images(
+    plan: PredictionPlan,
+    training: TrainingSet,
+    vectors: Callable[[str], TrainingSet],
+    progress: Progress,
+) -> tuple[PredictionPlan, ModelChoice | None]:
+    """A network trained on the pixels, unless another kind is asked for: there is nothing else to choose."""
+    budget, choice = plan.model.budget, None
+    if budget is not None:
+        network = Candidate(CNN, task_of(training).minutes(CNN))
+        _, choice = choose([network], budget, lambda items: [None for _ in items], lambda items: 0.0)
+        progress.note(choice.reason)
+    return replace(plan, training=vectors(PIXELS)), choice
 
 
 def _settled(
@@ -266,9 +288,10 @@ def _encoder_of(
         encoder = installed_encoder()
     if encoder is None:
         return None, None, ()
-    opened = open_encoder(encoder)
-    size = EncoderSize(opened.width, max(opened.candidates), opened.num_layers)
-    if is_function(encoder):
+    opened = open_encoder(encoder, IMAGES if spec.image else TEXTS)
+    tokens = IMAGE_TOKENS if spec.image else None
+    size = EncoderSize(opened.width, max(opened.candidates), opened.num_layers, tokens)
+    if is_function(encoder) or spec.image:
         return encoder, size, (FROZEN,)
     tunes = model.encoder_level == FINETUNE or (
         model.budget is not None and "encoder_level" not in model.model_fields_set

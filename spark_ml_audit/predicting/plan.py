@@ -23,6 +23,7 @@ from spark_ml_audit.models.registry import check_kind
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.predicting.encoding import check_encoder
 from spark_ml_audit.predicting.folds import FoldPlan, LabelCounts, check_group, count_labels, plan_sample
+from spark_ml_audit.predicting.images import check_images, encoded_by, image_files
 from spark_ml_audit.predicting.labels import inspect_labels
 from spark_ml_audit.predicting.leaks.guard import GuardedFeatures, chosen_features, found_features, use_of
 from spark_ml_audit.predicting.loaded_model import LoadedModel, load_model
@@ -97,6 +98,8 @@ class PredictionPlan:
                 f"{len(rare)} of {len(present)} tags are on fewer rows than there are folds ({folds}); their "
                 f"probabilities mean little: {named}{more}."
             )
+        if self.training is not None and self.training.encoded is not None:
+            found += self.training.encoded.warnings
         if self.training is not None and not self.training.sample.takes_all:
             found.append(
                 f"Models were trained on about {self.model.max_train_rows:,} of {counts.rows.num_audited:,} "
@@ -135,7 +138,7 @@ def plan_prediction(
             given = load_model(model.uri, destination, allow_pickle=model.allow_pickle)
     else:
         check_kind(model.kind, model.seed)
-        check_encoder(model)
+        check_encoder(model, encoded_by(source))
     with progress.stage("features"):
         check_names(opened.schema)
         known = None if given is None or given.model is None else given.model.classes
@@ -145,7 +148,8 @@ def plan_prediction(
         check_group(ingest, source.group)
         notes = [*sentences(ingest.hints), *ingest.notes]
         guarded = _features(ingest, source, given)
-        check_encoder(model, guarded.features.spec)
+        if given is None:
+            check_model(model, source, guarded.features.spec)
         notes += [*guarded.notes, *guarded.hints]
         ingest = find_repeated_ids(ingest)
     folds = FoldPlan(1 if given else model.folds, model.seed, source.id, source.group)
@@ -166,8 +170,21 @@ def plan_prediction(
             )
         present = counts.present.sum(axis=0)
         sample = plan_sample(counts.rows.num_audited, present, model.max_train_rows)
-        training = TrainingSet(ingest, guarded.features, folds, counts, sample, model.kind)
+        images = image_files(source) if guarded.features.spec.image else None
+        training = TrainingSet(ingest, guarded.features, folds, counts, sample, model.kind, images=images)
     return PredictionPlan(ingest, guarded, model, counts, training, given, tuple(notes))
+
+
+def check_model(model: ModelConfig, source: PredictSource | AuditSource, spec: FeatureSpec) -> None:
+    """Refuse a model that cannot learn from the feature columns, or lacks packages.
+
+    Raises:
+        ConfigError: There is no such encoder, or the kind does not suit.
+        InputError: There is nothing that the encoder could read.
+        SetupError: Packages are not installed.
+    """
+    check_encoder(model, encoded_by(source), spec)
+    check_images(model, spec)
 
 
 def _features(

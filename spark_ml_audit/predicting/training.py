@@ -20,6 +20,7 @@ from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.profile import IntArray
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
 from spark_ml_audit.models.bundle import TagModel
+from spark_ml_audit.models.images import ImageFiles
 from spark_ml_audit.models.registry import MAX_WEIGHT_BYTES
 from spark_ml_audit.models.scorers import TagScorer
 from spark_ml_audit.predicting.encoded import FINAL, EncodedTexts
@@ -60,6 +61,7 @@ class TrainingSet:
         sample: Rows to take.
         kind: Kind of model.
         rules: Turns tags into those an audit suggests; `ingest` then has probabilities. None: as given.
+        images: Where the images of the column of images are; None without one.
         encoded: Vectors of the texts, and which of them each model reads; None without an encoder.
     """
 
@@ -71,6 +73,7 @@ class TrainingSet:
     kind: str
     rules: AuditRules | None = None
     encoded: EncodedTexts | None = None
+    images: ImageFiles | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ def training_rows(training: TrainingSet, models: Sequence[int]) -> Frame:
     ingest, names = training.ingest, training.features.names
     if training.encoded is not None:
         ingest = replace(ingest, frame=training.encoded.joined(ingest.frame))
-        names = (*names, *training.encoded.names)
+        # of an image models read the vectors
+        names = (*training.features.spec.plain_columns, *training.encoded.names)
     engine, layout, plan = ingest.engine, ingest.layout, training.plan
     sample, rules = training.sample, training.rules
     ingest = replace(ingest, frame=engine.with_arrays(ingest.frame, names))
