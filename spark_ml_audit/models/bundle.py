@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import joblib
 import numpy as np
@@ -126,18 +127,11 @@ class TagModel:
             ValueError: There is not one key for each row.
         """
         _check_training(frame, spec, kind, seed, order_keys, group_keys, encoding)
-        read, pixels = spec, None
-        if encoding is not None and kind != "prior":
-            frame = encoding.added(frame)
-            pixels = encoding.column if encoding.encoder.value == PIXELS else None
-            if pixels is None or kind not in ("auto", CNN):  # the network reads them by itself
-                read = replace(spec, embedding=(*spec.embedding, encoding.column))
+        frame, read, pixels = _with_vectors(frame, spec, kind, encoding)
         n = len(frame)
         order = np.argsort(order_keys, kind="stable")
-        place = np.empty(n, dtype=np.int64)
-        place[order] = np.arange(n)
         given = np.zeros((n, len(classes)), dtype=bool)
-        given[place[rows], cols] = True
+        given[np.argsort(order)[rows], cols] = True
 
         num_present = given.sum(axis=0)
         rarer = np.minimum(num_present, n - num_present)
@@ -148,19 +142,11 @@ class TagModel:
         if resolved != "prior" and len(learned):
             keys = order_keys if group_keys is None else group_keys
             inner_fold = inner_folds(keys[order], seed)
+            limits: dict[str, Any] = {"max_weight_bytes": max_weight_bytes, "pixels": pixels}
+            limits["eliminate"] = read is not spec and pixels is None
             with threadpool_limits(limits=1):
                 sorted_rows, tags = frame.iloc[order], given[:, learned]
-                learner, said = fit_learner(
-                    sorted_rows,
-                    tags,
-                    read,
-                    resolved,
-                    seed,
-                    inner_fold,
-                    max_weight_bytes=max_weight_bytes,
-                    eliminate=encoding is not None and pixels is None,
-                    pixels=pixels,
-                )
+                learner, said = fit_learner(sorted_rows, tags, read, resolved, seed, inner_fold, **limits)
             notes += said
         return TagModel(
             classes=tuple(classes),
@@ -244,6 +230,19 @@ def _columns_read(spec: FeatureSpec, encoding: Encoding | None, frame: pd.DataFr
     if encoding is not None and encoding.column in frame.columns:
         return spec.plain_columns
     return spec.columns
+
+
+def _with_vectors(
+    frame: pd.DataFrame, spec: FeatureSpec, kind: str, encoding: Encoding | None
+) -> tuple[pd.DataFrame, FeatureSpec, str | None]:
+    """Rows and columns as a learner reads them, with the vectors if there are any; the column of pixels."""
+    if encoding is None or kind == "prior":
+        return frame, spec, None
+    pixels = encoding.column if encoding.encoder.value == PIXELS else None
+    read = replace(spec, embedding=(*spec.embedding, encoding.column))
+    if pixels is not None and kind in ("auto", CNN):  # the network reads them by itself
+        read = spec
+    return encoding.added(frame), read, pixels
 
 
 def _check_training(

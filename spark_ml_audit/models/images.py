@@ -44,7 +44,7 @@ class ImageFiles:
 
     Example:
         >>> ImageFiles("/data").contents([b"GIF", " ", None, "https://example.org/a.png", "no such file"])
-        ['data:;base64,R0lG', None, None, 'https://example.org/a.png', '/data/no such file\\n']
+        ['data:;base64,R0lG', None, None, 'https://example.org/a.png', '/data/no such file\n']
     """
 
     folder: str | None = None

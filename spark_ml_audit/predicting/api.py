@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,15 +24,19 @@ from spark_ml_audit.frames.quarantine import quarantine_frame
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import PREDICTIONS, QUARANTINE
 from spark_ml_audit.lake.source import IN_MEMORY, OpenSource, open_source, place_of
+from spark_ml_audit.outcomes.choice import ModelChoice
 from spark_ml_audit.outcomes.runs import new_run_id
+from spark_ml_audit.predicting.choice import settle
 from spark_ml_audit.predicting.commit import Models, make_models, predictions_of, write_models_predictions
+from spark_ml_audit.predicting.encoding import with_vectors
 from spark_ml_audit.predicting.plan import PredictionPlan, plan_prediction
 from spark_ml_audit.predicting.predictions import predicted_ingest, predictions_metadata
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
+from spark_ml_audit.predicting.training import TrainingSet
 from spark_ml_audit.progress import Progress
 
 if TYPE_CHECKING:
-    from spark_ml_audit.engines.base import Frame, Session
+    from spark_ml_audit.engines.base import Engine, Frame, Session
 
 
 @in_python({"source.features.text": "text"})
@@ -48,6 +53,9 @@ def predict(
     folds: int = 5,
     seed: int = 0,
     max_train_rows: int = 200_000,
+    budget: float | None = None,
+    encoder: str | None = None,
+    vectors: str | os.PathLike[str] | None = None,
     labels_format: str = "auto",
     labels_delimiter: str = ",",
     empty_labels: str = "no_tags",
@@ -72,13 +80,18 @@ def predict(
         labels: Column of the given tags, or one column per tag. Rows without tags (null) are predicted too.
         text: Columns of texts to learn from: short for features={"text": [...]}.
         features: "auto" for all columns that can serve, but those that bear or reproduce the tags; or kind
-            (text, numeric, categorical, boolean, date, embedding) -> columns.
+            (text, numeric, categorical, boolean, date, embedding, image) -> columns.
         group: Column whose equal values keep rows in one fold; a null stands for its row alone.
         classes: Tag names in the order wanted, or a file with one per line; those in use, sorted, if None.
-        kind: auto, joint, linear, tabular, prior, or the import path of a scikit-learn compatible estimator.
+        kind: auto, joint, linear, tabular, cnn, prior, or the import path of a scikit-learn compatible
+            estimator.
         folds: Number of folds, 2 to 20.
         seed: Seed of folds, sampling and models.
         max_train_rows: Rows a model is trained on at most; beyond, they are sampled, rare tags first.
+        budget: Minutes that it may take, as estimated; `auto` chooses what suits. None: no limit.
+        encoder: Pretrained model whose vectors of the texts, or of images, are learned from too: folder, name
+            on the Hugging Face hub, or "module:function" (texts, or PIL images -> array of one row each).
+        vectors: Folder of an output whose table `vectors` keeps them; None: they are made anew.
         labels_format: auto, names, indices, multi_hot, delimited or columns.
         labels_delimiter: What stands between tags in a delimited text.
         empty_labels: What a label text with nothing in it means: no_tags or not_annotated.
@@ -121,13 +134,13 @@ def predict(
         empty_labels=empty_labels,
         **({**place_of(data), **files} if is_place else {"table": IN_MEMORY}),
     )
-    model = ModelConfig.parse(
-        {"kind": kind, "folds": folds, "seed": seed, "max_train_rows": max_train_rows}, "model"
-    )
+    options = {"kind": kind, "folds": folds, "seed": seed, "max_train_rows": max_train_rows}
+    model = ModelConfig.parse({**options, "budget": budget, "encoder": encoder}, "model")
     shown, wanted = progress or Progress(quiet=True), EngineConfig.parse({"kind": engine}, "engine")
     opened = _opened(data, source, held, wanted, spark)
-    plan = plan_prediction(opened, source, model, shown)
-    return PredictResult(plan, make_models(plan, shown), opened, source, shown, held)
+    plan, choice = _settled(plan_prediction(opened, source, model, shown), vectors, shown)
+    models = replace(make_models(plan, shown), choice=choice)
+    return PredictResult(plan, models, opened, source, shown, held)
 
 
 def _opened(
@@ -139,6 +152,33 @@ def _opened(
         return OpenSource.of_frame(*engine_for(data, spark, wanted))
     engine = choose_engine(wanted, spark)
     return OpenSource.of_frame(engine, engine.from_arrow(held.table))
+
+
+def _settled(
+    plan: PredictionPlan, vectors: str | os.PathLike[str] | None, progress: Progress
+) -> tuple[PredictionPlan, ModelChoice | None]:
+    """A plan whose model is chosen, and reads the vectors of its encoder, if there is one."""
+
+    def made(encoder: str) -> TrainingSet:
+        if plan.training is None:
+            raise ValueError("vectors are made for what is trained")
+        tables = _vector_tables(plan.ingest.engine, vectors)
+        return with_vectors(plan.training, encoder, tables, new_run_id(), progress)
+
+    return settle(plan, None, made, progress)
+
+
+def _vector_tables(engine: Engine, vectors: str | os.PathLike[str] | None) -> OutputTables:
+    """The output whose table `vectors` is used: the one given, or one that is gone with the engine."""
+    own = None if vectors is not None else engine.own_folder()
+    if vectors is None and own is None:
+        raise ConfigError(
+            "vectors of texts need a place that every worker reaches.",
+            key="vectors",
+            fix="Name the folder of an output on shared storage.",
+        )
+    place = os.fspath(vectors) if vectors is not None else str(own / "encoded") if own else None
+    return OutputTables(engine, OutputConfig.parse({"path": place}, "output"))
 
 
 def _features(text: str | Sequence[str] | None, features: str | Mapping[str, Any]) -> Any:
@@ -200,6 +240,11 @@ class PredictResult:
     def features(self) -> dict[str, tuple[str, ...]]:
         """Kind -> columns that were learned from."""
         return dict(self._plan.guarded.use.features)
+
+    @property
+    def choice(self) -> ModelChoice | None:
+        """What `auto` chose under a budget or with an encoder, and why; None where nothing was to choose."""
+        return self._models.choice
 
     @property
     def left_out(self) -> dict[str, str]:

@@ -22,8 +22,10 @@ def encoded_by(source: PredictSource | AuditSource) -> str:
     return IMAGES if source.features is not None and source.features.image else TEXTS
 
 
-def image_files(source: PredictSource | AuditSource) -> ImageFiles:
-    """Where the images of a source are: its own folder, or the one that the config names."""
+def image_files(source: PredictSource | AuditSource) -> ImageFiles | None:
+    """Where the images of a source are: its own folder, or the one that the config names; None without any."""
+    if source.features is None or not source.features.image:
+        return None
     if source.image_folder is not None:
         return ImageFiles(str(Path(source.image_folder).expanduser().resolve()))
     if source.path is None or "://" in source.path:
@@ -48,6 +50,8 @@ def check_images(model: ModelConfig, spec: FeatureSpec) -> None:
         ConfigError: The kind is cnn, and no column of images is named.
         SetupError: A package is missing; the fix is the command that installs it.
     """
+    if model.uri is not None:
+        return
     if not spec.image:
         if model.kind == KIND:
             raise ConfigError(

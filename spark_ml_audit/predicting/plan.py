@@ -148,8 +148,7 @@ def plan_prediction(
         check_group(ingest, source.group)
         notes = [*sentences(ingest.hints), *ingest.notes]
         guarded = _features(ingest, source, given)
-        if given is None:
-            check_model(model, source, guarded.features.spec)
+        check_model(model, source, guarded.features.spec)
         notes += [*guarded.notes, *guarded.hints]
         ingest = find_repeated_ids(ingest)
     folds = FoldPlan(1 if given else model.folds, model.seed, source.id, source.group)
@@ -170,7 +169,7 @@ def plan_prediction(
             )
         present = counts.present.sum(axis=0)
         sample = plan_sample(counts.rows.num_audited, present, model.max_train_rows)
-        images = image_files(source) if guarded.features.spec.image else None
+        images = image_files(source)
         training = TrainingSet(ingest, guarded.features, folds, counts, sample, model.kind, images=images)
     return PredictionPlan(ingest, guarded, model, counts, training, given, tuple(notes))
 

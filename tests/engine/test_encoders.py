@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.encoders import CALLS, WIDTH
-from tests.lake import Lake
+from tests.lake import Lake, records
 
 SCHEMA = "id string, title string, content string, words array<string>, labels array<string>"
 ENCODER = "tests.encoders:words"
@@ -265,3 +265,28 @@ def test_layers_are_chosen_without_the_tags_of_the_rows_that_are_predicted() -> 
     second, _ = layers.layers_of(replace(sample, given=spoilt), plan, (3, 4))
     assert first[0] == second[0]
     assert set(first) == {0, 1, 2, layers.FINAL}
+
+
+def test_python_keeps_vectors_where_it_is_told(lake: Lake, source: str) -> None:
+    from spark_ml_audit import predict
+
+    asked = {"features": {"text": ["title", "words"]}, "folds": 3, "encoder": ENCODER}
+    frame = lake.native(lake.frame(film_rows(), SCHEMA))
+    kept = lake.call(predict, frame, **asked, vectors=lake.path("kept"))
+    passing = lake.call(predict, frame, **asked)
+    written = run(lake, settings_of(source, lake.path("kept")))
+    wanted = probs_of(lake, written["tables"]["predictions"])
+    for found in (kept, passing):
+        probs = {row["id"]: np.array(row["pred_probs"]) for row in records(found.predictions)}
+        assert all(np.abs(probs[key] - wanted[key]).max() <= 1e-6 for key in wanted)
+    assert len(lake.records(lake.path("kept/vectors"))) == written["encoder"]["num_texts"]
+
+
+def test_short_forms_name_an_encoder(lake: Lake, source: str) -> None:
+    from tests.command_line import run_here
+
+    arguments = ["audit", source, "--predict", "--text", "title,words", "--encoder", ENCODER, "--json"]
+    more = ["--out", lake.path("short"), "--engine", "embedded" if lake.kind == "embedded" else "spark"]
+    done = run_here(*arguments, *more, "--set", f"tracking.uri={lake.tracking_uri}")
+    assert done.returncode == 0, done
+    assert Path(lake.path("short/vectors")).is_dir()
