@@ -36,6 +36,11 @@ def noise(texts: list[str]) -> Any:
     return np.stack([np.random.default_rng(zlib.crc32(text.encode())).normal(size=64) for text in texts])
 
 
+def mean_colour(images: list[Any]) -> Any:
+    """Red, green and blue on average, of PIL images."""
+    return np.stack([np.asarray(image, dtype=np.float32).mean(axis=(0, 1)) for image in images])
+
+
 def ragged(texts: list[str]) -> Any:
     """As many numbers as there are texts."""
     return np.zeros((len(texts), len(texts)))

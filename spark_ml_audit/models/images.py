@@ -31,6 +31,11 @@ MAX_PIXELS = 50_000_000
 TIMEOUT_SECONDS = 20.0
 """How long an address may take."""
 
+ONE_PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+)
+"""A grey image of one pixel, as PNG: stands for an image in an example."""
+
 _DATA = "data:;base64,"
 _STATE = "\n"  # between a path and the state of its file: no path of a table holds one
 

@@ -23,7 +23,7 @@ def encoded_by(source: PredictSource | AuditSource) -> str:
 
 
 def image_files(source: PredictSource | AuditSource) -> ImageFiles | None:
-    """Where the images of a source are: its own folder, or the one that the config names; None without any."""
+    """Where the images of a source are: its own folder, or the one that the config names; None for none."""
     if source.features is None or not source.features.image:
         return None
     if source.image_folder is not None:
