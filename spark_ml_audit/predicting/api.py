@@ -47,6 +47,7 @@ def predict(
     labels: str | Sequence[str] = "labels",
     text: str | Sequence[str] | None = None,
     features: str | Mapping[str, str | Sequence[str]] = "auto",
+    image_folder: str | None = None,
     group: str | None = None,
     classes: Sequence[str] | str | None = None,
     kind: str = "auto",
@@ -81,6 +82,7 @@ def predict(
         text: Columns of texts to learn from: short for features={"text": [...]}.
         features: "auto" for all columns that can serve, but those that bear or reproduce the tags; or kind
             (text, numeric, categorical, boolean, date, embedding, image) -> columns.
+        image_folder: Folder at which relative paths of images begin; None: that of the source.
         group: Column whose equal values keep rows in one fold; a null stands for its row alone.
         classes: Tag names in the order wanted, or a file with one per line; those in use, sorted, if None.
         kind: auto, joint, linear, tabular, cnn, prior, or the import path of a scikit-learn compatible
@@ -123,15 +125,19 @@ def predict(
         held, id = held.with_ids(id, numbered=row_numbers)  # noqa: A001 - as above
         held.check(named_in([id, labels, text, features, group]))
     files = {"format": format, "version": version, "row_numbers": row_numbers}
+    tags = {
+        "labels_format": labels_format,
+        "labels_delimiter": labels_delimiter,
+        "empty_labels": empty_labels,
+    }
     source = PredictSource.from_arguments(
         id=id or (ROW_NUMBER if row_numbers else ID),
         labels=labels,
         features=_features(text, features),
+        image_folder=image_folder,
         group=group,
         classes=classes,
-        labels_format=labels_format,
-        labels_delimiter=labels_delimiter,
-        empty_labels=empty_labels,
+        **tags,
         **({**place_of(data), **files} if is_place else {"table": IN_MEMORY}),
     )
     options = {"kind": kind, "folds": folds, "seed": seed, "max_train_rows": max_train_rows}

@@ -33,7 +33,7 @@ TEXTS, IMAGES = "texts", "images"
 EXTRAS = {TEXTS: "text", IMAGES: "torch"}
 """Extras that bring what encoders need."""
 
-_open_encoders: dict[tuple[str, str], Encoder] = {}
+_open_encoders: dict[str, Encoder] = {}
 # threads of one process share an encoder; opening one twice would cost its memory twice
 _opening = threading.Lock()
 
@@ -57,9 +57,10 @@ def load_encoder(value: str, of: str = TEXTS) -> Encoder:
         spark_ml_audit.errors.ConfigError: model.encoder: found 'no such folder', which is no folder, ...
     """
     with _opening:
-        if (value, of) not in _open_encoders:
-            _open_encoders[value, of] = _opener_of(value, of)()
-        return _open_encoders[value, of]
+        name = value if of == TEXTS else f"{value} of {of}"
+        if name not in _open_encoders:
+            _open_encoders[name] = _opener_of(value, of)()
+        return _open_encoders[name]
 
 
 def is_function(value: str) -> bool:

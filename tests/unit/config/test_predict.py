@@ -44,6 +44,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "empty_labels": "no_tags",
         "classes": None,
         "features": "auto",
+        "image_folder": None,
         "group": None,
         "annotator": [],
     }
@@ -93,6 +94,7 @@ def test_features_by_kind_are_tuples_of_columns() -> None:
         "boolean": (),
         "date": (),
         "embedding": (),
+        "image": (),
     }
     shown = config.to_mapping()
     assert shown["source"]["features"] == {"text": ["title", "body"], "numeric": ["year"]}
