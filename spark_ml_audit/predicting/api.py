@@ -125,11 +125,6 @@ def predict(
         held, id = held.with_ids(id, numbered=row_numbers)  # noqa: A001 - as above
         held.check(named_in([id, labels, text, features, group]))
     files = {"format": format, "version": version, "row_numbers": row_numbers}
-    tags = {
-        "labels_format": labels_format,
-        "labels_delimiter": labels_delimiter,
-        "empty_labels": empty_labels,
-    }
     source = PredictSource.from_arguments(
         id=id or (ROW_NUMBER if row_numbers else ID),
         labels=labels,
@@ -137,16 +132,28 @@ def predict(
         image_folder=image_folder,
         group=group,
         classes=classes,
-        **tags,
+        labels_format=labels_format,
+        labels_delimiter=labels_delimiter,
+        empty_labels=empty_labels,
         **({**place_of(data), **files} if is_place else {"table": IN_MEMORY}),
     )
     options = {"kind": kind, "folds": folds, "seed": seed, "max_train_rows": max_train_rows}
     model = ModelConfig.parse({**options, "budget": budget, "encoder": encoder}, "model")
-    shown, wanted = progress or Progress(quiet=True), EngineConfig.parse({"kind": engine}, "engine")
-    opened = _opened(data, source, held, wanted, spark)
-    plan, choice = _settled(plan_prediction(opened, source, model, shown), vectors, shown)
-    models = replace(make_models(plan, shown), choice=choice)
-    return PredictResult(plan, models, opened, source, shown, held)
+    opened = _opened(data, source, held, EngineConfig.parse({"kind": engine}, "engine"), spark)
+    return _predicted(opened, source, model, held, vectors, progress or Progress(quiet=True))
+
+
+def _predicted(
+    opened: OpenSource,
+    source: PredictSource,
+    model: ModelConfig,
+    held: Held | None,
+    vectors: str | os.PathLike[str] | None,
+    progress: Progress,
+) -> PredictResult:
+    plan, choice = _settled(plan_prediction(opened, source, model, progress), vectors, progress)
+    models = replace(make_models(plan, progress), choice=choice)
+    return PredictResult(plan, models, opened, source, progress, held)
 
 
 def _opened(

@@ -42,8 +42,8 @@ def open_encoder(value: str, of: str = TEXTS) -> Encoder:
         raise SetupError(error.message, key=error.key, fix=fix) from error
 
 
-def check_encoder(model: ModelConfig, of: str, spec: FeatureSpec | None = None) -> None:
-    """Refuse an encoder that cannot be opened, or that has nothing to encode; nothing without one.
+def check_encoder(model: ModelConfig, of: str, spec: FeatureSpec | None = None) -> Encoder | None:
+    """The encoder of a config; None without one. Refuses one that cannot be opened or has nothing to encode.
 
     Args:
         model: The `model` section.
@@ -56,14 +56,15 @@ def check_encoder(model: ModelConfig, of: str, spec: FeatureSpec | None = None) 
         SetupError: Its packages are not installed.
     """
     if model.encoder is None:
-        return
-    open_encoder(model.encoder, of)
+        return None
+    encoder = open_encoder(model.encoder, of)
     if of == TEXTS and spec is not None and not spec.text:
         raise InputError(
             f"found '{model.encoder}', but no text column is learned from.",
             key=KEY,
             fix="Name text columns under source.features.text (--text), or leave model.encoder out.",
         )
+    return encoder
 
 
 def with_vectors(
@@ -82,7 +83,8 @@ def with_vectors(
     what = TEXTS if images is None else IMAGES
     encoder = open_encoder(value, what)
     # a relative path means another folder where a stored model is loaded
-    place = str(Path(value).resolve()) if Path(value).is_dir() else value
+    folder = Path(value).expanduser()
+    place = str(folder.resolve()) if folder.is_dir() else value
     columns = training.features.spec.text if images is None else training.features.spec.image
     ref = EncoderRef(place, encoder.identity, what)
     stored = StoredVectors(tables, ref, encoder.candidates, columns, images)

@@ -32,6 +32,7 @@ from spark_ml_audit.predicting.training import TrainingSet
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import AuditSource, ModelConfig, PredictSource
+    from spark_ml_audit.models.encoders.base import Encoder
     from spark_ml_audit.progress import Progress
     from spark_ml_audit.tracking import Destination
 
@@ -174,16 +175,17 @@ def plan_prediction(
     return PredictionPlan(ingest, guarded, model, counts, training, given, tuple(notes))
 
 
-def check_model(model: ModelConfig, source: PredictSource | AuditSource, spec: FeatureSpec) -> None:
-    """Refuse a model that cannot learn from the feature columns, or lacks packages.
+def check_model(model: ModelConfig, source: PredictSource | AuditSource, spec: FeatureSpec) -> Encoder | None:
+    """Refuse a model that cannot learn from the feature columns, or lacks packages; its encoder.
 
     Raises:
         ConfigError: There is no such encoder, or the kind does not suit.
         InputError: There is nothing that the encoder could read.
         SetupError: Packages are not installed.
     """
-    check_encoder(model, encoded_by(source), spec)
+    encoder = check_encoder(model, encoded_by(source), spec)
     check_images(model, spec)
+    return encoder
 
 
 def _features(

@@ -223,7 +223,9 @@ def test_encoders_that_cannot_serve_are_refused(
 
 def test_check_refuses_an_encoder_before_anything_is_computed(lake: Lake, source: str) -> None:
     settings = {**settings_of(source, lake.path("never")), "source.pred_probs": None}
-    assert lake.run("check", settings).exit_code == 0
+    checked = lake.run("check", settings)
+    assert checked.exit_code == 0
+    assert f"encoder: {ENCODER} ({WIDTH} numbers)" in checked.json["notes"]
     error = lake.refuse({**settings, "model.encoder": "tests.encoders:failing"}, command="check")
     assert error["key"] == "model.encoder"
     assert not Path(lake.path("never")).exists()
@@ -290,3 +292,31 @@ def test_short_forms_name_an_encoder(lake: Lake, source: str) -> None:
     done = run_here(*arguments, *more, "--set", f"tracking.uri={lake.tracking_uri}")
     assert done.returncode == 0, done
     assert Path(lake.path("short/vectors")).is_dir()
+
+
+@pytest.mark.matrix
+def test_outliers_and_duplicates_are_found_by_stored_vectors(lake: Lake) -> None:
+    """A text of words that no other has is far by vectors; the same words in another order are the same."""
+    rows = [row for row in film_rows(150) if row[1] is not None]
+    odd = ("odd", "quantum chromodynamics lattice gauge", "x", [], ["sea"])
+    words = "wave boat salt tree"
+    twins = [("one", words, "x", [], ["sea"]), ("two", " ".join(reversed(words.split())), "x", [], ["fire"])]
+    source, out = lake.write(lake.frame([*rows, odd, *twins], SCHEMA)), lake.path("out")
+    predicted = run(lake, settings_of(source, out))
+    where = {"source.path": predicted["tables"]["predictions"], "output.path": out}
+    named = {"detect.outliers": True, "detect.duplicates": {"embedding": "vectors", "threshold": 0.999}}
+    audited = lake.audit({**where, **named})
+    scores = {row["id"]: row["outlier_score"] for row in lake.rows(audited, "examples")}
+    assert sum(score >= scores["odd"] for score in scores.values()) <= 5
+    groups: dict[str, set[str]] = {}
+    for row in lake.rows(audited, "duplicates"):
+        groups.setdefault(row["group_id"], set()).add(row["id"])
+    assert {"one", "two"} in groups.values()
+    # in the run that makes the vectors, too
+    both = lake.audit({**settings_of(source, lake.path("both")), "source.pred_probs": None, **named})
+    assert {row["id"]: row["outlier_score"] for row in lake.rows(both, "examples")} == scores
+    # columns that are named count, and an output without vectors has none
+    texts = lake.audit({**where, "detect.outliers.features": {"text": "title"}})
+    assert any(row["outlier_score"] != scores[row["id"]] for row in lake.rows(texts, "examples"))
+    error = lake.refuse({**where, **named, "output.path": lake.path("another")})
+    assert error["key"] == "detect.duplicates.embedding"
