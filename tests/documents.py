@@ -25,6 +25,8 @@ PAGES = (
     DOCS / "trust.md",
     DOCS / "python.md",
     DOCS / "encoders.md",
+    DOCS / "auto.md",
+    DOCS / "images.md",
     DOCS / "commands.md",
     DOCS / "sources.md",
     DOCS / "mistakes.md",

@@ -25,6 +25,22 @@ def _of_word(word: str) -> Any:
     return np.random.default_rng(zlib.crc32(word.encode())).normal(size=WIDTH)
 
 
+def binary(texts: list[str]) -> Any:
+    """The last bits of the number that a text is; 0 for other texts."""
+    numbers = [int(text) if text.isdecimal() else 0 for text in texts]
+    return np.array([[number >> k & 1 for k in range(4)] for number in numbers], dtype=np.float32)
+
+
+def noise(texts: list[str]) -> Any:
+    """Vectors that say nothing."""
+    return np.stack([np.random.default_rng(zlib.crc32(text.encode())).normal(size=64) for text in texts])
+
+
+def mean_colour(images: list[Any]) -> Any:
+    """Red, green and blue on average, of PIL images."""
+    return np.stack([np.asarray(image, dtype=np.float32).mean(axis=(0, 1)) for image in images])
+
+
 def ragged(texts: list[str]) -> Any:
     """As many numbers as there are texts."""
     return np.zeros((len(texts), len(texts)))

@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from spark_ml_audit.arrow.types import is_list
 from spark_ml_audit.kernels.lsh import digest
+from spark_ml_audit.models.encoders.choose import TEXTS as ENCODED_TEXTS
 from spark_ml_audit.models.encoders.encoding import EncoderRef
+from spark_ml_audit.models.images import ImageFiles
 from spark_ml_audit.models.text import MAX_CHARACTERS, as_text
 
 CONTENT, TEXT = "content", "text"
@@ -33,7 +35,7 @@ VECTOR_FIELDS = pa.schema(
 """Columns of the table `vectors`."""
 
 # Texts that are encoded at once: enough to fill batches of every length, and bounded.
-_AT_ONCE = 4096
+_AT_ONCE, _IMAGES_AT_ONCE = 4096, 256
 
 
 def content_texts(columns: Sequence[Any]) -> list[str | None]:
@@ -51,6 +53,16 @@ def content_texts(columns: Sequence[Any]) -> list[str | None]:
     return [text if text.strip() else None for text in joined]
 
 
+def contents_of(columns: Sequence[Any], images: ImageFiles | None) -> list[str | None]:
+    """The content of each row: its joined text, or its image.
+
+    Args:
+        columns: Arrow arrays: text columns, or the one column of images.
+        images: Where images are; None for texts.
+    """
+    return content_texts(columns) if images is None else images.contents(columns[0].to_pylist())
+
+
 def content_hashes(texts: Sequence[str | None]) -> Any:
     """Arrow array of the texts' 64-bit hashes, null for None."""
     found = [None if text is None else digest(text.encode("utf-8", "replace")) for text in texts]
@@ -61,17 +73,18 @@ class ContentsOf:
     """The map from rows to their contents; what is blank has none.
 
     Args:
+        images: Where the images of the one column are; None for texts.
         parts: Number of parts that contents are shared out into, by their hash.
         part: The part wanted.
     """
 
-    def __init__(self, parts: int = 1, part: int = 0) -> None:
-        self._parts, self._part = parts, part
+    def __init__(self, images: ImageFiles | None = None, parts: int = 1, part: int = 0) -> None:
+        self._images, self._parts, self._part = images, parts, part
 
     def __call__(self, batches: Any) -> Any:
         """Contents of batches with the column `TEXTS`."""
         for batch in batches:
-            texts = content_texts(batch.column(TEXTS).flatten())
+            texts = contents_of(batch.column(TEXTS).flatten(), self._images)
             hashes = content_hashes(texts)
             known = np.flatnonzero(hashes.is_valid().to_numpy(zero_copy_only=False))
             places = hashes.take(pa.array(known)).to_numpy().view(np.uint64) % np.uint64(self._parts)
@@ -84,13 +97,13 @@ class ContentsOf:
 class HashedContents:
     """The map that adds the hash of each row's content; null for a blank one."""
 
-    def __init__(self, keep: Sequence[str]) -> None:
-        self._keep = tuple(keep)
+    def __init__(self, keep: Sequence[str], images: ImageFiles | None = None) -> None:
+        self._keep, self._images = tuple(keep), images
 
     def __call__(self, batches: Any) -> Any:
         """Batches with the column `TEXTS`, hashed."""
         for batch in batches:
-            hashes = content_hashes(content_texts(batch.column(TEXTS).flatten()))
+            hashes = content_hashes(contents_of(batch.column(TEXTS).flatten(), self._images))
             kept = [batch.column(name) for name in self._keep]
             yield pa.RecordBatch.from_arrays([*kept, hashes], names=[*self._keep, HASH])
 
@@ -108,14 +121,16 @@ class Encode:
 
     def __call__(self, batches: Any) -> Any:
         """Vectors of batches of contents."""
+        # images are larger than texts, and their networks take them one by one
+        at_once = _AT_ONCE if self._encoder.of == ENCODED_TEXTS else _IMAGES_AT_ONCE
         hashes: list[int] = []
         texts: list[str] = []
         for batch in batches:
             hashes += batch.column(CONTENT).to_pylist()
             texts += batch.column(TEXT).to_pylist()
-            while len(texts) >= _AT_ONCE:
-                yield self._encoded(hashes[:_AT_ONCE], texts[:_AT_ONCE])
-                del hashes[:_AT_ONCE], texts[:_AT_ONCE]
+            while len(texts) >= at_once:
+                yield self._encoded(hashes[:at_once], texts[:at_once])
+                del hashes[:at_once], texts[:at_once]
         if texts:
             yield self._encoded(hashes, texts)
 

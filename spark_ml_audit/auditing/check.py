@@ -48,13 +48,12 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
         notes: tuple[str, ...] = ()
         source = open_source(engine, config.source)
         if config.source.needs_predictions:
-            from spark_ml_audit.predicting.encoding import check_encoder
-            from spark_ml_audit.predicting.plan import describe_features
+            from spark_ml_audit.predicting.plan import check_model, describe_features
 
             ingest, guarded = describe_features(source, config.source)
             use = guarded.use
             if config.model is not None:
-                encoder = check_encoder(config.model, guarded.features.spec)
+                encoder = check_model(config.model, config.source, guarded.features.spec)
                 notes = () if encoder is None else (f"encoder: {encoder.about}",)
             gates.check_classes(config.gate, ingest.layout.classes)
             check_shown(source.schema, config.source.shown_columns)

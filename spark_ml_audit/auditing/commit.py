@@ -18,7 +18,7 @@ from spark_ml_audit.lake.runs import EarlierRuns, run_of_row
 from spark_ml_audit.lake.schemas import ANNOTATORS, DUPLICATES, EXAMPLES, PREDICTIONS, TABLES
 from spark_ml_audit.outcomes.outcome import MISREAD
 from spark_ml_audit.text import redact
-from spark_ml_audit.tracking import RunOpening, feature_tags
+from spark_ml_audit.tracking import RunOpening
 
 if TYPE_CHECKING:
     from spark_ml_audit.auditing.context import AuditContext
@@ -109,7 +109,7 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
             **continues_tags(context.source.continues),
         }
         if fitted.predicted is not None:
-            tags |= feature_tags(fitted.predicted.use)
+            tags |= fitted.predicted.tags
         tracker.open(
             RunOpening(written.counts, judged.gates, stages, locations, judged.warnings, metrics, tags)
         )

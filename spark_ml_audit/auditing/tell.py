@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit._version import __version__
 from spark_ml_audit.auditing.delivery import (
@@ -21,7 +21,6 @@ from spark_ml_audit.errors import reason_of
 from spark_ml_audit.history.since_last_run import add_since, since_last_run
 from spark_ml_audit.lake.schemas import DUPLICATES, EXAMPLES, ISSUES, QUARANTINE
 from spark_ml_audit.outcomes.audit import AuditOutcome, by_trust
-from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import status_of
 from spark_ml_audit.report.make import Report, ReportRows, make_report, read_rows
 from spark_ml_audit.report.page import RunFacts
@@ -84,9 +83,15 @@ def tell(
         errors=reviews.errors,
         alert=judged.alert,
         next_command=None if lists.first is None else first_look_command(config),
-        use=FeatureUse() if fitted.predicted is None else fitted.predicted.use,
+        **_of_predictions(fitted),
         decisions=known or lists.decisions,
     )
+
+
+def _of_predictions(fitted: FittedSource) -> dict[str, Any]:
+    """What is told of the model that made the probabilities."""
+    predicted = fitted.predicted
+    return {} if predicted is None else {"choice": predicted.choice, "use": predicted.use}
 
 
 def _draw_plots(context: AuditContext, fitted: FittedSource, written: Written) -> None:

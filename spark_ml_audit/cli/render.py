@@ -66,6 +66,8 @@ def render_outcome(outcome: AuditOutcome) -> str:
             f"Since run {for_terminal(outcome.since_last_run.against.run_id)}{_of_other(outcome)}",
             *_changes(outcome.since_last_run),
         ]
+    if outcome.choice is not None:
+        lines.append(f"Model:  {for_terminal(outcome.choice.reason)}")
     lines += render_features(outcome.use)
     return "\n".join([*lines, *_ending(outcome, {"report": outcome.report})])
 
@@ -81,6 +83,7 @@ def render_predict(outcome: PredictOutcome) -> str:
         f"{number(outcome.num_quarantined)} quarantined",
         f"Model:  {for_terminal(outcome.kind)}, {by}, {number(outcome.num_trained)} rows trained on, "
         f"{number(outcome.num_classes)} classes",
+        *([] if outcome.choice is None else [f"        {for_terminal(outcome.choice.reason)}"]),
         *decided_lines(outcome.num_corrected_cells, outcome.num_excluded_rows),
         *render_encoder(outcome.encoder),
         *render_features(outcome.use),

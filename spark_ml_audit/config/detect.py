@@ -53,6 +53,16 @@ def _features(value: object) -> object:
     )
 
 
+def _no_image(value: object) -> object:
+    if isinstance(value, FeaturesConfig) and value.image:
+        raise problem(
+            f"names images ({show(value.image[0])}), and rows are not compared by these.",
+            "Compare by an embedding of them, or by pred_probs.",
+            at="image",
+        )
+    return value
+
+
 class OutliersConfig(Section):
     """How rows that do not belong are looked for (see `models.neighbours`).
 
@@ -68,6 +78,7 @@ class OutliersConfig(Section):
     features: Annotated[
         FeaturesConfig | Literal["pred_probs"] | None,
         BeforeValidator(_features),
+        AfterValidator(_no_image),
         Field(json_schema_extra=also({"const": "auto"})),
     ] = None
     neighbours: Annotated[int, Field(ge=1, le=1000, description="a whole number from 1 to 1000")] = 10

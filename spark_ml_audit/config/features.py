@@ -15,11 +15,11 @@ from pydantic import (
 )
 
 from spark_ml_audit.config.base import Section
-from spark_ml_audit.config.fields import AnyText, Columns, also, problem
+from spark_ml_audit.config.fields import AnyText, Columns, Text, also, problem
 from spark_ml_audit.config.source import LabelsConfig
 from spark_ml_audit.text import show
 
-FEATURE_KINDS = ("text", "numeric", "categorical", "boolean", "date", "embedding")
+FEATURE_KINDS = ("text", "numeric", "categorical", "boolean", "date", "embedding", "image")
 """Ways a column is turned into features, the keys of `source.features`."""
 
 
@@ -55,6 +55,7 @@ class FeaturesConfig(Section):
         boolean: True or false.
         date: Dates and timestamps.
         embedding: Arrays of numbers, of one length per column.
+        image: The column of images: paths, addresses (http, https) or bytes.
     """
 
     text: FeatureColumns = ()
@@ -63,6 +64,7 @@ class FeaturesConfig(Section):
     boolean: FeatureColumns = ()
     date: FeatureColumns = ()
     embedding: FeatureColumns = ()
+    image: FeatureColumns = ()
 
     @property
     def by_kind(self) -> dict[str, tuple[str, ...]]:
@@ -81,6 +83,12 @@ class FeaturesConfig(Section):
                         "Read every column in one way; rename or derive a second column to read it twice.",
                         at=kind,
                     )
+        if len(self.image) > 1:
+            raise problem(
+                f"names {len(self.image)} columns of images.",
+                "Name one: rows with several images are several rows, or one image put together.",
+                at="image",
+            )
         if not seen:
             raise problem(
                 "names no column, so a model would have nothing to learn from.",
@@ -106,6 +114,7 @@ class FeaturesSource(Section):
 
     Attributes:
         features: Columns to learn from; None (``auto`` in the config) for all that can serve.
+        image_folder: Folder at which relative paths of images begin; None: the folder of the source.
         group: Column whose equal values keep rows in one fold; None for each row by its id.
         annotator: Who gave the tags of a row: a column or several of names, of lists of names, or of maps
             from tags to names; no feature, and the noise of each is told. None: not known.
@@ -116,6 +125,7 @@ class FeaturesSource(Section):
         BeforeValidator(_features),
         Field(json_schema_extra=also({"const": "auto"})),
     ] = None
+    image_folder: Annotated[Text | None, Field(description="the path of a folder, or null")] = None
     group: Annotated[AnyText | None, Field(description="the name of a column, or null")] = None
     annotator: FeatureColumns = ()
 
@@ -131,6 +141,12 @@ class FeaturesSource(Section):
         Raises:
             PydanticCustomError: They do; its context has message, fix and key (see `fields.problem`).
         """
+        if self.image_folder is not None and (self.features is None or not self.features.image):
+            raise problem(
+                f"found {show(self.image_folder)}, but no column of images is named.",
+                "Name one under source.features.image (--image), or leave image_folder out.",
+                at="image_folder",
+            )
         tags = {name.lower() for name in as_tuple(labels.labels)}
         named = [("group", self.group)] if self.group is not None else []
         for kind, names in self.features.by_kind.items() if self.features is not None else ():

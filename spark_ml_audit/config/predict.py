@@ -24,7 +24,7 @@ from spark_ml_audit.config.output import OutputConfig, TrackingConfig
 from spark_ml_audit.config.source import LabelsConfig, PlaceConfig, check_decisions_named
 from spark_ml_audit.text import show, suggest
 
-MODEL_KINDS = ("auto", "joint", "linear", "tabular", "prior")
+MODEL_KINDS = ("auto", "joint", "linear", "tabular", "cnn", "prior")
 """Names of the built-in models; any other `kind` is an import path."""
 
 MIN_PRECISION = 0.5
@@ -75,6 +75,7 @@ class ModelConfig(Section):
 
     Attributes:
         kind: One of `MODEL_KINDS`, or the import path of a scikit-learn compatible estimator.
+        budget: Minutes that the predictions may take, as estimated, beside `kind: auto`; None for no limit.
         folds: Number of folds; every row is predicted by a model trained on the other folds.
         seed: Seed of folds, sampling and models, 0..2**32 - 1.
         max_train_rows: Most rows a model is trained on; beyond, they are sampled, rare tags first.
@@ -94,6 +95,10 @@ class ModelConfig(Section):
         AfterValidator(_check_kind),
         Field(description="the name of a built-in model or the import path of an estimator"),
     ] = "auto"
+    budget: Annotated[
+        Annotated[float, Field(gt=0, le=MAX_COUNT)] | None,
+        Field(description="a number of minutes above 0, or null"),
+    ] = None
     folds: Annotated[int, Field(ge=2, le=20, description="a whole number from 2 to 20")] = 5
     seed: Annotated[int, Field(ge=0, le=_MAX_SEED, description="a whole number from 0 to 2**32 - 1")] = 0
     max_train_rows: Annotated[int, Field(ge=1, le=MAX_COUNT, description="a whole number of 1 or more")] = (
@@ -123,6 +128,12 @@ class ModelConfig(Section):
                 "Name one under model.encoder (--encoder), or leave encoder_level out.",
                 at="encoder_level",
             )
+        if self.encoder is not None and self.kind == "cnn":
+            raise problem(
+                f"found {show(self.encoder)}, but a model of kind cnn reads the pixels of images themselves.",
+                "Leave one of the two out.",
+                at="encoder",
+            )
         if self.encoder is not None and (self.uri is not None or self.kind == "prior"):
             why = (
                 f"model.uri names a finished model ({show(self.uri)}), which has its own encoder or none"
@@ -141,6 +152,13 @@ class ModelConfig(Section):
                 "found corrected, but no final model is trained.",
                 "Set model.fit_final to true (--fit-final), or leave final_labels out.",
                 at="final_labels",
+            )
+        if self.budget is not None and (self.kind != "auto" or self.uri is not None):
+            what = f"model.kind is {show(self.kind)}" if self.uri is None else "model.uri names a model"
+            raise problem(
+                f"found {self.budget:g} minutes, but {what}, so there is nothing to choose.",
+                "Leave model.budget out, or set model.kind to auto.",
+                at="budget",
             )
         if self.uri is not None:
             if self.fit_final:

@@ -92,6 +92,13 @@ _SHOW = ShortForm(
     "--show", "source.show", "COLUMNS", "columns that the report shows beside a row's id", "names"
 )
 _TEXT = ShortForm("--text", "source.features.text", "COLUMNS", "texts that a model learns from", "names")
+_IMAGE = ShortForm(
+    "--image",
+    "source.features.image",
+    "COLUMN",
+    "images that a model learns from: paths, addresses or bytes",
+    "names",
+)
 _ENCODER = ShortForm(
     "--encoder",
     "model.encoder",
@@ -115,7 +122,7 @@ _DECISIONS = ShortForm(
     "--decisions", "source.decisions", "TABLE", "table of reviewers' decisions to learn from"
 )
 _COLUMNS = (_ID, _NUMBERS, _LABELS, _PROBS, _FROM, _CLASSES, _FORMAT, _DELIMITER, _SHOW)
-_AUDIT = (*_COLUMNS, _DECISIONS, _TEXT, _ENCODER, _OUT)
+_AUDIT = (*_COLUMNS, _DECISIONS, _TEXT, _IMAGE, _ENCODER, _OUT)
 
 
 def _run(command: str, about: str = "audit to go by; the newest by default") -> ShortForm:
@@ -131,7 +138,15 @@ _PREDICT = (
     _DELIMITER,
     _DECISIONS,
     _TEXT,
+    _IMAGE,
     _ENCODER,
+    ShortForm(
+        "--budget",
+        "model.budget",
+        "MINUTES",
+        "time that the model may take, as estimated: what is trained is chosen to suit",
+        "number",
+    ),
     ShortForm(
         "--fit-final",
         "model.fit_final",

@@ -62,7 +62,7 @@ class Limits:
                 fix="Give a folder that can be written to, or leave it out.",
             ) from error
         _sweep(Path(folder))
-        return cls(_cores(), max(memory, _LEAST_BYTES), folder)
+        return cls(cores(), max(memory, _LEAST_BYTES), folder)
 
     def settings(self) -> dict[str, str | bool | int | float | list[str]]:
         """Settings of a DuckDB connection."""
@@ -100,7 +100,8 @@ class Limits:
         shutil.rmtree(Path(self.spill, self._own), ignore_errors=True)
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1

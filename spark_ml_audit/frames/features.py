@@ -137,6 +137,7 @@ _FITTING: dict[str, tuple[str, ...]] = {
     "boolean": ("boolean", "tinyint", "smallint", "int", "bigint"),
     "date": ("date", "timestamp", "timestamp_ntz"),
     "embedding": ("array<float>", "array<double>"),
+    "image": ("string", "binary"),
 }
 
 

@@ -114,9 +114,9 @@ PREDICTION_RUNS_SCHEMA = pa.schema(
         *_columns(pa.int32(), "folds"),
         *_columns(pa.string(), "kind", "quality", "model_uri", "mlflow_run_id", "stages", "warnings"),
         *_columns(pa.string(), "engine", "tagging", "features"),
-        # came later: null in the rows of older versions, and without decisions or an encoder
+        # came later: null in the rows of older versions, and without decisions, an encoder or a choice
         *_columns(pa.int64(), "num_corrected_cells", "num_excluded_rows"),
-        *_columns(pa.string(), "encoder"),
+        *_columns(pa.string(), "encoder", "choice"),
     ]
 )  # fmt: skip
 

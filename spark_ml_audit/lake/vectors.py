@@ -28,6 +28,7 @@ from spark_ml_audit.engines.columns import column
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import VECTORS
 from spark_ml_audit.models.encoders.encoding import EncoderRef, column_of
+from spark_ml_audit.models.images import ImageFiles
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Frame
@@ -48,19 +49,21 @@ class StoredVectors:
         tables: The output.
         encoder: What made them.
         layers: Layers that are stored.
-        columns: Text columns of the source whose joined texts are the contents.
+        columns: Text columns of the source whose joined texts are the contents, or its column of images.
+        images: Where these are; None for texts.
     """
 
     tables: OutputTables
     encoder: EncoderRef
     layers: tuple[int, ...]
     columns: tuple[str, ...]
+    images: ImageFiles | None = None
 
     # ---- making ------------------------------------------------------------------------------------
 
     def num_missing(self, frame: Frame) -> int:
         """Contents of a source that have no vectors yet."""
-        return count_rows(self.tables.engine, self._missing(frame, ContentsOf()).select(CONTENT))
+        return count_rows(self.tables.engine, self._missing(frame, ContentsOf(self.images)).select(CONTENT))
 
     def fill(self, frame: Frame, run_id: str, missing: int, tell: Callable[[int], None]) -> None:
         """Make and append the vectors that are missing, `AT_ONCE` contents per transaction.
@@ -75,7 +78,7 @@ class StoredVectors:
         """
         engine, parts = self.tables.engine, math.ceil(missing / AT_ONCE)
         for part in range(parts):
-            contents = self._missing(frame, ContentsOf(parts, part))
+            contents = self._missing(frame, ContentsOf(self.images, parts, part))
             vectors = engine.map_batches(
                 contents, Encode(self.encoder, self.layers), keep=(), add=VECTOR_FIELDS
             )
@@ -136,6 +139,19 @@ class StoredVectors:
         row = self.tables.engine.collect(counts).to_pylist()[0]
         return int(row["cut"] or 0), int(row["all"] or 0)
 
+    def num_unread(self, frame: Frame) -> int:
+        """Rows of a source without an image, or with one that cannot be read."""
+        engine = self.tables.engine
+        hashed = engine.map_batches(
+            frame.select(self._texts), HashedContents((), self.images), keep=(), add=_HASH
+        )
+        found = self._of_layer(self.layers[-1])
+        if found is None:
+            return count_rows(engine, hashed)
+        good = found.filter(~nw.col("is_cut")).select(nw.col(CONTENT).alias("__content"))
+        good = good.unique(subset=["__content"], keep="any")
+        return count_rows(engine, hashed.join(good, left_on=HASH, right_on="__content", how="anti"))
+
     def joined(self, frame: Frame, layers: Sequence[int]) -> Frame:
         """A frame of the source, or of its predictions, with a column of vectors for each layer.
 
@@ -167,7 +183,7 @@ class StoredVectors:
     def _beside(self, frame: Frame, columns: Mapping[str, Frame]) -> Frame:
         engine, names = self.tables.engine, frame.collect_schema().names()
         hashed = engine.map_batches(
-            frame.with_columns(self._texts), HashedContents(names), keep=tuple(names), add=_HASH
+            frame.with_columns(self._texts), HashedContents(names, self.images), keep=tuple(names), add=_HASH
         )
         for name, found in columns.items():
             vectors = found.select(nw.col(CONTENT).alias("__content"), nw.col("vector").alias(name))

@@ -16,8 +16,10 @@ from threadpoolctl import threadpool_limits
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.models.design import BoolArray, Float32Array, IntArray
 from spark_ml_audit.models.encoders.encoding import Encoding
+from spark_ml_audit.models.encoders.images import PIXELS
 from spark_ml_audit.models.encoding import require_columns
 from spark_ml_audit.models.features import FeatureSpec
+from spark_ml_audit.models.image_learner import KIND as CNN
 from spark_ml_audit.models.registry import (
     MAX_WEIGHT_BYTES,
     Learner,
@@ -124,8 +126,8 @@ class TagModel:
             InputError: The frame lacks a feature column.
             ValueError: There is not one key for each row.
         """
-        _check_training(frame, spec, kind, seed, order_keys, group_keys)
-        frame, read = _with_vectors(frame, spec, None if kind == "prior" else encoding)
+        _check_training(frame, spec, kind, seed, order_keys, group_keys, encoding)
+        frame, read, pixels = _with_vectors(frame, spec, kind, encoding)
         n = len(frame)
         order = np.argsort(order_keys, kind="stable")
         given = np.zeros((n, len(classes)), dtype=bool)
@@ -135,12 +137,13 @@ class TagModel:
         rarer = np.minimum(num_present, n - num_present)
         learned = np.flatnonzero(rarer >= MIN_ROWS_OF_A_KIND).astype(np.int64)
         notes = _class_warnings(classes, rarer) + _ignored_warning(spec)
-        resolved = resolve_kind(kind, read, len(learned))
+        resolved = resolve_kind(kind, read, len(learned), reads_pixels=pixels is not None)
         learner = None
         if resolved != "prior" and len(learned):
             keys = order_keys if group_keys is None else group_keys
             inner_fold = inner_folds(keys[order], seed)
-            limits: dict[str, Any] = {"max_weight_bytes": max_weight_bytes, "eliminate": read is not spec}
+            limits: dict[str, Any] = {"max_weight_bytes": max_weight_bytes, "pixels": pixels}
+            limits["eliminate"] = read is not spec and pixels is None
             with threadpool_limits(limits=1):
                 sorted_rows, tags = frame.iloc[order], given[:, learned]
                 learner, said = fit_learner(sorted_rows, tags, read, resolved, seed, inner_fold, **limits)
@@ -168,7 +171,7 @@ class TagModel:
         result = np.tile(self.priors, (n, 1))
         if self.learner is None:
             return result
-        require_columns(frame, self.spec.columns)
+        require_columns(frame, _columns_read(self.spec, self.encoding, frame))
         with threadpool_limits(limits=1):
             for start in range(0, n, CHUNK_ROWS):
                 rows = slice(start, min(start + CHUNK_ROWS, n))
@@ -222,13 +225,24 @@ class TagModel:
         return model
 
 
+def _columns_read(spec: FeatureSpec, encoding: Encoding | None, frame: pd.DataFrame) -> tuple[str, ...]:
+    """Columns that a frame must have: images only where it lacks the vectors of them."""
+    if encoding is not None and encoding.column in frame.columns:
+        return spec.plain_columns
+    return spec.columns
+
+
 def _with_vectors(
-    frame: pd.DataFrame, spec: FeatureSpec, encoding: Encoding | None
-) -> tuple[pd.DataFrame, FeatureSpec]:
-    """Rows and columns as a learner reads them: with the vectors, where there are any."""
-    if encoding is None:
-        return frame, spec
-    return encoding.added(frame), replace(spec, embedding=(*spec.embedding, encoding.column))
+    frame: pd.DataFrame, spec: FeatureSpec, kind: str, encoding: Encoding | None
+) -> tuple[pd.DataFrame, FeatureSpec, str | None]:
+    """Rows and columns as a learner reads them, with the vectors if there are any; the column of pixels."""
+    if encoding is None or kind == "prior":
+        return frame, spec, None
+    pixels = encoding.column if encoding.encoder.value == PIXELS else None
+    read = replace(spec, embedding=(*spec.embedding, encoding.column))
+    if pixels is not None and kind in ("auto", CNN):  # the network reads them by itself
+        read = spec
+    return encoding.added(frame), read, pixels
 
 
 def _check_training(
@@ -238,6 +252,7 @@ def _check_training(
     seed: int,
     order_keys: IntArray,
     group_keys: IntArray | None,
+    encoding: Encoding | None,
 ) -> None:
     check_kind(kind, seed)
     if kind != "prior":
@@ -247,13 +262,13 @@ def _check_training(
                 key="source.features",
                 fix="Name the columns, as in {text: [title, body]}, or set model.kind to prior.",
             )
-        require_columns(frame, spec.columns)
+        require_columns(frame, _columns_read(spec, encoding, frame))
     n = len(frame)
     if len(order_keys) != n or (group_keys is not None and len(group_keys) != n):
         raise ValueError(f"order_keys and group_keys must have one key for each of the {n} rows.")
 
 
-def inner_folds(keys: IntArray, seed: int) -> IntArray:
+def inner_folds(keys: IntArray, seed: int, num_folds: int = INNER_FOLDS) -> IntArray:
     """Balanced folds by hash, shape (n,): rows with one key share a fold.
 
     >>> inner_folds(np.array([11, 11, 22, 33]), seed=0).tolist()
@@ -263,7 +278,7 @@ def inner_folds(keys: IntArray, seed: int) -> IntArray:
     mixed = _mixed(distinct.astype(np.int64).view(np.uint64), seed)
     rank = np.empty(len(distinct), dtype=np.int64)
     rank[np.argsort(mixed, kind="stable")] = np.arange(len(distinct))
-    return np.asarray((rank % min(INNER_FOLDS, max(len(distinct), 1)))[inverse.reshape(-1)], dtype=np.int64)
+    return np.asarray((rank % min(num_folds, max(len(distinct), 1)))[inverse.reshape(-1)], dtype=np.int64)
 
 
 def _mixed(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:

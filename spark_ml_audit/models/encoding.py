@@ -82,7 +82,7 @@ class DesignEncoder:
         Returns:
             The encoder, the design of the training rows, and what their columns lack, one sentence each.
         """
-        require_columns(frame, spec.columns)
+        require_columns(frame, spec.plain_columns)
         notes: list[str] = []
         categories = tuple(Categories.fit(category_keys(frame[name])) for name in spec.categorical)
         numeric = tuple(Ramps.fit(numbers(frame[name])) for name in spec.numeric)
@@ -113,7 +113,7 @@ class DesignEncoder:
 
     def transform(self, frame: pd.DataFrame) -> Design:
         """Design of any rows."""
-        require_columns(frame, self.spec.columns)
+        require_columns(frame, self.spec.plain_columns)
         matrix = self.text.transform(joined_texts(frame, self.spec.text)) if self.text is not None else None
         return self._design(frame, matrix)
 

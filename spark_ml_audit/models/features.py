@@ -32,6 +32,7 @@ class FeatureSpec:
         boolean: Booleans.
         date: Dates and timestamps.
         embedding: Arrays of numbers of one width, or Spark ML vectors.
+        image: Paths, addresses or bytes of images: one column at most, read by an encoder of images.
         ignored: Columns left out because of their type, for a warning.
 
     Example:
@@ -46,17 +47,23 @@ class FeatureSpec:
     boolean: tuple[str, ...] = ()
     date: tuple[str, ...] = ()
     embedding: tuple[str, ...] = ()
+    image: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """All feature columns."""
+        return self.plain_columns + self.image
+
+    @property
+    def plain_columns(self) -> tuple[str, ...]:
+        """Those that are no images, and are read as they are."""
         return self.text + self.numeric + self.categorical + self.boolean + self.date + self.embedding
 
     @property
     def is_tabular(self) -> bool:
         """Whether there are columns, and neither text nor embeddings among them."""
-        return bool(self.columns) and not self.text and not self.embedding
+        return bool(self.columns) and not self.text and not self.embedding and not self.image
 
 
 def detect_features(

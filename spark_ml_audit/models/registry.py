@@ -17,10 +17,11 @@ from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.models.design import BLOCK_ROWS, BoolArray, Float32Array, IntArray
 from spark_ml_audit.models.encoding import DesignEncoder, TableEncoder
 from spark_ml_audit.models.features import FeatureSpec
+from spark_ml_audit.models.image_learner import KIND, ImageLearner
 from spark_ml_audit.models.loading import KEY, load_estimator
 from spark_ml_audit.models.stacked import StackedTags
 
-BUILT_IN = ("auto", "joint", "linear", "tabular", "prior")
+BUILT_IN = ("auto", "joint", "linear", "tabular", "cnn", "prior")
 """Built-in kinds: anything else is an import path."""
 
 MAX_BOOSTED_TAGS = 64
@@ -37,17 +38,20 @@ class Learner(Protocol):
         """Probabilities of shape (n, K) for n >= 1 rows."""
 
 
-def resolve_kind(kind: str, spec: FeatureSpec, num_tags: int) -> str:
+def resolve_kind(kind: str, spec: FeatureSpec, num_tags: int, *, reads_pixels: bool = False) -> str:
     """The kind that is trained: `auto` is `joint`, or `tabular` for a table without text and embeddings.
 
     Boosted trees find interactions that the linear layer cannot, but train tag by tag, so `tabular` is
-    `joint` as well where there is text, an embedding or more than 64 tags.
+    `joint` as well where there is text, an embedding or more than 64 tags. Images without a pretrained
+    encoder are learned from by a network of their own: `cnn`.
 
     >>> resolve_kind("auto", FeatureSpec(numeric=("price",)), num_tags=3)
     'tabular'
     >>> resolve_kind("auto", FeatureSpec(numeric=("price",), text=("title",)), num_tags=3)
     'joint'
     """
+    if kind in ("auto", "tabular") and spec.image:
+        return KIND if reads_pixels else "joint"
     if kind in ("auto", "tabular"):
         return "tabular" if spec.is_tabular and num_tags <= MAX_BOOSTED_TAGS else "joint"
     return kind
@@ -76,6 +80,7 @@ def fit_learner(
     *,
     max_weight_bytes: int = MAX_WEIGHT_BYTES,
     eliminate: bool = False,
+    pixels: str | None = None,
 ) -> tuple[Learner, tuple[str, ...]]:
     """Train one of the kinds (resolved, not `prior`).
 
@@ -83,10 +88,11 @@ def fit_learner(
         frame: Training rows in a stable order.
         given: Given tags, shape (n, K), K >= 1; every column has at least two rows of both kinds.
         spec: Feature columns, at least one.
-        kind: "joint", "linear", "tabular" or an import path.
+        kind: "joint", "linear", "tabular", "cnn" or an import path.
         seed: Seed of everything random.
         inner_fold: Inner folds of the rows, shape (n,), for kinds that stack.
         max_weight_bytes: Bytes of a linear model's first layer.
+        pixels: Column of images' pixels, for a network.
         eliminate: As for `fit_ridge`: whether the vectors of an encoder are among the columns.
 
     Returns:
@@ -106,6 +112,14 @@ def fit_learner(
     if kind == "tabular":
         return _BoostedLearner.fit(frame, given, spec, seed)
     max_width = max_weight_bytes // (4 * given.shape[1])
+    if kind == KIND:
+        if pixels is None:
+            raise ConfigError(
+                "a model of kind cnn learns from images, and there is no column of images.",
+                key=KEY,
+                fix="Name one under source.features.image, or take another kind.",
+            )
+        return ImageLearner.fit(frame, given, spec, pixels, seed, inner_fold, max_width)
     encoder, design, notes = DesignEncoder.fit_transform(frame, spec, max_width)
     if kind in ("joint", "linear"):
         joint = kind == "joint"

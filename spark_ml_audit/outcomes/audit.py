@@ -8,6 +8,7 @@ from typing import Any
 
 from spark_ml_audit.kernels.trust_levels import TRUST
 from spark_ml_audit.outcomes.base import Record
+from spark_ml_audit.outcomes.choice import ModelChoice
 from spark_ml_audit.outcomes.decisions import DecisionsUse
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.history import Comparison
@@ -110,6 +111,8 @@ class AuditOutcome(Outcome):
         errors: How many tags are wrong in all, as the newest review in the output says; None without one.
         alert: Why no flag should be believed; None where nothing speaks against them all.
         next_command: What to type to look at some flags of either direction; None where nothing is flagged.
+        choice: What `model.kind: auto` chose, where this run predicted the probabilities and had a choice;
+            None too for a run that had finished before.
         use: What the probabilities were learned from, where this run predicted them.
         annotators: Noise by who gave the tags, those with most flags first; some.
         decisions: What was learned from people's decisions; None where there are none.
@@ -138,6 +141,7 @@ class AuditOutcome(Outcome):
     errors: ReviewedErrors | None = None
     alert: str | None = None
     next_command: str | None = None
+    choice: ModelChoice | None = None
     use: FeatureUse = field(default_factory=FeatureUse)
     annotators: tuple[AnnotatorNoise, ...] = ()
     decisions: DecisionsUse | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spark_ml_audit.outcomes.choice import ModelChoice
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import Outcome
 from spark_ml_audit.outcomes.tagging import Tagging, TagRates
@@ -36,6 +37,7 @@ class PredictOutcome(Outcome):
         num_corrected_cells: Cells that were learned as people decided them, and not as given; None without
             a table of decisions.
         num_excluded_rows: Rows that people excluded: predicted, and not learned from; None likewise.
+        choice: What `model.kind: auto` chose and why; None where there was nothing to choose.
         encoder: Which vectors of the texts models read: `encoder`, `layer_of_fold`, `layer` of a final model,
             `num_texts`, `num_texts_cut` and more; None without one.
         use: What was learned from, and what was left out and why; its keys stand among the fields.
@@ -59,6 +61,7 @@ class PredictOutcome(Outcome):
     tagging: Tagging | None = None
     num_corrected_cells: int | None = None
     num_excluded_rows: int | None = None
+    choice: ModelChoice | None = None
     encoder: Mapping[str, Any] | None = None
     use: FeatureUse = field(default_factory=FeatureUse)
 

@@ -25,12 +25,15 @@ from spark_ml_audit.frames.quarantine import quarantine_frame
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import PREDICTIONS, QUARANTINE
 from spark_ml_audit.lake.source import IN_MEMORY, OpenSource, open_source, place_of
+from spark_ml_audit.outcomes.choice import ModelChoice
 from spark_ml_audit.outcomes.runs import new_run_id
+from spark_ml_audit.predicting.choice import settle
 from spark_ml_audit.predicting.commit import Models, make_models, predictions_of, write_models_predictions
 from spark_ml_audit.predicting.encoding import with_vectors
 from spark_ml_audit.predicting.plan import PredictionPlan, plan_prediction
 from spark_ml_audit.predicting.predictions import predicted_ingest, predictions_metadata
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
+from spark_ml_audit.predicting.training import TrainingSet
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.reviewing.decided import Decided, decided_of, read_decided
 
@@ -46,12 +49,14 @@ def predict(
     labels: str | Sequence[str] = "labels",
     text: str | Sequence[str] | None = None,
     features: str | Mapping[str, str | Sequence[str]] = "auto",
+    image_folder: str | None = None,
     group: str | None = None,
     classes: Sequence[str] | str | None = None,
     kind: str = "auto",
     folds: int = 5,
     seed: int = 0,
     max_train_rows: int = 200_000,
+    budget: float | None = None,
     encoder: str | None = None,
     vectors: str | os.PathLike[str] | None = None,
     labels_format: str = "auto",
@@ -79,15 +84,18 @@ def predict(
         labels: Column of the given tags, or one column per tag. Rows without tags (null) are predicted too.
         text: Columns of texts to learn from: short for features={"text": [...]}.
         features: "auto" for all columns that can serve, but those that bear or reproduce the tags; or kind
-            (text, numeric, categorical, boolean, date, embedding) -> columns.
+            (text, numeric, categorical, boolean, date, embedding, image) -> columns.
+        image_folder: Folder at which relative paths of images begin; None: that of the source.
         group: Column whose equal values keep rows in one fold; a null stands for its row alone.
         classes: Tag names in the order wanted, or a file with one per line; those in use, sorted, if None.
-        kind: auto, joint, linear, tabular, prior, or the import path of a scikit-learn compatible estimator.
+        kind: auto, joint, linear, tabular, cnn, prior, or the import path of a scikit-learn compatible
+            estimator.
         folds: Number of folds, 2 to 20.
         seed: Seed of folds, sampling and models.
         max_train_rows: Rows a model is trained on at most; beyond, they are sampled, rare tags first.
-        encoder: Pretrained model whose vectors of the texts are learned from too: folder, name on the Hugging
-            Face hub, or "module:function" (texts -> array of one row each).
+        budget: Minutes that it may take, as estimated; `auto` chooses what suits. None: no limit.
+        encoder: Pretrained model whose vectors of the texts, or of images, are learned from too: folder, name
+            on the Hugging Face hub, or "module:function" (texts, or PIL images -> array of one row each).
         vectors: Folder of an output whose table `vectors` keeps them; None: they are made anew.
         labels_format: auto, names, indices, multi_hot, delimited or columns.
         labels_delimiter: What stands between tags in a delimited text.
@@ -126,6 +134,7 @@ def predict(
         id=id or (ROW_NUMBER if row_numbers else ID),
         labels=labels,
         features=_features(text, features),
+        image_folder=image_folder,
         group=group,
         classes=classes,
         labels_format=labels_format,
@@ -134,12 +143,13 @@ def predict(
         **({**place_of(data), **files} if is_place else {"table": IN_MEMORY}),
     )
     options = {"kind": kind, "folds": folds, "seed": seed, "max_train_rows": max_train_rows}
-    model = ModelConfig.parse({**options, "encoder": encoder}, "model")
-    shown, wanted = progress or Progress(quiet=True), EngineConfig.parse({"kind": engine}, "engine")
-    opened = _opened(data, source, held, wanted, spark)
+    model = ModelConfig.parse({**options, "budget": budget, "encoder": encoder}, "model")
+    opened = _opened(data, source, held, EngineConfig.parse({"kind": engine}, "engine"), spark)
+    shown = progress or Progress(quiet=True)
     plan = plan_prediction(opened, source, model, shown, decide=_deciding(decisions))
-    plan = _with_vectors(plan, vectors, shown)
-    return PredictResult(plan, make_models(plan, shown), opened, source, shown, held)
+    plan, choice = _settled(plan, vectors, shown)
+    models = replace(make_models(plan, shown), choice=choice)
+    return PredictResult(plan, models, opened, source, shown, held)
 
 
 def _opened(
@@ -166,15 +176,18 @@ def _deciding(decisions: Any) -> Callable[[Ingest], Decided] | None:
     return decide
 
 
-def _with_vectors(
+def _settled(
     plan: PredictionPlan, vectors: str | os.PathLike[str] | None, progress: Progress
-) -> PredictionPlan:
-    """A plan whose models read the vectors of the encoder, if there is one."""
-    if plan.model.encoder is None or plan.training is None:
-        return plan
-    tables = _vector_tables(plan.ingest.engine, vectors)
-    training = with_vectors(plan.training, plan.model.encoder, tables, new_run_id(), progress)
-    return replace(plan, training=training)
+) -> tuple[PredictionPlan, ModelChoice | None]:
+    """A plan whose model is chosen, and reads the vectors of its encoder, if there is one."""
+
+    def made(encoder: str) -> TrainingSet:
+        if plan.training is None:
+            raise ValueError("vectors are made for what is trained")
+        tables = _vector_tables(plan.ingest.engine, vectors)
+        return with_vectors(plan.training, encoder, tables, new_run_id(), progress)
+
+    return settle(plan, None, made, progress)
 
 
 def _vector_tables(engine: Engine, vectors: str | os.PathLike[str] | None) -> OutputTables:
@@ -249,6 +262,11 @@ class PredictResult:
     def features(self) -> dict[str, tuple[str, ...]]:
         """Kind -> columns that were learned from."""
         return dict(self._plan.guarded.use.features)
+
+    @property
+    def choice(self) -> ModelChoice | None:
+        """What `auto` chose under a budget or with an encoder, and why; None where nothing was to choose."""
+        return self._models.choice
 
     @property
     def left_out(self) -> dict[str, str]:

@@ -14,7 +14,9 @@ from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import PREDICTIONS
 from spark_ml_audit.models.scorers import Scorer
+from spark_ml_audit.outcomes.choice import ModelChoice
 from spark_ml_audit.outcomes.features import FeatureUse
+from spark_ml_audit.predicting.choice import settle
 from spark_ml_audit.predicting.encoding import with_vectors
 from spark_ml_audit.predicting.plan import PredictionPlan
 from spark_ml_audit.predicting.predictions import (
@@ -23,7 +25,8 @@ from spark_ml_audit.predicting.predictions import (
     predictions_metadata,
 )
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
-from spark_ml_audit.predicting.training import train_folds
+from spark_ml_audit.predicting.training import TrainingSet, train_folds
+from spark_ml_audit.tracking import feature_tags
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Frame
@@ -39,12 +42,14 @@ class Models:
         kind: Kind, as resolved.
         num_trained: Rows that took part in training.
         warnings: What training had to say.
+        choice: What `auto` chose and why; None where there was nothing to choose.
     """
 
     scorers: Mapping[int, Scorer]
     kind: str
     num_trained: int
     warnings: tuple[str, ...] = ()
+    choice: ModelChoice | None = None
 
 
 def make_models(plan: PredictionPlan, progress: Progress) -> Models:
@@ -85,6 +90,7 @@ class Predicted:
         kind: Kind of model, as resolved.
         num_trained: Rows that took part in training.
         warnings: Sentences.
+        choice: What `auto` chose and why; None where there was nothing to choose.
     """
 
     plan: PredictionPlan
@@ -93,11 +99,18 @@ class Predicted:
     kind: str
     num_trained: int
     warnings: tuple[str, ...]
+    choice: ModelChoice | None = None
 
     @property
     def metrics(self) -> dict[str, float | None]:
         """Figures for tracking, apart from an audit's own."""
         return prediction_metrics(self.quality)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What tracking says of what was learned from, and by what."""
+        chosen = {} if self.choice is None else {"model_choice": self.choice.reason}
+        return feature_tags(self.use) | chosen
 
     @property
     def audit_warnings(self) -> list[str]:
@@ -148,11 +161,18 @@ def commit_predictions(
         InputError: A model fails on the table's rows.
         RuntimeError: The commit was removed from the table's history meanwhile.
     """
-    if plan.training is not None and plan.model.encoder is not None:
-        training = with_vectors(plan.training, plan.model.encoder, tables, run_id, progress)
-        plan = replace(plan, training=training)
-    if tables.commit_of(PREDICTIONS, run_id) is None:
-        models = make_models(plan, progress)
+    committed = tables.commit_of(PREDICTIONS, run_id)
+    recorded = None if committed is None else committed.metadata["model"].get("choice")
+
+    def vectors(encoder: str) -> TrainingSet:
+        if plan.training is None:
+            raise ValueError("vectors are made for what is trained")
+        return with_vectors(plan.training, encoder, tables, run_id, progress)
+
+    is_done, earlier = committed is not None, ModelChoice.from_mapping(recorded)
+    plan, choice = settle(plan, earlier, vectors, progress, is_done=is_done)
+    if not is_done:
+        models = replace(make_models(plan, progress), choice=choice)
         write_models_predictions(plan, models, tables, run_id, metadata, progress)
     commit = tables.commit_of(PREDICTIONS, run_id)
     if commit is None:
@@ -163,7 +183,13 @@ def commit_predictions(
         quality = out_of_fold(ingest)
     warnings = (*plan.warnings(), *about["warnings"], *quality.warnings)
     return Predicted(
-        plan, ingest, quality, about["kind"], about["num_trained"], tuple(dict.fromkeys(warnings))
+        plan,
+        ingest,
+        quality,
+        about["kind"],
+        about["num_trained"],
+        tuple(dict.fromkeys(warnings)),
+        ModelChoice.from_mapping(about.get("choice")),
     )
 
 
@@ -192,6 +218,8 @@ def write_models_predictions(
     }
     if plan.training is not None and plan.training.encoded is not None:
         about["encoder"] = plan.training.encoded.to_mapping()
+    if models.choice is not None:
+        about["choice"] = models.choice.to_dict()
     properties = {CLASSES_PROPERTY: json.dumps(list(plan.ingest.layout.classes), ensure_ascii=False)}
     with progress.stage("predict"):
         tables.overwrite(

@@ -25,7 +25,8 @@ class EncodedTexts:
         layers: Number of a model (its fold, or `FINAL`) -> layer.
         scores: Layer -> mean average precision of a cheap model by it, for the model of the whole table.
         num_texts: Distinct texts that the table holds vectors of, by this encoder.
-        num_cut: Of these, how many are longer than what the encoder reads.
+        num_cut: Of these, how many are longer than what the encoder reads, or images that cannot be read.
+        num_unread: Rows of the source without an image, or with one that cannot be read.
     """
 
     stored: StoredVectors
@@ -33,6 +34,7 @@ class EncodedTexts:
     scores: Mapping[int, float]
     num_texts: int = 0
     num_cut: int = 0
+    num_unread: int = 0
 
     @property
     def used(self) -> tuple[int, ...]:
@@ -49,8 +51,20 @@ class EncodedTexts:
         """Number of a model -> the vectors it reads."""
         stored = self.stored
         return {
-            number: Encoding(stored.encoder, layer, stored.columns) for number, layer in self.layers.items()
+            number: Encoding(stored.encoder, layer, stored.columns, stored.images)
+            for number, layer in self.layers.items()
         }
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences on images that are not there."""
+        if not self.num_unread:
+            return []
+        return [
+            f"{self.num_unread:,} rows have no image in column '{self.stored.columns[0]}' that can be read "
+            "(missing, broken, or no image): they are predicted by their other columns, or by the tags' "
+            "shares."
+        ]
 
     def joined(self, frame: Frame) -> Frame:
         """A frame of the source with these columns."""
@@ -58,6 +72,7 @@ class EncodedTexts:
 
     def to_mapping(self) -> dict[str, Any]:
         """What tables and MLflow record of them."""
+        is_text = self.stored.images is None
         return {
             "encoder": self.stored.encoder.value,
             "identity": self.stored.encoder.identity,
@@ -67,7 +82,8 @@ class EncodedTexts:
                 str(number): self.layers[number] for number in sorted(self.layers) if number >= 0
             },
             "layer": self.layers[FINAL],
-            "num_texts": self.num_texts,
-            "num_texts_cut": self.num_cut,
+            "num_texts": self.num_texts if is_text else 0,
+            "num_texts_cut": self.num_cut if is_text else 0,
+            **({} if is_text else {"num_images": self.num_texts, "num_rows_without_image": self.num_unread}),
             "layer_scores": {str(layer): round(score, 4) for layer, score in self.scores.items()},
         }

@@ -11,7 +11,7 @@ from spark_ml_audit.engines.extras import install_command
 from spark_ml_audit.errors import InputError, SetupError
 from spark_ml_audit.lake.vectors import StoredVectors
 from spark_ml_audit.models.encoders.base import KEY, Encoder
-from spark_ml_audit.models.encoders.choose import load_encoder
+from spark_ml_audit.models.encoders.choose import EXTRAS, IMAGES, TEXTS, load_encoder
 from spark_ml_audit.models.encoders.encoding import EncoderRef
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.predicting.encoded import FINAL, EncodedTexts
@@ -24,25 +24,30 @@ if TYPE_CHECKING:
     from spark_ml_audit.progress import Progress
 
 
-def open_encoder(value: str) -> Encoder:
+def open_encoder(value: str, of: str = TEXTS) -> Encoder:
     """Open the encoder that a config names.
+
+    Args:
+        value: The encoder.
+        of: What it is to read, texts or images.
 
     Raises:
         ConfigError: There is no such encoder.
         SetupError: Its packages are not installed; the fix is the command that installs them.
     """
     try:
-        return load_encoder(value)
+        return load_encoder(value, of)
     except SetupError as error:
-        fix = f"Install it with: {install_command('text')}"
+        fix = f"Install it with: {install_command(EXTRAS[of])}"
         raise SetupError(error.message, key=error.key, fix=fix) from error
 
 
-def check_encoder(model: ModelConfig, spec: FeatureSpec | None = None) -> Encoder | None:
+def check_encoder(model: ModelConfig, of: str, spec: FeatureSpec | None = None) -> Encoder | None:
     """The encoder of a config; None without one. Refuses one that cannot be opened or has nothing to encode.
 
     Args:
         model: The `model` section.
+        of: What is encoded: images where a column of them is named, else texts.
         spec: The feature columns, where they are known.
 
     Raises:
@@ -52,8 +57,8 @@ def check_encoder(model: ModelConfig, spec: FeatureSpec | None = None) -> Encode
     """
     if model.encoder is None:
         return None
-    encoder = open_encoder(model.encoder)
-    if spec is not None and not spec.text:
+    encoder = open_encoder(model.encoder, of)
+    if of == TEXTS and spec is not None and not spec.text:
         raise InputError(
             f"found '{model.encoder}', but no text column is learned from.",
             key=KEY,
@@ -65,7 +70,7 @@ def check_encoder(model: ModelConfig, spec: FeatureSpec | None = None) -> Encode
 def with_vectors(
     training: TrainingSet, value: str, tables: OutputTables, run_id: str, progress: Progress
 ) -> TrainingSet:
-    """A training set whose models read vectors of the texts too.
+    """A training set whose models read vectors of the texts too, or of the images.
 
     Args:
         training: What models are trained on.
@@ -74,32 +79,37 @@ def with_vectors(
         run_id: Of the run.
         progress: Shows and times the stages.
     """
-    encoder = open_encoder(value)
+    images = training.images
+    what = TEXTS if images is None else IMAGES
+    encoder = open_encoder(value, what)
     # a relative path means another folder where a stored model is loaded
     folder = Path(value).expanduser()
     place = str(folder.resolve()) if folder.is_dir() else value
-    columns = training.features.spec.text
-    stored = StoredVectors(tables, EncoderRef(place, encoder.identity), encoder.candidates, columns)
+    columns = training.features.spec.text if images is None else training.features.spec.image
+    ref = EncoderRef(place, encoder.identity, what)
+    stored = StoredVectors(tables, ref, encoder.candidates, columns, images)
     frame = training.ingest.frame
     with progress.stage("encode"):
         if missing := stored.num_missing(frame):
-            progress.note(f"encoding {missing:,} texts by {encoder.about}")
+            progress.note(f"encoding {missing:,} {what} by {encoder.about}")
             stored.fill(
-                frame, run_id, missing, lambda done: progress.note(f"encoded {done:,} of {missing:,} texts")
+                frame, run_id, missing, lambda done: progress.note(f"encoded {done:,} of {missing:,} {what}")
             )
     with progress.stage("layer"):
         layers, scores = choose_layers(training.ingest, training.plan, stored)
         num_cut, num_texts = stored.num_cut()
     by_layer = dict(zip(stored.layers, scores.tolist(), strict=True))
-    encoded = EncodedTexts(stored, layers, by_layer, num_texts, num_cut)
+    num_unread = 0 if images is None else stored.num_unread(frame)
+    encoded = EncodedTexts(stored, layers, by_layer, num_texts, num_cut, num_unread)
     progress.note(_said(encoded))
     return replace(training, encoded=encoded)
 
 
 def _said(encoded: EncodedTexts) -> str:
     """A sentence on the layers chosen."""
-    what = f"texts encoded by {encoded.stored.encoder.value}"
-    if encoded.num_cut:
+    of = encoded.stored.encoder.of
+    what = f"{of} encoded by {encoded.stored.encoder.value}"
+    if encoded.num_cut and of == TEXTS:
         what += f", {encoded.num_cut:,} of {encoded.num_texts:,} read in part"
     if len(encoded.stored.layers) == 1:
         return what

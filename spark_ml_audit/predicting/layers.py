@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from spark_ml_audit.arrow.contents import CONTENT, content_hashes, content_texts, vector_matrix
+from spark_ml_audit.arrow.contents import CONTENT, content_hashes, contents_of, vector_matrix
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.lists import list_array, rows_of_lists
 from spark_ml_audit.engines.base import Batches
@@ -21,6 +21,7 @@ from spark_ml_audit.lake.vectors import StoredVectors
 from spark_ml_audit.models.bundle import inner_folds
 from spark_ml_audit.models.design import BoolArray, Float32Array, Float64Array, IntArray
 from spark_ml_audit.models.encoders.pick import layer_scores
+from spark_ml_audit.models.images import ImageFiles
 from spark_ml_audit.predicting.encoded import FINAL
 from spark_ml_audit.predicting.folds import FoldPlan
 
@@ -92,7 +93,7 @@ def layers_of(
 
 def layer_sample(ingest: Ingest, plan: FoldPlan, stored: StoredVectors) -> LayerSample:
     """The labelled rows with a text whose ids hash lowest, with their vectors at all layers."""
-    table = _lowest(ingest, plan, stored.columns)
+    table = _lowest(ingest, plan, stored)
     contents = table.column(CONTENT).combine_chunks()
     distinct = contents.unique()
     parts = []
@@ -105,24 +106,27 @@ def layer_sample(ingest: Ingest, plan: FoldPlan, stored: StoredVectors) -> Layer
     tags = tags.chunk(0) if isinstance(tags, pa.ChunkedArray) else tags
     given = np.zeros((len(tags), ingest.layout.num_classes), dtype=bool)
     given[rows_of_lists(tags), tags.flatten().to_numpy()] = True
+    vectors = np.stack(parts, axis=1)
+    # an image that cannot be read has no vector
+    good = np.isfinite(vectors).all(axis=(1, 2))
     return LayerSample(
-        np.stack(parts, axis=1),
-        given,
-        table.column("fold").to_numpy().astype(np.int64),
-        table.column("group_key").to_numpy(),
+        vectors[good],
+        given[good],
+        table.column("fold").to_numpy().astype(np.int64)[good],
+        table.column("group_key").to_numpy()[good],
     )
 
 
-def _lowest(ingest: Ingest, plan: FoldPlan, columns: Sequence[str]) -> Any:
+def _lowest(ingest: Ingest, plan: FoldPlan, stored: StoredVectors) -> Any:
     """Arrow table of `_ROW`, in the order of the keys."""
     layout, engine = ingest.layout, ingest.engine
-    texts = nw.struct(*[column(name).alias(f"c{i}") for i, name in enumerate(columns)])
+    texts = nw.struct(*[column(name).alias(f"c{i}") for i, name in enumerate(stored.columns)])
     carry = nw.struct(plan.keys.alias("keys"), texts.alias("texts"))
 
     def run(batches: Batches) -> Batches:
         kept: Any = None
         for decoded in decode_batches(batches, layout):
-            kept = _lower(kept, _rows_of(decoded, plan))
+            kept = _lower(kept, _rows_of(decoded, plan, stored.images))
         if kept is not None:
             yield from kept.combine_chunks().to_batches()
 
@@ -132,7 +136,7 @@ def _lowest(ingest: Ingest, plan: FoldPlan, columns: Sequence[str]) -> Any:
     return found.sort_by([("order_key", "ascending"), (CONTENT, "ascending")])
 
 
-def _rows_of(decoded: Any, plan: FoldPlan) -> Any:
+def _rows_of(decoded: Any, plan: FoldPlan, images: ImageFiles | None) -> Any:
     """The labelled rows of a batch that have a text, as a table of `_ROW`."""
     carried = decoded.source.column("carried").take(pa.array(decoded.audited))
     keys = carried.field("keys")
@@ -144,7 +148,7 @@ def _rows_of(decoded: Any, plan: FoldPlan) -> Any:
         pa.array(plan.group_keys(keys)),
         pa.array(plan.folds(keys).astype(np.int32)),
         tags,
-        content_hashes(content_texts(carried.field("texts").flatten())),
+        content_hashes(contents_of(carried.field("texts").flatten(), images)),
     ]
     rows = pa.Table.from_arrays(columns, schema=_ROW)
     return rows.filter(rows.column(CONTENT).is_valid())

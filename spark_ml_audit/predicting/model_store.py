@@ -18,6 +18,9 @@ from spark_ml_audit.kernels import tagging
 from spark_ml_audit.kernels.tagging import TaggingEvidence, choose_thresholds
 from spark_ml_audit.models.bundle import TagModel
 from spark_ml_audit.models.encoders.choose import PACKAGES, is_function
+from spark_ml_audit.models.encoders.images import PIXELS
+from spark_ml_audit.models.image_learner import KIND
+from spark_ml_audit.models.images import ONE_PIXEL
 from spark_ml_audit.models.scorers import TagScorer
 from spark_ml_audit.outcomes.tagging import Tagging
 from spark_ml_audit.predicting.tagging import tagging_of
@@ -94,7 +97,7 @@ def pack_model(scorer: TagScorer, rule: TaggingRule, sample: pd.DataFrame, folde
     choice = choose_thresholds(rule.evidence, rule.min_precision)
     model = scorer.model.with_thresholds(choice.threshold.astype(np.float32))
     stored = TagScorer(model.to_bytes(), scorer.shift)
-    example = sample.head(_EXAMPLE_ROWS).reset_index(drop=True)
+    example = _with_images(sample.head(_EXAMPLE_ROWS).reset_index(drop=True), model)
     with (
         short_waits(),
         tempfile.TemporaryDirectory(prefix="spark-ml-audit-") as staging,
@@ -156,11 +159,21 @@ def nullable(frame: pd.DataFrame) -> pd.DataFrame:
     return plain
 
 
+def _with_images(example: pd.DataFrame, model: TagModel) -> pd.DataFrame:
+    """Rows of an example with an image of one pixel, where images are bytes: samples hold none."""
+    lacking = [name for name in model.spec.image if name not in example]
+    rows = example if len(example.columns) else pd.DataFrame(index=range(_EXAMPLE_ROWS))
+    return rows.assign(**{name: [ONE_PIXEL] * len(rows) for name in lacking})
+
+
 def _of_encoder(model: TagModel) -> tuple[str, ...]:
     """Packages that the model's encoder needs."""
-    if model.encoding is None or is_function(model.encoding.encoder.value):
+    if model.encoding is None:
         return ()
-    return PACKAGES
+    value, pillow = model.encoding.encoder.value, () if model.encoding.images is None else ("pillow",)
+    if is_function(value) or (value == PIXELS and model.kind != KIND):
+        return pillow
+    return (*pillow, "torch") if value == PIXELS else (*pillow, *PACKAGES)
 
 
 def _plain_list(value: Any) -> Any:

@@ -23,6 +23,7 @@ from spark_ml_audit.models.registry import check_kind
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.predicting.encoding import check_encoder
 from spark_ml_audit.predicting.folds import FoldPlan, LabelCounts, check_group, count_labels, plan_sample
+from spark_ml_audit.predicting.images import check_images, encoded_by, image_files
 from spark_ml_audit.predicting.labels import inspect_labels
 from spark_ml_audit.predicting.leaks.guard import GuardedFeatures, chosen_features, found_features, use_of
 from spark_ml_audit.predicting.loaded_model import LoadedModel, load_model
@@ -31,6 +32,7 @@ from spark_ml_audit.predicting.training import TrainingSet
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import AuditSource, ModelConfig, PredictSource
+    from spark_ml_audit.models.encoders.base import Encoder
     from spark_ml_audit.progress import Progress
     from spark_ml_audit.reviewing.decided import Decided
     from spark_ml_audit.tracking import Destination
@@ -66,6 +68,13 @@ class PredictionPlan:
     def features(self) -> Features:
         """Feature columns."""
         return self.guarded.features
+
+    @property
+    def needs_choice(self) -> bool:
+        """Whether `model.kind: auto` has something to choose: there is a budget or an encoder."""
+        if self.training is None or self.model.kind != "auto":
+            return False
+        return self.model.budget is not None or self.model.encoder is not None
 
     @property
     def folds(self) -> int | None:
@@ -109,6 +118,8 @@ class PredictionPlan:
                 f"{len(rare)} of {len(present)} tags are on fewer rows than there are folds ({folds}); their "
                 f"probabilities mean little: {named}{more}."
             )
+        if self.training is not None and self.training.encoded is not None:
+            found += self.training.encoded.warnings
         if self.training is not None and not self.training.sample.takes_all:
             found.append(
                 f"Models were trained on about {self.model.max_train_rows:,} of "
@@ -150,7 +161,7 @@ def plan_prediction(
             given = load_model(model.uri, destination, allow_pickle=model.allow_pickle)
     else:
         check_kind(model.kind, model.seed)
-        check_encoder(model)
+        check_encoder(model, encoded_by(source))
     with progress.stage("features"):
         check_names(opened.schema)
         known = None if given is None or given.model is None else given.model.classes
@@ -160,7 +171,7 @@ def plan_prediction(
         check_group(ingest, source.group)
         notes = [*sentences(ingest.hints), *ingest.notes]
         guarded = _features(ingest, source, given)
-        check_encoder(model, guarded.features.spec)
+        check_model(model, source, guarded.features.spec)
         notes += [*guarded.notes, *guarded.hints]
         ingest = find_repeated_ids(ingest)
     folds = FoldPlan(1 if given else model.folds, model.seed, source.id, source.group)
@@ -182,7 +193,8 @@ def plan_prediction(
         if not num_learned:
             raise _nothing_to_learn(counts)
         sample = plan_sample(num_learned, present, model.max_train_rows)
-        training = TrainingSet(learned, guarded.features, folds, counts, sample, model.kind)
+        images = image_files(source)
+        training = TrainingSet(learned, guarded.features, folds, counts, sample, model.kind, images=images)
     return PredictionPlan(ingest, guarded, model, counts, training, given, tuple(notes), decided)
 
 
@@ -199,6 +211,19 @@ def _nothing_to_learn(counts: LabelCounts) -> InputError:
         key="source.labels",
         fix="Check source.labels and the table quarantine; an empty list means 'no tag applies'.",
     )
+
+
+def check_model(model: ModelConfig, source: PredictSource | AuditSource, spec: FeatureSpec) -> Encoder | None:
+    """Refuse a model that cannot learn from the feature columns, or lacks packages; its encoder.
+
+    Raises:
+        ConfigError: There is no such encoder, or the kind does not suit.
+        InputError: There is nothing that the encoder could read.
+        SetupError: Packages are not installed.
+    """
+    encoder = check_encoder(model, encoded_by(source), spec)
+    check_images(model, spec)
+    return encoder
 
 
 def _features(

@@ -30,7 +30,7 @@ from spark_ml_audit.predicting.retry import PREDICTION_TABLES, complete_predicti
 from spark_ml_audit.predicting.training import train_final
 from spark_ml_audit.reviewing.decided import read_decided
 from spark_ml_audit.text import redact
-from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, feature_tags
+from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening
 from spark_ml_audit.tracking.run import StartedRun, source_ref, tracked_run
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _open_tracking(
                 tables=tables.locations(*PREDICTION_TABLES),
                 warnings=predicted.warnings,
                 metrics={**_numbers(predicted), **predicted.quality.figures},
-                tags=feature_tags(predicted.plan.guarded.use),
+                tags=predicted.tags,
             )
         )
     for note in tracker.notes:
@@ -222,6 +222,7 @@ def _outcome(
         source_version=opened.version,
         engine=tables.engine.kind,
         tagging=tagging,
+        choice=predicted.choice,
         encoder=predicted.encoder,
         use=predicted.plan.guarded.use,
     )
@@ -244,6 +245,7 @@ def _append_run(
         "package_version": __version__,
         "quality": json.dumps(outcome.quality),
         "tagging": None if outcome.tagging is None else json.dumps(outcome.tagging.to_dict()),
+        "choice": None if outcome.choice is None else outcome.choice.to_json(),
         "stages": json.dumps(stages),
         "warnings": json.dumps(list(outcome.warnings)),
         "features": outcome.use.to_json(),

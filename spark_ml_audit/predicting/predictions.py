@@ -83,7 +83,9 @@ def predictions_frame(
     carry = nw.struct(
         *[column(name) for name in names], *[nw.col(copy) for copy in (*arrays.values(), *vectors)]
     )
-    read = {name: arrays.get(name, in_frame(name)) for name in (*features.names, *vectors)}
+    # of an image models read the vectors
+    columns = features.names if encoded is None else (*features.spec.plain_columns, *vectors)
+    read = {name: arrays.get(name, in_frame(name)) for name in columns}
     predict = _Prediction(ingest.layout, read, plan, dict(scorers))
     rows = replace(ingest, frame=frame).task_frame(with_id=False, carry=carry)
     mapped = engine.map_batches(rows, predict, keep=("carried",), add=_ADDED)

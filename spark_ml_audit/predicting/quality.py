@@ -23,6 +23,14 @@ from spark_ml_audit.frames.passes import profile_rows
 from spark_ml_audit.kernels.cell_scores import self_confidence
 from spark_ml_audit.kernels.histogram import ProfileSpec
 from spark_ml_audit.kernels.label_quality import ema
+from spark_ml_audit.kernels.log_loss import (
+    SLOT,
+    LogLoss,
+    log_loss_of,
+    loss_records,
+    loss_sums,
+    sums_of_records,
+)
 from spark_ml_audit.kernels.model_quality import (
     ModelQuality,
     model_quality,
@@ -30,7 +38,7 @@ from spark_ml_audit.kernels.model_quality import (
     overall_weakness,
     weakness,
 )
-from spark_ml_audit.kernels.profile import ClassProfile
+from spark_ml_audit.kernels.profile import ClassProfile, IntArray
 from spark_ml_audit.kernels.records import Records, make_records
 from spark_ml_audit.kernels.tagging import (
     TaggingEvidence,
@@ -56,6 +64,7 @@ class OutOfFold:
         profiled: Counts and histograms, and rows by status: the first pass of an audit by these predictions.
         quality: Figures per class and averaged.
         baseline: Quality of the number of a row's other tags, taken for probabilities.
+        log_loss: Log loss per class and averaged (probabilities are cut, see `kernels.log_loss.CLIP`).
         most_tags_first_correlation: Spearman rank correlation, over a hash sample of about 20,000 labelled
             rows, between "worst score first" (EMA 0.8 of self-confidence, the audit's default) and "most
             given tags first". Near 1, the audit's ranking of rows is little more than a count of their
@@ -66,6 +75,7 @@ class OutOfFold:
     profiled: tuple[ClassProfile, StatusCounts]
     quality: ModelQuality
     baseline: ModelQuality
+    log_loss: LogLoss
     most_tags_first_correlation: float | None
     warnings: tuple[str, ...]
 
@@ -84,6 +94,7 @@ class OutOfFold:
         """The overall figures, under the names that outcomes and MLflow use."""
         return {
             **self.quality.summary(),
+            **self.log_loss.summary(),
             "macro_auc_of_most_tags_first": _number(self.baseline.macro_auc),
             "most_tags_first_correlation": self.most_tags_first_correlation,
         }
@@ -98,13 +109,16 @@ class OutOfFold:
         return tagging_of(classes, self.evidence, choose_thresholds(self.evidence, min_precision))
 
     def per_class(self, classes: tuple[str, ...], min_precision: float = MIN_PRECISION) -> pd.DataFrame:
-        """One row per class: uses, AUC, average precision, calibration, and the rule by which it is tagged.
+        """One row per class: uses, AUC, average precision, log loss, calibration, and how it is tagged.
 
         Args:
             classes: Tag names, K.
             min_precision: Least lower bound of the precision of a class that is tagged.
         """
         table = pd.DataFrame(self.quality.class_rows(classes))
+        place = list(table.columns).index("average_precision") + 1
+        table.insert(place, "log_loss", self.log_loss.by_class)
+        table.insert(place + 1, "log_loss_of_prior", self.log_loss.of_prior)
         chosen = choose_thresholds(self.evidence, min_precision)
         rules = pd.DataFrame(tagging_rows(classes, self.evidence, chosen))
         return table.assign(**{name: rules[name] for name in TAGGING_COLUMNS})
@@ -115,7 +129,7 @@ def _number(value: float) -> float | None:
 
 
 def out_of_fold(ingest: Ingest) -> OutOfFold:
-    """One pass for the quality, one for that of the baseline and the ranking.
+    """One pass for the quality, one for the log loss, the quality of the baseline and the ranking.
 
     Args:
         ingest: Predictions (see `predicted_ingest`).
@@ -123,37 +137,46 @@ def out_of_fold(ingest: Ingest) -> OutOfFold:
     profiled = profile_rows(ingest)
     profile, _ = profiled
     quality = model_quality(profile)
-    counts, correlation = _by_number_of_tags(ingest, profile.num_rows)
+    counts, sums, correlation = _by_number_of_tags(ingest, profile.num_rows)
     baseline = model_quality(counts)
+    log_loss = log_loss_of(sums, profile.num_present, profile.num_rows)
     warnings = weakness(quality, ingest.layout.classes, baseline)
     if correlation is not None and correlation >= _MOSTLY_A_COUNT:
         warnings.append(
             f"Ranking rows by their audit score is little more than ranking them by their number of tags "
             f"(rank correlation {correlation:.2f}): judge single tags rather than rows."
         )
-    return OutOfFold(profiled, quality, baseline, correlation, tuple(warnings))
+    return OutOfFold(profiled, quality, baseline, log_loss, correlation, tuple(warnings))
 
 
-def _by_number_of_tags(ingest: Ingest, num_rows: int) -> tuple[ClassProfile, float | None]:
-    """The profile of numbers of other tags taken for probabilities; how numbers of tags go with scores."""
+def _by_number_of_tags(ingest: Ingest, num_rows: int) -> tuple[ClassProfile, IntArray, float | None]:
+    """The profile of numbers of other tags taken for probabilities; how numbers of tags go with scores.
+
+    Between the two, because the same pass adds them up, the sums of the log losses of the probabilities.
+    """
     layout = ingest.layout
     spec = ProfileSpec.for_classes(layout.num_classes, "float32")
     share = min(1.0, _RANKED_ROWS / max(num_rows, 1))
 
     def reduce(batches: Batches) -> Iterator[Records]:
         profile = ClassProfile(spec)
+        losses: IntArray = np.zeros((2, layout.num_classes), dtype=np.int64)
         for decoded in decode_batches(batches, layout):
             counts = most_tags_first(decoded.rows, decoded.cols, len(decoded.audited), layout.num_classes)
             profile.add_batch(counts, decoded.rows, decoded.cols)
+            losses += loss_sums(decoded.pred_probs, decoded.rows, decoded.cols)
             yield _ranked_records(decoded, share)
         if profile.num_rows:
             yield profile.to_records()
+            yield loss_records(losses)
 
     records = ingest.engine.reduce_batches(ingest.task_frame(with_id=True), reduce)
+    losses = sums_of_records(records, layout.num_classes)
     of_classes = records["class_index"] >= 0
-    counted = ClassProfile.from_records(spec, {name: values[of_classes] for name, values in records.items()})
+    of_profile = of_classes & (records["slot"] != SLOT)
+    counted = ClassProfile.from_records(spec, {name: values[of_profile] for name, values in records.items()})
     ranked = {name: values[~of_classes] for name, values in records.items()}
-    return counted, _rank_correlation_of(ranked)
+    return counted, losses, _rank_correlation_of(ranked)
 
 
 def _ranked_records(decoded: DecodedBatch, share: float) -> Records:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from spark_ml_audit.config.predict import MIN_PRECISION
 from spark_ml_audit.frames.ingest import inspect_source
 from spark_ml_audit.lake.schemas import PREDICTION_RUNS, PREDICTIONS, QUARANTINE
+from spark_ml_audit.outcomes.choice import ModelChoice
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import alert_among
 from spark_ml_audit.outcomes.predict import PredictOutcome
@@ -29,18 +30,21 @@ if TYPE_CHECKING:
 PREDICTION_TABLES = (PREDICTIONS, QUARANTINE, PREDICTION_RUNS)
 """What `predict` writes."""
 
+_PARSED = frozenset({"choice", "encoder", "quality", "stages", "tagging", "warnings"})
+
 
 def outcome_of_row(row: Mapping[str, Any], tables: OutputTables) -> PredictOutcome:
     """The outcome of a run that finished earlier, from its row in `prediction_runs`."""
     names = PredictOutcome.__dataclass_fields__.keys() & row.keys()
     warnings = tuple(json.loads(row["warnings"]))
     return PredictOutcome(
-        **{name: row[name] for name in names - {"encoder", "quality", "stages", "tagging", "warnings"}},
+        **{name: row[name] for name in names - _PARSED},
         alert=alert_among(warnings),
         delivered=row["mlflow_run_id"] is not None,
         quality=json.loads(row["quality"]),
         # null in the rows of older versions
         tagging=Tagging.from_mapping(json.loads(row["tagging"])) if row.get("tagging") else None,
+        choice=ModelChoice.from_json(row.get("choice")),
         encoder=json.loads(row["encoder"]) if row.get("encoder") else None,
         tables=tables.locations(*PREDICTION_TABLES),
         stages=json.loads(row["stages"]),
@@ -48,6 +52,10 @@ def outcome_of_row(row: Mapping[str, Any], tables: OutputTables) -> PredictOutco
         use=FeatureUse.from_json(row.get("features")),
         already_finished=True,
     )
+
+
+def _choice_tags(outcome: PredictOutcome) -> dict[str, str]:
+    return {} if outcome.choice is None else {"model_choice": outcome.choice.reason}
 
 
 def complete_prediction(
@@ -80,7 +88,7 @@ def complete_prediction(
             tables=outcome.tables,
             warnings=outcome.warnings,
             metrics={**numbers, **outcome.quality},
-            tags=feature_tags(outcome.use),
+            tags=feature_tags(outcome.use) | _choice_tags(outcome),
         )
 
     def delivery(warnings: Sequence[str]) -> RunDelivery:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
@@ -17,8 +18,10 @@ from spark_ml_audit.errors import AuditError, ConfigError, InputError, reason_of
 from spark_ml_audit.frames.features import Features, feature_struct, to_pandas
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.decided_tags import decided_tags
+from spark_ml_audit.kernels.profile import IntArray
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
 from spark_ml_audit.models.bundle import TagModel
+from spark_ml_audit.models.images import ImageFiles
 from spark_ml_audit.models.registry import MAX_WEIGHT_BYTES
 from spark_ml_audit.models.scorers import TagScorer
 from spark_ml_audit.predicting.encoded import FINAL, EncodedTexts
@@ -59,6 +62,7 @@ class TrainingSet:
         sample: Rows to take.
         kind: Kind of model.
         rules: Turns tags into those an audit suggests; `ingest` then has probabilities. None: as given.
+        images: Where the images of the column of images are; None without one.
         encoded: Vectors of the texts, and which of them each model reads; None without an encoder.
 
     What people decided, the marks of `ingest`, stands before both tags and rules.
@@ -72,6 +76,7 @@ class TrainingSet:
     kind: str
     rules: AuditRules | None = None
     encoded: EncodedTexts | None = None
+    images: ImageFiles | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,8 @@ def training_rows(training: TrainingSet, models: Sequence[int]) -> Frame:
     ingest, names = training.ingest, training.features.names
     if training.encoded is not None:
         ingest = replace(ingest, frame=training.encoded.joined(ingest.frame))
-        names = (*names, *training.encoded.names)
+        # of an image models read the vectors
+        names = (*training.features.spec.plain_columns, *training.encoded.names)
     engine, layout, plan = ingest.engine, ingest.layout, training.plan
     sample, rules = training.sample, training.rules
     ingest = replace(ingest, frame=engine.with_arrays(ingest.frame, names))
@@ -211,6 +217,45 @@ def _train(training: TrainingSet, numbers: list[int]) -> Trained:
     return Trained(scorers, trained_on, kind, tuple(dict.fromkeys(sentences)))
 
 
+@dataclass(frozen=True)
+class TaskRows:
+    """Rows that a model learns from, in the order of their keys.
+
+    Attributes:
+        frame: Features, n rows.
+        rows: Row of each given tag.
+        cols: Its class.
+        order_keys: Hash of each row's id, shape (n,), ascending.
+        group_keys: Hash of each row's group, shape (n,).
+    """
+
+    frame: pd.DataFrame
+    rows: IntArray
+    cols: IntArray
+    order_keys: IntArray
+    group_keys: IntArray
+
+
+def rows_of_task(table: Any) -> TaskRows:
+    """The rows of `training_rows` as a task gets them.
+
+    They arrive in the order of the shuffle, which a model must not depend on.
+    """
+    keys = table.column("order_key").to_numpy()
+    order = np.argsort(keys, kind="stable")
+    table = table.take(pa.array(order))
+    tags = table.column("tags").combine_chunks()
+    if isinstance(tags, pa.ChunkedArray):
+        tags = tags.chunk(0)
+    return TaskRows(
+        frame=to_pandas(pa.Table.from_struct_array(table.column("features"))),
+        rows=rows_of_lists(tags),
+        cols=tags.flatten().to_numpy().astype(np.int64),
+        order_keys=keys[order],
+        group_keys=table.column("group_key").to_numpy(),
+    )
+
+
 class _Trainer:
     """Trains the model of one fold's rows inside a task."""
 
@@ -252,30 +297,23 @@ class _Trainer:
         )
 
     def _fit(self, table: Any, number: int) -> tuple[TagModel, list[float] | None, int]:
-        # rows arrive in the order of the shuffle; the model must not depend on it
-        keys = table.column("order_key").to_numpy()
-        order = np.argsort(keys, kind="stable")
-        table = table.take(pa.array(order))
-        tags = table.column("tags").combine_chunks()
-        if isinstance(tags, pa.ChunkedArray):
-            tags = tags.chunk(0)
-        rows, cols = rows_of_lists(tags), tags.flatten().to_numpy().astype(np.int64)
-        frame = to_pandas(pa.Table.from_struct_array(table.column("features")))
+        learned = rows_of_task(table)
         model = TagModel.fit(
-            frame,
-            rows,
-            cols,
+            learned.frame,
+            learned.rows,
+            learned.cols,
             self._classes,
             self._spec,
             self._kind,
             self._seed,
-            order_keys=keys[order],
-            group_keys=table.column("group_key").to_numpy(),
+            order_keys=learned.order_keys,
+            group_keys=learned.group_keys,
             # beside the weights a model has its vocabulary and a network, small ones
             max_weight_bytes=min(MAX_WEIGHT_BYTES, self._max_bytes * 4 // 5),
             encoding=self._encodings.get(number),
         )
-        return model, self._shift(number, len(tags), cols), len(tags)
+        num_rows = len(learned.order_keys)
+        return model, self._shift(number, num_rows, learned.cols), num_rows
 
     def _shift(self, number: int, num_rows: int, cols: Any) -> list[float] | None:
         """What a sample's own prevalence adds to the log-odds of every tag, to be taken back.

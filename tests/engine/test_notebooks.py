@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import runpy
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.paths import PROJECT
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.py"))
 # small, and large enough that what the text says still shows
-ROWS = {"1": 500, "2": 700, "3": 400, "4": 900, "5": 600, "6": 400}
+ROWS = {"1": 500, "2": 700, "3": 400, "4": 900, "5": 600, "6": 400, "7": 600}
 
 
 def cells(path: Path) -> list[str]:
@@ -41,7 +42,7 @@ def test_a_notebook_is_one_for_databricks(path: Path) -> None:
             compile(cell, path.name, "exec")
 
 
-def test_there_are_six_notebooks() -> None:
+def test_there_are_seven_notebooks() -> None:
     assert [path.name[0] for path in NOTEBOOKS] == list(ROWS)
 
 
@@ -56,6 +57,8 @@ class TestRuns:
         tmp_path: Path,
     ) -> dict[str, Any]:
         number = request.node.name.split("_")[1]
+        if number == "7" and importlib.util.find_spec("torch") is None:
+            pytest.skip("torch is not installed: networks on images need the extra torch")
         path = next(path for path in NOTEBOOKS if path.name.startswith(number))
         return run(path, monkeypatch, tracking_uri, tmp_path)
 
@@ -103,3 +106,11 @@ class TestRuns:
         assert results["predicted"].summary.num_audited == 400
         assert (Path(ran["folder"]) / "report.html").is_file()
         assert len(list((Path(ran["folder"]) / "audit/reports").glob("*.html"))) == 1
+
+    @pytest.mark.long
+    def test_7_images(self, ran: dict[str, Any]) -> None:
+        assert ran["precision"] > 0.5  # 0.04 of the tags are wrong
+        assert ran["recall"] > 0.5
+        assert ran["ranking"] > 2 * ran["careless"].mean()
+        assert ran["left"] < ran["wrong"].sum() / 2
+        assert ran["after"] > ran["before"]

@@ -76,6 +76,12 @@ def test_a_table_with_tags_and_features_gets_out_of_sample_probabilities(lake: L
     assert type_name(table.schema.field("fold").type) == "int"
     assert json.loads(table.schema.field("pred_probs").metadata[b"classes"]) == sorted(TAGS)
     rows = records(table)
+    probs, given_tags = np.array([row["pred_probs"] for row in rows]), [set(row["labels"]) for row in rows]
+    losses = -np.log(
+        np.where([[tag in tags for tag in sorted(TAGS)] for tags in given_tags], probs, 1 - probs)
+    )
+    assert result["quality"]["macro_log_loss"] == pytest.approx(losses.mean(), abs=1e-5)
+    assert result["quality"]["macro_log_loss"] < result["quality"]["macro_log_loss_of_prior"]
     given = {row[0]: row for row in item_rows()}
     assert {row["id"]: row["labels"] for row in rows} == {key: row[-1] for key, row in given.items()}
     by_author: dict[str, set[int]] = {}

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 from spark_ml_audit.errors import ConfigError, SetupError
 from spark_ml_audit.models.encoders.base import KEY, Encoder
-from spark_ml_audit.models.encoders.function import FunctionEncoder
+from spark_ml_audit.models.encoders.function import FunctionEncoder, imported
+from spark_ml_audit.models.encoders.images import (
+    PIXELS,
+    FunctionReader,
+    ImageEncoder,
+    PixelReader,
+    VisionReader,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,17 +27,24 @@ PACKAGES = ("torch", "transformers")
 """What encoders from a folder or the hub need: the extra `text`."""
 
 _FUNCTION = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
+TEXTS, IMAGES = "texts", "images"
+"""What encoders read."""
+
+EXTRAS = {TEXTS: "text", IMAGES: "torch"}
+"""Extras that bring what encoders need."""
+
 _open_encoders: dict[str, Encoder] = {}
 # threads of one process share an encoder; opening one twice would cost its memory twice
 _opening = threading.Lock()
 
 
-def load_encoder(value: str) -> Encoder:
+def load_encoder(value: str, of: str = TEXTS) -> Encoder:
     """Open an encoder; once per process.
 
     Args:
-        value: ``module:function`` (texts -> array (n, width)), the folder of a transformers model, or its
-            name on the Hugging Face hub.
+        value: ``module:function`` (texts, or PIL images -> array (n, width)), the folder of a transformers
+            model, or its name on the Hugging Face hub; for images also ``pixels``.
+        of: What it reads, `TEXTS` or `IMAGES`.
 
     Raises:
         ConfigError: There is no such encoder, or it cannot be read (key `model.encoder`).
@@ -43,9 +57,10 @@ def load_encoder(value: str) -> Encoder:
         spark_ml_audit.errors.ConfigError: model.encoder: found 'no such folder', which is no folder, ...
     """
     with _opening:
-        if value not in _open_encoders:
-            _open_encoders[value] = _opener_of(value)()
-        return _open_encoders[value]
+        name = value if of == TEXTS else f"{value} of {of}"
+        if name not in _open_encoders:
+            _open_encoders[name] = _opener_of(value, of)()
+        return _open_encoders[name]
 
 
 def is_function(value: str) -> bool:
@@ -57,9 +72,11 @@ def is_function(value: str) -> bool:
     return _FUNCTION.fullmatch(value) is not None and not Path(value).exists()
 
 
-def _opener_of(value: str) -> Callable[[], Encoder]:
+def _opener_of(value: str, of: str) -> Callable[[], Encoder]:
+    if of == IMAGES and value == PIXELS:
+        return partial(ImageEncoder, PixelReader())
     if is_function(value):
-        return partial(FunctionEncoder.load, value)
+        return partial(FunctionEncoder.load if of == TEXTS else _function_of_images, value)
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     folder = Path(value).expanduser()
     if not folder.is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", value):
@@ -73,8 +90,21 @@ def _opener_of(value: str) -> Callable[[], Encoder]:
             f"the encoder '{value}' needs {' and '.join(missing)}, which "
             f"{'is' if len(missing) == 1 else 'are'} not installed.",
             key=KEY,
-            fix="Install the extra text of spark-ml-audit, or name a module:function.",
+            fix=f"Install the extra {EXTRAS[of]} of spark-ml-audit, or name a module:function.",
         )
-    from spark_ml_audit.models.encoders.text import TextEncoder, fetched
+    from spark_ml_audit.models.encoders.text import TextEncoder, digest_of, fetched
 
-    return lambda: TextEncoder(folder if folder.is_dir() else fetched(value), value)
+    def opened() -> Encoder:
+        place = folder if folder.is_dir() else fetched(value)
+        return (
+            TextEncoder(place, value)
+            if of == TEXTS
+            else ImageEncoder(VisionReader(place, value, digest_of(place)))
+        )
+
+    return opened
+
+
+def _function_of_images(value: str) -> Encoder:
+    function, source = imported(value)
+    return ImageEncoder(FunctionReader(value, function, source))

@@ -10,7 +10,8 @@ import pandas as pd
 
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.models.encoders.base import KEY, Encoder
-from spark_ml_audit.models.encoders.choose import load_encoder
+from spark_ml_audit.models.encoders.choose import TEXTS, load_encoder
+from spark_ml_audit.models.images import ImageFiles
 from spark_ml_audit.models.text import joined_texts
 
 # Texts that are encoded at once by a model that finds no vectors beside its rows.
@@ -24,10 +25,12 @@ class EncoderRef:
     Attributes:
         value: Folder, hub name or `module:function`.
         identity: Of the encoder that the value named when it was first opened.
+        of: What it reads, texts or images.
     """
 
     value: str
     identity: str
+    of: str = TEXTS
 
     def open(self) -> Encoder:
         """The encoder, opened once per process.
@@ -36,7 +39,7 @@ class EncoderRef:
             ConfigError: There is no such encoder here.
             InputError: Another one goes by that name here.
         """
-        found = load_encoder(self.value)
+        found = load_encoder(self.value, self.of)
         if found.identity != self.identity:
             raise InputError(
                 f"'{self.value}' is another encoder here than the one that the model was trained with.",
@@ -53,7 +56,8 @@ class Encoding:
     Attributes:
         encoder: Makes them.
         layer: The layer.
-        columns: Text columns whose joined texts are encoded.
+        columns: Text columns whose joined texts are encoded, or the column of images.
+        images: Where these are; None for texts.
 
     Example:
         >>> ref = EncoderRef("package.module:embed", "")
@@ -64,6 +68,7 @@ class Encoding:
     encoder: EncoderRef
     layer: int
     columns: tuple[str, ...]
+    images: ImageFiles | None = None
 
     @property
     def column(self) -> str:
@@ -74,8 +79,12 @@ class Encoding:
         """The frame with the column of vectors: as it is where it has them, else encoded now."""
         if self.column in frame.columns:
             return frame
-        texts = joined_texts(frame, self.columns)
-        known = [row for row, text in enumerate(texts) if text.strip()]
+        texts: Sequence[str | None]
+        if self.images is None:
+            texts = joined_texts(frame, self.columns)
+        else:
+            texts = self.images.contents(frame[self.columns[0]].tolist())
+        known = [row for row, text in enumerate(texts) if text and text.strip()]
         vectors = np.empty(len(texts), dtype=object)
         vectors[:] = None
         for start in range(0, len(known), _AT_ONCE):

@@ -45,27 +45,8 @@ class FunctionEncoder:
         Raises:
             ConfigError: It cannot be imported or called, or gives no array of one row per text.
         """
-        module_name, _, function_name = name.partition(":")
-        try:
-            module = importlib.import_module(module_name)
-        except Exception as error:  # a module may raise anything while it is imported
-            raise ConfigError(
-                f"'{module_name}' cannot be imported ({type(error).__name__}: {error}).",
-                key=KEY,
-                fix="Install the package on the driver and on every worker, or correct the path.",
-            ) from error
-        function: Any = module
-        for part in function_name.split("."):
-            function = getattr(function, part, None)
-        if not callable(function):
-            raise ConfigError(
-                f"module '{module_name}' has no function '{function_name}'.",
-                key=KEY,
-                fix="Correct the name after the colon.",
-            )
+        function, source = imported(name)
         vectors = _called(name, function, _PROBE)
-        file = getattr(module, "__file__", None)
-        source = Path(file).read_bytes().hex() if file and Path(file).is_file() else ""
         return FunctionEncoder(name, function, vectors.shape[1], identity_of("function", name, source))
 
     @property
@@ -91,6 +72,35 @@ class FunctionEncoder:
     def too_long(self, values: Sequence[Any]) -> BoolArray:
         """What the function leaves out, nobody knows."""
         return np.zeros(len(values), dtype=bool)
+
+
+def imported(name: str) -> tuple[Callable[[list[Any]], Any], str]:
+    """The function of ``module:function``, and the contents of the file of its module.
+
+    Raises:
+        ConfigError: It cannot be imported.
+    """
+    module_name, _, function_name = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # a module may raise anything while it is imported
+        raise ConfigError(
+            f"'{module_name}' cannot be imported ({type(error).__name__}: {error}).",
+            key=KEY,
+            fix="Install the package on the driver and on every worker, or correct the path.",
+        ) from error
+    function: Any = module
+    for part in function_name.split("."):
+        function = getattr(function, part, None)
+    if not callable(function):
+        raise ConfigError(
+            f"module '{module_name}' has no function '{function_name}'.",
+            key=KEY,
+            fix="Correct the name after the colon.",
+        )
+    file = getattr(module, "__file__", None)
+    source = Path(file).read_bytes().hex() if file and Path(file).is_file() else ""
+    return function, source
 
 
 def _called(name: str, function: Callable[[list[Any]], Any], values: list[Any]) -> Float32Array:

@@ -84,7 +84,7 @@ class TextEncoder:
         self.width = int(config.hidden_size)
         self._positions = int(getattr(config, "max_position_embeddings", None) or MAX_TOKENS)
         self.candidates = middle_layers(self.num_layers)
-        self.identity = identity_of("text", _digest_of(folder), str(MAX_TOKENS), str(LENGTHS))
+        self.identity = identity_of("text", digest_of(folder), str(MAX_TOKENS), str(LENGTHS))
         self._opening = threading.Lock()
         self._tokenizing = threading.Lock()
 
@@ -112,7 +112,7 @@ class TextEncoder:
         steps = [*(length for length in LENGTHS if length < self.max_tokens), self.max_tokens]
         buckets = np.searchsorted(steps, lengths)
         at_once = BATCH_TOKENS * (1 if device.type == "cpu" else _GPU_FACTOR)
-        with _one_thread(torch), torch.inference_mode(), _full_precision(torch):
+        with one_thread(torch), torch.inference_mode(), _full_precision(torch):
             for bucket in np.unique(buckets):
                 rows = np.flatnonzero(buckets == bucket)
                 length = steps[bucket]
@@ -263,7 +263,7 @@ def _layers_of(model: Any, num_layers: int) -> Any:
     )
 
 
-def _digest_of(folder: Path) -> str:
+def digest_of(folder: Path) -> str:
     """SHA-256 over the names and contents of the files that decide the vectors."""
     found = hashlib.sha256()
     files = sorted({file for pattern in _FILES for file in folder.glob(pattern)})
@@ -294,7 +294,7 @@ class _Threads:
 
 
 @contextmanager
-def _one_thread(torch: Any) -> Iterator[None]:
+def one_thread(torch: Any) -> Iterator[None]:
     """One thread of torch for each caller: engines call from as many threads as there are cores."""
     with _Threads.lock:
         _Threads.calls += 1

@@ -113,7 +113,8 @@ def chosen_features(
         name: judge_column(name, kind, rows.values[name], rows.tags)
         for kind in FEATURE_KINDS
         for name in getattr(spec, kind)
-        if name in rows.values
+        # of an image only its pixels are read, not where it is
+        if name in rows.values and kind != "image"
     }
     warnings = [
         f"Column '{name}' is learned from because source.features names it, though a model that sees it "

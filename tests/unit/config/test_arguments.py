@@ -55,6 +55,7 @@ def test_every_key_of_audit_is_an_argument_that_audit_has() -> None:
     )
     # of commands alone: their models, files beside results, and what is joined or numbered by a config
     others = {"features", "group", "annotator", "decisions", "pred_probs_from", "row_numbers", "empty_labels"}
+    others |= {"image_folder"}
     for section in ("source", "audit", "detect", "engine"):
         for key in keys_of(AuditConfig)[section]:
             argument = said(InputError("found.", key=f"{section}.{key}")).key or ""

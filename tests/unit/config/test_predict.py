@@ -44,6 +44,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "empty_labels": "no_tags",
         "classes": None,
         "features": "auto",
+        "image_folder": None,
         "group": None,
         "annotator": [],
         "decisions": None,
@@ -51,6 +52,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert config.to_mapping()["tag"] == {"min_precision": 0.5}
     assert config.to_mapping()["model"] == {
         "kind": "auto",
+        "budget": None,
         "folds": 5,
         "seed": 0,
         "max_train_rows": 200_000,
@@ -93,6 +95,7 @@ def test_features_by_kind_are_tuples_of_columns() -> None:
         "boolean": (),
         "date": (),
         "embedding": (),
+        "image": (),
     }
     shown = config.to_mapping()
     assert shown["source"]["features"] == {"text": ["title", "body"], "numeric": ["year"]}
@@ -133,6 +136,8 @@ def test_features_by_kind_are_tuples_of_columns() -> None:
         ("model.kind=jiont", "model.kind", "Did you mean joint?"),
         ("model.kind=a b.c", "model.kind", "neither a built-in model nor an import path"),
         ("model.kind=null", "model.kind", "found null"),
+        ("model.budget=0", "model.budget", "a number of minutes above 0"),
+        ("model={budget: 3, kind: joint}", "model.budget", "nothing to choose"),
         ("model.folds=1", "model.folds", "a whole number from 2 to 20"),
         ("model.folds=21", "model.folds", "found 21"),
         ("model.folds=5.0", "model.folds", "found 5.0"),
