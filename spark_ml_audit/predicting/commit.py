@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -15,6 +15,7 @@ from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import PREDICTIONS
 from spark_ml_audit.models.scorers import Scorer
 from spark_ml_audit.outcomes.features import FeatureUse
+from spark_ml_audit.predicting.encoding import with_vectors
 from spark_ml_audit.predicting.plan import PredictionPlan
 from spark_ml_audit.predicting.predictions import (
     predicted_ingest,
@@ -67,8 +68,10 @@ def make_models(plan: PredictionPlan, progress: Progress) -> Models:
 
 def predictions_of(plan: PredictionPlan, models: Models) -> Frame:
     """The predictions as a lazy frame."""
-    folds = None if plan.training is None else plan.training.plan
-    return predictions_frame(plan.ingest, plan.features, folds, models.scorers)
+    training = plan.training
+    if training is None:
+        return predictions_frame(plan.ingest, plan.features, None, models.scorers)
+    return predictions_frame(plan.ingest, plan.features, training.plan, models.scorers, training.encoded)
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,9 @@ def commit_predictions(
         InputError: A model fails on the table's rows.
         RuntimeError: The commit was removed from the table's history meanwhile.
     """
+    if plan.training is not None and plan.model.encoder is not None:
+        training = with_vectors(plan.training, plan.model.encoder, tables, run_id, progress)
+        plan = replace(plan, training=training)
     if tables.commit_of(PREDICTIONS, run_id) is None:
         models = make_models(plan, progress)
         write_models_predictions(plan, models, tables, run_id, metadata, progress)

@@ -24,9 +24,10 @@ from spark_ml_audit.outcomes.tagging import nothing_given
 from spark_ml_audit.predicting import model_store
 from spark_ml_audit.predicting.commit import Predicted, commit_predictions
 from spark_ml_audit.predicting.corrected_tags import corrected
+from spark_ml_audit.predicting.encoded import FINAL
 from spark_ml_audit.predicting.plan import check_source, plan_prediction
 from spark_ml_audit.predicting.retry import PREDICTION_TABLES, complete_prediction
-from spark_ml_audit.predicting.training import FINAL, train_final
+from spark_ml_audit.predicting.training import train_final
 from spark_ml_audit.text import redact
 from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, feature_tags
 from spark_ml_audit.tracking.run import StartedRun, source_ref, tracked_run

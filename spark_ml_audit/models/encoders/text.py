@@ -211,12 +211,6 @@ class TextEncoder:
             fix="Name a folder with config.json, tokenizer and model.safetensors of a transformers model.",
         )
 
-    # an encoder travels by its name (`load_encoder`), never by its weights
-    def __reduce__(self) -> Any:
-        from spark_ml_audit.models.encoders.choose import load_encoder
-
-        return load_encoder, (self.name,)
-
 
 class _Network:
     """The lower layers of a network, and what comes out of each."""
