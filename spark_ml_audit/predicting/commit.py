@@ -16,6 +16,7 @@ from spark_ml_audit.lake.schemas import PREDICTIONS
 from spark_ml_audit.models.scorers import Scorer
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.predicting.encoding import with_vectors
+from spark_ml_audit.predicting.finetuning import forget_work, said_of, watched, with_tuning, work_folder
 from spark_ml_audit.predicting.plan import PredictionPlan
 from spark_ml_audit.predicting.predictions import (
     predicted_ingest,
@@ -59,11 +60,16 @@ def make_models(plan: PredictionPlan, progress: Progress) -> Models:
         if plan.given is None:
             raise ValueError("a plan has either training rows or a given model")
         return Models({0: plan.given.scorer}, "given", 0)
-    with progress.stage("train"):
+    with progress.stage("train"), watched(plan.training, progress):
         trained = train_folds(plan.training)
+    warnings = trained.warnings
+    if trained.judged:
+        sentence, all_kept = said_of(trained.judged)
+        progress.note(sentence)
+        warnings = warnings if all_kept else (*warnings, sentence)
     # every sampled row is in all training sets but one
     num_trained = sum(trained.num_rows.values()) // max(len(trained.num_rows) - 1, 1)
-    return Models(trained.scorers, trained.kind, num_trained, trained.warnings)
+    return Models(trained.scorers, trained.kind, num_trained, warnings)
 
 
 def predictions_of(plan: PredictionPlan, models: Models) -> Frame:
@@ -144,10 +150,15 @@ def commit_predictions(
     """
     if plan.training is not None and plan.model.encoder is not None:
         training = with_vectors(plan.training, plan.model.encoder, tables, run_id, progress)
+        if plan.model.encoder_level == "finetune":
+            work = work_folder(tables.config, metadata)
+            training = with_tuning(training, work, tables.config.orphan_after, progress)
         plan = replace(plan, training=training)
     if tables.commit_of(PREDICTIONS, run_id) is None:
         models = make_models(plan, progress)
         write_models_predictions(plan, models, tables, run_id, metadata, progress)
+    if not plan.model.fit_final:  # whose model is still to be trained
+        forget_work(plan.training)
     commit = tables.commit_of(PREDICTIONS, run_id)
     if commit is None:
         raise RuntimeError(f"the commit of run {run_id} is not in the history of its table")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -12,12 +12,15 @@ import pyarrow as pa
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.lists import list_array, rows_of_lists
+from spark_ml_audit.config.fields import MAX_COUNT
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.errors import AuditError, ConfigError, InputError, reason_of
 from spark_ml_audit.frames.features import Features, feature_struct, to_pandas
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
 from spark_ml_audit.models.bundle import TagModel
+from spark_ml_audit.models.finetune.learner import AveragedLearner, Judged
+from spark_ml_audit.models.finetune.settings import FineTuning
 from spark_ml_audit.models.registry import MAX_WEIGHT_BYTES
 from spark_ml_audit.models.scorers import TagScorer
 from spark_ml_audit.predicting.encoded import FINAL, EncodedTexts
@@ -42,6 +45,7 @@ _RESULT = pa.schema(
         ("warnings", pa.list_(pa.string())),
         ("error", pa.string()),
         ("key", pa.string()),
+        ("judged", pa.list_(pa.float64())),
     ]
 )
 
@@ -59,6 +63,8 @@ class TrainingSet:
         kind: Kind of model.
         rules: Turns tags into those an audit suggests; `ingest` then has probabilities. None: as given.
         encoded: Vectors of the texts, and which of them each model reads; None without an encoder.
+        tuning: How the encoder is trained on each fold beside them; None: it is not.
+        max_train_rows: Rows that a model is trained on at most, in expectation.
     """
 
     ingest: Ingest
@@ -69,6 +75,8 @@ class TrainingSet:
     kind: str
     rules: AuditRules | None = None
     encoded: EncodedTexts | None = None
+    tuning: FineTuning | None = None
+    max_train_rows: int = MAX_COUNT
 
 
 @dataclass(frozen=True)
@@ -80,12 +88,14 @@ class Trained:
         num_rows: Model number -> rows it was trained on.
         kind: Kind of model, as resolved.
         warnings: Sentences, each once.
+        judged: Model number -> what decided about fine-tuning it; empty without.
     """
 
     scorers: dict[int, TagScorer]
     num_rows: dict[int, int]
     kind: str
     warnings: tuple[str, ...]
+    judged: dict[int, Judged] = field(default_factory=dict)
 
 
 _ROW = pa.schema(
@@ -187,7 +197,7 @@ def _train(training: TrainingSet, numbers: list[int]) -> Trained:
     payloads: dict[int, dict[int, bytes]] = {}
     for row in found:
         if row["error"] is not None:
-            kind = ConfigError if row["key"] == "model.kind" else InputError
+            kind = ConfigError if (row["key"] or "").startswith("model.") else InputError
             raise kind(
                 f"training failed: {row['error']}.",
                 key=row["key"] or "model.kind",
@@ -203,7 +213,13 @@ def _train(training: TrainingSet, numbers: list[int]) -> Trained:
     sentences = [text for number in sorted(first) for text in first[number]["warnings"]]
     trained_on = {number: row["num_rows"] for number, row in first.items()}
     kind = next(iter(first.values()))["kind"]
-    return Trained(scorers, trained_on, kind, tuple(dict.fromkeys(sentences)))
+    judged = {number: _judged(row["judged"]) for number, row in first.items() if row["judged"]}
+    return Trained(scorers, trained_on, kind, tuple(dict.fromkeys(sentences)), judged)
+
+
+def _judged(numbers: Sequence[float]) -> Judged:
+    kept, alone, average, rows = numbers
+    return Judged(bool(kept), alone, average, int(rows))
 
 
 class _Trainer:
@@ -215,6 +231,7 @@ class _Trainer:
         self._spec = training.features.spec
         self._kind = training.kind
         self._seed = training.plan.seed
+        self._tuning = training.tuning
         self._encodings = {} if training.encoded is None else dict(training.encoded.encodings)
         self._population: dict[int, tuple[int, list[int]]] = {}
         if not training.sample.takes_all:
@@ -244,7 +261,13 @@ class _Trainer:
             shift=shift,
             kind=model.kind,
             warnings=list(model.warnings),
+            judged=_numbers_of(model),
         )
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether few rows are worth a process of their own."""
+        return self._tuning is not None
 
     def _fit(self, table: Any, number: int) -> tuple[TagModel, list[float] | None, int]:
         # rows arrive in the order of the shuffle; the model must not depend on it
@@ -269,6 +292,7 @@ class _Trainer:
             # beside the weights a model has its vocabulary and a network, small ones
             max_weight_bytes=min(MAX_WEIGHT_BYTES, self._max_bytes * 4 // 5),
             encoding=self._encodings.get(number),
+            tuning=self._tuning,
         )
         return model, self._shift(number, len(tags), cols), len(tags)
 
@@ -290,6 +314,14 @@ class _Trainer:
         return found
 
 
+def _numbers_of(model: TagModel) -> list[float] | None:
+    """What decided about fine-tuning, as the result has it."""
+    found = model.learner.judged if isinstance(model.learner, AveragedLearner) else None
+    if found is None:
+        return None
+    return [float(found.is_kept), found.loss_alone, found.loss_average, float(found.num_rows)]
+
+
 def _result(
     number: int,
     payload: bytes = b"",
@@ -300,6 +332,7 @@ def _result(
     warnings: list[str] | None = None,
     error: str | None = None,
     key: str | None = None,
+    judged: list[float] | None = None,
 ) -> Any:
     parts = [payload[start : start + _PART_BYTES] for start in range(0, max(len(payload), 1), _PART_BYTES)]
     rows = [
@@ -313,6 +346,7 @@ def _result(
             "warnings": (warnings or []) if part == 0 else [],
             "error": error,
             "key": key,
+            "judged": judged if part == 0 else None,
         }
         for part, piece in enumerate(parts)
     ]

@@ -79,7 +79,9 @@ def cut(model: Any, num_layers: int, below: int) -> tuple[Lower, Upper]:
     top = _with_parts(model, {id(layers): upper, id(model.embeddings): given()})
     top.config = copy.deepcopy(model.config)
     top.config.num_hidden_layers = num_layers - below
-    return Lower(_with_parts(model, {id(layers): lower, id(model.embeddings): model.embeddings})), Upper(top, upper)
+    return Lower(_with_parts(model, {id(layers): lower, id(model.embeddings): model.embeddings})), Upper(
+        top, upper
+    )
 
 
 def _with_parts(model: Any, parts: dict[int, Any]) -> Any:

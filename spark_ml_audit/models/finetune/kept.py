@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from spark_ml_audit.models.design import BoolArray
+from spark_ml_audit.models.finetune.files import renamed_into_place
 from spark_ml_audit.models.finetune.settings import FineTuning
 from spark_ml_audit.models.finetune.split import SplitEncoder
-from spark_ml_audit.models.finetune.files import renamed_into_place
 from spark_ml_audit.models.finetune.states import Tokens, key_of
 from spark_ml_audit.models.finetune.train import uses_bfloat16
 from spark_ml_audit.models.finetune.tuned import TunedTags
@@ -52,7 +52,9 @@ def fold_key(
 def load_kept(folder: Path, key: str, split: SplitEncoder) -> TunedTags | None:
     """The weights under a name; None where there are none that can be read."""
     with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
-        with np.load(folder / f"{key}.npz", allow_pickle=False) as held:  # never a pickle: others may write there
+        with np.load(
+            folder / f"{key}.npz", allow_pickle=False
+        ) as held:  # never a pickle: others may write there
             arrays: dict[str, Any] = {name: held[name] for name in held.files}
         return TunedTags.from_arrays(split, arrays)
     return None

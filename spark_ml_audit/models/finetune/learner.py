@@ -20,6 +20,7 @@ from spark_ml_audit.models.finetune.split import SplitEncoder, open_split
 from spark_ml_audit.models.finetune.states import StateStore, Tokens
 from spark_ml_audit.models.finetune.train import train_upper
 from spark_ml_audit.models.finetune.tuned import TunedTags
+from spark_ml_audit.models.keys import mixed_keys
 from spark_ml_audit.models.text import joined_texts
 
 if TYPE_CHECKING:
@@ -104,9 +105,9 @@ def fit_averaged(
     seed: int,
     fit: Fit,
 ) -> tuple[AveragedLearner, tuple[str, ...]]:
-    """Train a learner on all rows, an encoder on those not held out; average if that lowers the log loss there.
+    """Train a learner on all rows and an encoder on those not held out; average where that lowers the loss.
 
-    The rows that the result will predict are not among these: the decision does not see them.
+    The mean log loss on the rows held out decides. The rows that the result will predict are not among these: the decision does not see them.
 
     Args:
         frame: Training rows in a stable order.
@@ -167,8 +168,30 @@ def log_loss(given: BoolArray, probs: Float32Array) -> float:
     return float(-np.log(np.where(given, exact, 1 - exact)).mean())
 
 
+def held_out_rows(keys: IntArray, seed: int) -> BoolArray:
+    """Rows that judge, shape (n,): those whose keys hash lowest; rows with one key stay together.
+
+    Args:
+        keys: Stable hash of each row's id or group, shape (n,).
+        seed: Changes which.
+
+    Example:
+        >>> held_out_rows(np.array([11, 11, 22, 33, 44, 55]), seed=0).tolist()
+        [False, False, True, False, False, False]
+    """
+    distinct, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    # another hash than that of the inner folds
+    order = np.argsort(mixed_keys(distinct.astype(np.int64).view(np.uint64), ~seed), kind="stable")
+    wanted = num_held_out(len(keys))
+    before = np.cumsum(counts[order]) - counts[order]
+    chosen = np.zeros(len(distinct), dtype=bool)
+    # never more than half, however large the groups
+    chosen[order[(before < wanted) & (before + counts[order] <= len(keys) // 2)]] = True
+    return np.asarray(chosen[inverse.reshape(-1)], dtype=bool)
+
+
 def num_held_out(num_rows: int) -> int:
-    """Rows to hold out of a training of so many: a tenth, 20 at least but no more than a quarter, 2,000 at most.
+    """Rows to hold out of so many: a tenth, 20 at least but no more than a quarter, 2,000 at most.
 
     >>> [num_held_out(rows) for rows in (6, 40, 8000, 160_000)]
     [1, 10, 800, 2000]

@@ -35,7 +35,9 @@ class Cost:
     epoch: float
     score: float
 
-    def seconds(self, num_trained: int, num_predicted: int, folds: int, training: Training, beside: int) -> float:
+    def seconds(
+        self, num_trained: int, num_predicted: int, folds: int, training: Training, beside: int
+    ) -> float:
         """Seconds of a run.
 
         Args:
@@ -52,7 +54,11 @@ class Cost:
         rounds = -(-folds // max(beside, 1))
         # processes beside each other share the states, but for a few that two of them make at once
         states = num_trained * self.states + (num_predicted - num_trained) * self.states / max(beside, 1)
-        return states + rounds * num_trained * training.epochs * self.epoch + num_predicted * self.score / max(beside, 1)
+        return (
+            states
+            + rounds * num_trained * training.epochs * self.epoch
+            + num_predicted * self.score / max(beside, 1)
+        )
 
 
 def measure(split: SplitEncoder, texts: Sequence[str], num_tags: int, training: Training) -> Cost:
@@ -80,7 +86,9 @@ def measure(split: SplitEncoder, texts: Sequence[str], num_tags: int, training: 
     train_upper(split, lambda rows: [states[row] for row in rows], lengths, given, once, 0, stamp)
     steps = len(stamps) - 1
     # the first epoch warms up
-    epoch = (stamps[-1] - stamps[1 + (steps - 1) // 2]) / max(steps - 1 - (steps - 1) // 2, 1) / training.batch
+    epoch = (
+        (stamps[-1] - stamps[1 + (steps - 1) // 2]) / max(steps - 1 - (steps - 1) // 2, 1) / training.batch
+    )
     # without gradients the upper layers cost about a third, in float32 twice that of bfloat16
     return Cost(took_states / len(tokens), epoch, took_states / len(tokens) + epoch * 2 / 3)
 

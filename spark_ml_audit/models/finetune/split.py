@@ -154,7 +154,8 @@ class SplitEncoder:
 
     def new_upper(self) -> Upper:
         """A copy of the upper half as it was downloaded: (states, mask) -> vectors (rows, width)."""
-        return copy.deepcopy(self._halves[1])
+        upper: Upper = copy.deepcopy(self._halves[1])
+        return upper
 
     @property
     def device(self) -> Any:

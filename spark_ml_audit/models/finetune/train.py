@@ -46,7 +46,8 @@ def train_upper(
         step_done: Called after each step with steps done and their number.
 
     Returns:
-        Weights of the layers by name, float16; of the outputs, shape (K, width), and their offsets, shape (K,).
+        Weights of the layers by name, float16; those of the outputs, shape (K, width); their offsets,
+        shape (K,).
     """
     import torch
 

@@ -1,0 +1,197 @@
+"""Fine-tuning of a run: how long it will take, where its work is kept, how far it is, what it gave."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spark_ml_audit.config.paths import local_path
+from spark_ml_audit.models.finetune.pace import measure, share_done
+from spark_ml_audit.models.finetune.settings import FineTuning
+from spark_ml_audit.models.finetune.split import open_split
+from spark_ml_audit.models.text import joined_texts
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from spark_ml_audit.config import OutputConfig
+    from spark_ml_audit.models.finetune.learner import Judged
+    from spark_ml_audit.predicting.training import TrainingSet
+    from spark_ml_audit.progress import Progress
+
+FOLDER = "_finetune"
+"""Folder of an output in which fine-tuning works; no table, and gone once its run is committed."""
+
+_LOOK_SECONDS, _TELL_SECONDS = 1.0, 30.0
+
+
+def work_folder(output: OutputConfig, metadata: Mapping[str, str | None]) -> Path | None:
+    """The local folder in which a run keeps its work; the same for a retry.
+
+    Args:
+        output: The `output` section.
+        metadata: What its first commit records: the fingerprint of its config, the version of its source.
+
+    Returns:
+        None where neither the output nor `output.files` is a local folder: nothing is kept then.
+    """
+    place = output.files or output.path
+    folder = None if place is None else local_path(place)
+    if folder is None:
+        return None
+    name = hashlib.sha256(json.dumps(dict(metadata), sort_keys=True).encode()).hexdigest()[:16]
+    return folder / FOLDER / name
+
+
+def with_tuning(
+    training: TrainingSet, work: Path | None, orphan_after: timedelta, progress: Progress
+) -> TrainingSet:
+    """A training set whose models are averaged with a fine-tuned encoder; says how long that will take.
+
+    Args:
+        training: What models are trained on, with its texts' vectors.
+        work: From `work_folder`.
+        orphan_after: Age from which the work of other, killed runs is removed.
+        progress: Told.
+
+    Raises:
+        ConfigError: The encoder has no layers to train.
+        ValueError: The training set has no encoder.
+    """
+    if training.encoded is None:
+        raise ValueError("fine-tuning needs an encoder")
+    tuning = FineTuning(training.encoded.stored.encoder.value)
+    split = open_split(tuning.encoder, tuning.num_trained, tuning.max_tokens)
+    if work is None:
+        progress.note(
+            "the output is no local folder: a killed run would train all folds again (set output.files)"
+        )
+    else:
+        _sweep(work, orphan_after)
+        with contextlib.suppress(OSError):
+            work.mkdir(parents=True, exist_ok=True)
+        tuning = replace(tuning, work=str(work))
+    progress.note(_estimate(training, tuning))
+    if split.device.type == "cuda":
+        progress.note("the GPU is used")
+    return replace(training, tuning=tuning)
+
+
+def _estimate(training: TrainingSet, tuning: FineTuning) -> str:
+    """A sentence on how long it will take, by timing a few batches."""
+    encoded, counts, folds = training.encoded, training.counts, training.plan.num_folds
+    columns = () if encoded is None else encoded.stored.columns
+    texts = [text for text in joined_texts(training.features.sample, columns) if text.strip()] or ["none"]
+    split = open_split(tuning.encoder, tuning.num_trained, tuning.max_tokens)
+    cost = measure(split, texts, training.ingest.layout.num_classes, tuning.training)
+    num_trained = min(counts.training_rows(0)[0], training.max_train_rows)
+    beside = min(folds, os.cpu_count() or 1)
+    num_rows = counts.rows.num_audited + counts.rows.num_unlabelled
+    seconds = cost.seconds(num_trained, num_rows, folds, tuning.training, beside)
+    return (
+        f"fine-tuning {split.num_trained} of {split.num_layers} layers for {folds} folds of about "
+        f"{num_trained:,} rows: about {duration(seconds)} if {beside} folds run at once, as they can on "
+        "the cores of this machine"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people.
+
+    >>> duration(41), duration(750), duration(9000)
+    ('41 s', '13 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@contextlib.contextmanager
+def watched(training: TrainingSet, progress: Progress) -> Iterator[None]:
+    """Tell every half minute how far the folds are, by the files that they write to the work folder."""
+    tuning = training.tuning
+    if tuning is None or tuning.work is None:
+        yield
+        return
+    work, ended = Path(tuning.work), threading.Event()
+    _forget_progress(work)
+    teller = threading.Thread(
+        target=_tell, args=(work, training.plan.num_folds, progress, ended), daemon=True
+    )
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
+
+
+def _tell(work: Path, folds: int, progress: Progress, ended: threading.Event) -> None:
+    started = told = time.monotonic()
+    before = 0.0
+    while not ended.wait(_LOOK_SECONDS):
+        now, share = time.monotonic(), share_done(work, folds)
+        if now - told >= _TELL_SECONDS and share > before:
+            left = (now - started) * (1 - share) / share
+            progress.note(f"fine-tuning: {share:.0%} of the steps of all folds, about {duration(left)} left")
+            told, before = now, share
+
+
+def _forget_progress(work: Path) -> None:
+    for file in work.glob("*.progress.json"):
+        with contextlib.suppress(OSError):
+            file.unlink()
+
+
+def forget_work(training: TrainingSet | None) -> None:
+    """Remove the work of a run that is committed."""
+    if training is None or training.tuning is None or training.tuning.work is None:
+        return
+    work = Path(training.tuning.work)
+    shutil.rmtree(work, ignore_errors=True)
+    with contextlib.suppress(OSError):  # another run works there
+        work.parent.rmdir()
+
+
+def _sweep(work: Path, orphan_after: timedelta) -> None:
+    """Remove what runs left behind that were killed long ago and never tried again."""
+    with contextlib.suppress(OSError):
+        for other in work.parent.iterdir():
+            age = time.time() - max(file.stat().st_mtime for file in (other, *other.rglob("*")))
+            if other != work and age > max(orphan_after.total_seconds(), 0):
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def said_of(judged: Mapping[int, Judged]) -> tuple[str, bool]:
+    """A sentence on what fine-tuning gave, and whether all folds kept it.
+
+    Args:
+        judged: Fold -> what decided.
+
+    Example:
+        >>> from spark_ml_audit.models.finetune.learner import Judged
+        >>> said, all_kept = said_of({0: Judged(True, 0.12, 0.1, 80), 1: Judged(False, 0.1, 0.11, 80)})
+        >>> said.partition(":")[0], all_kept
+        ('Fine-tuning is averaged in for 1 of 2 models', False)
+    """
+    kept = [fold for fold in sorted(judged) if judged[fold].is_kept]
+    parts = [_said_of_fold(judged[fold]) for fold in sorted(judged)]
+    sentence = (
+        f"Fine-tuning is averaged in for {len(kept)} of {len(judged)} models: log loss on rows held out of "
+        f"their training, without and with it: {', '.join(parts)}."
+    )
+    return sentence, len(kept) == len(judged)
+
+
+def _said_of_fold(found: Judged) -> str:
+    said = f"{found.loss_alone:.4f} and {found.loss_average:.4f}"
+    return said if found.is_kept else f"{said} (not kept)"
