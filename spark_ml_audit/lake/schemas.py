@@ -113,7 +113,7 @@ PREDICTION_RUNS_SCHEMA = pa.schema(
         ),
         *_columns(pa.int32(), "folds"),
         *_columns(pa.string(), "kind", "quality", "model_uri", "mlflow_run_id", "stages", "warnings"),
-        *_columns(pa.string(), "engine", "tagging", "features"),
+        *_columns(pa.string(), "engine", "tagging", "features", "encoder"),
     ]
 )  # fmt: skip
 

@@ -25,6 +25,9 @@ TOLERANCE = 0.1
 TOLERANCE_WITH_DENSE = 0.02
 """Correlated dense columns need more steps than sparse ones."""
 
+TOLERANCE_ELIMINATED = 0.05
+"""Where the dense columns are solved for exactly: a step more than 0.1 takes."""
+
 HIDDEN = 256
 UPDATES = 2000
 """Gradient steps of the network, whatever the number of rows (kept within 5 to 40 epochs)."""
@@ -111,7 +114,8 @@ class StackedTags:
             The fitted stack; the same bits for the same rows in the same order.
         """
         targets = given.astype(np.float32)
-        tolerance = TOLERANCE_WITH_DENSE if design.dense.shape[1] and not eliminate else TOLERANCE
+        with_dense = TOLERANCE_ELIMINATED if eliminate else TOLERANCE_WITH_DENSE
+        tolerance = with_dense if design.dense.shape[1] else TOLERANCE
         raw = np.zeros(given.shape, dtype=np.float32)
         for fold in np.unique(inner_fold):
             held_out = inner_fold == fold

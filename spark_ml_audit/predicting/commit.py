@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -117,6 +117,12 @@ class Predicted:
         return self.plan.guarded.use
 
     @property
+    def encoder(self) -> Mapping[str, Any] | None:
+        """Which vectors models read beside the columns; None without an encoder."""
+        training = self.plan.training
+        return None if training is None or training.encoded is None else training.encoded.to_mapping()
+
+    @property
     def class_table(self) -> pd.DataFrame:
         """Quality per class."""
         return self.quality.per_class(self.ingest.layout.classes)
@@ -190,7 +196,13 @@ def write_models_predictions(
         metadata: Recorded in the table's history, with what made the models.
         progress: Shows and times the stage.
     """
-    about = {"kind": models.kind, "num_trained": models.num_trained, "warnings": list(models.warnings)}
+    about: dict[str, Any] = {
+        "kind": models.kind,
+        "num_trained": models.num_trained,
+        "warnings": list(models.warnings),
+    }
+    if plan.training is not None and plan.training.encoded is not None:
+        about["encoder"] = plan.training.encoded.to_mapping()
     properties = {CLASSES_PROPERTY: json.dumps(list(plan.ingest.layout.classes), ensure_ascii=False)}
     with progress.stage("predict"):
         tables.overwrite(

@@ -24,11 +24,15 @@ class EncodedTexts:
         stored: The vectors.
         layers: Number of a model (its fold, or `FINAL`) -> layer.
         scores: Layer -> mean average precision of a cheap model by it, for the model of the whole table.
+        num_texts: Distinct texts that the table holds vectors of, by this encoder.
+        num_cut: Of these, how many are longer than what the encoder reads.
     """
 
     stored: StoredVectors
     layers: Mapping[int, int]
     scores: Mapping[int, float]
+    num_texts: int = 0
+    num_cut: int = 0
 
     @property
     def used(self) -> tuple[int, ...]:
@@ -63,5 +67,7 @@ class EncodedTexts:
                 str(number): self.layers[number] for number in sorted(self.layers) if number >= 0
             },
             "layer": self.layers[FINAL],
+            "num_texts": self.num_texts,
+            "num_texts_cut": self.num_cut,
             "layer_scores": {str(layer): round(score, 4) for layer, score in self.scores.items()},
         }

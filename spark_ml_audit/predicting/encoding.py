@@ -87,16 +87,21 @@ def with_vectors(
             )
     with progress.stage("layer"):
         layers, scores = choose_layers(training.ingest, training.plan, stored)
-    encoded = EncodedTexts(stored, layers, dict(zip(stored.layers, scores.tolist(), strict=True)))
+        num_cut, num_texts = stored.num_cut()
+    by_layer = dict(zip(stored.layers, scores.tolist(), strict=True))
+    encoded = EncodedTexts(stored, layers, by_layer, num_texts, num_cut)
     progress.note(_said(encoded))
     return replace(training, encoded=encoded)
 
 
 def _said(encoded: EncodedTexts) -> str:
     """A sentence on the layers chosen."""
+    what = f"texts encoded by {encoded.stored.encoder.value}"
+    if encoded.num_cut:
+        what += f", {encoded.num_cut:,} of {encoded.num_texts:,} read in part"
     if len(encoded.stored.layers) == 1:
-        return f"texts encoded by {encoded.stored.encoder.value}"
+        return what
     counts = Counter(layer for number, layer in encoded.layers.items() if number != FINAL)
     chosen = ", ".join(f"layer {layer} for {count} folds" for layer, count in sorted(counts.items()))
     scores = ", ".join(f"{layer}: {score:.3f}" for layer, score in encoded.scores.items())
-    return f"texts encoded by {encoded.stored.encoder.value}: {chosen} (average precision by layer {scores})"
+    return f"{what}: {chosen} (average precision by layer {scores})"

@@ -9,6 +9,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from spark_ml_audit.arrow.contents import CONTENT, content_hashes, content_texts, vector_matrix
 from spark_ml_audit.arrow.decode import decode_batches
@@ -75,11 +76,12 @@ def choose_layers(
         return dict.fromkeys(numbers, layers[0]), np.zeros(1)
     sample = layer_sample(ingest, plan, stored)
     chosen, scores = {}, np.zeros(len(layers))
-    for number in numbers:
-        rows = sample.fold != number
-        inner = inner_folds(sample.group_key[rows], plan.seed)
-        scores = layer_scores(sample.vectors[rows], sample.given[rows], inner)
-        chosen[number] = layers[int(np.argmax(scores))]
+    with threadpool_limits(limits=1):  # how BLAS rounds depends on the number of threads
+        for number in numbers:
+            rows = sample.fold != number
+            inner = inner_folds(sample.group_key[rows], plan.seed)
+            scores = layer_scores(sample.vectors[rows], sample.given[rows], inner)
+            chosen[number] = layers[int(np.argmax(scores))]
     return chosen, scores
 
 

@@ -208,6 +208,7 @@ def _outcome(
         source_version=opened.version,
         engine=tables.engine.kind,
         tagging=tagging,
+        encoder=predicted.encoder,
         use=predicted.plan.guarded.use,
     )
 
@@ -232,6 +233,7 @@ def _append_run(
         "stages": json.dumps(stages),
         "warnings": json.dumps(list(outcome.warnings)),
         "features": outcome.use.to_json(),
+        "encoder": None if outcome.encoder is None else json.dumps(outcome.encoder),
     }
     tables.append_records(PREDICTION_RUNS, [row], PREDICTION_RUNS_SCHEMA, run.run_id)
 
@@ -253,7 +255,11 @@ def _deliver(
                 warnings=outcome.warnings,
                 tables={"model_quality": per_class},
                 metrics={} if outcome.tagging is None else outcome.tagging.metrics,
-                artifacts={"config.json": config.to_json(), "features.json": outcome.use.to_dict()},
+                artifacts={
+                    "config.json": config.to_json(),
+                    "features.json": outcome.use.to_dict(),
+                    **({} if outcome.encoder is None else {"encoder.json": dict(outcome.encoder)}),
+                },
             )
         )
     warnings = tuple(dict.fromkeys([*outcome.warnings, *tracker.problems]))
