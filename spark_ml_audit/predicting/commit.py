@@ -16,7 +16,14 @@ from spark_ml_audit.lake.schemas import PREDICTIONS
 from spark_ml_audit.models.scorers import Scorer
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.predicting.encoding import with_vectors
-from spark_ml_audit.predicting.finetuning import forget_work, said_of, watched, with_tuning, work_folder
+from spark_ml_audit.predicting.finetuning import (
+    forget_work,
+    said_of,
+    tuned_mapping,
+    watched,
+    with_tuning,
+    work_folder,
+)
 from spark_ml_audit.predicting.plan import PredictionPlan
 from spark_ml_audit.predicting.predictions import (
     predicted_ingest,
@@ -40,12 +47,14 @@ class Models:
         kind: Kind, as resolved.
         num_trained: Rows that took part in training.
         warnings: What training had to say.
+        finetuned: What fine-tuning gave; None without.
     """
 
     scorers: Mapping[int, Scorer]
     kind: str
     num_trained: int
     warnings: tuple[str, ...] = ()
+    finetuned: Mapping[str, Any] | None = None
 
 
 def make_models(plan: PredictionPlan, progress: Progress) -> Models:
@@ -62,14 +71,12 @@ def make_models(plan: PredictionPlan, progress: Progress) -> Models:
         return Models({0: plan.given.scorer}, "given", 0)
     with progress.stage("train"), watched(plan.training, progress):
         trained = train_folds(plan.training)
-    warnings = trained.warnings
-    if trained.judged:
-        sentence, all_kept = said_of(trained.judged)
-        progress.note(sentence)
-        warnings = warnings if all_kept else (*warnings, sentence)
+    finetuned = None if plan.training.tuning is None else tuned_mapping(trained.judged)
+    if finetuned is not None:
+        progress.note(said_of(finetuned))
     # every sampled row is in all training sets but one
     num_trained = sum(trained.num_rows.values()) // max(len(trained.num_rows) - 1, 1)
-    return Models(trained.scorers, trained.kind, num_trained, warnings)
+    return Models(trained.scorers, trained.kind, num_trained, trained.warnings, finetuned)
 
 
 def predictions_of(plan: PredictionPlan, models: Models) -> Frame:
@@ -91,6 +98,7 @@ class Predicted:
         kind: Kind of model, as resolved.
         num_trained: Rows that took part in training.
         warnings: Sentences.
+        encoder: Which vectors models read beside the columns, and what fine-tuning gave; None without one.
     """
 
     plan: PredictionPlan
@@ -99,6 +107,7 @@ class Predicted:
     kind: str
     num_trained: int
     warnings: tuple[str, ...]
+    encoder: Mapping[str, Any] | None = None
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -115,12 +124,6 @@ class Predicted:
     def use(self) -> FeatureUse:
         """What was learned from, and what was left out and why."""
         return self.plan.guarded.use
-
-    @property
-    def encoder(self) -> Mapping[str, Any] | None:
-        """Which vectors models read beside the columns; None without an encoder."""
-        training = self.plan.training
-        return None if training is None or training.encoded is None else training.encoded.to_mapping()
 
     @property
     def class_table(self) -> pd.DataFrame:
@@ -156,7 +159,8 @@ def commit_predictions(
     """
     if plan.training is not None and plan.model.encoder is not None:
         training = with_vectors(plan.training, plan.model.encoder, tables, run_id, progress)
-        if plan.model.encoder_level == "finetune":
+        trains = plan.model.fit_final or tables.commit_of(PREDICTIONS, run_id) is None
+        if plan.model.encoder_level == "finetune" and trains:
             work = work_folder(tables.config, metadata)
             training = with_tuning(training, work, tables.config.orphan_after, progress)
         plan = replace(plan, training=training)
@@ -174,7 +178,13 @@ def commit_predictions(
         quality = out_of_fold(ingest)
     warnings = (*plan.warnings(), *about["warnings"], *quality.warnings)
     return Predicted(
-        plan, ingest, quality, about["kind"], about["num_trained"], tuple(dict.fromkeys(warnings))
+        plan,
+        ingest,
+        quality,
+        about["kind"],
+        about["num_trained"],
+        tuple(dict.fromkeys(warnings)),
+        about.get("encoder"),
     )
 
 
@@ -203,6 +213,8 @@ def write_models_predictions(
     }
     if plan.training is not None and plan.training.encoded is not None:
         about["encoder"] = plan.training.encoded.to_mapping()
+        if models.finetuned is not None:
+            about["encoder"]["finetuned"] = models.finetuned
     properties = {CLASSES_PROPERTY: json.dumps(list(plan.ingest.layout.classes), ensure_ascii=False)}
     with progress.stage("predict"):
         tables.overwrite(

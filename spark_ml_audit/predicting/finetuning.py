@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.config.paths import local_path
 from spark_ml_audit.models.finetune.pace import measure, share_done
@@ -136,14 +136,15 @@ def watched(training: TrainingSet, progress: Progress) -> Iterator[None]:
 
 
 def _tell(work: Path, folds: int, progress: Progress, ended: threading.Event) -> None:
-    started = told = time.monotonic()
-    before = 0.0
+    told, first = time.monotonic(), (0.0, 0.0)
     while not ended.wait(_LOOK_SECONDS):
         now, share = time.monotonic(), share_done(work, folds)
-        if now - told >= _TELL_SECONDS and share > before:
-            left = (now - started) * (1 - share) / share
+        if not first[1]:
+            first = (now, share)  # before the first step there are the states, and packages to import
+        elif now - told >= _TELL_SECONDS and share > first[1]:
+            left = (now - first[0]) * (1 - share) / (share - first[1])
             progress.note(f"fine-tuning: {share:.0%} of the steps of all folds, about {duration(left)} left")
-            told, before = now, share
+            told = now
 
 
 def _forget_progress(work: Path) -> None:
@@ -171,27 +172,47 @@ def _sweep(work: Path, orphan_after: timedelta) -> None:
                 shutil.rmtree(other, ignore_errors=True)
 
 
-def said_of(judged: Mapping[int, Judged]) -> tuple[str, bool]:
-    """A sentence on what fine-tuning gave, and whether all folds kept it.
+def tuned_mapping(judged: Mapping[int, Judged]) -> dict[str, Any]:
+    """What tables record of fine-tuning.
 
     Args:
-        judged: Fold -> what decided.
+        judged: Fold -> what decided about its model; folds with too few rows to judge by are not there.
 
     Example:
         >>> from spark_ml_audit.models.finetune.learner import Judged
-        >>> said, all_kept = said_of({0: Judged(True, 0.12, 0.1, 80), 1: Judged(False, 0.1, 0.11, 80)})
-        >>> said.partition(":")[0], all_kept
-        ('Fine-tuning is averaged in for 1 of 2 models', False)
+        >>> found = tuned_mapping({0: Judged(True, 0.12, 0.1, 80), 1: Judged(False, 0.1, 0.11, 80)})
+        >>> found["kept_by_fold"], found["log_loss_alone"], found["log_loss_average"], found["num_held_out"]
+        ({'0': True, '1': False}, 0.11, 0.105, 160)
     """
-    kept = [fold for fold in sorted(judged) if judged[fold].is_kept]
-    parts = [_said_of_fold(judged[fold]) for fold in sorted(judged)]
-    sentence = (
-        f"Fine-tuning is averaged in for {len(kept)} of {len(judged)} models: log loss on rows held out of "
-        f"their training, without and with it: {', '.join(parts)}."
+    each = [judged[fold] for fold in sorted(judged)]
+    rows = sum(found.num_rows for found in each)
+    alone = sum(found.loss_alone * found.num_rows for found in each) / max(rows, 1)
+    averaged = sum(found.loss_average * found.num_rows for found in each) / max(rows, 1)
+    return {
+        "kept_by_fold": {str(fold): judged[fold].is_kept for fold in sorted(judged)},
+        "log_loss_alone": round(alone, 6),
+        "log_loss_average": round(averaged, 6),
+        "num_held_out": rows,
+    }
+
+
+def said_of(finetuned: Mapping[str, Any]) -> str:
+    """A sentence on what fine-tuning gave.
+
+    Args:
+        finetuned: From `tuned_mapping`.
+
+    Example:
+        >>> kept = {"0": True, "1": False}
+        >>> losses = {"log_loss_alone": 0.11, "log_loss_average": 0.105, "num_held_out": 160}
+        >>> said_of({"kept_by_fold": kept, **losses}).partition(":")[0]
+        'fine-tuned encoder averaged in for 1 of 2 folds'
+    """
+    kept = finetuned["kept_by_fold"]
+    if not kept:
+        return "too few rows to fine-tune the encoder"
+    return (
+        f"fine-tuned encoder averaged in for {sum(kept.values())} of {len(kept)} folds: log loss "
+        f"{finetuned['log_loss_average']:.4f} instead of {finetuned['log_loss_alone']:.4f} on "
+        f"{finetuned['num_held_out']:,} rows held out"
     )
-    return sentence, len(kept) == len(judged)
-
-
-def _said_of_fold(found: Judged) -> str:
-    said = f"{found.loss_alone:.4f} and {found.loss_average:.4f}"
-    return said if found.is_kept else f"{said} (not kept)"

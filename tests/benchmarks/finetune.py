@@ -221,8 +221,8 @@ def _costs(table: RealSet, runs: dict[int, Any], options: argparse.Namespace) ->
         kept = sum(bool(one["judged"] and one["judged"]["is_kept"]) for one in told)
         lines.append(
             f"  seed {seed}: layers {[one['layer'] for one in told]}, average kept by {kept} of {_FOLDS} "
-            f"folds; ms of CPU per row, all folds, fit and scores: frozen {frozen * 1000:.1f}, with fine-tuning "
-            f"{whole * 1000:.1f}"
+            f"folds; ms of CPU per row, all folds, fit and scores: frozen {frozen * 1000:.1f}, with "
+            f"fine-tuning {whole * 1000:.1f}"
         )
     return lines
 

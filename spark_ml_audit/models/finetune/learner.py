@@ -107,7 +107,8 @@ def fit_averaged(
 ) -> tuple[AveragedLearner, tuple[str, ...]]:
     """Train a learner on all rows and an encoder on those not held out; average where that lowers the loss.
 
-    The mean log loss on the rows held out decides. The rows that the result will predict are not among these: the decision does not see them.
+    The mean log loss on the rows held out decides. The rows that the result will predict are not among
+    these: the decision does not see them.
 
     Args:
         frame: Training rows in a stable order.
