@@ -33,7 +33,7 @@ _LARGEST = np.float32(65504.0)  # of float16
 _MISMATCH = 1e-3
 _PROBE = ("spark", "a table of films with tags that somebody gave by hand")
 
-_open_halves: dict[tuple[str, int, int], SplitEncoder] = {}
+_open_halves: dict[tuple[str, str, int, int], SplitEncoder] = {}
 _opening = threading.Lock()
 
 
@@ -56,10 +56,11 @@ def open_split(name: str, num_trained: int, max_tokens: int) -> SplitEncoder:
             key="model.encoder_level",
             fix="Set model.encoder_level: frozen, or name the folder of a transformers text encoder.",
         )
-    key = (encoder.identity, num_trained, max_tokens)
+    # by name too: models keep it, and two folders may hold the same files
+    key = (name, encoder.identity, num_trained, max_tokens)
     with _opening:
         if key not in _open_halves:
-            _open_halves[key] = SplitEncoder(encoder, num_trained, max_tokens)
+            _open_halves[key] = SplitEncoder(encoder, name, num_trained, max_tokens)
         return _open_halves[key]
 
 
@@ -68,19 +69,20 @@ class SplitEncoder:
 
     Args:
         encoder: The encoder.
+        name: As it was given.
         num_trained: Layers of the upper half, at most half of all.
         max_tokens: Tokens of a text that are read at most.
 
     Attributes:
-        name: Of the encoder, as it was given.
+        name: Of the encoder.
         identity: Hash of its files.
         num_trained: Layers of the upper half.
         max_tokens: Tokens of a text that are read.
         width: Numbers of a state.
     """
 
-    def __init__(self, encoder: TextEncoder, num_trained: int, max_tokens: int) -> None:
-        self.name, self.identity = encoder.name, encoder.identity
+    def __init__(self, encoder: TextEncoder, name: str, num_trained: int, max_tokens: int) -> None:
+        self.name, self.identity = name, encoder.identity
         self.num_trained = max(1, min(num_trained, encoder.num_layers // 2))
         self.max_tokens = min(max_tokens, encoder.max_tokens)
         self.num_layers, self.width = encoder.num_layers, encoder.width
