@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from spark_ml_audit.config import OutputConfig
-    from spark_ml_audit.models.finetune.learner import Judged
+    from spark_ml_audit.models.finetune.learner import AverageCheck
     from spark_ml_audit.predicting.training import TrainingSet
     from spark_ml_audit.progress import Progress
 
@@ -172,15 +172,15 @@ def _sweep(work: Path, orphan_after: timedelta) -> None:
                 shutil.rmtree(other, ignore_errors=True)
 
 
-def tuned_mapping(judged: Mapping[int, Judged]) -> dict[str, Any]:
+def tuned_mapping(judged: Mapping[int, AverageCheck]) -> dict[str, Any]:
     """What tables record of fine-tuning.
 
     Args:
         judged: Fold -> what decided about its model; folds with too few rows to judge by are not there.
 
     Example:
-        >>> from spark_ml_audit.models.finetune.learner import Judged
-        >>> found = tuned_mapping({0: Judged(True, 0.12, 0.1, 80), 1: Judged(False, 0.1, 0.11, 80)})
+        >>> from spark_ml_audit.models.finetune.learner import AverageCheck
+        >>> found = tuned_mapping({0: AverageCheck(True, 0.12, 0.1, 80), 1: AverageCheck(False, 0.1, 0.11, 80)})
         >>> found["kept_by_fold"], found["log_loss_alone"], found["log_loss_average"], found["num_held_out"]
         ({'0': True, '1': False}, 0.11, 0.105, 160)
     """

@@ -19,7 +19,7 @@ from spark_ml_audit.frames.features import Features, feature_struct, to_pandas
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
 from spark_ml_audit.models.bundle import TagModel
-from spark_ml_audit.models.finetune.learner import AveragedLearner, Judged
+from spark_ml_audit.models.finetune.learner import AveragedLearner, AverageCheck
 from spark_ml_audit.models.finetune.settings import FineTuning
 from spark_ml_audit.models.registry import MAX_WEIGHT_BYTES
 from spark_ml_audit.models.scorers import TagScorer
@@ -95,7 +95,7 @@ class Trained:
     num_rows: dict[int, int]
     kind: str
     warnings: tuple[str, ...]
-    judged: dict[int, Judged] = field(default_factory=dict)
+    judged: dict[int, AverageCheck] = field(default_factory=dict)
 
 
 _ROW = pa.schema(
@@ -217,9 +217,9 @@ def _train(training: TrainingSet, numbers: list[int]) -> Trained:
     return Trained(scorers, trained_on, kind, tuple(dict.fromkeys(sentences)), judged)
 
 
-def _judged(numbers: Sequence[float]) -> Judged:
+def _judged(numbers: Sequence[float]) -> AverageCheck:
     kept, alone, average, rows = numbers
-    return Judged(bool(kept), alone, average, int(rows))
+    return AverageCheck(bool(kept), alone, average, int(rows))
 
 
 class _Trainer:

@@ -1,4 +1,4 @@
-"""`model.encoder_level: finetune` end to end: what is told, what a failed run leaves, what a final model needs."""
+"""`model.encoder_level: finetune` end to end: what is told, what a failed run leaves, final models."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ Fit = Callable[[pd.DataFrame, BoolArray, IntArray], "tuple[Learner, tuple[str, .
 
 
 @dataclass(frozen=True)
-class Judged:
+class AverageCheck:
     """What the rows held out said.
 
     Attributes:
@@ -68,7 +68,7 @@ class AveragedLearner:
     learner: Learner
     tuned: TunedTags | None
     columns: tuple[str, ...]
-    judged: Judged | None
+    judged: AverageCheck | None
 
     def predict_proba(self, frame: pd.DataFrame) -> Float32Array:
         """Probabilities of shape (n, K) for n >= 1 rows."""
@@ -143,7 +143,7 @@ def fit_averaged(
     return AveragedLearner(learner, tuned if judged.is_kept else None, tuple(columns), judged), notes
 
 
-def judge(given: BoolArray, alone: Float32Array, averaged: Float32Array) -> Judged:
+def judge(given: BoolArray, alone: Float32Array, averaged: Float32Array) -> AverageCheck:
     """Compare two models' log loss on the same cells; the average has to be better, not as good.
 
     Args:
@@ -156,7 +156,7 @@ def judge(given: BoolArray, alone: Float32Array, averaged: Float32Array) -> Judg
         True
     """
     before, after = log_loss(given, alone), log_loss(given, averaged)
-    return Judged(after < before, before, after, len(given))  # False where one is no number
+    return AverageCheck(after < before, before, after, len(given))  # False where one is no number
 
 
 def log_loss(given: BoolArray, probs: Float32Array) -> float:

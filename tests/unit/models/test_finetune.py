@@ -1,4 +1,4 @@
-"""Fine-tuning: halves of a network, kept states, training, the decision to average, weights of killed runs."""
+"""Fine-tuning: halves of a network, kept states, training, whether to average, weights of killed runs."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_it_learns_from_texts_and_is_averaged_in_where_the_learner_knows_less(
 
 def test_it_is_left_out_where_the_average_is_worse(folder: str) -> None:
     texts, tags = texts_and_tags(60)
-    known = {text: row for text, row in zip(texts, tags, strict=True)}
+    known = dict(zip(texts, tags, strict=True))
 
     class Oracle:
         def predict_proba(self, frame: pd.DataFrame) -> Any:
@@ -266,11 +266,12 @@ def test_the_rate_rises_and_falls() -> None:
 
 
 @pytest.fixture(scope="module")
-def model(folder: str) -> TagModel:
+def model(folder: str, learned: AveragedLearner) -> TagModel:
+    """A joint model that reads vectors, averaged with an encoder that was trained long enough."""
     texts, tags = texts_and_tags(160)
     rows, cols = np.nonzero(tags)
     encoding = Encoding(EncoderRef(folder, load_encoder(folder).identity), 2, ("text",))
-    return TagModel.fit(
+    fit = TagModel.fit(
         pd.DataFrame({"text": texts}),
         rows,
         cols,
@@ -279,14 +280,15 @@ def model(folder: str) -> TagModel:
         "joint",
         order_keys=np.random.default_rng(0).permutation(160),
         encoding=encoding,
-        tuning=FineTuning(folder, training=HARD),
+        tuning=FineTuning(folder, training=Training(epochs=1)),
     )
+    assert isinstance(fit.learner, AveragedLearner)
+    assert fit.learner.judged is not None
+    return replace(fit, learner=replace(fit.learner, tuned=learned.tuned))
 
 
 def test_scores_do_not_depend_on_the_batch_and_survive_the_journey(model: TagModel) -> None:
     frame = pd.DataFrame({"text": [*texts_and_tags(90, seed=5)[0], None, ""]})
-    assert isinstance(model.learner, AveragedLearner)
-    assert model.learner.tuned is not None, model.learner.judged
     probs = model.predict_proba(frame)
     assert np.isfinite(probs).all()
     back = TagModel.from_bytes(model.to_bytes())
