@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import joblib
 import numpy as np
@@ -134,11 +135,7 @@ class TagModel:
             frame = encoding.added(frame)
         n = len(frame)
         order = np.argsort(order_keys, kind="stable")
-        place = np.empty(n, dtype=np.int64)
-        place[order] = np.arange(n)
-        given = np.zeros((n, len(classes)), dtype=bool)
-        given[place[rows], cols] = True
-
+        given = _tags_in_order(order, rows, cols, len(classes))
         num_present = given.sum(axis=0)
         rarer = np.minimum(num_present, n - num_present)
         learned = np.flatnonzero(rarer >= MIN_ROWS_OF_A_KIND).astype(np.int64)
@@ -147,14 +144,9 @@ class TagModel:
         learner = None
         if resolved != "prior" and len(learned):
             keys = order_keys if group_keys is None else group_keys
-            fit = partial(
-                fit_learner,
-                spec=read,
-                kind=resolved,
-                seed=seed,
-                max_weight_bytes=max_weight_bytes,
-                eliminate=encoding is not None,
-            )
+            options: dict[str, Any] = {"spec": read, "kind": resolved, "seed": seed}
+            options |= {"max_weight_bytes": max_weight_bytes, "eliminate": encoding is not None}
+            fit = partial(fit_learner, **options)
             tuned = None if encoding is None or tuning is None else (encoding.columns, tuning)
             with threadpool_limits(limits=1):
                 learner, said = _fitted(fit, frame.iloc[order], given[:, learned], keys[order], seed, tuned)
@@ -234,6 +226,15 @@ class TagModel:
                 fix="Name a model that `predict --fit-final` has stored.",
             )
         return model
+
+
+def _tags_in_order(order: IntArray, rows: IntArray, cols: IntArray, num_classes: int) -> BoolArray:
+    """Given tags of rows put in an order, shape (n, K)."""
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    given = np.zeros((len(order), num_classes), dtype=bool)
+    given[place[rows], cols] = True
+    return given
 
 
 def _fitted(

@@ -162,7 +162,7 @@ def commit_predictions(
         trains = plan.model.fit_final or tables.commit_of(PREDICTIONS, run_id) is None
         if plan.model.encoder_level == "finetune" and trains:
             work = work_folder(tables.config, metadata)
-            training = with_tuning(training, work, tables.config.orphan_after, progress)
+            training = with_tuning(training, plan.model, tables, work, progress)
         plan = replace(plan, training=training)
     if tables.commit_of(PREDICTIONS, run_id) is None:
         models = make_models(plan, progress)

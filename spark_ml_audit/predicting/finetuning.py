@@ -23,7 +23,8 @@ from spark_ml_audit.models.text import joined_texts
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from spark_ml_audit.config import OutputConfig
+    from spark_ml_audit.config import ModelConfig, OutputConfig
+    from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.models.finetune.learner import AverageCheck
     from spark_ml_audit.predicting.training import TrainingSet
     from spark_ml_audit.progress import Progress
@@ -53,14 +54,15 @@ def work_folder(output: OutputConfig, metadata: Mapping[str, str | None]) -> Pat
 
 
 def with_tuning(
-    training: TrainingSet, work: Path | None, orphan_after: timedelta, progress: Progress
+    training: TrainingSet, model: ModelConfig, tables: OutputTables, work: Path | None, progress: Progress
 ) -> TrainingSet:
     """A training set whose models are averaged with a fine-tuned encoder; says how long that will take.
 
     Args:
         training: What models are trained on, with its texts' vectors.
+        model: The `model` section.
+        tables: The output.
         work: From `work_folder`.
-        orphan_after: Age from which the work of other, killed runs is removed.
         progress: Told.
 
     Raises:
@@ -76,24 +78,24 @@ def with_tuning(
             "the output is no local folder: a killed run would train all folds again (set output.files)"
         )
     else:
-        _sweep(work, orphan_after)
+        _sweep(work, tables.config.orphan_after)
         with contextlib.suppress(OSError):
             work.mkdir(parents=True, exist_ok=True)
         tuning = replace(tuning, work=str(work))
-    progress.note(_estimate(training, tuning))
+    progress.note(_estimate(training, tuning, model.max_train_rows))
     if split.device.type == "cuda":
         progress.note("the GPU is used")
     return replace(training, tuning=tuning)
 
 
-def _estimate(training: TrainingSet, tuning: FineTuning) -> str:
+def _estimate(training: TrainingSet, tuning: FineTuning, max_train_rows: int) -> str:
     """A sentence on how long it will take, by timing a few batches."""
     encoded, counts, folds = training.encoded, training.counts, training.plan.num_folds
     columns = () if encoded is None else encoded.stored.columns
     texts = [text for text in joined_texts(training.features.sample, columns) if text.strip()] or ["none"]
     split = open_split(tuning.encoder, tuning.num_trained, tuning.max_tokens)
     cost = measure(split, texts, training.ingest.layout.num_classes, tuning.training)
-    num_trained = min(counts.training_rows(0)[0], training.max_train_rows)
+    num_trained = min(counts.training_rows(0)[0], max_train_rows)
     beside = min(folds, os.cpu_count() or 1)
     num_rows = counts.rows.num_audited + counts.rows.num_unlabelled
     seconds = cost.seconds(num_trained, num_rows, folds, tuning.training, beside)
@@ -180,7 +182,8 @@ def tuned_mapping(judged: Mapping[int, AverageCheck]) -> dict[str, Any]:
 
     Example:
         >>> from spark_ml_audit.models.finetune.learner import AverageCheck
-        >>> found = tuned_mapping({0: AverageCheck(True, 0.12, 0.1, 80), 1: AverageCheck(False, 0.1, 0.11, 80)})
+        >>> first, second = AverageCheck(True, 0.12, 0.1, 80), AverageCheck(False, 0.1, 0.11, 80)
+        >>> found = tuned_mapping({0: first, 1: second})
         >>> found["kept_by_fold"], found["log_loss_alone"], found["log_loss_average"], found["num_held_out"]
         ({'0': True, '1': False}, 0.11, 0.105, 160)
     """

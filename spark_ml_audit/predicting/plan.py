@@ -159,9 +159,7 @@ def plan_prediction(
             )
         present = counts.present.sum(axis=0)
         sample = plan_sample(counts.rows.num_audited, present, model.max_train_rows)
-        training = TrainingSet(
-            ingest, guarded.features, folds, counts, sample, model.kind, max_train_rows=model.max_train_rows
-        )
+        training = TrainingSet(ingest, guarded.features, folds, counts, sample, model.kind)
     return PredictionPlan(ingest, guarded, model, counts, training, given, tuple(notes))
 
 

@@ -12,14 +12,13 @@ import pyarrow as pa
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.lists import list_array, rows_of_lists
-from spark_ml_audit.config.fields import MAX_COUNT
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.errors import AuditError, ConfigError, InputError, reason_of
 from spark_ml_audit.frames.features import Features, feature_struct, to_pandas
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
 from spark_ml_audit.models.bundle import TagModel
-from spark_ml_audit.models.finetune.learner import AveragedLearner, AverageCheck
+from spark_ml_audit.models.finetune.learner import AverageCheck, AveragedLearner
 from spark_ml_audit.models.finetune.settings import FineTuning
 from spark_ml_audit.models.registry import MAX_WEIGHT_BYTES
 from spark_ml_audit.models.scorers import TagScorer
@@ -64,7 +63,6 @@ class TrainingSet:
         rules: Turns tags into those an audit suggests; `ingest` then has probabilities. None: as given.
         encoded: Vectors of the texts, and which of them each model reads; None without an encoder.
         tuning: How the encoder is trained on each fold beside them; None: it is not.
-        max_train_rows: Rows that a model is trained on at most, in expectation.
     """
 
     ingest: Ingest
@@ -76,7 +74,6 @@ class TrainingSet:
     rules: AuditRules | None = None
     encoded: EncodedTexts | None = None
     tuning: FineTuning | None = None
-    max_train_rows: int = MAX_COUNT
 
 
 @dataclass(frozen=True)
