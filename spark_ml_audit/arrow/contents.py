@@ -134,6 +134,26 @@ class Encode:
         return pa.RecordBatch.from_arrays(columns, names=VECTOR_FIELDS.names)
 
 
+class Centred:
+    """The map from vectors to vectors less a mean.
+
+    Args:
+        mean: Shape (width,).
+    """
+
+    def __init__(self, mean: Any) -> None:
+        self._mean = mean
+
+    def __call__(self, batches: Any) -> Any:
+        """Batches of content and vector."""
+        for batch in batches:
+            vectors = vector_matrix(batch.column("vector"))
+            centred = (vectors - self._mean).astype(np.float32)
+            offsets = np.arange(0, centred.size + 1, len(self._mean), dtype=np.int32)
+            lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(centred.reshape(-1)))
+            yield pa.RecordBatch.from_arrays([batch.column(CONTENT), lists], names=[CONTENT, "vector"])
+
+
 def vector_matrix(vectors: Any) -> Any:
     """Matrix of float32, shape (n, width), of an Arrow array of lists of one length."""
     if isinstance(vectors, pa.ChunkedArray):

@@ -12,6 +12,7 @@ from spark_ml_audit.auditing.examine import look_before_spark
 from spark_ml_audit.auditing.fitting import fit_source, inspect_given
 from spark_ml_audit.auditing.retry import complete_audit
 from spark_ml_audit.auditing.tell import tell
+from spark_ml_audit.auditing.vectors import with_stored_vectors
 from spark_ml_audit.auditing.write import write_tables
 from spark_ml_audit.detection.plan import plan_detection
 from spark_ml_audit.engines.choose import choose_engine
@@ -58,6 +59,7 @@ def run_audit(config: AuditConfig, progress: Progress, spark: Session | None = N
             ingest = inspect_given(context)
         fitted = fit_source(context, ingest)
         tables.create_schema()
+        fitted = with_stored_vectors(context, fitted)
         detection = plan_detection(fitted.fit, config.detect, config.source.group, progress)
         written = write_tables(fitted.fit, tables, run.run_id, fitted.metadata, progress, detection)
         annotators = write_annotators(context, [row.tag for row in fitted.fit.classes])

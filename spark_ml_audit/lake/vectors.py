@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
+import numpy as np
 import pyarrow as pa
 
 from spark_ml_audit.arrow.contents import (
@@ -16,9 +17,11 @@ from spark_ml_audit.arrow.contents import (
     HASH,
     TEXTS,
     VECTOR_FIELDS,
+    Centred,
     ContentsOf,
     Encode,
     HashedContents,
+    vector_matrix,
 )
 from spark_ml_audit.engines.base import count_rows
 from spark_ml_audit.engines.columns import column
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
 
 AT_ONCE = 20_000
 """Contents whose vectors are appended in one transaction: what a killed run loses at most."""
+
+
+# Vectors whose mean is taken for that of all.
+_MEAN_OF = 2000
 
 
 @dataclass(frozen=True)
@@ -136,16 +143,36 @@ class StoredVectors:
             frame: With the text columns.
             layers: Layers wanted.
         """
+        return self._beside(frame, {column_of(layer): self.of_layer(layer) for layer in layers})
+
+    def compared(self, frame: Frame, layer: int, name: str) -> Frame:
+        """A frame of the source with vectors to compare rows by: less their mean, which all texts share.
+
+        Without that the cosine of any two texts may be .9: hidden states lie in a narrow cone
+        (Ethayarajh 2019).
+
+        Args:
+            frame: With the text columns.
+            layer: The layer.
+            name: Of the column of vectors.
+        """
+        vectors = self.of_layer(layer)
+        # the same ones whatever the engine and the layout
+        some = self.tables.engine.collect(vectors.sort(CONTENT).head(_MEAN_OF)).sort_by(CONTENT)
+        centre = Centred(vector_matrix(some.column("vector")).mean(axis=0, dtype=np.float64))
+        vector = pa.schema([VECTOR_FIELDS.field("vector")])
+        centred = self.tables.engine.map_batches(vectors, centre, keep=(CONTENT,), add=vector)
+        return self._beside(frame, {name: centred})
+
+    def _beside(self, frame: Frame, columns: Mapping[str, Frame]) -> Frame:
         engine, names = self.tables.engine, frame.collect_schema().names()
         hashed = engine.map_batches(
             frame.with_columns(self._texts), HashedContents(names), keep=tuple(names), add=_HASH
         )
-        for layer in layers:
-            vectors = self.of_layer(layer).select(
-                nw.col(CONTENT).alias("__content"), nw.col("vector").alias(column_of(layer))
-            )
+        for name, found in columns.items():
+            vectors = found.select(nw.col(CONTENT).alias("__content"), nw.col("vector").alias(name))
             hashed = hashed.join(vectors, left_on=HASH, right_on="__content", how="left")
-        return hashed.select(*[nw.col(name) for name in names], *[column_of(layer) for layer in layers])
+        return hashed.select(*[nw.col(name) for name in (*names, *columns)])
 
     def some(self, contents: Any, layer: int) -> Any:
         """Arrow table of content and vector of some contents, a bounded number.

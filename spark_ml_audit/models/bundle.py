@@ -129,13 +129,11 @@ class TagModel:
             ValueError: There is not one key for each row.
         """
         _check_training(frame, spec, kind, seed, order_keys, group_keys)
-        read = spec
-        if encoding is not None and kind != "prior":
-            read = replace(spec, embedding=(*spec.embedding, encoding.column))
-            frame = encoding.added(frame)
+        frame, read = _with_vectors(frame, spec, None if kind == "prior" else encoding)
         n = len(frame)
         order = np.argsort(order_keys, kind="stable")
-        given = _tags_in_order(order, rows, cols, len(classes))
+        given = np.zeros((n, len(classes)), dtype=bool)
+        given[np.argsort(order)[rows], cols] = True
         num_present = given.sum(axis=0)
         rarer = np.minimum(num_present, n - num_present)
         learned = np.flatnonzero(rarer >= MIN_ROWS_OF_A_KIND).astype(np.int64)
@@ -145,7 +143,7 @@ class TagModel:
         if resolved != "prior" and len(learned):
             keys = order_keys if group_keys is None else group_keys
             options: dict[str, Any] = {"spec": read, "kind": resolved, "seed": seed}
-            options |= {"max_weight_bytes": max_weight_bytes, "eliminate": encoding is not None}
+            options |= {"max_weight_bytes": max_weight_bytes, "eliminate": read is not spec}
             fit = partial(fit_learner, **options)
             tuned = None if encoding is None or tuning is None else (encoding.columns, tuning)
             with threadpool_limits(limits=1):
@@ -228,13 +226,13 @@ class TagModel:
         return model
 
 
-def _tags_in_order(order: IntArray, rows: IntArray, cols: IntArray, num_classes: int) -> BoolArray:
-    """Given tags of rows put in an order, shape (n, K)."""
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    given = np.zeros((len(order), num_classes), dtype=bool)
-    given[place[rows], cols] = True
-    return given
+def _with_vectors(
+    frame: pd.DataFrame, spec: FeatureSpec, encoding: Encoding | None
+) -> tuple[pd.DataFrame, FeatureSpec]:
+    """Rows and columns as a learner reads them: with the vectors, where there are any."""
+    if encoding is None:
+        return frame, spec
+    return encoding.added(frame), replace(spec, embedding=(*spec.embedding, encoding.column))
 
 
 def _fitted(

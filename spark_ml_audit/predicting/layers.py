@@ -71,13 +71,18 @@ def choose_layers(
     Returns:
         Number of a model -> layer, and the layers' scores for the model of the whole table.
     """
-    numbers, layers = [*range(plan.num_folds), FINAL], stored.layers
-    if len(layers) == 1:
-        return dict.fromkeys(numbers, layers[0]), np.zeros(1)
-    sample = layer_sample(ingest, plan, stored)
+    if len(stored.layers) == 1:
+        return dict.fromkeys([*range(plan.num_folds), FINAL], stored.layers[0]), np.zeros(1)
+    return layers_of(layer_sample(ingest, plan, stored), plan, stored.layers)
+
+
+def layers_of(
+    sample: LayerSample, plan: FoldPlan, layers: Sequence[int]
+) -> tuple[Mapping[int, int], Float64Array]:
+    """The same by a sample that is known; see `choose_layers`."""
     chosen, scores = {}, np.zeros(len(layers))
     with threadpool_limits(limits=1):  # how BLAS rounds depends on the number of threads
-        for number in numbers:
+        for number in (*range(plan.num_folds), FINAL):
             rows = sample.fold != number
             inner = inner_folds(sample.group_key[rows], plan.seed)
             scores = layer_scores(sample.vectors[rows], sample.given[rows], inner)

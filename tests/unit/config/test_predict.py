@@ -58,6 +58,8 @@ def test_defaults_are_those_of_the_contract() -> None:
         "name": None,
         "uri": None,
         "allow_pickle": False,
+        "encoder": None,
+        "encoder_level": "frozen",
     }
 
 
