@@ -33,6 +33,8 @@ MAX_MODELS_BYTES = 512 << 20
 
 # A cell of a Spark row is limited to 2 GB; parts also keep one message of Spark Connect small.
 _PART_BYTES = 32 << 20
+# Rows of all groups that are fine-tuned sooner than another process has imported torch.
+_FEW_ROWS_TO_TUNE = 1_500
 _RESULT = pa.schema(
     [
         ("model", pa.int32()),
@@ -229,6 +231,8 @@ class _Trainer:
         self._kind = training.kind
         self._seed = training.plan.seed
         self._tuning = training.tuning
+        if self._tuning is not None:
+            self.few_rows = _FEW_ROWS_TO_TUNE
         self._encodings = {} if training.encoded is None else dict(training.encoded.encodings)
         self._population: dict[int, tuple[int, list[int]]] = {}
         if not training.sample.takes_all:
@@ -260,11 +264,6 @@ class _Trainer:
             warnings=list(model.warnings),
             judged=_numbers_of(model),
         )
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether few rows are worth a process of their own."""
-        return self._tuning is not None
 
     def _fit(self, table: Any, number: int) -> tuple[TagModel, list[float] | None, int]:
         # rows arrive in the order of the shuffle; the model must not depend on it
