@@ -45,6 +45,7 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
         engine = choose_engine(config.engine, spark)
     with progress.stage("source"):
         tables, use = OutputTables(engine, config.output), FeatureUse()
+        notes: tuple[str, ...] = ()
         source = open_source(engine, config.source)
         if config.source.needs_predictions:
             from spark_ml_audit.predicting.encoding import check_encoder
@@ -53,7 +54,8 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
             ingest, guarded = describe_features(source, config.source)
             use = guarded.use
             if config.model is not None:
-                check_encoder(config.model, guarded.features.spec)
+                encoder = check_encoder(config.model, guarded.features.spec)
+                notes = () if encoder is None else (f"encoder: {encoder.about}",)
             gates.check_classes(config.gate, ingest.layout.classes)
             check_shown(source.schema, config.source.shown_columns)
         else:
@@ -83,6 +85,6 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
         ),
         stages=progress.stages,
         warnings=sentences(ingest.hints),
-        notes=(*source.said(), *ingest.notes),
+        notes=(*source.said(), *ingest.notes, *notes),
         use=use,
     )

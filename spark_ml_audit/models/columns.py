@@ -223,7 +223,7 @@ class Embedding:
             return Embedding(0, np.zeros(0), np.zeros(0), sum(array is not None for array in arrays))
         width = min(widths, key=lambda found: (-widths[found], found))
         table, missing = _stacked(arrays, width)
-        used = table[~missing].astype(np.float64)
+        used = table[~missing] if missing.any() else table
         means = used.mean(axis=0) if len(used) else np.zeros(width)
         spread = used.std(axis=0) if len(used) else np.zeros(width)
         # Rounding alone leaves a constant position with a spread above 0, which must not be blown up.
@@ -234,25 +234,33 @@ class Embedding:
     def transform(self, values: pd.Series) -> Float32Array:
         """Columns of shape (n, width + 1); a missing embedding sits at the mean."""
         table, missing = _stacked([_as_vector(value) for value in values], self.width)
-        table = (table - self.means) / self.deviations
+        # in place: with the vectors of an encoder these are hundreds of columns
+        table -= self.means
+        table /= self.deviations
         table[missing] = 0.0
-        scaled = np.clip(table, -30.0, 30.0) * EMBEDDING_SCALE
-        return np.column_stack([scaled, missing * SCALE]).astype(np.float32)
+        np.clip(table, -30.0, 30.0, out=table)
+        table *= EMBEDDING_SCALE
+        found = np.empty((len(table), self.width + 1), dtype=np.float32)
+        found[:, :-1], found[:, -1] = table, missing * SCALE
+        return found
 
 
-def _as_vector(value: Any) -> Float64Array | None:
+def _as_vector(value: Any) -> NDArray[Any] | None:
     """Array of one row; None for null, and without numbers an empty one."""
     if hasattr(value, "toArray"):  # a Spark ML vector
         value = value.toArray()
     if not isinstance(value, (np.ndarray, list, tuple)):
         return None
     try:
-        return np.asarray(value, dtype=np.float64).reshape(-1)
+        # numbers stay as they are: the table that they are put into makes doubles of them
+        is_numeric = isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
+        values: NDArray[Any] = np.asarray(value) if is_numeric else np.asarray(value, dtype=np.float64)
+        return values.reshape(-1)
     except (TypeError, ValueError):
         return np.zeros(0)
 
 
-def _stacked(arrays: list[Float64Array | None], width: int) -> tuple[Float64Array, NDArray[np.bool_]]:
+def _stacked(arrays: list[NDArray[Any] | None], width: int) -> tuple[Float64Array, NDArray[np.bool_]]:
     table = np.full((len(arrays), width), np.nan)
     for row, array in enumerate(arrays):
         if array is not None and len(array) == width:

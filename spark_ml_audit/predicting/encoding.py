@@ -38,8 +38,8 @@ def open_encoder(value: str) -> Encoder:
         raise SetupError(error.message, key=error.key, fix=fix) from error
 
 
-def check_encoder(model: ModelConfig, spec: FeatureSpec | None = None) -> None:
-    """Refuse an encoder that cannot be opened, or that has nothing to encode; nothing without one.
+def check_encoder(model: ModelConfig, spec: FeatureSpec | None = None) -> Encoder | None:
+    """The encoder of a config; None without one. Refuses one that cannot be opened or has nothing to encode.
 
     Args:
         model: The `model` section.
@@ -51,14 +51,15 @@ def check_encoder(model: ModelConfig, spec: FeatureSpec | None = None) -> None:
         SetupError: Its packages are not installed.
     """
     if model.encoder is None:
-        return
-    open_encoder(model.encoder)
+        return None
+    encoder = open_encoder(model.encoder)
     if spec is not None and not spec.text:
         raise InputError(
             f"found '{model.encoder}', but no text column is learned from.",
             key=KEY,
             fix="Name text columns under source.features.text (--text), or leave model.encoder out.",
         )
+    return encoder
 
 
 def with_vectors(

@@ -10,6 +10,7 @@ python -m tests.benchmarks.encoders --keep /tmp/encoders --sets movies_wikidata 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import sys
@@ -222,6 +223,19 @@ def fill(source: str, out: str) -> None:
         stored.fill(frame, "benchmark", missing, lambda done: _say(f"  {done:,} of {missing:,}"))
 
 
+def _alone_in(work: Path) -> None:
+    """Refuse a folder in which another benchmark is at work: they would overwrite each other's tables."""
+    held = (work / "lock").open("w")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SystemExit(f"another benchmark is at work in {work}") from None
+    _HELD.append(held)
+
+
+_HELD: list[Any] = []
+
+
 def _say(text: str) -> None:
     print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
 
@@ -251,6 +265,8 @@ def main() -> int:
         work = (options.keep or Path(own)).resolve()
         work.mkdir(parents=True, exist_ok=True)
         bench = Bench(options, work)
+        if not options.show:
+            _alone_in(work)
         if options.vectors:
             for name in options.sets:
                 bench.make_vectors(name)

@@ -223,7 +223,9 @@ def test_encoders_that_cannot_serve_are_refused(
 
 def test_check_refuses_an_encoder_before_anything_is_computed(lake: Lake, source: str) -> None:
     settings = {**settings_of(source, lake.path("never")), "source.pred_probs": None}
-    assert lake.run("check", settings).exit_code == 0
+    checked = lake.run("check", settings)
+    assert checked.exit_code == 0
+    assert f"encoder: {ENCODER} ({WIDTH} numbers)" in checked.json["notes"]
     error = lake.refuse({**settings, "model.encoder": "tests.encoders:failing"}, command="check")
     assert error["key"] == "model.encoder"
     assert not Path(lake.path("never")).exists()
