@@ -14,6 +14,8 @@ from spark_ml_audit.models.encoders.base import KEY, Encoder
 from spark_ml_audit.models.encoders.choose import load_encoder
 from spark_ml_audit.models.encoders.encoding import EncoderRef
 from spark_ml_audit.models.features import FeatureSpec
+from spark_ml_audit.models.finetune.settings import MAX_TOKENS, NUM_TRAINED
+from spark_ml_audit.models.finetune.split import open_split
 from spark_ml_audit.predicting.encoded import FINAL, EncodedTexts
 from spark_ml_audit.predicting.layers import choose_layers
 
@@ -46,7 +48,7 @@ def check_encoder(model: ModelConfig, spec: FeatureSpec | None = None) -> Encode
         spec: The feature columns, where they are known.
 
     Raises:
-        ConfigError: There is no such encoder.
+        ConfigError: There is no such encoder, or its layers cannot be trained though they shall be.
         InputError: There is no text column.
         SetupError: Its packages are not installed.
     """
@@ -59,7 +61,14 @@ def check_encoder(model: ModelConfig, spec: FeatureSpec | None = None) -> Encode
             key=KEY,
             fix="Name text columns under source.features.text (--text), or leave model.encoder out.",
         )
+    if model.encoder_level == "finetune":  # refused now, not after all texts were encoded
+        open_split(_place_of(model.encoder), NUM_TRAINED, MAX_TOKENS).open()
     return encoder
+
+
+def _place_of(value: str) -> str:
+    """The value for other places: a relative path means another folder where a stored model is loaded."""
+    return str(Path(value).resolve()) if Path(value).is_dir() else value
 
 
 def with_vectors(
@@ -75,8 +84,7 @@ def with_vectors(
         progress: Shows and times the stages.
     """
     encoder = open_encoder(value)
-    # a relative path means another folder where a stored model is loaded
-    place = str(Path(value).resolve()) if Path(value).is_dir() else value
+    place = _place_of(value)
     columns = training.features.spec.text
     stored = StoredVectors(tables, EncoderRef(place, encoder.identity), encoder.candidates, columns)
     frame = training.ingest.frame

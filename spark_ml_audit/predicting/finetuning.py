@@ -82,6 +82,8 @@ def with_tuning(
         with contextlib.suppress(OSError):
             work.mkdir(parents=True, exist_ok=True)
         tuning = replace(tuning, work=str(work))
+        if kept := len(list(work.glob("folds/*.npz"))):
+            progress.note(f"an earlier try left the weights of {kept} models here: they are taken up")
     progress.note(_estimate(training, tuning, model.max_train_rows))
     if split.device.type == "cuda":
         progress.note("the GPU is used")

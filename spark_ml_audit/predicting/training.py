@@ -248,7 +248,7 @@ class _Trainer:
                 raise ConfigError(
                     f"one trained model of kind '{self._kind}' has {len(payload) / 2**20:,.1f} MB, and all "
                     f"models of the run together may have {MAX_MODELS_BYTES >> 20} MB: take a smaller model "
-                    "(fewer or shallower trees, fewer features) or fewer folds",
+                    "(fewer or shallower trees, fewer features, a smaller encoder) or fewer folds",
                     key="model.kind",
                 )
         except AuditError as error:

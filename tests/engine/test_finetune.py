@@ -91,9 +91,11 @@ def test_what_it_gave_is_told_and_a_final_model_tags_new_rows(lake: Lake, settin
     assert tagged.json["num_tagged"] == 20
 
 
-def test_layers_of_a_function_are_refused_before_anything_is_trained(
-    lake: Lake, settings: dict[str, Any]
+def test_layers_that_cannot_be_trained_are_refused_before_any_text_is_encoded(
+    lake: Lake, settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    error = lake.refuse(settings | {"model.encoder": "tests.encoders:words"}, command="predict")
-    assert error["key"] == "model.encoder_level"
-    assert "frozen" in error["fix"]
+    for encoder in ("tests.encoders:words", write_encoder(tmp_path / "t5", "t5")):
+        error = lake.refuse(settings | {"model.encoder": encoder}, command="predict")
+        assert error["key"] == "model.encoder_level"
+        assert "frozen" in error["fix"]
+        assert not Path(lake.path("out"), "vectors").exists()

@@ -152,7 +152,15 @@ class SplitEncoder:
         device = self.device
         return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
-    # ---- the upper half ----------------------------------------------------------------------------
+    # ---- the halves --------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Read the network and cut it; later calls find it open.
+
+        Raises:
+            ConfigError: It cannot be cut (key `model.encoder_level`).
+        """
+        self._halves  # noqa: B018 - read once
 
     def new_upper(self) -> Upper:
         """A copy of the upper half as it was downloaded: (states, mask) -> vectors (rows, width)."""
