@@ -27,18 +27,16 @@ from spark_ml_audit.lake.schemas import PREDICTIONS, QUARANTINE
 from spark_ml_audit.lake.source import IN_MEMORY, OpenSource, open_source, place_of
 from spark_ml_audit.outcomes.choice import ModelChoice
 from spark_ml_audit.outcomes.runs import new_run_id
-from spark_ml_audit.predicting.choice import settle
 from spark_ml_audit.predicting.commit import Models, make_models, predictions_of, write_models_predictions
-from spark_ml_audit.predicting.encoding import with_vectors
+from spark_ml_audit.predicting.in_hand import settled_here
 from spark_ml_audit.predicting.plan import PredictionPlan, plan_prediction
 from spark_ml_audit.predicting.predictions import predicted_ingest, predictions_metadata
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
-from spark_ml_audit.predicting.training import TrainingSet
 from spark_ml_audit.progress import Progress
 from spark_ml_audit.reviewing.decided import Decided, decided_of, read_decided
 
 if TYPE_CHECKING:
-    from spark_ml_audit.engines.base import Engine, Frame, Session
+    from spark_ml_audit.engines.base import Frame, Session
 
 
 @in_python({"source.features.text": "text"})
@@ -58,6 +56,7 @@ def predict(
     max_train_rows: int = 200_000,
     budget: float | None = None,
     encoder: str | None = None,
+    encoder_level: str | None = None,
     vectors: str | os.PathLike[str] | None = None,
     labels_format: str = "auto",
     labels_delimiter: str = ",",
@@ -96,6 +95,8 @@ def predict(
         budget: Minutes that it may take, as estimated; `auto` chooses what suits. None: no limit.
         encoder: Pretrained model whose vectors of the texts, or of images, are learned from too: folder, name
             on the Hugging Face hub, or "module:function" (texts, or PIL images -> array of one row each).
+        encoder_level: "frozen": the encoder as it is; "finetune": its upper layers trained on each fold, too;
+            None: frozen, or as `auto` chooses within a budget.
         vectors: Folder of an output whose table `vectors` keeps them; None: they are made anew.
         labels_format: auto, names, indices, multi_hot, delimited or columns.
         labels_delimiter: What stands between tags in a delimited text.
@@ -142,12 +143,15 @@ def predict(
         empty_labels=empty_labels,
         **({**place_of(data), **files} if is_place else {"table": IN_MEMORY}),
     )
-    options = {"kind": kind, "folds": folds, "seed": seed, "max_train_rows": max_train_rows}
-    model = ModelConfig.parse({**options, "budget": budget, "encoder": encoder}, "model")
+    options: dict[str, Any] = {"kind": kind, "folds": folds, "seed": seed, "max_train_rows": max_train_rows}
+    options |= {"budget": budget, "encoder": encoder}
+    if encoder_level is not None:
+        options["encoder_level"] = encoder_level
+    model = ModelConfig.parse(options, "model")
     opened = _opened(data, source, held, EngineConfig.parse({"kind": engine}, "engine"), spark)
     shown = progress or Progress(quiet=True)
     plan = plan_prediction(opened, source, model, shown, decide=_deciding(decisions))
-    plan, choice = _settled(plan, vectors, shown)
+    plan, choice = settled_here(plan, vectors, shown)
     models = replace(make_models(plan, shown), choice=choice)
     return PredictResult(plan, models, opened, source, shown, held)
 
@@ -174,33 +178,6 @@ def _deciding(decisions: Any) -> Callable[[Ingest], Decided] | None:
         return decided_of(ingest.engine, frame_of(ingest.engine, decisions), ingest, "decisions")
 
     return decide
-
-
-def _settled(
-    plan: PredictionPlan, vectors: str | os.PathLike[str] | None, progress: Progress
-) -> tuple[PredictionPlan, ModelChoice | None]:
-    """A plan whose model is chosen, and reads the vectors of its encoder, if there is one."""
-
-    def made(encoder: str) -> TrainingSet:
-        if plan.training is None:
-            raise ValueError("vectors are made for what is trained")
-        tables = _vector_tables(plan.ingest.engine, vectors)
-        return with_vectors(plan.training, encoder, tables, new_run_id(), progress)
-
-    return settle(plan, None, made, progress)
-
-
-def _vector_tables(engine: Engine, vectors: str | os.PathLike[str] | None) -> OutputTables:
-    """The output whose table `vectors` is used: the one given, or one that is gone with the engine."""
-    own = None if vectors is not None else engine.own_folder()
-    if vectors is None and own is None:
-        raise ConfigError(
-            "vectors of texts need a place that every worker reaches.",
-            key="vectors",
-            fix="Name the folder of an output on shared storage.",
-        )
-    place = os.fspath(vectors) if vectors is not None else str(own / "encoded") if own else None
-    return OutputTables(engine, OutputConfig.parse({"path": place}, "output"))
 
 
 def _features(text: str | Sequence[str] | None, features: str | Mapping[str, Any]) -> Any:
