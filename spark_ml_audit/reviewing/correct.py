@@ -60,6 +60,7 @@ from spark_ml_audit.reviewing.label_changes import (
     wanted_changes,
 )
 from spark_ml_audit.reviewing.merge import merge_plan
+from spark_ml_audit.reviewing.next_rows import without_tags
 from spark_ml_audit.reviewing.tables import read_decisions, tables_of, with_own_id, with_plain_id
 from spark_ml_audit.reviewing.undo import undo_correction
 
@@ -206,9 +207,12 @@ def _write_plan(correction: Correction, run: FinishedRun, source: AuditSource) -
     _accept(correction, run)
     standing = _standing(correction, run, examples)
     given, accepted = examples.select(ID, "given_tags"), _accepted(correction, run)
+    unlabelled = None if standing is None else without_tags(tables, run)
+    if unlabelled is not None:
+        given = nw.concat([given, unlabelled], how="vertical")
     changes, located = wanted_changes(engine, given, standing, accepted)
     current = open_source(engine, _unpinned(source))
-    plan = plan_rows(engine, opened.frame, labels, changes)
+    plan = plan_rows(engine, opened.frame, labels, changes, len(run.tags))
     # by the ids of the changes: those of the plan would read the audited version once more
     plan = compare_rows(engine, plan, current.frame, labels, expected=BEFORE, good=PLANNED, among=changes)
     stamped = plan.select(nw.lit(own).alias("correction_id"), nw.all())

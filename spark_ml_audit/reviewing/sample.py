@@ -31,6 +31,7 @@ from spark_ml_audit.reviewing.audited import ingest_of, source_of
 from spark_ml_audit.reviewing.draw import draw_cells, flagged_marks
 from spark_ml_audit.reviewing.draw_judged import certify_cells, certify_notes, disputed_cells
 from spark_ml_audit.reviewing.measured import measured_precision
+from spark_ml_audit.reviewing.next_rows import AT_RANDOM, NEXT, next_cells, stratum_of
 from spark_ml_audit.reviewing.sample_files import write_files
 from spark_ml_audit.reviewing.tables import frame_type, with_own_id, with_plain_id
 
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 LOOK_LIST, LOOK_CELLS = 100, 15
 """Of the first so many cells of either list, so many are drawn for a first look."""
 
-_BY_DECISIONS = ("first-look", "additions", "removals", "worst", "certify", "disputed")
+_BY_DECISIONS = ("first-look", "additions", "removals", "worst", "certify", "disputed", NEXT)
 _LOOKS = {MISSING: f"first {LOOK_LIST} to add", EXTRANEOUS: f"first {LOOK_LIST} to remove"}
 
 
@@ -67,10 +68,13 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         run = find_run(tables, config.sample.run, "sample.run")
         check_row_names(tables, run, "sample.run")
     sample_id = f"{run.run_id}-{config.sample.how}-{digest(_options(config, tables))[:8]}"
-    done = _is_there(tables, sample_id)
+    done, notes = _is_there(tables, sample_id), list[str]()
     if not done:
         with progress.stage("draw"):
-            cells = _DRAWS[config.sample.how](run, tables, config)
+            if config.sample.how == NEXT:
+                cells = next_cells(run, tables, config, notes)
+            else:
+                cells = _DRAWS[config.sample.how](run, tables, config)
             stamped = cells.select(
                 nw.lit(run.run_id).alias("run_id"),
                 nw.lit(sample_id).alias("sample_id"),
@@ -85,9 +89,13 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
     if config.sample.csv is not None:
         with progress.stage("csv"):
             files = write_files(run, tables, written, config)
-    order = {name: k for k, name in enumerate([*(stratum.name for stratum in STRATA), *_LOOKS.values()])}
+    strata_of_next = [*(stratum_of(tag) for tag in run.tags), AT_RANDOM]
+    named = [*(stratum.name for stratum in STRATA), *_LOOKS.values(), *strata_of_next]
+    order = {name: k for k, name in enumerate(named)}
     drawn = tuple(
-        StratumDrawn(row["stratum"], row["stratum_size"], row["count"])
+        StratumDrawn(
+            row["stratum"], row["stratum_size"], row["rows" if config.sample.how == NEXT else "count"]
+        )
         for row in sorted(strata, key=lambda row: order.get(row["stratum"], len(order)))
     )
     return SampleOutcome(
@@ -97,7 +105,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         num_cells=num_cells,
         num_rows=num_rows,
         strata=drawn,
-        notes=_widths(drawn, config.sample) + certify_notes(drawn, config.sample),
+        notes=(*_widths(drawn, config.sample), *certify_notes(drawn, config.sample), *notes),
         next_command=_decide_command(config, files) if num_cells else None,
         tables=tables.locations(SAMPLE),
         csv=files.get(""),
@@ -176,7 +184,8 @@ def _counts(tables: OutputTables, written: Frame, id_name: str) -> tuple[int, in
     whole = written.select(nw.len().alias("cells"), column(id_name).n_unique().alias("rows"))
     (counted,) = rows_of(tables.engine, whole)
     drawn = written.filter(~nw.col("stratum").is_null())
-    by_stratum = drawn.group_by("stratum", "stratum_size").agg(nw.len().alias("count"))
+    counts = (nw.len().alias("count"), column(id_name).n_unique().alias("rows"))
+    by_stratum = drawn.group_by("stratum", "stratum_size").agg(*counts)
     # (no row is none of the ids)
     return counted["cells"], counted["rows"] if counted["cells"] else 0, rows_of(tables.engine, by_stratum)
 
