@@ -60,9 +60,9 @@ from spark_ml_audit.reviewing.label_changes import (
     wanted_changes,
 )
 from spark_ml_audit.reviewing.merge import merge_plan
-from spark_ml_audit.reviewing.next_rows import without_tags
 from spark_ml_audit.reviewing.tables import read_decisions, tables_of, with_own_id, with_plain_id
 from spark_ml_audit.reviewing.undo import undo_correction
+from spark_ml_audit.reviewing.unlabelled import without_tags
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import AuditSource, CorrectConfig

@@ -34,11 +34,11 @@ from spark_ml_audit.outcomes.review import DecideOutcome
 from spark_ml_audit.reviewing.decision_file import COLUMNS, MORE, read_decision_file
 from spark_ml_audit.reviewing.decision_table import compact_decisions, undo_decision
 from spark_ml_audit.reviewing.going_on import correct_command
-from spark_ml_audit.reviewing.next_rows import drawn_rows
 from spark_ml_audit.reviewing.refusals import REASON as _REASON
 from spark_ml_audit.reviewing.refusals import faulty_rows, refusals_of
 from spark_ml_audit.reviewing.spreadsheet import PLACE, WHERE
 from spark_ml_audit.reviewing.tables import tables_of, with_own_id
+from spark_ml_audit.reviewing.unlabelled import drawn_rows
 from spark_ml_audit.reviewing.votes import (
     ADJUDICATED,
     BULK_ID,

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.hashes import hash_values
 from spark_ml_audit.arrow.layout import AUDITED, ID, MARKS, UNLABELLED
+from spark_ml_audit.config.review import MAX_SAMPLE
 from spark_ml_audit.engines.base import Batches, from_records
 from spark_ml_audit.engines.columns import in_frame
 from spark_ml_audit.errors import ConfigError
@@ -36,11 +37,11 @@ from spark_ml_audit.kernels.label_next import (
     nominations,
 )
 from spark_ml_audit.kernels.trust_levels import GOOD
-from spark_ml_audit.lake.schemas import DECISIONS, SAMPLE, SAMPLE_FIELDS
+from spark_ml_audit.lake.schemas import DECISIONS, SAMPLE_FIELDS
 from spark_ml_audit.reviewing.audited import ingest_of, source_of
 from spark_ml_audit.reviewing.compared import Compared, Fetched, compared_columns
 from spark_ml_audit.reviewing.decisions import check_decisions
-from spark_ml_audit.reviewing.tables import with_plain_id
+from spark_ml_audit.reviewing.unlabelled import AT_RANDOM, GIVEN_TAGS, stratum_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,10 +51,6 @@ if TYPE_CHECKING:
     from spark_ml_audit.kernels.label_next import ChosenRow
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.outcomes.runs import FinishedRun
-
-NEXT = "next"
-AT_RANDOM = "at random"
-"""Stratum of the rows that are drawn at random."""
 
 ASKED_ABOVE, MOST_ASKED = 0.05, 10
 """People are asked about classes of at least this probability, at most so many of a row."""
@@ -68,12 +65,6 @@ _NOMINATED = pa.schema(
     [(_CLASS, pa.int32()), (_ORDER, pa.float64()), (_HASH, pa.int64()), (_COUNT, pa.int64())]
 )
 _PROBS, _CARRIED = "probs", "carried"
-_GIVEN_TAGS = ("given_tags", pa.list_(pa.string()))
-
-
-def stratum_of(tag: str) -> str:
-    """Stratum of the rows that were chosen for a class."""
-    return f"for {tag}"
 
 
 def next_cells(run: FinishedRun, tables: OutputTables, config: SampleConfig, notes: list[str]) -> Frame:
@@ -86,7 +77,8 @@ def next_cells(run: FinishedRun, tables: OutputTables, config: SampleConfig, not
         notes: Gets sentences on what was looked at.
 
     Raises:
-        ConfigError: The audited source has no row without tags on which nobody has decided.
+        ConfigError: The audited source has no row without tags on which nobody has decided, or the budget
+            of the classes is more than a sample holds.
         InputError: The source cannot be read any more.
     """
     options = config.sample
@@ -96,6 +88,13 @@ def next_cells(run: FinishedRun, tables: OutputTables, config: SampleConfig, not
         np.array([row.trust == GOOD for row in run.classes]),
     )
     budget = batch_budget(need, options.size, options.per_class)
+    if budget.sum() > MAX_SAMPLE:
+        raise ConfigError(
+            f"{options.per_class} rows for each of {len(need):,} classes and a fifth of all at random are "
+            f"{int(budget.sum()):,} rows: a sample has at most {MAX_SAMPLE:,}.",
+            key="sample.per_class",
+            fix="Give fewer, or sample.size instead.",
+        )
     found = _nominated(_with_decided(run, tables, ingest), nominations(budget), options.seed)
     pool = int(pc.sum(found.column(_COUNT)).as_py() or 0)
     if not pool:
@@ -111,35 +110,9 @@ def next_cells(run: FinishedRun, tables: OutputTables, config: SampleConfig, not
     notes += [*compared.notes, _told(pool)]
     chosen = choose_next(candidates.probs, candidates.hashes, budget, vectors, near)
     cells = _cells(chosen, candidates, run.tags, pool)
-    names = [ID, *[name for name, _ in SAMPLE_FIELDS], _GIVEN_TAGS[0], "position_in_row"]
-    kinds = [(ID, ingest.id_type), *SAMPLE_FIELDS, _GIVEN_TAGS, ("position_in_row", pa.int32())]
+    names = [ID, *[name for name, _ in SAMPLE_FIELDS], GIVEN_TAGS[0], "position_in_row"]
+    kinds = [(ID, ingest.id_type), *SAMPLE_FIELDS, GIVEN_TAGS, ("position_in_row", pa.int32())]
     return from_records(tables.engine, cells, pa.schema(kinds)).select(*names)
-
-
-def drawn_rows(tables: OutputTables, run_ids: list[str], id_name: str) -> Frame | None:
-    """Rows without tags that samples of these runs drew: id, run_id, one row each; None: there are none.
-
-    They are not among the audited rows, so that decisions on them are known by their sample alone.
-    """
-    samples = tables.existing(SAMPLE)
-    if samples is None:
-        return None
-    own = samples.filter((nw.col("how") == NEXT) & nw.col("run_id").is_in(run_ids))
-    return with_plain_id(own, id_name).select(ID, "run_id").unique()
-
-
-def without_tags(tables: OutputTables, run: FinishedRun) -> Frame | None:
-    """The rows of `drawn_rows` as audited ones that were given no tag: id, given_tags."""
-    drawn = drawn_rows(tables, [run.run_id], run.id_name)
-    if drawn is None:
-        return None
-
-    def empty(batches: Batches) -> Batches:
-        for batch in batches:
-            none = pa.array([[]] * batch.num_rows, _GIVEN_TAGS[1])
-            yield pa.RecordBatch.from_arrays([batch.column(ID), none], names=[ID, _GIVEN_TAGS[0]])
-
-    return tables.engine.map_batches(drawn.select(ID), empty, keep=(ID,), add=pa.schema([_GIVEN_TAGS]))
 
 
 def _told(pool: int) -> str:
@@ -358,6 +331,3 @@ def _cells(
             known = {"tag": tags[k], "pred_prob": float(candidates.probs[row, k]), "position_in_row": order}
             cells.append({**about, **known})
     return cells
-
-
-__all__ = ["AT_RANDOM", "NEXT", "drawn_rows", "next_cells", "stratum_of", "without_tags"]

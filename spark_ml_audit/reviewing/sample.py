@@ -31,9 +31,9 @@ from spark_ml_audit.reviewing.audited import ingest_of, source_of
 from spark_ml_audit.reviewing.draw import draw_cells, flagged_marks
 from spark_ml_audit.reviewing.draw_judged import certify_cells, certify_notes, disputed_cells
 from spark_ml_audit.reviewing.measured import measured_precision
-from spark_ml_audit.reviewing.next_rows import AT_RANDOM, NEXT, next_cells, stratum_of
 from spark_ml_audit.reviewing.sample_files import write_files
 from spark_ml_audit.reviewing.tables import frame_type, with_own_id, with_plain_id
+from spark_ml_audit.reviewing.unlabelled import AT_RANDOM, NEXT, stratum_of
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import SampleConfig
@@ -72,6 +72,9 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
     if not done:
         with progress.stage("draw"):
             if config.sample.how == NEXT:
+                # what compares rows takes a while to import
+                from spark_ml_audit.reviewing.next_rows import next_cells
+
                 cells = next_cells(run, tables, config, notes)
             else:
                 cells = _DRAWS[config.sample.how](run, tables, config)

@@ -19,9 +19,9 @@ from spark_ml_audit.reviewing.audited import open_audited, source_of
 from spark_ml_audit.reviewing.certified import BLIND
 from spark_ml_audit.reviewing.draw_judged import votes_of
 from spark_ml_audit.reviewing.label_tools import argilla_records, label_studio_tasks
-from spark_ml_audit.reviewing.next_rows import NEXT
 from spark_ml_audit.reviewing.spreadsheet import write_csv, write_file
 from spark_ml_audit.reviewing.tables import with_plain_id
+from spark_ml_audit.reviewing.unlabelled import NEXT
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import SampleConfig
