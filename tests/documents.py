@@ -29,6 +29,7 @@ PAGES = (
     DOCS / "mistakes.md",
     DOCS / "review_page.md",
     DOCS / "reviewers.md",
+    DOCS / "what_to_label_next.md",
 )
 _BLOCK = re.compile(
     r"^(?:<!-- test: (?P<note>[^>]*) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S

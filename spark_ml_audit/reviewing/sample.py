@@ -71,20 +71,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
     done, notes = _is_there(tables, sample_id), list[str]()
     if not done:
         with progress.stage("draw"):
-            if config.sample.how == NEXT:
-                # what compares rows takes a while to import
-                from spark_ml_audit.reviewing.next_rows import next_cells
-
-                cells = next_cells(run, tables, config, notes)
-            else:
-                cells = _DRAWS[config.sample.how](run, tables, config)
-            stamped = cells.select(
-                nw.lit(run.run_id).alias("run_id"),
-                nw.lit(sample_id).alias("sample_id"),
-                nw.lit(config.sample.how).alias("how"),
-                nw.all(),
-            )
-            tables.append(SAMPLE, with_own_id(stamped, run.id_name), sample_id)
+            _append(run, tables, config, sample_id, notes)
     written = tables.read(SAMPLE).filter(nw.col("sample_id") == sample_id)
     with progress.stage("count"):
         num_cells, num_rows, strata = _counts(tables, written, run.id_name)
@@ -92,15 +79,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
     if config.sample.csv is not None:
         with progress.stage("csv"):
             files = write_files(run, tables, written, config)
-    strata_of_next = [*(stratum_of(tag) for tag in run.tags), AT_RANDOM]
-    named = [*(stratum.name for stratum in STRATA), *_LOOKS.values(), *strata_of_next]
-    order = {name: k for k, name in enumerate(named)}
-    drawn = tuple(
-        StratumDrawn(
-            row["stratum"], row["stratum_size"], row["rows" if config.sample.how == NEXT else "count"]
-        )
-        for row in sorted(strata, key=lambda row: order.get(row["stratum"], len(order)))
-    )
+    drawn = _drawn(strata, run, config.sample)
     return SampleOutcome(
         sample_id=sample_id,
         run_id=run.run_id,
@@ -116,6 +95,40 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         files={name: file for name, file in files.items() if name},
         stages=progress.stages,
         already_finished=done,
+    )
+
+
+def _append(
+    run: FinishedRun, tables: OutputTables, config: SampleConfig, sample_id: str, notes: list[str]
+) -> None:
+    """Draw the cells and append them."""
+    if config.sample.how == NEXT:
+        # what compares rows takes a while to import
+        from spark_ml_audit.reviewing.next_rows import next_cells
+
+        cells = next_cells(run, tables, config, notes)
+    else:
+        cells = _DRAWS[config.sample.how](run, tables, config)
+    stamped = cells.select(
+        nw.lit(run.run_id).alias("run_id"),
+        nw.lit(sample_id).alias("sample_id"),
+        nw.lit(config.sample.how).alias("how"),
+        nw.all(),
+    )
+    tables.append(SAMPLE, with_own_id(stamped, run.id_name), sample_id)
+
+
+def _drawn(
+    strata: list[dict[str, Any]], run: FinishedRun, options: SampleSection
+) -> tuple[StratumDrawn, ...]:
+    """The strata in their order; of rows to label next how many rows were drawn, else how many cells."""
+    of_next = [*(stratum_of(tag) for tag in run.tags), AT_RANDOM]
+    named = [*(stratum.name for stratum in STRATA), *_LOOKS.values(), *of_next]
+    order = {name: k for k, name in enumerate(named)}
+    counted = "rows" if options.how == NEXT else "count"
+    return tuple(
+        StratumDrawn(row["stratum"], row["stratum_size"], row[counted])
+        for row in sorted(strata, key=lambda row: order.get(row["stratum"], len(order)))
     )
 
 
