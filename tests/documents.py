@@ -24,6 +24,7 @@ PAGES = (
     DOCS / "engines.md",
     DOCS / "trust.md",
     DOCS / "python.md",
+    DOCS / "encoders.md",
     DOCS / "commands.md",
     DOCS / "sources.md",
     DOCS / "mistakes.md",

@@ -47,10 +47,13 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
         tables, use = OutputTables(engine, config.output), FeatureUse()
         source = open_source(engine, config.source)
         if config.source.needs_predictions:
+            from spark_ml_audit.predicting.encoding import check_encoder
             from spark_ml_audit.predicting.plan import describe_features
 
             ingest, guarded = describe_features(source, config.source)
             use = guarded.use
+            if config.model is not None:
+                check_encoder(config.model, guarded.features.spec)
             gates.check_classes(config.gate, ingest.layout.classes)
             check_shown(source.schema, config.source.shown_columns)
         else:

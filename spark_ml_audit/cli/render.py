@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from spark_ml_audit.cli.render_annotators import annotator_lines
+from spark_ml_audit.cli.render_encoder import render_encoder
 from spark_ml_audit.cli.render_features import render_features, render_left_out
 from spark_ml_audit.cli.render_parts import TAG_WIDTH, ending, mlflow, pairs, table
 from spark_ml_audit.cli.render_tagging import tagging_lines
@@ -78,6 +79,7 @@ def render_predict(outcome: PredictOutcome) -> str:
         f"{number(outcome.num_quarantined)} quarantined",
         f"Model:  {for_terminal(outcome.kind)}, {by}, {number(outcome.num_trained)} rows trained on, "
         f"{number(outcome.num_classes)} classes",
+        *render_encoder(outcome.encoder),
         *render_features(outcome.use),
     ]
     if outcome.quality:

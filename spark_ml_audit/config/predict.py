@@ -75,6 +75,9 @@ class ModelConfig(Section):
         name: Name under which the final model is registered; None to keep it unregistered.
         uri: Address of an MLflow model that predicts instead; nothing is trained then.
         allow_pickle: Consent to load a pickled model, which runs code, from elsewhere than the own registry.
+        encoder: Pretrained network whose vectors of the texts models read too: a folder, a name on the
+            Hugging Face hub, or ``module:function`` (texts -> array of one row each); None for none.
+        encoder_level: ``frozen``: the network as it is; ``finetune``: its upper layers trained on each fold.
     """
 
     kind: Annotated[
@@ -97,6 +100,30 @@ class ModelConfig(Section):
         Text | None, Field(description="the address of an MLflow model such as models:/name/1, or null")
     ] = None
     allow_pickle: Annotated[bool, Field(description="true or false")] = False
+    encoder: Annotated[
+        Text | None,
+        Field(description="the folder or name of a pretrained model, module:function, or null"),
+    ] = None
+    encoder_level: Literal["frozen", "finetune"] = "frozen"
+
+    @model_validator(mode="after")
+    def _check_encoder(self) -> ModelConfig:
+        if self.encoder is None and self.encoder_level != "frozen":
+            raise problem(
+                f"found {self.encoder_level}, but there is no encoder.",
+                "Name one under model.encoder (--encoder), or leave encoder_level out.",
+                at="encoder_level",
+            )
+        if self.encoder is not None and (self.uri is not None or self.kind == "prior"):
+            why = (
+                f"model.uri names a finished model ({show(self.uri)}), which has its own encoder or none"
+                if self.uri is not None
+                else "a model of kind prior learns from no text"
+            )
+            raise problem(
+                f"found {show(self.encoder)}, but {why}.", "Leave one of the two out.", at="encoder"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_together(self) -> ModelConfig:

@@ -92,6 +92,12 @@ _SHOW = ShortForm(
     "--show", "source.show", "COLUMNS", "columns that the report shows beside a row's id", "names"
 )
 _TEXT = ShortForm("--text", "source.features.text", "COLUMNS", "texts that a model learns from", "names")
+_ENCODER = ShortForm(
+    "--encoder",
+    "model.encoder",
+    "MODEL",
+    "pretrained model that reads the texts too: a folder, a name on the Hugging Face hub, module:function",
+)
 _FROM = ShortForm(
     "--pred-probs-from",
     "source.pred_probs_from",
@@ -106,7 +112,7 @@ _NUMBERS = ShortForm(
     "flag",
 )
 _COLUMNS = (_ID, _NUMBERS, _LABELS, _PROBS, _FROM, _CLASSES, _FORMAT, _DELIMITER, _SHOW)
-_AUDIT = (*_COLUMNS, _TEXT, _OUT)
+_AUDIT = (*_COLUMNS, _TEXT, _ENCODER, _OUT)
 
 
 def _run(command: str, about: str = "audit to go by; the newest by default") -> ShortForm:
@@ -121,6 +127,7 @@ _PREDICT = (
     _FORMAT,
     _DELIMITER,
     _TEXT,
+    _ENCODER,
     ShortForm(
         "--fit-final",
         "model.fit_final",

@@ -41,6 +41,9 @@ INDEXED_COLUMNS = {EXAMPLES: 3, ISSUES: 4, TAG_ISSUES: 3}
 PREDICTIONS, PREDICTION_RUNS = "predictions", "prediction_runs"
 """Tables of `predict`; the first also of audits that predict the probabilities themselves."""
 
+VECTORS = "vectors"
+"""Vectors of contents by `model.encoder`, of all runs: made once per content and encoder."""
+
 TAGS, TAG_CLASSES = "tags", "tag_classes"
 """Tables of `tag`: rows with their tags; classes with what their thresholds are worth, written first."""
 
@@ -110,7 +113,7 @@ PREDICTION_RUNS_SCHEMA = pa.schema(
         ),
         *_columns(pa.int32(), "folds"),
         *_columns(pa.string(), "kind", "quality", "model_uri", "mlflow_run_id", "stages", "warnings"),
-        *_columns(pa.string(), "engine", "tagging", "features"),
+        *_columns(pa.string(), "engine", "tagging", "features", "encoder"),
     ]
 )  # fmt: skip
 

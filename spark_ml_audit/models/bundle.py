@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from spark_ml_audit.errors import ConfigError, InputError
 from spark_ml_audit.models.design import BoolArray, Float32Array, IntArray
+from spark_ml_audit.models.encoders.encoding import Encoding
 from spark_ml_audit.models.encoding import require_columns
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.registry import (
@@ -56,6 +57,7 @@ class TagModel:
         warnings: What a reader of the probabilities should know, one sentence each.
         thresholds: Probability from which each tag applies, float32, shape (K,); above 1 for never.
             None: 0.5.
+        encoding: Vectors of the texts that are read beside the columns; None: none are.
 
     Example:
         >>> frame = pd.DataFrame({"text": ["good film", "bad film", "good book", "bad book"] * 8})
@@ -77,6 +79,8 @@ class TagModel:
     learner: Learner | None
     warnings: tuple[str, ...] = ()
     thresholds: Float32Array | None = field(default=None)
+    # models stored by older versions have none
+    encoding: Encoding | None = None
 
     @staticmethod
     def fit(
@@ -91,6 +95,7 @@ class TagModel:
         order_keys: IntArray,
         group_keys: IntArray | None = None,
         max_weight_bytes: int = MAX_WEIGHT_BYTES,
+        encoding: Encoding | None = None,
     ) -> TagModel:
         """Train on labelled rows.
 
@@ -107,6 +112,7 @@ class TagModel:
             group_keys: Stable hash of what keeps rows together (near-copies, one author), shape (n,), so
                 that they share an inner fold; by default every row is on its own.
             max_weight_bytes: Bytes of a linear model's weights; text features are dropped to keep to them.
+            encoding: Vectors to read beside the columns, from the frame where it has them.
 
         Returns:
             The model. Tags with fewer than two training rows of either kind are predicted by their share.
@@ -118,6 +124,10 @@ class TagModel:
             ValueError: There is not one key for each row.
         """
         _check_training(frame, spec, kind, seed, order_keys, group_keys)
+        read = spec
+        if encoding is not None and kind != "prior":
+            read = replace(spec, embedding=(*spec.embedding, encoding.column))
+            frame = encoding.added(frame)
         n = len(frame)
         order = np.argsort(order_keys, kind="stable")
         place = np.empty(n, dtype=np.int64)
@@ -129,7 +139,7 @@ class TagModel:
         rarer = np.minimum(num_present, n - num_present)
         learned = np.flatnonzero(rarer >= MIN_ROWS_OF_A_KIND).astype(np.int64)
         notes = _class_warnings(classes, rarer) + _ignored_warning(spec)
-        resolved = resolve_kind(kind, spec, len(learned))
+        resolved = resolve_kind(kind, read, len(learned))
         learner = None
         if resolved != "prior" and len(learned):
             keys = order_keys if group_keys is None else group_keys
@@ -137,7 +147,14 @@ class TagModel:
             with threadpool_limits(limits=1):
                 sorted_rows, tags = frame.iloc[order], given[:, learned]
                 learner, said = fit_learner(
-                    sorted_rows, tags, spec, resolved, seed, inner_fold, max_weight_bytes=max_weight_bytes
+                    sorted_rows,
+                    tags,
+                    read,
+                    resolved,
+                    seed,
+                    inner_fold,
+                    max_weight_bytes=max_weight_bytes,
+                    eliminate=encoding is not None,
                 )
             notes += said
         return TagModel(
@@ -150,6 +167,7 @@ class TagModel:
             learned=learned,
             learner=learner,
             warnings=notes,
+            encoding=None if learner is None else encoding,
         )
 
     def predict_proba(self, frame: pd.DataFrame) -> Float32Array:
@@ -166,7 +184,10 @@ class TagModel:
         with threadpool_limits(limits=1):
             for start in range(0, n, CHUNK_ROWS):
                 rows = slice(start, min(start + CHUNK_ROWS, n))
-                found = self.learner.predict_proba(frame.iloc[rows])
+                part = frame.iloc[rows]
+                found = self.learner.predict_proba(
+                    part if self.encoding is None else self.encoding.added(part)
+                )
                 # An estimator of someone else may return anything; a row must still get probabilities.
                 known = np.where(np.isnan(found), self.priors[self.learned], np.clip(found, 0.0, 1.0))
                 result[rows, self.learned] = known + np.float32(0.0)

@@ -75,6 +75,7 @@ def fit_learner(
     inner_fold: IntArray,
     *,
     max_weight_bytes: int = MAX_WEIGHT_BYTES,
+    eliminate: bool = False,
 ) -> tuple[Learner, tuple[str, ...]]:
     """Train one of the kinds (resolved, not `prior`).
 
@@ -86,6 +87,7 @@ def fit_learner(
         seed: Seed of everything random.
         inner_fold: Inner folds of the rows, shape (n,), for kinds that stack.
         max_weight_bytes: Bytes of a linear model's first layer.
+        eliminate: As for `fit_ridge`: whether the vectors of an encoder are among the columns.
 
     Returns:
         The learner and what is to be said about its columns.
@@ -106,7 +108,8 @@ def fit_learner(
     max_width = max_weight_bytes // (4 * given.shape[1])
     encoder, design, notes = DesignEncoder.fit_transform(frame, spec, max_width)
     if kind in ("joint", "linear"):
-        stack = StackedTags.fit(design, given, inner_fold, joint=kind == "joint", seed=seed)
+        joint = kind == "joint"
+        stack = StackedTags.fit(design, given, inner_fold, joint, seed, eliminate=eliminate)
         return _StackedLearner(encoder, stack), notes
     estimator = _fit_estimator(kind, design.as_matrix(), given, seed)
     return _EstimatorLearner(encoder, kind, estimator, given.shape[1]), notes

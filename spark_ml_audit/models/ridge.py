@@ -12,6 +12,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from spark_ml_audit.models.design import Design, Float32Array, Float64Array
+from spark_ml_audit.models.eliminated import DenseBlock, solve_eliminated
 
 TAGS_AT_ONCE = 72
 """Most tags solved together: bounds the working memory to a few arrays of (rows or columns, 72)."""
@@ -48,7 +49,9 @@ class Ridge:
         return design.row_stable_times(self.weights) + self.intercepts
 
 
-def fit_ridge(design: Design, targets: Float32Array, alpha: float, tolerance: float) -> Ridge:
+def fit_ridge(
+    design: Design, targets: Float32Array, alpha: float, tolerance: float, *, eliminate: bool = False
+) -> Ridge:
     """Minimise |targets - X w - b|^2 + alpha |w|^2 for every tag.
 
     Args:
@@ -57,6 +60,8 @@ def fit_ridge(design: Design, targets: Float32Array, alpha: float, tolerance: fl
         alpha: Strength of the penalty, > 0; the intercept is free.
         tolerance: Relative residual at which conjugate gradients stop. Loose values regularise and are
             enough to rank (0.1 as good as 0.001, 0.3 not).
+        eliminate: Whether dense columns beside sparse ones are solved for exactly (`models.eliminated`): many
+            correlated ones cost no further steps then.
 
     Returns:
         The weights.
@@ -76,11 +81,16 @@ def fit_ridge(design: Design, targets: Float32Array, alpha: float, tolerance: fl
     weights = np.zeros((design.width, num_tags), dtype=np.float32)
     exact = not design.sparse.shape[1] and design.width <= EXACT_WIDTH
     factor = _factorised(design, means, alpha) if exact and design.width else None
+    block = None
+    if eliminate and not exact and 0 < design.dense.shape[1] <= EXACT_WIDTH:
+        block = DenseBlock.of(design, alpha)
     for group in _groups(num_tags) if design.width else ():
         centred = np.ascontiguousarray(targets[:, group] - shares[group])
         if factor is not None:
             exact_right = _centred_transposed(design, means, centred).astype(np.float64)
             weights[:, group] = cho_solve(factor, exact_right)
+        elif block is not None:
+            weights[:, group] = solve_eliminated(block, centred, tolerance, MAX_STEPS)
         elif design.num_rows < design.width:
             dual = _conjugate_gradients(_dual_operator(design, means, alpha), centred, tolerance)
             weights[:, group] = _centred_transposed(design, means, dual)

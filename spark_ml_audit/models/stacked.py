@@ -25,6 +25,9 @@ TOLERANCE = 0.1
 TOLERANCE_WITH_DENSE = 0.02
 """Correlated dense columns need more steps than sparse ones."""
 
+TOLERANCE_ELIMINATED = 0.05
+"""Where the dense columns are solved for exactly: a step more than 0.1 takes."""
+
 HIDDEN = 256
 UPDATES = 2000
 """Gradient steps of the network, whatever the number of rows (kept within 5 to 40 epochs)."""
@@ -88,7 +91,15 @@ class StackedTags:
     network: Network | None
 
     @staticmethod
-    def fit(design: Design, given: BoolArray, inner_fold: IntArray, joint: bool, seed: int) -> StackedTags:
+    def fit(
+        design: Design,
+        given: BoolArray,
+        inner_fold: IntArray,
+        joint: bool,
+        seed: int,
+        *,
+        eliminate: bool = False,
+    ) -> StackedTags:
         """Train the stack.
 
         Args:
@@ -97,23 +108,27 @@ class StackedTags:
             inner_fold: Fold of each row for the scores the second layer learns from, shape (n,).
             joint: Whether to add the network over all tags.
             seed: Seed of the network.
+            eliminate: As for `fit_ridge`: for designs with the vectors of an encoder.
 
         Returns:
             The fitted stack; the same bits for the same rows in the same order.
         """
         targets = given.astype(np.float32)
-        tolerance = TOLERANCE_WITH_DENSE if design.dense.shape[1] else TOLERANCE
+        with_dense = TOLERANCE_ELIMINATED if eliminate else TOLERANCE_WITH_DENSE
+        tolerance = with_dense if design.dense.shape[1] else TOLERANCE
         raw = np.zeros(given.shape, dtype=np.float32)
         for fold in np.unique(inner_fold):
             held_out = inner_fold == fold
-            half = fit_ridge(design.take(~held_out), targets[~held_out], ALPHA, tolerance)
+            half = fit_ridge(
+                design.take(~held_out), targets[~held_out], ALPHA, tolerance, eliminate=eliminate
+            )
             raw[held_out] = half.scores(design.take(held_out))
         means = raw.mean(axis=0, dtype=np.float64)
         deviations = np.maximum(raw.std(axis=0, dtype=np.float64), 1e-6)
         scores = _standardised(raw, means, deviations).astype(np.float32)
         slopes, offsets = _calibrations(scores, given)
         return StackedTags(
-            ridge=fit_ridge(design, targets, ALPHA, tolerance),
+            ridge=fit_ridge(design, targets, ALPHA, tolerance, eliminate=eliminate),
             means=means,
             deviations=deviations,
             slopes=slopes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import Outcome
@@ -32,6 +33,8 @@ class PredictOutcome(Outcome):
         alert: Why nothing that follows from these predictions should be believed; None for a fair model.
         tagging: Which classes a final model may give to new rows, which not, and why; None where a given
             model predicted, or in runs of older versions.
+        encoder: Which vectors of the texts models read: `encoder`, `layer_of_fold`, `layer` of a final model,
+            `num_texts`, `num_texts_cut` and more; None without one.
         use: What was learned from, and what was left out and why; its keys stand among the fields.
     """
 
@@ -51,6 +54,7 @@ class PredictOutcome(Outcome):
     engine: str | None = None
     alert: str | None = None
     tagging: Tagging | None = None
+    encoder: Mapping[str, Any] | None = None
     use: FeatureUse = field(default_factory=FeatureUse)
 
     spread = ("use",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -25,13 +26,14 @@ from spark_ml_audit.lake.schemas import PREDICTIONS, QUARANTINE
 from spark_ml_audit.lake.source import IN_MEMORY, OpenSource, open_source, place_of
 from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.predicting.commit import Models, make_models, predictions_of, write_models_predictions
+from spark_ml_audit.predicting.encoding import with_vectors
 from spark_ml_audit.predicting.plan import PredictionPlan, plan_prediction
 from spark_ml_audit.predicting.predictions import predicted_ingest, predictions_metadata
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
 from spark_ml_audit.progress import Progress
 
 if TYPE_CHECKING:
-    from spark_ml_audit.engines.base import Frame, Session
+    from spark_ml_audit.engines.base import Engine, Frame, Session
 
 
 @in_python({"source.features.text": "text"})
@@ -48,6 +50,8 @@ def predict(
     folds: int = 5,
     seed: int = 0,
     max_train_rows: int = 200_000,
+    encoder: str | None = None,
+    vectors: str | os.PathLike[str] | None = None,
     labels_format: str = "auto",
     labels_delimiter: str = ",",
     empty_labels: str = "no_tags",
@@ -79,6 +83,9 @@ def predict(
         folds: Number of folds, 2 to 20.
         seed: Seed of folds, sampling and models.
         max_train_rows: Rows a model is trained on at most; beyond, they are sampled, rare tags first.
+        encoder: Pretrained model whose vectors of the texts are learned from too: folder, name on the Hugging
+            Face hub, or "module:function" (texts -> array of one row each).
+        vectors: Folder of an output whose table `vectors` keeps them; None: they are made anew.
         labels_format: auto, names, indices, multi_hot, delimited or columns.
         labels_delimiter: What stands between tags in a delimited text.
         empty_labels: What a label text with nothing in it means: no_tags or not_annotated.
@@ -122,11 +129,22 @@ def predict(
         **({**place_of(data), **files} if is_place else {"table": IN_MEMORY}),
     )
     model = ModelConfig.parse(
-        {"kind": kind, "folds": folds, "seed": seed, "max_train_rows": max_train_rows}, "model"
+        {
+            "kind": kind,
+            "folds": folds,
+            "seed": seed,
+            "max_train_rows": max_train_rows,
+            "encoder": encoder,
+        },
+        "model",
     )
     shown, wanted = progress or Progress(quiet=True), EngineConfig.parse({"kind": engine}, "engine")
     opened = _opened(data, source, held, wanted, spark)
     plan = plan_prediction(opened, source, model, shown)
+    if encoder is not None and plan.training is not None:
+        tables = _vector_tables(opened.engine, vectors)
+        training = with_vectors(plan.training, encoder, tables, new_run_id(), shown)
+        plan = replace(plan, training=training)
     return PredictResult(plan, make_models(plan, shown), opened, source, shown, held)
 
 
@@ -139,6 +157,19 @@ def _opened(
         return OpenSource.of_frame(*engine_for(data, spark, wanted))
     engine = choose_engine(wanted, spark)
     return OpenSource.of_frame(engine, engine.from_arrow(held.table))
+
+
+def _vector_tables(engine: Engine, vectors: str | os.PathLike[str] | None) -> OutputTables:
+    """The output whose table `vectors` is used: the one given, or one that is gone with the engine."""
+    own = None if vectors is not None else engine.own_folder()
+    if vectors is None and own is None:
+        raise ConfigError(
+            "vectors of texts need a place that every worker reaches.",
+            key="vectors",
+            fix="Name the folder of an output on shared storage.",
+        )
+    place = os.fspath(vectors) if vectors is not None else str(own / "encoded") if own else None
+    return OutputTables(engine, OutputConfig.parse({"path": place}, "output"))
 
 
 def _features(text: str | Sequence[str] | None, features: str | Mapping[str, Any]) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import PREDICTIONS
 from spark_ml_audit.models.scorers import Scorer
 from spark_ml_audit.outcomes.features import FeatureUse
+from spark_ml_audit.predicting.encoding import with_vectors
 from spark_ml_audit.predicting.plan import PredictionPlan
 from spark_ml_audit.predicting.predictions import (
     predicted_ingest,
@@ -67,8 +68,10 @@ def make_models(plan: PredictionPlan, progress: Progress) -> Models:
 
 def predictions_of(plan: PredictionPlan, models: Models) -> Frame:
     """The predictions as a lazy frame."""
-    folds = None if plan.training is None else plan.training.plan
-    return predictions_frame(plan.ingest, plan.features, folds, models.scorers)
+    training = plan.training
+    if training is None:
+        return predictions_frame(plan.ingest, plan.features, None, models.scorers)
+    return predictions_frame(plan.ingest, plan.features, training.plan, models.scorers, training.encoded)
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,12 @@ class Predicted:
         return self.plan.guarded.use
 
     @property
+    def encoder(self) -> Mapping[str, Any] | None:
+        """Which vectors models read beside the columns; None without an encoder."""
+        training = self.plan.training
+        return None if training is None or training.encoded is None else training.encoded.to_mapping()
+
+    @property
     def class_table(self) -> pd.DataFrame:
         """Quality per class."""
         return self.quality.per_class(self.ingest.layout.classes)
@@ -139,6 +148,9 @@ def commit_predictions(
         InputError: A model fails on the table's rows.
         RuntimeError: The commit was removed from the table's history meanwhile.
     """
+    if plan.training is not None and plan.model.encoder is not None:
+        training = with_vectors(plan.training, plan.model.encoder, tables, run_id, progress)
+        plan = replace(plan, training=training)
     if tables.commit_of(PREDICTIONS, run_id) is None:
         models = make_models(plan, progress)
         write_models_predictions(plan, models, tables, run_id, metadata, progress)
@@ -173,7 +185,13 @@ def write_models_predictions(
         metadata: Recorded in the table's history, with what made the models.
         progress: Shows and times the stage.
     """
-    about = {"kind": models.kind, "num_trained": models.num_trained, "warnings": list(models.warnings)}
+    about: dict[str, Any] = {
+        "kind": models.kind,
+        "num_trained": models.num_trained,
+        "warnings": list(models.warnings),
+    }
+    if plan.training is not None and plan.training.encoded is not None:
+        about["encoder"] = plan.training.encoded.to_mapping()
     properties = {CLASSES_PROPERTY: json.dumps(list(plan.ingest.layout.classes), ensure_ascii=False)}
     with progress.stage("predict"):
         tables.overwrite(

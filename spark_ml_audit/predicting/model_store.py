@@ -16,6 +16,8 @@ import pandas as pd
 from spark_ml_audit._version import __version__
 from spark_ml_audit.kernels import tagging
 from spark_ml_audit.kernels.tagging import TaggingEvidence, choose_thresholds
+from spark_ml_audit.models.bundle import TagModel
+from spark_ml_audit.models.encoders.choose import PACKAGES, is_function
 from spark_ml_audit.models.scorers import TagScorer
 from spark_ml_audit.outcomes.tagging import Tagging
 from spark_ml_audit.predicting.tagging import tagging_of
@@ -113,7 +115,7 @@ def pack_model(scorer: TagScorer, rule: TaggingRule, sample: pd.DataFrame, folde
             input_example=nullable(example),
             pip_requirements=[
                 f"spark-ml-audit=={__version__}",
-                *_versions("scikit-learn", "numpy", "pandas"),
+                *_versions("scikit-learn", "numpy", "pandas", *_of_encoder(model)),
             ],
             metadata={"spark_ml_audit": about_model(tagging_of(model.classes, rule.evidence, choice))},
         )
@@ -147,11 +149,24 @@ def nullable(frame: pd.DataFrame) -> pd.DataFrame:
         if values.dtype.kind in "iuf":
             plain[name] = values.astype("float64")
         elif any(isinstance(value, np.ndarray) for value in values):
-            doubles = [None if value is None else np.asarray(value, np.float64) for value in values]
-            plain[name] = pd.Series(doubles, index=plain.index, dtype=object)
+            lists = [None if value is None else _plain_list(value) for value in values]
+            plain[name] = pd.Series(lists, index=plain.index, dtype=object)
         elif values.dtype.kind == "O" and len(values) and hasattr(values.iloc[0], "toordinal"):
             plain[name] = pd.to_datetime(values)
     return plain
+
+
+def _of_encoder(model: TagModel) -> tuple[str, ...]:
+    """Packages that the model's encoder needs."""
+    if model.encoding is None or is_function(model.encoding.encoder.value):
+        return ()
+    return PACKAGES
+
+
+def _plain_list(value: Any) -> Any:
+    """An embedding as doubles, an array of texts as a list."""
+    values = np.asarray(value)
+    return values.tolist() if values.dtype.kind in "OU" else values.astype(np.float64)
 
 
 def _versions(*names: str) -> list[str]:

@@ -21,6 +21,7 @@ from spark_ml_audit.lake.source import OpenSource
 from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.registry import check_kind
 from spark_ml_audit.outcomes.features import FeatureUse
+from spark_ml_audit.predicting.encoding import check_encoder
 from spark_ml_audit.predicting.folds import FoldPlan, LabelCounts, check_group, count_labels, plan_sample
 from spark_ml_audit.predicting.labels import inspect_labels
 from spark_ml_audit.predicting.leaks.guard import GuardedFeatures, chosen_features, found_features, use_of
@@ -127,6 +128,7 @@ def plan_prediction(
             given = load_model(model.uri, destination, allow_pickle=model.allow_pickle)
     else:
         check_kind(model.kind, model.seed)
+        check_encoder(model)
     with progress.stage("features"):
         check_names(opened.schema)
         known = None if given is None or given.model is None else given.model.classes
@@ -136,6 +138,7 @@ def plan_prediction(
         check_group(ingest, source.group)
         notes = [*sentences(ingest.hints), *ingest.notes]
         guarded = _features(ingest, source, given)
+        check_encoder(model, guarded.features.spec)
         notes += [*guarded.notes, *guarded.hints]
         ingest = find_repeated_ids(ingest)
     folds = FoldPlan(1 if given else model.folds, model.seed, source.id, source.group)

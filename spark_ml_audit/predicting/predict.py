@@ -24,9 +24,10 @@ from spark_ml_audit.outcomes.tagging import nothing_given
 from spark_ml_audit.predicting import model_store
 from spark_ml_audit.predicting.commit import Predicted, commit_predictions
 from spark_ml_audit.predicting.corrected_tags import corrected
+from spark_ml_audit.predicting.encoded import FINAL
 from spark_ml_audit.predicting.plan import check_source, plan_prediction
 from spark_ml_audit.predicting.retry import PREDICTION_TABLES, complete_prediction
-from spark_ml_audit.predicting.training import FINAL, train_final
+from spark_ml_audit.predicting.training import train_final
 from spark_ml_audit.text import redact
 from spark_ml_audit.tracking import AuditTracker, RunDelivery, RunOpening, feature_tags
 from spark_ml_audit.tracking.run import StartedRun, source_ref, tracked_run
@@ -204,6 +205,7 @@ def _outcome(
         source_version=opened.version,
         engine=tables.engine.kind,
         tagging=tagging,
+        encoder=predicted.encoder,
         use=predicted.plan.guarded.use,
     )
 
@@ -228,6 +230,7 @@ def _append_run(
         "stages": json.dumps(stages),
         "warnings": json.dumps(list(outcome.warnings)),
         "features": outcome.use.to_json(),
+        "encoder": None if outcome.encoder is None else json.dumps(outcome.encoder),
     }
     tables.append_records(PREDICTION_RUNS, [row], PREDICTION_RUNS_SCHEMA, run.run_id)
 
@@ -249,7 +252,11 @@ def _deliver(
                 warnings=outcome.warnings,
                 tables={"model_quality": per_class},
                 metrics={} if outcome.tagging is None else outcome.tagging.metrics,
-                artifacts={"config.json": config.to_json(), "features.json": outcome.use.to_dict()},
+                artifacts={
+                    "config.json": config.to_json(),
+                    "features.json": outcome.use.to_dict(),
+                    **({} if outcome.encoder is None else {"encoder.json": dict(outcome.encoder)}),
+                },
             )
         )
     warnings = tuple(dict.fromkeys([*outcome.warnings, *tracker.problems]))

@@ -22,6 +22,7 @@ from spark_ml_audit.frames.class_list import CLASSES_METADATA, columns_metadata
 from spark_ml_audit.frames.features import Features, to_pandas, vectors_of
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.models.scorers import Probabilities, Scorer
+from spark_ml_audit.predicting.encoded import EncodedTexts
 from spark_ml_audit.predicting.folds import FoldPlan
 
 if TYPE_CHECKING:
@@ -55,7 +56,11 @@ def check_names(schema: pa.Schema) -> None:
 
 
 def predictions_frame(
-    ingest: Ingest, features: Features, plan: FoldPlan | None, scorers: Mapping[int, Scorer]
+    ingest: Ingest,
+    features: Features,
+    plan: FoldPlan | None,
+    scorers: Mapping[int, Scorer],
+    encoded: EncodedTexts | None = None,
 ) -> Frame:
     """The usable rows with all their columns, `pred_probs` and `fold`.
 
@@ -65,16 +70,20 @@ def predictions_frame(
         plan: Folds; None where one given model predicts all rows (the fold is null then).
         scorers: Fold -> model of that fold, or 0 -> the given model. They travel with the tasks, so
             their bytes together should stay below 1 GB.
+        encoded: Vectors of the texts; without them, models that read some make them in the tasks.
     """
     engine, names = ingest.engine, ingest.schema.names
     # vectors travel twice: as they are, and as the arrays that models read
     arrays = {name: f"__array_{i}" for i, name in enumerate(vectors_of(ingest.schema, features.names))}
-    frame = ingest.frame
+    frame = ingest.frame if encoded is None else encoded.joined(ingest.frame)
+    vectors = () if encoded is None else encoded.names
     if arrays:
         frame = frame.with_columns(*[column(name).alias(copy) for name, copy in arrays.items()])
         frame = engine.with_arrays(frame, list(arrays.values()))
-    carry = nw.struct(*[column(name) for name in names], *[nw.col(copy) for copy in arrays.values()])
-    read = {name: arrays.get(name, in_frame(name)) for name in features.names}
+    carry = nw.struct(
+        *[column(name) for name in names], *[nw.col(copy) for copy in (*arrays.values(), *vectors)]
+    )
+    read = {name: arrays.get(name, in_frame(name)) for name in (*features.names, *vectors)}
     predict = _Prediction(ingest.layout, read, plan, dict(scorers))
     rows = replace(ingest, frame=frame).task_frame(with_id=False, carry=carry)
     mapped = engine.map_batches(rows, predict, keep=("carried",), add=_ADDED)

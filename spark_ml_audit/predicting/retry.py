@@ -35,12 +35,13 @@ def outcome_of_row(row: Mapping[str, Any], tables: OutputTables) -> PredictOutco
     names = PredictOutcome.__dataclass_fields__.keys() & row.keys()
     warnings = tuple(json.loads(row["warnings"]))
     return PredictOutcome(
-        **{name: row[name] for name in names - {"quality", "stages", "tagging", "warnings"}},
+        **{name: row[name] for name in names - {"encoder", "quality", "stages", "tagging", "warnings"}},
         alert=alert_among(warnings),
         delivered=row["mlflow_run_id"] is not None,
         quality=json.loads(row["quality"]),
         # null in the rows of older versions
         tagging=Tagging.from_mapping(json.loads(row["tagging"])) if row.get("tagging") else None,
+        encoder=json.loads(row["encoder"]) if row.get("encoder") else None,
         tables=tables.locations(*PREDICTION_TABLES),
         stages=json.loads(row["stages"]),
         warnings=warnings,

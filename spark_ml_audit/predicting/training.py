@@ -20,13 +20,11 @@ from spark_ml_audit.kernels.rules import AuditRules, apply_rules
 from spark_ml_audit.models.bundle import TagModel
 from spark_ml_audit.models.registry import MAX_WEIGHT_BYTES
 from spark_ml_audit.models.scorers import TagScorer
+from spark_ml_audit.predicting.encoded import FINAL, EncodedTexts
 from spark_ml_audit.predicting.folds import FoldPlan, LabelCounts, SamplePlan
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Frame
-
-FINAL = -1
-"""Number of the model that is trained on the whole table."""
 
 MAX_MODELS_BYTES = 512 << 20
 """Bytes of all models of a run: they meet on the driver, whose results Spark limits to 1 GB by default."""
@@ -60,6 +58,7 @@ class TrainingSet:
         sample: Rows to take.
         kind: Kind of model.
         rules: Turns tags into those an audit suggests; `ingest` then has probabilities. None: as given.
+        encoded: Vectors of the texts, and which of them each model reads; None without an encoder.
     """
 
     ingest: Ingest
@@ -69,6 +68,7 @@ class TrainingSet:
     sample: SamplePlan
     kind: str
     rules: AuditRules | None = None
+    encoded: EncodedTexts | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,9 @@ def training_rows(training: TrainingSet, models: Sequence[int]) -> Frame:
         Columns features (struct), model, order_key, group_key, tags.
     """
     ingest, names = training.ingest, training.features.names
+    if training.encoded is not None:
+        ingest = replace(ingest, frame=training.encoded.joined(ingest.frame))
+        names = (*names, *training.encoded.names)
     engine, layout, plan = ingest.engine, ingest.layout, training.plan
     sample, rules = training.sample, training.rules
     ingest = replace(ingest, frame=engine.with_arrays(ingest.frame, names))
@@ -212,6 +215,7 @@ class _Trainer:
         self._spec = training.features.spec
         self._kind = training.kind
         self._seed = training.plan.seed
+        self._encodings = {} if training.encoded is None else dict(training.encoded.encodings)
         self._population: dict[int, tuple[int, list[int]]] = {}
         if not training.sample.takes_all:
             for number in (FINAL, *range(training.plan.num_folds)):
@@ -264,6 +268,7 @@ class _Trainer:
             group_keys=table.column("group_key").to_numpy(),
             # beside the weights a model has its vocabulary and a network, small ones
             max_weight_bytes=min(MAX_WEIGHT_BYTES, self._max_bytes * 4 // 5),
+            encoding=self._encodings.get(number),
         )
         return model, self._shift(number, len(tags), cols), len(tags)
 

@@ -1,0 +1,1 @@
+"""Pretrained networks that turn texts into vectors: what they are, how one is chosen, how its layer is."""

@@ -1,0 +1,107 @@
+"""The encoder of a run: opened, its vectors made as far as they are missing, its layers chosen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spark_ml_audit.engines.extras import install_command
+from spark_ml_audit.errors import InputError, SetupError
+from spark_ml_audit.lake.vectors import StoredVectors
+from spark_ml_audit.models.encoders.base import KEY, Encoder
+from spark_ml_audit.models.encoders.choose import load_encoder
+from spark_ml_audit.models.encoders.encoding import EncoderRef
+from spark_ml_audit.models.features import FeatureSpec
+from spark_ml_audit.predicting.encoded import FINAL, EncodedTexts
+from spark_ml_audit.predicting.layers import choose_layers
+
+if TYPE_CHECKING:
+    from spark_ml_audit.config import ModelConfig
+    from spark_ml_audit.lake.output import OutputTables
+    from spark_ml_audit.predicting.training import TrainingSet
+    from spark_ml_audit.progress import Progress
+
+
+def open_encoder(value: str) -> Encoder:
+    """Open the encoder that a config names.
+
+    Raises:
+        ConfigError: There is no such encoder.
+        SetupError: Its packages are not installed; the fix is the command that installs them.
+    """
+    try:
+        return load_encoder(value)
+    except SetupError as error:
+        fix = f"Install it with: {install_command('text')}"
+        raise SetupError(error.message, key=error.key, fix=fix) from error
+
+
+def check_encoder(model: ModelConfig, spec: FeatureSpec | None = None) -> None:
+    """Refuse an encoder that cannot be opened, or that has nothing to encode; nothing without one.
+
+    Args:
+        model: The `model` section.
+        spec: The feature columns, where they are known.
+
+    Raises:
+        ConfigError: There is no such encoder.
+        InputError: There is no text column.
+        SetupError: Its packages are not installed.
+    """
+    if model.encoder is None:
+        return
+    open_encoder(model.encoder)
+    if spec is not None and not spec.text:
+        raise InputError(
+            f"found '{model.encoder}', but no text column is learned from.",
+            key=KEY,
+            fix="Name text columns under source.features.text (--text), or leave model.encoder out.",
+        )
+
+
+def with_vectors(
+    training: TrainingSet, value: str, tables: OutputTables, run_id: str, progress: Progress
+) -> TrainingSet:
+    """A training set whose models read vectors of the texts too.
+
+    Args:
+        training: What models are trained on.
+        value: The encoder, as the config names it.
+        tables: The output, whose table `vectors` gets what it lacks.
+        run_id: Of the run.
+        progress: Shows and times the stages.
+    """
+    encoder = open_encoder(value)
+    # a relative path means another folder where a stored model is loaded
+    place = str(Path(value).resolve()) if Path(value).is_dir() else value
+    columns = training.features.spec.text
+    stored = StoredVectors(tables, EncoderRef(place, encoder.identity), encoder.candidates, columns)
+    frame = training.ingest.frame
+    with progress.stage("encode"):
+        if missing := stored.num_missing(frame):
+            progress.note(f"encoding {missing:,} texts by {encoder.about}")
+            stored.fill(
+                frame, run_id, missing, lambda done: progress.note(f"encoded {done:,} of {missing:,} texts")
+            )
+    with progress.stage("layer"):
+        layers, scores = choose_layers(training.ingest, training.plan, stored)
+        num_cut, num_texts = stored.num_cut()
+    by_layer = dict(zip(stored.layers, scores.tolist(), strict=True))
+    encoded = EncodedTexts(stored, layers, by_layer, num_texts, num_cut)
+    progress.note(_said(encoded))
+    return replace(training, encoded=encoded)
+
+
+def _said(encoded: EncodedTexts) -> str:
+    """A sentence on the layers chosen."""
+    what = f"texts encoded by {encoded.stored.encoder.value}"
+    if encoded.num_cut:
+        what += f", {encoded.num_cut:,} of {encoded.num_texts:,} read in part"
+    if len(encoded.stored.layers) == 1:
+        return what
+    counts = Counter(layer for number, layer in encoded.layers.items() if number != FINAL)
+    chosen = ", ".join(f"layer {layer} for {count} folds" for layer, count in sorted(counts.items()))
+    scores = ", ".join(f"{layer}: {score:.3f}" for layer, score in encoded.scores.items())
+    return f"{what}: {chosen} (average precision by layer {scores})"
