@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spark_ml_audit.arrow.contents import CONTENT, content_hashes, content_texts
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.hashes import hash_values
 from spark_ml_audit.arrow.layout import AUDITED, ID, MARKS, UNLABELLED
@@ -104,11 +105,11 @@ def next_cells(run: FinishedRun, tables: OutputTables, config: SampleConfig, not
             fix="Add rows whose labels are null to the source and audit it again, or draw another sample.",
         )
     named = _keep_best(found.filter(pc.is_valid(found.column(_HASH))), nominations(budget))
-    compared = compared_columns(run, ingest)
+    compared = compared_columns(run, tables, ingest)
     candidates, labelled = _fetched(ingest, named, compared, options.seed)
-    vectors, near = compared.vectors(candidates, labelled)
-    notes += [*compared.notes, _told(pool)]
-    chosen = choose_next(candidates.probs, candidates.hashes, budget, vectors, near)
+    vectors = compared.vectors(candidates, labelled, tables)
+    notes += [vectors.told, _told(pool)]
+    chosen = choose_next(candidates.probs, candidates.hashes, budget, vectors.candidates, vectors.labelled)
     cells = _cells(chosen, candidates, run.tags, pool)
     names = [ID, *[name for name, _ in SAMPLE_FIELDS], GIVEN_TAGS[0], "position_in_row"]
     kinds = [(ID, ingest.id_type), *SAMPLE_FIELDS, GIVEN_TAGS, ("position_in_row", pa.int32())]
@@ -262,7 +263,8 @@ def _fetched(ingest: Ingest, named: pa.Table, compared: Compared, seed: int) -> 
     )
     carry = feature_struct(compared.columns) if compared.columns else None
     kept = (ID, _CARRIED) if carry is not None else (ID,)
-    cut = TextCut()
+    contents = [(CONTENT, pa.int64())] if compared.has_contents else []
+    added, cut = pa.schema([(_PROBS, pa.list_(pa.float64())), *contents]), TextCut()
 
     def run(batches: Batches) -> Batches:
         for decoded in decode_batches(batches, layout, UNLABELLED):
@@ -275,10 +277,12 @@ def _fetched(ingest: Ingest, named: pa.Table, compared: Compared, seed: int) -> 
             columns = [taken.column(ID)]
             if _CARRIED in kept:
                 columns.append(cut.of_struct(taken.column(_CARRIED)))
-            yield pa.RecordBatch.from_arrays([*columns, lists], names=[*kept, _PROBS])
+            columns.append(lists)
+            if compared.has_contents:
+                columns.append(content_hashes(content_texts(taken.column(_CARRIED).flatten())))
+            yield pa.RecordBatch.from_arrays(columns, names=[*kept, *added.names])
 
     frame = rows.task_frame(with_id=True, carry=carry)
-    added = pa.schema([(_PROBS, pa.list_(pa.float64()))])
     found = engine.collect(engine.map_batches(frame, run, keep=kept, add=added)).combine_chunks()
     is_labelled = pc.is_in(
         found.column(ID), named.filter(pc.equal(named.column(_CLASS), _LABELLED)).column(ID)
@@ -295,7 +299,11 @@ def _in_order(rows: pa.Table, num_classes: int, seed: int) -> Fetched:
     flat = _whole(rows.column(_PROBS)).flatten().to_numpy(zero_copy_only=False)
     values = _whole(rows.column(_CARRIED)) if _CARRIED in rows.column_names else None
     return Fetched(
-        _whole(rows.column(ID)), rows.column(_HASH).to_numpy(), flat.reshape(-1, num_classes), values
+        ids=_whole(rows.column(ID)),
+        hashes=rows.column(_HASH).to_numpy(),
+        probs=flat.reshape(-1, num_classes),
+        values=values,
+        contents=_whole(rows.column(CONTENT)) if CONTENT in rows.column_names else None,
     )
 
 

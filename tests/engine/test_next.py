@@ -145,6 +145,22 @@ def test_without_a_column_to_compare_by_it_is_said(house: Lake) -> None:
     assert draw(house, out, size=500)["num_rows"] == ROWS - LABELLED
 
 
+def test_stored_vectors_of_the_run_say_what_is_new(house: Lake) -> None:
+    rows = [(i, tags, text) for i, tags, _, text in made_rows()]
+    settings = {
+        "source.pred_probs": None,
+        "source.classes": list(TAGS),
+        "model": {"encoder": "tests.encoders:words", "folds": 2},
+        "output.path": house.path("encoded"),
+    }
+    source = house.write(house.frame(rows, "id bigint, labels array<string>, text string"))
+    house.audit({"source.path": source, **settings})
+    drawn = draw(house, settings["output.path"], size=20)
+    assert any("stored vectors of text" in note for note in drawn["notes"]), drawn["notes"]
+    cells = cells_of(house, settings["output.path"], drawn)
+    assert len({rows[i][2] for i in {row["id"] for row in cells}}) == drawn["num_rows"] == 20
+
+
 @pytest.mark.spark
 @pytest.mark.matrix
 def test_both_engines_choose_the_same_rows(lake: Lake) -> None:
