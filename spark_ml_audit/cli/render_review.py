@@ -40,7 +40,7 @@ def render_sample(outcome: SampleOutcome) -> str:
             if item in shown
         ]
         if len(outcome.strata) > len(shown):
-            strata.append((f"... for {len(outcome.strata) - len(shown)} more classes", "", ""))
+            strata.append((f"... and {len(outcome.strata) - len(shown)} more", "", ""))
         lines += ["", *table(strata)]
     if outcome.notes:
         lines += ["", *outcome.notes]

@@ -142,14 +142,15 @@ def choose_next(
     vectors: FloatArray | None = None,
     labelled: FloatArray | None = None,
     *,
-    size: int | None = None,
+    shared: bool = True,
 ) -> list[ChosenRow]:
     """Choose rows among candidates, best first: any beginning of the list is a batch of its own.
 
     In turn the class that is furthest behind its budget gets a row: the one with the greatest product of its
     doubt (as a share of the greatest of that class) and its novelty, the distance to the nearest row that
     is labelled or chosen (as a share of the candidates' median distance from what is labelled, at most 1).
-    A chosen row counts for the other classes too, by its probabilities. Random rows lie evenly among them.
+    A chosen row counts for the other classes too, by its probabilities, unless every class is to have rows of
+    its own. Random rows lie evenly among them.
     Near-copies of a chosen row wait until nothing else is left.
 
     Args:
@@ -158,10 +159,10 @@ def choose_next(
         budget: From `batch_budget`, shape (K + 1,).
         vectors: Of the candidates, shape (n, d); None: novelty is not looked at.
         labelled: Of labelled rows, shape (m, d).
-        size: Rows to choose; None: the sum of the budget.
+        shared: Whether a row counts for other classes than the one that it was chosen for.
 
     Returns:
-        At most `size` rows, fewer where there are no more candidates.
+        As many rows as the budget has, fewer where there are no more candidates.
 
     Example:
         >>> pred_probs = np.array([[0.5], [0.49], [0.4], [0.0]])
@@ -179,7 +180,7 @@ def choose_next(
     wanted, num_classes = np.maximum(budget, 1e-9), doubt.shape[1]
     share = budget[-1] / max(1, int(budget.sum()))
     chosen: list[ChosenRow] = []
-    for _ in range(min(len(doubt), int(budget.sum()) if size is None else size)):
+    for _ in range(min(len(doubt), int(budget.sum()))):
         behind = np.where(budget[:-1] > 0, got[:-1] / wanted[:-1], np.inf)
         is_random = got[-1] < int(share * (len(chosen) + 1) + 1e-9) or not num_classes
         k = RANDOM if is_random else int(np.argmin(behind))
@@ -188,10 +189,9 @@ def choose_next(
         chosen.append(ChosenRow(row, k))
         is_open[row] = False
         got[k] += 1  # RANDOM is the last place
-        others = probs[row].copy()
-        if k != RANDOM:
-            others[k] = 0.0
-        got[:-1] += others
+        if shared:
+            got[:-1] += probs[row]
+            got[k] -= probs[row, k] if k != RANDOM else 0.0
         novelty.add(row)
     return chosen
 

@@ -109,7 +109,14 @@ def next_cells(run: FinishedRun, tables: OutputTables, config: SampleConfig, not
     candidates, labelled = _fetched(ingest, named, compared, options.seed)
     vectors = compared.vectors(candidates, labelled, tables)
     notes += [vectors.told, _told(pool)]
-    chosen = choose_next(candidates.probs, candidates.hashes, budget, vectors.candidates, vectors.labelled)
+    chosen = choose_next(
+        candidates.probs,
+        candidates.hashes,
+        budget,
+        vectors.candidates,
+        vectors.labelled,
+        shared=options.per_class is None,
+    )
     cells = _cells(chosen, candidates, run.tags, pool)
     names = [ID, *[name for name, _ in SAMPLE_FIELDS], GIVEN_TAGS[0], "position_in_row"]
     kinds = [(ID, ingest.id_type), *SAMPLE_FIELDS, GIVEN_TAGS, ("position_in_row", pa.int32())]

@@ -58,6 +58,16 @@ def test_classes_in_need_get_rows_of_their_own(rows):
     assert cell_doubt(probs)[first, 0] == cell_doubt(probs)[:, 0].max()
 
 
+def test_rows_of_its_own_for_every_class(rows):
+    probs, hashes, vectors = rows
+    probs[:, 3] = 0.9  # any row counts for this class
+    budget = batch_budget(np.full(4, 0.25), 0, per_class=6)
+    for_class = [one.class_index for one in choose_next(probs, hashes, budget, vectors, shared=False)]
+    assert [for_class.count(k) for k in (0, 1, 2, 3, RANDOM)] == [6] * 5
+    for_class = [one.class_index for one in choose_next(probs, hashes, budget, vectors)]
+    assert for_class.count(3) < 3
+
+
 def test_near_copies_of_what_was_chosen_come_last(rows):
     probs, hashes, vectors = rows
     probs, hashes, vectors = probs[:20], hashes[:20], vectors[:20]
