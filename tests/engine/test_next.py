@@ -118,12 +118,16 @@ def test_labels_that_are_given_keep_the_format(house: Lake, tmp_path, labels, ki
     assert len({row["id"] for row in cells}) == 8  # two for each of three classes, and a fifth of all
     judge(sheet, lambda row: "present")
     house.run("decide", output__path=out, decide__file=sheet)
-    corrected = house.run("correct", output__path=out).json
+    corrected = house.run("correct", output__path=out, correct__mode="merge").json
     found = {row["id"]: row["labels"] for row in house.records(corrected["target"])}
     for i in {row["id"] for row in cells}:
         asked = {row["tag"] for row in cells if row["id"] == i}
         wanted = labels([tag for tag in TAGS if tag in asked])
         assert found[i] == wanted, (found[i], wanted)
+    undone = house.run("correct", output__path=out, correct__undo=corrected["correction_id"]).json
+    assert undone["num_rows_changed"] == 8
+    back = {row["id"]: row["labels"] for row in house.records(corrected["target"])}
+    assert back == {row[0]: row[1] for row in made_rows(labels)}
 
 
 def test_what_cannot_be_drawn_is_refused_with_a_way_out(house: Lake) -> None:
