@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 ASKED_ABOVE, MOST_ASKED = 0.05, 10
 """People are asked about classes of at least this probability, at most so many of a row."""
 
-REFERENCE = 5000
+REFERENCE = 2000
 """Labelled rows with which candidates are compared."""
 
 _CLASS, _ORDER, _HASH, _COUNT = "class_index", "order", "hash", "count"

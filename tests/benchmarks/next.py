@@ -50,7 +50,7 @@ SETS = {"movies_wikidata": None, "goemotions": 15_000}
 _FOLDS = 3
 _TEXTS = FeatureSpec(text=("text",))
 # Labelled rows that novelty is measured by, as in the product.
-_REFERENCE = 5000
+_REFERENCE = 2000
 
 
 class Simulation:
