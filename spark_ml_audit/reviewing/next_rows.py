@@ -42,6 +42,7 @@ from spark_ml_audit.lake.schemas import DECISIONS, SAMPLE_FIELDS
 from spark_ml_audit.reviewing.audited import ingest_of, source_of
 from spark_ml_audit.reviewing.compared import Compared, Fetched, compared_columns
 from spark_ml_audit.reviewing.decisions import check_decisions
+from spark_ml_audit.reviewing.excluded import excluded_rows
 from spark_ml_audit.reviewing.unlabelled import AT_RANDOM, GIVEN_TAGS, stratum_of
 
 if TYPE_CHECKING:
@@ -134,13 +135,16 @@ def _told(pool: int) -> str:
 
 
 def _with_decided(run: FinishedRun, tables: OutputTables, ingest: Ingest) -> Ingest:
-    """The source, its rows on which somebody has decided marked."""
+    """The source, its rows on which somebody has decided, or that somebody excluded, marked."""
     known = tables.existing(DECISIONS)
     if known is None:
         return ingest
     checked = check_decisions(tables.engine, known, run.id_name, ingest.id_type, "output.path")
-    ids = checked.filter(~nw.col(ID).is_null()).select(ID).unique()
-    marks = ids.select(ID, nw.lit(0).cast(nw.Int32).alias(MARKS))
+    ids = checked.filter(~nw.col(ID).is_null()).select(ID)
+    excluded = excluded_rows(tables, run)
+    if excluded is not None:
+        ids = nw.concat([ids, excluded.select(ID)], how="vertical")
+    marks = ids.unique().select(ID, nw.lit(0).cast(nw.Int32).alias(MARKS))
     return replace(ingest, marks=tables.engine.lists(marks, [ID], MARKS))
 
 
