@@ -33,6 +33,7 @@ PAGES = (
     DOCS / "review_page.md",
     DOCS / "reviewers.md",
     DOCS / "learning_from_decisions.md",
+    DOCS / "what_to_label_next.md",
 )
 _BLOCK = re.compile(
     r"^(?:<!-- test: (?P<note>[^>]*) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S

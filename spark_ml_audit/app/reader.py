@@ -22,11 +22,13 @@ class RowContent:
         given: Classes of its given tags.
         pred_probs: One probability per class; None where they cannot be read any more.
         values: Shown column -> its text, None for null.
+        is_audited: Whether it has tags: others are there because a sample drew them.
     """
 
     given: tuple[int, ...]
     pred_probs: Any
     values: Mapping[str, str | None]
+    is_audited: bool = True
 
 
 class AuditReader(Protocol):

@@ -36,6 +36,7 @@ from spark_ml_audit.errors import InputError
 from spark_ml_audit.kernels.assignment import assign_rows
 from spark_ml_audit.reviewing.certified import BLIND
 from spark_ml_audit.reviewing.sample_files import REVIEWER_SEED
+from spark_ml_audit.reviewing.unlabelled import NEXT
 from spark_ml_audit.reviewing.votes import BULK
 from spark_ml_audit.text import show
 
@@ -236,7 +237,8 @@ class ReviewSession:
         """
         row_id = id_from_text(text, self.reader.id_type)
         row = -1 if row_id is None else self.index.row_of(row_id)
-        if row < 0 and hold and row_id is not None and self.contents.get(row_id) is not None:
+        content = self.contents.get(row_id) if row < 0 and hold and row_id is not None else None
+        if content is not None and content.is_audited:
             with self.lock:
                 self._hold(pa.array([row_id], self.reader.id_type))
                 row = self.index.row_of(row_id)
@@ -287,7 +289,7 @@ class ReviewSession:
         found = QueueFilter.of(parameters, self.classes)
         if found.kind == "sample" or found.sample:
             drawn, _ = self._samples.get(found.sample, ("", []))
-            return replace(found, kind="sample", view="cell", blind=drawn in BLIND)
+            return replace(found, kind="sample", view="cell", blind=drawn in (*BLIND, NEXT))
         return found
 
     def shown_queue(self, parameters: Mapping[str, str]) -> QueueFilter:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from spark_ml_audit.app.reader import RowContent
 from spark_ml_audit.arrow.decode import decode_batches
-from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.arrow.layout import AUDITED, ID, UNLABELLED
 from spark_ml_audit.arrow.types import is_string
 from spark_ml_audit.engines.columns import column, field, in_frame
 from spark_ml_audit.report.texts import as_texts
@@ -117,7 +117,7 @@ def shown_columns(options: ServeSection, source: AuditSource, ingest: Ingest) ->
 
 
 def contents_of(ingest: Ingest, names: Sequence[str]) -> dict[Any, RowContent]:
-    """The audited rows of a small source by id.
+    """The audited rows of a small source, and those without tags, by id.
 
     Args:
         ingest: The source as understood; a few dozen rows.
@@ -129,12 +129,16 @@ def contents_of(ingest: Ingest, names: Sequence[str]) -> dict[Any, RowContent]:
     frame = ingest.task_frame(with_id=True, carry=nw.struct(*beside) if beside else None)
     batches = engine.collect(frame).combine_chunks().to_batches()
     found: dict[Any, RowContent] = {}
-    for decoded in decode_batches(batches, ingest.layout):
+    for status, decoded in (
+        (wanted, decoded)
+        for wanted in (AUDITED, UNLABELLED)
+        for decoded in decode_batches(batches, ingest.layout, wanted)
+    ):
         source = decoded.source.take(pa.array(decoded.audited))
         carried: Any = source.column("carried") if names else None
         texts = [as_texts(carried.field(place), MOST_TEXT) for place in range(len(names))]
         for place, row_id in enumerate(source.column(ID).to_pylist()):
             given = tuple(decoded.cols[decoded.rows == place].tolist())
             values = dict(zip(names, (own[place] for own in texts), strict=True))
-            found[row_id] = RowContent(given, decoded.pred_probs[place].copy(), values)
+            found[row_id] = RowContent(given, decoded.pred_probs[place].copy(), values, status == AUDITED)
     return found

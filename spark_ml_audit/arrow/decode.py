@@ -64,10 +64,18 @@ class DecodedBatch:
         return np.unique(cells[is_given == (bits == 1)])
 
 
-def decode_batches(batches: Iterable[Any], layout: InputLayout) -> Iterator[DecodedBatch]:
-    """Decode record batches of the passes' frame, in slices of bounded size."""
+def decode_batches(
+    batches: Iterable[Any], layout: InputLayout, wanted: int = AUDITED
+) -> Iterator[DecodedBatch]:
+    """Decode record batches of the passes' frame, in slices of bounded size.
+
+    Args:
+        batches: Of the frame.
+        layout: How to read them.
+        wanted: UNLABELLED: `audited`, `pred_probs` and `marks` are those of rows without tags instead.
+    """
     for rows in bounded_slices(batches, layout.num_classes):
-        yield decode(rows, layout)
+        yield decode(rows, layout, wanted)
 
 
 def bounded_slices(batches: Iterable[Any], num_classes: int) -> Iterator[Any]:
@@ -83,8 +91,8 @@ def bounded_slices(batches: Iterable[Any], num_classes: int) -> Iterator[Any]:
             yield batch.slice(start, step)
 
 
-def decode(batch: Any, layout: InputLayout) -> DecodedBatch:
-    """Decode one record batch (see `DecodedBatch`).
+def decode(batch: Any, layout: InputLayout, wanted: int = AUDITED) -> DecodedBatch:
+    """Decode one record batch (see `DecodedBatch` and `decode_batches`).
 
     >>> layout = InputLayout("id", ("tags",), "names", ",", ("p",), "array", "float64", ("red", "green"))
     >>> columns = {"fault": [0, 0], "labels_0": [["green"], ["blue"]], "probs_0": [[0.1, 0.8], [0.5, 0.5]]}
@@ -104,7 +112,7 @@ def decode(batch: Any, layout: InputLayout) -> DecodedBatch:
 
     status = faults.codes
     status[(status == AUDITED) & unlabelled] = UNLABELLED
-    good = status == AUDITED
+    good = status == wanted
     if good.all():
         return DecodedBatch(status, np.arange(num_rows), probs, rows, cols, batch, _marks(batch, None))
     audited = np.flatnonzero(good)

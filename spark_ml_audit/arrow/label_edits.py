@@ -66,7 +66,13 @@ class Edits:
         return added, removed
 
 
-def edit_labels(columns: Sequence[Any], changes: Any, labels_format: str, delimiter: str) -> list[Any]:
+def edit_labels(
+    columns: Sequence[Any],
+    changes: Any,
+    labels_format: str,
+    delimiter: str,
+    num_classes: int | None = None,
+) -> list[Any]:
     """The label columns after the changes; tags that stay keep their order, new ones come last.
 
     Args:
@@ -74,6 +80,7 @@ def edit_labels(columns: Sequence[Any], changes: Any, labels_format: str, delimi
         changes: Arrow array of lists of structs with class_index, tag and action, in class order.
         labels_format: names, indices, multi_hot, delimited or columns.
         delimiter: Of delimited texts.
+        num_classes: Length of the lists that multi-hot labels of rows without any get; None: they get none.
 
     Returns:
         Arrow arrays of the same types.
@@ -86,6 +93,11 @@ def edit_labels(columns: Sequence[Any], changes: Any, labels_format: str, delimi
         [[1.0, 1.0]]
         >>> edit_labels([pa.array(["blue, green"])], changes, "delimited", ",")[0].to_pylist()
         ['blue, green, red']
+
+        A row without labels becomes one with those that were added:
+
+        >>> edit_labels([pa.array([None], pa.list_(pa.string()))], changes, "names", ",")[0].to_pylist()
+        [['red']]
     """
     edits = Edits.of_changes(changes)
     if labels_format == "columns":
@@ -93,14 +105,36 @@ def edit_labels(columns: Sequence[Any], changes: Any, labels_format: str, delimi
     values = columns[0]
     if labels_format == "delimited":
         return [_edit_texts(values, edits, delimiter)]
-    return [_edit_multi_hot(values, edits) if labels_format == "multi_hot" else _edit_lists(values, edits)]
+    if labels_format == "multi_hot":
+        return [_edit_multi_hot(_begun(values, edits, num_classes), edits)]
+    return [_edit_lists(values, edits)]
+
+
+def _begun(values: Any, edits: Edits, num_classes: int | None) -> Any:
+    """Lists of 0 and 1, those that were null and change as long as there are classes, all 0."""
+    empty = np.zeros(len(values), dtype=np.bool_)
+    empty[edits.rows] = True
+    empty &= np.asarray(pc.is_null(values).to_numpy(zero_copy_only=False)).astype(np.bool_)
+    if num_classes is None or not empty.any():
+        return values
+    kind = pa.list_(values.type.value_type)
+    zeros = pa.array([[_one_value(0, kind.value_type).as_py()] * num_classes], kind)
+    # the row of zeros comes last
+    both = pa.concat_arrays([values.cast(kind), zeros])
+    return both.take(pa.array(np.where(empty, len(values), np.arange(len(values)))))
 
 
 def _edit_columns(columns: Sequence[Any], edits: Edits) -> list[Any]:
     found = list(columns)
+    none = np.zeros(edits.num_rows, dtype=np.bool_)
+    none[edits.rows] = True
+    for values in columns:  # rows without any label so far
+        none &= np.asarray(pc.is_null(values).to_numpy(zero_copy_only=False)).astype(np.bool_)
+    if none.any():
+        found = [pc.if_else(pa.array(none), _one_value(0, one.type), one) for one in found]
     for k in np.unique(edits.classes).tolist():
         own = edits.classes == k
-        found[k] = _with_bits(columns[k], edits.rows[own], edits.is_added[own])
+        found[k] = _with_bits(found[k], edits.rows[own], edits.is_added[own])
     return found
 
 
@@ -131,7 +165,9 @@ def _one_value(bit: int, kind: Any) -> Any:
 def _edit_lists(values: Any, edits: Edits) -> Any:
     kind = values.type.value_type
     edited = [
-        None if value is None else [item for item in value if item is not None and item not in lost] + gained
+        [item for item in value or () if item is not None and item not in lost] + gained
+        if value is not None or gained
+        else None
         for value, gained, lost in zip(values.to_pylist(), *edits.values(kind), strict=True)
     ]
     return pa.array(edited, pa.list_(kind))
@@ -147,4 +183,5 @@ def _edit_texts(values: Any, edits: Edits, delimiter: str) -> Any:
         return spaced.join([*kept, *gained])
 
     rows = zip(values.to_pylist(), *edits.values(values.type), strict=True)
-    return pa.array([None if row[0] is None else edit(*row) for row in rows], pa.string())
+    edited = [edit(row[0] or "", *row[1:]) if row[0] is not None or row[1] else None for row in rows]
+    return pa.array(edited, pa.string())

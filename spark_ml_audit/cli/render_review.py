@@ -12,6 +12,7 @@ from spark_ml_audit.outcomes.review import (
 )
 from spark_ml_audit.text import for_terminal, number
 
+_MOST_STRATA = 20
 _FILL_IN = {
     "csv": "Fill in the column verdict (present, absent or unsure), then import it:",
     "label_studio": "Answer its tasks in Label Studio, export them as JSON, then (by that file's name):",
@@ -28,8 +29,18 @@ def render_sample(outcome: SampleOutcome) -> str:
         f"Audit:  {for_terminal(outcome.run_id)}",
     ]
     if outcome.strata:
-        strata = [("stratum", "cells", "drawn")]
-        strata += [(item.name, number(item.size), number(item.num_drawn)) for item in outcome.strata]
+        strata = [
+            ("rows chosen", "among", "rows") if outcome.how == "next" else ("stratum", "cells", "drawn")
+        ]
+        # of many classes those with the most rows
+        shown = sorted(outcome.strata, key=lambda item: -item.num_drawn)[:_MOST_STRATA]
+        strata += [
+            (for_terminal(item.name), number(item.size), number(item.num_drawn))
+            for item in outcome.strata
+            if item in shown
+        ]
+        if len(outcome.strata) > len(shown):
+            strata.append((f"... and {len(outcome.strata) - len(shown)} more", "", ""))
         lines += ["", *table(strata)]
     if outcome.notes:
         lines += ["", *outcome.notes]

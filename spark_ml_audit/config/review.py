@@ -39,14 +39,17 @@ class SampleSection(Section):
             remove; additions, removals: the first cells of one list; worst: the cells flagged in the rows of
             lowest quality; random: a stratified random sample of all cells, from which precision and recall
             can be estimated; certify: a random sample of the flagged cells of one class and direction, by
-            which a bulk acceptance can be certified; disputed: cells on which people differ.
+            which a bulk acceptance can be certified; disputed: cells on which people differ; next: rows
+            without tags to label next, those that the model doubts, unlike those labelled, for the classes in
+            need.
         tag: With certify, the class.
         direction: With certify, missing or extraneous.
         above: With certify, only cells of at least this confidence (p of missing tags, 1 - p of extraneous
             ones); None: all.
-        size: Rows to draw (worst), or cells (all others but first-look, which has its own size).
+        size: Rows to draw (worst, next), or cells (all others but first-look, which has its own size).
         per_stratum: With random, the same number of cells from every stratum instead of `size`.
-        seed: With random and first-look, another seed draws other cells.
+        per_class: With next, so many rows for every class instead of `size`, a fifth of all at random.
+        seed: With random, first-look and next, another seed draws other cells.
         show: Columns of the source to put beside the cells.
         csv: File to be filled in, written beside the table.
         format: Of this file: csv, for a spreadsheet; label_studio, tasks of Label Studio; argilla, records of
@@ -57,7 +60,9 @@ class SampleSection(Section):
     """
 
     run: _AuditRun = None
-    how: Literal["first-look", "additions", "removals", "worst", "random", "certify", "disputed"] = "worst"
+    how: Literal["first-look", "additions", "removals", "worst", "random", "certify", "disputed", "next"] = (
+        "worst"
+    )
     tag: Annotated[AnyText | None, Field(description="the name of a class, or null")] = None
     direction: Literal["missing", "extraneous"] | None = None
     above: Annotated[
@@ -67,6 +72,9 @@ class SampleSection(Section):
         100
     )
     per_stratum: Annotated[
+        Annotated[int, Field(ge=1, le=1000)] | None, Field(description="a whole number from 1 to 1000")
+    ] = None
+    per_class: Annotated[
         Annotated[int, Field(ge=1, le=1000)] | None, Field(description="a whole number from 1 to 1000")
     ] = None
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="a whole number of 0 or more")] = 0
@@ -82,7 +90,7 @@ class SampleSection(Section):
         """What decides which cells are drawn, as it goes into the sample's id."""
         own = self.model_dump(mode="json", exclude=_OF_FILES)
         # keys that came later count where they are used: ids of older samples stay
-        later = ("tag", "direction", "above")
+        later = ("tag", "direction", "above", "per_class")
         return {name: value for name, value in own.items() if name not in later or value is not None}
 
     @model_validator(mode="after")
@@ -114,6 +122,12 @@ class SampleSection(Section):
                 f"found {self.per_stratum}, but only a random sample has strata.",
                 "Leave per_stratum out, or set how to random.",
                 at="per_stratum",
+            )
+        if self.per_class is not None and self.how != "next":
+            raise problem(
+                f"found {self.per_class}, but only a sample of rows to label next has a budget per class.",
+                "Leave per_class out, or set how to next.",
+                at="per_class",
             )
         return self
 

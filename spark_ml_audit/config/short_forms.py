@@ -176,9 +176,10 @@ _SAMPLE = (
         "HOW",
         "what is drawn: some of the surest tags to add and to remove (first-look), one of these lists, the "
         "worst rows, a random sample to estimate from, one of a class and direction to accept in bulk by "
-        "(certify), or cells on which people differ",
-        choices=("first-look", "additions", "removals", "worst", "random", "certify", "disputed"),
+        "(certify), cells on which people differ, or rows without tags to label next",
+        choices=("first-look", "additions", "removals", "worst", "random", "certify", "disputed", "next"),
     ),
+    ShortForm("--per-class", "sample.per_class", "N", "with next: rows for every class", "number"),
     ShortForm("--tag", "sample.tag", "NAME", "with certify: the class"),
     ShortForm(
         "--direction",
@@ -189,7 +190,7 @@ _SAMPLE = (
     ),
     ShortForm("--reviewers", "sample.reviewers", "NAMES", "people, each of whom gets a file", "names"),
     ShortForm("--overlap", "sample.overlap", "SHARE", "share of the rows that two of them get", "number"),
-    ShortForm("--size", "sample.size", "N", "how many cells, or rows of worst", "number"),
+    ShortForm("--size", "sample.size", "N", "how many cells, or rows of worst and next", "number"),
     ShortForm("--csv", "sample.csv", "FILE", "file to be filled in, for a spreadsheet by default"),
     ShortForm(
         "--format",

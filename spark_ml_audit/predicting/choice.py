@@ -8,7 +8,6 @@ the same machine gets the same choice.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -296,12 +295,7 @@ def _encoder_of(
     tunes = model.encoder_level == FINETUNE or (
         model.budget is not None and "encoder_level" not in model.model_fields_set
     )
-    return encoder, size, (FINETUNE, FROZEN) if tunes and can_finetune() else (FROZEN,)
-
-
-def can_finetune() -> bool:
-    """Whether this version can fine-tune encoders."""
-    return importlib.util.find_spec("spark_ml_audit.models.finetune") is not None
+    return encoder, size, (FINETUNE, FROZEN) if tunes else (FROZEN,)
 
 
 def task_of(training: TrainingSet) -> Task:

@@ -54,8 +54,8 @@ def sample(
         engine: What runs it: auto, embedded or spark.
         spark: Session to use.
         progress: Shows stages; silent by default.
-        **options: Keys of the section `sample`: run, how, size, per_stratum, seed, show, csv, format, layout,
-            tag, direction, above, reviewers, overlap.
+        **options: Keys of the section `sample`: run, how, size, per_stratum, per_class, seed, show, csv,
+            format, layout, tag, direction, above, reviewers, overlap.
 
     Raises:
         ConfigError: An option is unknown or does not fit, or there is no such run.

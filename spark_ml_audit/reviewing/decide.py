@@ -38,6 +38,7 @@ from spark_ml_audit.reviewing.refusals import REASON as _REASON
 from spark_ml_audit.reviewing.refusals import faulty_rows, refusals_of
 from spark_ml_audit.reviewing.spreadsheet import PLACE, WHERE
 from spark_ml_audit.reviewing.tables import tables_of, with_own_id
+from spark_ml_audit.reviewing.unlabelled import drawn_rows
 from spark_ml_audit.reviewing.votes import (
     ADJUDICATED,
     BULK_ID,
@@ -222,12 +223,7 @@ def _judge(
     )
     read = engine.map_batches(rows, _reader(id_type, import_id), keep=(*COLUMNS, *MORE, PLACE), add=added)
     filed, runs = _filed(read, run, tables, config)
-    known = tables.read(EXAMPLES, runs[0]) if len(runs) == 1 else tables.read(EXAMPLES)
-    known = known.filter(nw.col("run_id").is_in(runs)).select(
-        column(run.id_name).alias("known_id"),
-        nw.col("run_id").alias("known_run"),
-        nw.lit(True).alias("has_id"),
-    )
+    known = _known_rows(tables, run, runs)
     classes = (
         tables.read(CLASSES)
         .filter(nw.col("run_id").is_in(runs))
@@ -254,6 +250,18 @@ def _judge(
         .otherwise(nw.lit(""))
     )
     return joined.with_columns(reason.alias(_REASON)), runs
+
+
+def _known_rows(tables: OutputTables, run: FinishedRun, runs: list[str]) -> Frame:
+    """The rows that decisions can name: audited ones, and those without tags that a sample drew."""
+    known = tables.read(EXAMPLES, runs[0]) if len(runs) == 1 else tables.read(EXAMPLES)
+    known = known.filter(nw.col("run_id").is_in(runs)).select(column(run.id_name).alias(ID), "run_id")
+    drawn = drawn_rows(tables, runs, run.id_name)
+    if drawn is not None:
+        known = nw.concat([known, drawn], how="vertical")
+    return known.select(
+        nw.col(ID).alias("known_id"), nw.col("run_id").alias("known_run"), nw.lit(True).alias("has_id")
+    )
 
 
 def _filed(

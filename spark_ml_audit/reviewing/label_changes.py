@@ -209,7 +209,7 @@ def _change(**values: nw.Expr) -> nw.Expr:
     return nw.struct(*parts).alias("change")
 
 
-def plan_rows(engine: Engine, source: Frame, labels: LabelColumns, changes: Frame) -> Frame:
+def plan_rows(engine: Engine, source: Frame, labels: LabelColumns, changes: Frame, num_classes: int) -> Frame:
     """Changed rows with their labels before and after, by the version that was audited.
 
     Args:
@@ -217,6 +217,7 @@ def plan_rows(engine: Engine, source: Frame, labels: LabelColumns, changes: Fram
         source: The audited version of the source.
         labels: Its label columns.
         changes: Columns id and changes, one row per row to change.
+        num_classes: K.
 
     Returns:
         Columns id, before, after (JSON), changes.
@@ -228,7 +229,7 @@ def plan_rows(engine: Engine, source: Frame, labels: LabelColumns, changes: Fram
         for batch in batches:
             old = [batch.column(key) for key in keys]
             changed = batch.column(CHANGES)
-            new = edit_labels(old, changed, labels_format, delimiter)
+            new = edit_labels(old, changed, labels_format, delimiter, num_classes)
             columns = [batch.column(ID), changed, pack_labels(old), pack_labels(new)]
             yield pa.RecordBatch.from_arrays(columns, names=names)
 

@@ -43,6 +43,7 @@ from spark_ml_audit.reviewing.label_changes import (
     wanted_changes,
 )
 from spark_ml_audit.reviewing.tables import read_decisions, with_own_id, with_plain_id
+from spark_ml_audit.reviewing.unlabelled import without_tags
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import AuditSource, CorrectConfig
@@ -149,6 +150,9 @@ def make_plan(correction: Correction, run: FinishedRun, source: AuditSource) -> 
     examples = with_plain_id(tables.read(EXAMPLES, run.run_id), run.id_name)
     standing = _standing(correction, run, examples)
     given, accepted = examples.select(ID, "given_tags"), _accepted(correction, run)
+    unlabelled = None if standing is None else without_tags(tables, run)
+    if unlabelled is not None:
+        given = nw.concat([given, unlabelled], how="vertical")
     changes, located = wanted_changes(engine, given, standing, accepted)
     current = open_source(engine, unpinned(source))
     excluded = excluded_rows(tables, run) if options.decisions is True else None
@@ -158,7 +162,7 @@ def make_plan(correction: Correction, run: FinishedRun, source: AuditSource) -> 
         num_excluded = count_rows(engine, ids)
     if options.mode == "copy" and num_excluded and excluded is not None:
         changes = changes.join(excluded, on=ID, how="anti")
-    plan = plan_rows(engine, opened.frame, labels, changes)
+    plan = plan_rows(engine, opened.frame, labels, changes, len(run.tags))
     # by the ids of the changes: those of the plan would read the audited version once more
     rows = compare_rows(engine, plan, current.frame, labels, expected=BEFORE, good=PLANNED, among=changes)
     if options.mode == "copy" and num_excluded:

@@ -35,6 +35,7 @@ from spark_ml_audit.reviewing.learned import order_now
 from spark_ml_audit.reviewing.measured import measured_precision
 from spark_ml_audit.reviewing.sample_files import write_files
 from spark_ml_audit.reviewing.tables import frame_type, with_own_id, with_plain_id
+from spark_ml_audit.reviewing.unlabelled import AT_RANDOM, NEXT, stratum_of
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import SampleConfig
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 LOOK_LIST, LOOK_CELLS = 100, 15
 """Of the first so many cells of either list, so many are drawn for a first look."""
 
-_BY_DECISIONS = ("first-look", "additions", "removals", "worst", "certify", "disputed")
+_BY_DECISIONS = ("first-look", "additions", "removals", "worst", "certify", "disputed", NEXT)
 _LOOKS = {MISSING: f"first {LOOK_LIST} to add", EXTRANEOUS: f"first {LOOK_LIST} to remove"}
 
 
@@ -69,18 +70,10 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         run = find_run(tables, config.sample.run, "sample.run")
         check_row_names(tables, run, "sample.run")
     sample_id = f"{run.run_id}-{config.sample.how}-{digest(_options(config, tables))[:8]}"
-    done = _is_there(tables, sample_id)
+    done, notes = _is_there(tables, sample_id), list[str]()
     if not done:
         with progress.stage("draw"):
-            cells = _DRAWS[config.sample.how](run, tables, config)
-            stamped = cells.select(
-                nw.lit(run.run_id).alias("run_id"),
-                nw.lit(sample_id).alias("sample_id"),
-                nw.lit(config.sample.how).alias("how"),
-                nw.all(),
-                nw.lit(datetime.now(timezone.utc)).alias("drawn_at"),
-            )
-            tables.append(SAMPLE, with_own_id(stamped, run.id_name), sample_id)
+            _append(run, tables, config, sample_id, notes)
     written = tables.read(SAMPLE).filter(nw.col("sample_id") == sample_id)
     with progress.stage("count"):
         num_cells, num_rows, strata = _counts(tables, written, run.id_name)
@@ -88,11 +81,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
     if config.sample.csv is not None:
         with progress.stage("csv"):
             files = write_files(run, tables, written, config)
-    order = {name: k for k, name in enumerate([*(stratum.name for stratum in STRATA), *_LOOKS.values()])}
-    drawn = tuple(
-        StratumDrawn(row["stratum"], row["stratum_size"], row["count"])
-        for row in sorted(strata, key=lambda row: order.get(row["stratum"], len(order)))
-    )
+    drawn = _drawn(strata, run, config.sample)
     return SampleOutcome(
         sample_id=sample_id,
         run_id=run.run_id,
@@ -100,7 +89,7 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         num_cells=num_cells,
         num_rows=num_rows,
         strata=drawn,
-        notes=_widths(drawn, config.sample) + certify_notes(drawn, config.sample),
+        notes=(*_widths(drawn, config.sample), *certify_notes(drawn, config.sample), *notes),
         next_command=_decide_command(config, files) if num_cells else None,
         tables=tables.locations(SAMPLE),
         csv=files.get(""),
@@ -108,6 +97,41 @@ def run_sample(config: SampleConfig, progress: Progress, spark: Session | None =
         files={name: file for name, file in files.items() if name},
         stages=progress.stages,
         already_finished=done,
+    )
+
+
+def _append(
+    run: FinishedRun, tables: OutputTables, config: SampleConfig, sample_id: str, notes: list[str]
+) -> None:
+    """Draw the cells and append them."""
+    if config.sample.how == NEXT:
+        # what compares rows takes a while to import
+        from spark_ml_audit.reviewing.next_rows import next_cells
+
+        cells = next_cells(run, tables, config, notes)
+    else:
+        cells = _DRAWS[config.sample.how](run, tables, config)
+    stamped = cells.select(
+        nw.lit(run.run_id).alias("run_id"),
+        nw.lit(sample_id).alias("sample_id"),
+        nw.lit(config.sample.how).alias("how"),
+        nw.all(),
+        nw.lit(datetime.now(timezone.utc)).alias("drawn_at"),
+    )
+    tables.append(SAMPLE, with_own_id(stamped, run.id_name), sample_id)
+
+
+def _drawn(
+    strata: list[dict[str, Any]], run: FinishedRun, options: SampleSection
+) -> tuple[StratumDrawn, ...]:
+    """The strata in their order; of rows to label next how many rows were drawn, else how many cells."""
+    of_next = [*(stratum_of(tag) for tag in run.tags), AT_RANDOM]
+    named = [*(stratum.name for stratum in STRATA), *_LOOKS.values(), *of_next]
+    order = {name: k for k, name in enumerate(named)}
+    counted = "rows" if options.how == NEXT else "count"
+    return tuple(
+        StratumDrawn(row["stratum"], row["stratum_size"], row[counted])
+        for row in sorted(strata, key=lambda row: order.get(row["stratum"], len(order)))
     )
 
 
@@ -179,7 +203,8 @@ def _counts(tables: OutputTables, written: Frame, id_name: str) -> tuple[int, in
     whole = written.select(nw.len().alias("cells"), column(id_name).n_unique().alias("rows"))
     (counted,) = rows_of(tables.engine, whole)
     drawn = written.filter(~nw.col("stratum").is_null())
-    by_stratum = drawn.group_by("stratum", "stratum_size").agg(nw.len().alias("count"))
+    counts = (nw.len().alias("count"), column(id_name).n_unique().alias("rows"))
+    by_stratum = drawn.group_by("stratum", "stratum_size").agg(*counts)
     # (no row is none of the ids)
     return counted["cells"], counted["rows"] if counted["cells"] else 0, rows_of(tables.engine, by_stratum)
 

@@ -21,6 +21,7 @@ from spark_ml_audit.reviewing.draw_judged import votes_of
 from spark_ml_audit.reviewing.label_tools import argilla_records, label_studio_tasks
 from spark_ml_audit.reviewing.spreadsheet import write_csv, write_file
 from spark_ml_audit.reviewing.tables import with_plain_id
+from spark_ml_audit.reviewing.unlabelled import NEXT
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import SampleConfig
@@ -100,7 +101,9 @@ def _asked(
     ids = table.column(ID)
     is_bytes = is_binary(ids.type)
     texts = [value.hex().upper() for value in ids.to_pylist()] if is_bytes else value_texts(ids)
-    told = Columns(id_name, shown, config.sample.how not in BLIND, has_said=config.sample.how == "disputed")
+    # who labels a row anew is not told what the model thinks of it
+    has_flags = config.sample.how not in (*BLIND, NEXT)
+    told = Columns(id_name, shown, has_flags, has_said=config.sample.how == "disputed")
     said = votes_of(tables, run, table) if told.has_said else [None] * table.num_rows
     beside_rows = [value_texts(table.column(f"show_{k}")) for k in range(len(shown))]
     names = ("sample_id", "given_tags", "tag", "given", "issue", "pred_prob")

@@ -22,27 +22,27 @@ CHANGES = pa.array(
         )
     ]
 )
-# the last row has no labels, which no change gives it
+# the last row has no labels: it gets the one that is added, and is annotated then
 CASES: dict[str, tuple[str, list[Any], list[Any]]] = {
     "names": (
         "names",
         [pa.array([["a", "b"], ["b"], [], None])],
-        [[["b", "c`, x"], [], ["b", "a"], None]],
+        [[["b", "c`, x"], [], ["b", "a"], ["a"]]],
     ),
     "indices": (
         "indices",
         [pa.array([[1, 0], [0], [], None], pa.list_(pa.int16()))],
-        [[[0, 2], [], [0, 1], None]],
+        [[[0, 2], [], [0, 1], [1]]],
     ),
     "booleans": (
         "multi_hot",
         [pa.array([[True, True, False], [True, False, False], [False] * 3, None])],
-        [[[True, False, True], [False] * 3, [True, True, False], None]],
+        [[[True, False, True], [False] * 3, [True, True, False], [False, True, False]]],
     ),
     "doubles, a list too short": (
         "multi_hot",
         [pa.array([[1.0, 1.0], [1.0, None, 0.0], [0.0] * 3, None])],
-        [[[1.0, 0.0], [0.0, None, 0.0], [1.0, 1.0, 0.0], None]],
+        [[[1.0, 0.0], [0.0, None, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]],
     ),
     "decimals": (
         "multi_hot",
@@ -51,13 +51,13 @@ CASES: dict[str, tuple[str, list[Any], list[Any]]] = {
                 [[Decimal(1)] * 3, [Decimal(1)] * 3, [Decimal(0)] * 3, None], pa.list_(pa.decimal128(3, 1))
             )
         ],
-        [[[Decimal(1), Decimal(0), Decimal(1)], [Decimal(0), Decimal(1), Decimal(1)], [1, 1, 0], None]],
+        [[[Decimal(1), Decimal(0), Decimal(1)], [Decimal(0), Decimal(1), Decimal(1)], [1, 1, 0], [0, 1, 0]]],
     ),
-    "delimited": ("delimited", [pa.array(["a|b", "  b ", "", None])], [["b|c`, x", "", "b|a", None]]),
+    "delimited": ("delimited", [pa.array(["a|b", "  b ", "", None])], [["b|c`, x", "", "b|a", "a"]]),
     "delimited with spaces": (
         "delimited",
         [pa.array(["x | a| b", "\tb", "d\t| c", None])],
-        [["x| b| c`, x", "", "d| c| b| a", None]],
+        [["x| b| c`, x", "", "d| c| b| a", "a"]],
     ),
     "columns": (
         "columns",
@@ -66,7 +66,7 @@ CASES: dict[str, tuple[str, list[Any], list[Any]]] = {
             pa.array([1, 0, 0, None], pa.int32()),
             pa.array([0.0, None, 1.0, None], pa.float32()),
         ],
-        [[True, False, True, None], [0, 0, 1, 1], [1.0, None, 1.0, None]],
+        [[True, False, True, False], [0, 0, 1, 1], [1.0, None, 1.0, 0.0]],
     ),
 }
 
@@ -74,7 +74,7 @@ CASES: dict[str, tuple[str, list[Any], list[Any]]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_every_format_is_rewritten_in_its_own_way(name):
     labels_format, columns, expected = CASES[name]
-    found = edit_labels(columns, CHANGES, labels_format, "|")
+    found = edit_labels(columns, CHANGES, labels_format, "|", num_classes=3)
     assert [column.to_pylist() for column in found] == expected
     assert [column.type for column in found] == [column.type for column in columns]
 
@@ -83,5 +83,5 @@ def test_every_format_is_rewritten_in_its_own_way(name):
 def test_a_slice_is_rewritten_as_it_would_be_alone(name):
     labels_format, columns, expected = CASES[name]
     sliced = [column.slice(1, 2) for column in columns]
-    found = edit_labels(sliced, CHANGES.slice(1, 2), labels_format, "|")
+    found = edit_labels(sliced, CHANGES.slice(1, 2), labels_format, "|", num_classes=3)
     assert [column.to_pylist() for column in found] == [column[1:3] for column in expected]
