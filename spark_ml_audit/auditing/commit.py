@@ -16,6 +16,7 @@ from spark_ml_audit.kernels.model_quality import overall_weakness
 from spark_ml_audit.lake.lineage import write_origins
 from spark_ml_audit.lake.runs import EarlierRuns, run_of_row
 from spark_ml_audit.lake.schemas import ANNOTATORS, DUPLICATES, EXAMPLES, PREDICTIONS, TABLES
+from spark_ml_audit.outcomes.calibration import calibration_metrics
 from spark_ml_audit.outcomes.outcome import MISREAD
 from spark_ml_audit.text import redact
 from spark_ml_audit.tracking import RunOpening, feature_tags
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.auditing.fitting import FittedSource
     from spark_ml_audit.auditing.write import Written
     from spark_ml_audit.lake.source import OpenSource
+    from spark_ml_audit.outcomes.calibration import Calibration
     from spark_ml_audit.outcomes.features import FeatureUse
     from spark_ml_audit.outcomes.records import Counts, GateResult
     from spark_ml_audit.outcomes.runs import FinishedRun, Origin
@@ -101,6 +103,7 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
     )
     metrics = {f"model/{name}": value for name, value in judged.quality.items()}
     metrics |= {} if fitted.predicted is None else fitted.predicted.metrics
+    metrics |= calibration_metrics(fitted.fit.calibration)
     with progress.stage("tracking"):
         stages = dict(progress.seconds)
         tags: dict[str, str | None] = {
@@ -128,6 +131,7 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
             stages=progress.stages,
             warnings=warnings,
             use=None if fitted.predicted is None else fitted.predicted.use,
+            calibration=fitted.fit.calibration,
         )
         warnings += tables.append_run(row)
     return Committed(run_of_row(row, fitted.fit.classes), locations, tuple(warnings))
@@ -170,6 +174,7 @@ def run_row(
     stages: Mapping[str, float],
     warnings: Sequence[str],
     use: FeatureUse | None = None,
+    calibration: Calibration | None = None,
 ) -> dict[str, Any]:
     """The row of `runs` that makes a run visible.
 
@@ -184,6 +189,7 @@ def run_row(
         stages: Stage -> seconds, up to now.
         warnings: Sentences.
         use: What the run's probabilities were learned from; None where it was given them.
+        calibration: What calibration of the probabilities saves, and whether it was done.
     """
     return {
         "run_id": run_id,
@@ -201,4 +207,5 @@ def run_row(
         "warnings": json.dumps(list(warnings)),
         "continues": write_origins(source.continues) if source.continues else None,
         "features": None if use is None else use.to_json(),
+        "calibration": None if calibration is None else calibration.to_json(),
     }

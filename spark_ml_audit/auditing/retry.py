@@ -30,6 +30,7 @@ from spark_ml_audit.lake.lineage import read_origins
 from spark_ml_audit.lake.runs import classes_of
 from spark_ml_audit.lake.schemas import ANNOTATORS, DUPLICATES, ISSUES, TABLES
 from spark_ml_audit.outcomes.audit import AuditOutcome, by_trust
+from spark_ml_audit.outcomes.calibration import Calibration, calibration_metrics
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import alert_among, status_of
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
@@ -80,6 +81,7 @@ def outcome_of_row(
         by_trust=by_trust(classes),
         alert=alert_among(warnings),
         use=FeatureUse.from_json(row.get("features")),
+        calibration=Calibration.from_json(row.get("calibration")),
         already_finished=True,
     )
 
@@ -171,6 +173,7 @@ def _opening_of(outcome: AuditOutcome, quality: tuple[OutOfFold, pd.DataFrame] |
         from spark_ml_audit.predicting.commit import prediction_metrics
 
         metrics = prediction_metrics(quality[0])
+    metrics = {**metrics, **calibration_metrics(outcome.calibration)}
     tags = {
         "engine": outcome.engine,
         **continues_tags(outcome.continues),

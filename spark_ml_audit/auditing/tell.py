@@ -89,6 +89,7 @@ def tell(
         alert=judged.alert,
         next_command=None if lists.first is None else first_look_command(config),
         use=FeatureUse() if fitted.predicted is None else fitted.predicted.use,
+        calibration=fitted.fit.calibration,
     )
 
 

@@ -51,6 +51,7 @@ def render_outcome(outcome: AuditOutcome) -> str:
         f"Tags:   {number(counts.num_missing_tags)} missing, {number(counts.num_extraneous_tags)} extraneous",
         *_by_trust(outcome),
         *_other_findings(counts),
+        *([f"Model:  {outcome.calibration.sentence}"] if outcome.calibration is not None else []),
         *_first_look(outcome),
     ]
     if outcome.worst_classes:

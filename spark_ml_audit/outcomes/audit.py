@@ -8,6 +8,7 @@ from typing import Any
 
 from spark_ml_audit.kernels.trust_levels import TRUST
 from spark_ml_audit.outcomes.base import Record
+from spark_ml_audit.outcomes.calibration import Calibration
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.history import Comparison
 from spark_ml_audit.outcomes.outcome import Outcome
@@ -111,6 +112,8 @@ class AuditOutcome(Outcome):
         next_command: What to type to look at some flags of either direction; None where nothing is flagged.
         use: What the probabilities were learned from, where this run predicted them.
         annotators: Noise by who gave the tags, those with most flags first; some.
+        calibration: What calibration of the probabilities saves, and whether it was done; None in runs of
+            versions that did not look, and without rows.
 
     Example:
         >>> run_id = "20260131t180000z-0a1b2c3d"
@@ -138,6 +141,7 @@ class AuditOutcome(Outcome):
     next_command: str | None = None
     use: FeatureUse = field(default_factory=FeatureUse)
     annotators: tuple[AnnotatorNoise, ...] = ()
+    calibration: Calibration | None = None
 
     spread = ("counts", "use")
 
