@@ -60,7 +60,7 @@ def _off_or_on(value: object) -> object:
 CalibrateName = Annotated[
     Literal["off", "auto", "on"],
     BeforeValidator(_off_or_on),
-    Field(json_schema_extra=also({"type": "boolean"})),
+    Field(json_schema_extra={"type": ["string", "boolean"], "enum": ["off", "auto", "on", False, True]}),
 ]
 
 _Self = TypeVar("_Self", bound="MethodConfig")
