@@ -1,6 +1,6 @@
 """Does calibration help an audit? Average precision of its rankings, errors put into real tags.
 
-Probabilities out of fold from an overfitted network and a random forest, learned from the tags with the errors,
+Probabilities out of fold from overfitted networks and random forests, learned from the tags with the errors,
 and the shared sets' own (TF-IDF and logistic regression, learned from the tags without); each audited with
 `audit.calibrate` off, auto and on by the product's own `audit`. Needs the real data sets in ../shared/data.
 
@@ -113,9 +113,10 @@ def line(result: dict[str, Any]) -> str:
     )
 
 
-HEAD = """\
-| set | model | errors | log loss | expected | measured | auto applies | cells: off | auto | on | rows: off | auto | on | rows, on - off |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"""
+HEAD = (
+    "| set | model | errors | log loss | expected | measured | auto applies | cells: off | auto | on | "
+    "rows: off | auto | on | rows, on - off |\n" + "|---" * 14 + "|"
+)
 
 
 def main() -> int:
@@ -172,7 +173,8 @@ def _make(options: argparse.Namespace, work: Path, name: str, kinds: list[str]) 
 
 
 def _file(work: Path, name: str, kind: str, noise: str) -> Path:
-    return work / f"{name}-{kind}-{noise.replace(' ', '-')}.npy"
+    words = f"{name} {kind} {noise}".replace(",", "").split()
+    return work / f"{'-'.join(words)}.npy"
 
 
 if __name__ == "__main__":
