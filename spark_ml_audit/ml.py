@@ -28,7 +28,7 @@ from spark_ml_audit.kernels.cutoffs import Cutoffs
 from spark_ml_audit.kernels.profile import Thresholds
 from spark_ml_audit.kernels.rules import AuditRules, Scoring
 from spark_ml_audit.lake.schemas import class_table_frame
-from spark_ml_audit.outcomes.calibration import calibrators_of
+from spark_ml_audit.outcomes.calibrators import calibrators_of
 from spark_ml_audit.outcomes.records import ClassRow
 from spark_ml_audit.progress import Progress
 

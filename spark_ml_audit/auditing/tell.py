@@ -45,10 +45,8 @@ def tell(
     """Tell people of a committed run, and tidy up; what fails becomes a sentence of the outcome."""
     tracker, progress, config = context.run.tracker, context.progress, context.config
     _draw_plots(context, fitted, written)
-    counts, source = written.counts, config.source
-    lists = read_lists(
-        context.tables, context.run.run_id, source.id, fitted.fit.classes, counts, source.decisions
-    )
+    counts, source, classes = written.counts, config.source, fitted.fit.classes
+    lists = read_lists(context.tables, context.run.run_id, source.id, classes, counts, source.decisions)
     reviews = read_reviews(context.tables, context.source.continues)
     frames = _frames(context, written, lists.first, reviews)
     rows = context.tables.engine.beside(lambda: read_rows(frames, counts, config.report, lists.precision))
@@ -79,9 +77,9 @@ def tell(
         source_version=context.source.version,
         engine=context.tables.engine.kind,
         continues=context.source.continues,
-        worst_classes=worst_classes(fitted.fit.classes, WORST_CLASSES),
+        worst_classes=worst_classes(classes, WORST_CLASSES),
         since_last_run=since,
-        by_trust=by_trust(fitted.fit.classes),
+        by_trust=by_trust(classes),
         to_add=lists.to_add,
         to_remove=lists.to_remove,
         precision=lists.precision,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spark_ml_audit.kernels.calibration_limits import LEAST_GAIN, MIN_SIDE
 from spark_ml_audit.kernels.float_keys import FloatArray
 from spark_ml_audit.kernels.platt import (
     LIMIT,
@@ -32,12 +33,6 @@ Floats = npt.NDArray[np.float64]
 
 NUM_FOLDS = 5
 """Folds that calibrators are fitted across."""
-
-LEAST_GAIN = 0.05
-"""Share of the log loss that must be saved before `auto` calibrates."""
-
-MIN_SIDE = 20
-"""Rows that must carry a tag, and that must not, for its class to be calibrated."""
 
 _MAX_GRID_CELLS = 1 << 21
 _GRID_POINTS = (33, 353)

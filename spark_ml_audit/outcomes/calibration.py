@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from spark_ml_audit.kernels.calibrate import LEAST_GAIN, Calibrators
+from spark_ml_audit.kernels.calibration_limits import LEAST_GAIN
 from spark_ml_audit.outcomes.base import Record
 
 if TYPE_CHECKING:
@@ -99,22 +97,3 @@ def calibration_metrics(found: Calibration | None) -> dict[str, float | None]:
         "model/calibration_gain": found.gain,
         "model/is_calibrated": float(found.is_applied),
     }
-
-
-def calibrators_of(classes: Sequence[ClassRow]) -> Calibrators | None:
-    """The calibrators in the class table of a run; None where its probabilities are taken as given.
-
-    Args:
-        classes: All classes, in class order.
-    """
-    folds = max((len(row.calibration_fold_slopes or ()) for row in classes), default=0)
-    if all(row.calibration_slope is None for row in classes):
-        return None
-    own = np.full((2, len(classes)), np.nan)
-    across = np.full((2, folds, len(classes)), np.nan)
-    for k, row in enumerate(classes):
-        if row.calibration_slope is not None:
-            own[:, k] = row.calibration_slope, row.calibration_intercept
-            across[0, :, k] = row.calibration_fold_slopes or ()
-            across[1, :, k] = row.calibration_fold_intercepts or ()
-    return Calibrators(own[0], own[1], across[0], across[1])

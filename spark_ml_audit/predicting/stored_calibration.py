@@ -14,7 +14,7 @@ from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.kernels.calibrate import Calibrators
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.runs import find_run
-from spark_ml_audit.outcomes.calibration import calibrators_of
+from spark_ml_audit.outcomes.calibrators import calibrators_of
 from spark_ml_audit.text import show
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from spark_ml_audit.frames.ingest import Ingest, inspect_source
 from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.schemas import PREDICTIONS
 from spark_ml_audit.lake.source import IN_MEMORY, OpenSource, open_source, place_of
-from spark_ml_audit.outcomes.calibration import calibrators_of
+from spark_ml_audit.outcomes.calibrators import calibrators_of
 from spark_ml_audit.outcomes.runs import own_version
 
 if TYPE_CHECKING:

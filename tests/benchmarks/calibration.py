@@ -24,7 +24,7 @@ from sklearn.metrics import average_precision_score
 
 from spark_ml_audit import audit
 from spark_ml_audit.kernels.cell_scores import self_confidence
-from spark_ml_audit.outcomes.calibration import calibrators_of
+from spark_ml_audit.outcomes.calibrators import calibrators_of
 from tests.benchmarks.calibration_side import KINDS, rows_of
 from tests.benchmarks.memory import run_measured
 from tests.benchmarks.real_sets import NOISES, SETS, Bools, Floats, RealSet, load, with_errors

@@ -13,7 +13,7 @@ from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.kernels.calibrate import NUM_FOLDS
 from spark_ml_audit.kernels.platt import expit
 from spark_ml_audit.lake.schemas import class_rows
-from spark_ml_audit.outcomes.calibration import calibrators_of
+from spark_ml_audit.outcomes.calibrators import calibrators_of
 from tests.engine.test_engines_agree import assert_same, contents
 from tests.lake import Lake, records, tag_names, with_classes
 from tests.oracle import oracle_audit

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from spark_ml_audit.lake.schemas import class_rows
-from spark_ml_audit.outcomes.calibration import calibrators_of
+from spark_ml_audit.outcomes.calibrators import calibrators_of
 from tests.conftest import lake_for
 from tests.engine.test_predict import SCHEMA, TAGS, item_rows
 from tests.lake import Lake, records

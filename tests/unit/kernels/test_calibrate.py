@@ -13,7 +13,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from spark_ml_audit.kernels.calibrate import (
-    MIN_SIDE,
     NUM_FOLDS,
     Calibrators,
     OddsCounts,
@@ -21,6 +20,7 @@ from spark_ml_audit.kernels.calibrate import (
     expected_gain,
     grid_of,
 )
+from spark_ml_audit.kernels.calibration_limits import MIN_SIDE
 from spark_ml_audit.kernels.histogram import ProfileSpec
 from spark_ml_audit.kernels.near_one import NearOne, odds_of
 from spark_ml_audit.kernels.platt import LIMIT, MIN_SLOPE, expit, fit_platt, log_odds, nearest_points
