@@ -4,7 +4,7 @@ Probabilities out of fold from overfitted networks and random forests, learned f
 and the shared sets' own (TF-IDF and logistic regression, learned from the tags without); each audited with
 `audit.calibrate` off, auto and on by the product's own `audit`. Needs the real data sets in ../shared/data.
 
-Example: python -m tests.benchmarks.calibration --rows 8000 --keep /tmp/calibration
+Example: python -m tests.benchmarks.calibration --rows 6000 --keep /tmp/calibration
 """
 
 from __future__ import annotations
@@ -61,10 +61,13 @@ def _folds(ids: list[str], num_folds: int) -> Any:
     return (hashed % np.uint64(num_folds)).astype(np.int64)
 
 
-def found(wrong: Bools, scores: dict[str, Any]) -> tuple[float, float]:
-    """Average precision of cells and of rows."""
+def found(wrong: Bools, given: Bools, scores: dict[str, Any]) -> tuple[float, ...]:
+    """Average precision of missing tags, of extraneous ones, of all cells, of rows."""
+    cells = scores["cells"]
     return (
-        float(average_precision_score(wrong.ravel(), scores["cells"].ravel())),
+        float(average_precision_score(wrong[~given], cells[~given])),
+        float(average_precision_score(wrong[given], cells[given])),
+        float(average_precision_score(wrong.ravel(), cells.ravel())),
         float(average_precision_score(wrong.any(axis=1), scores["rows"])),
     )
 
@@ -94,28 +97,43 @@ def compare(table: RealSet, rows: Any, kind: str, noise: str, probs: Floats) -> 
         "expected": runs["off"]["said"].to_dict(),
         "measured": runs["on"]["said"].to_dict(),
         "fired": runs["auto"]["said"].is_applied,
-        **{mode: found(wrong, run) for mode, run in runs.items()},
-        "rows, auto - off, 95%": interval(wrong, runs["off"], runs["auto"]),
+        **{mode: found(wrong, given, run) for mode, run in runs.items()},
         "rows, on - off, 95%": interval(wrong, runs["off"], runs["on"]),
     }
 
 
+def proved(table: RealSet, rows: Any, kind: str, probs: Floats) -> str:
+    """Average precision of the missing tags that evidence proves: errors that annotators made."""
+    assert table.proved is not None
+    given, ids = table.given[rows], [table.ids[i] for i in rows]
+    cells = []
+    for mode in _MODES:
+        run = audited(ids, given, probs, table.classes, mode)
+        absent = ~given[:, table.with_rule]
+        truth = table.proved[rows][:, table.with_rule][absent]
+        found_first = run["cells"][:, table.with_rule][absent]
+        cells.append(f"{average_precision_score(truth, found_first):.3f}")
+        if mode == "auto":
+            cells[-1] += " (applied)" if run["said"].is_applied else " (not applied)"
+    return f"| {table.name} | {kind} | proved missing tags | {' | '.join(cells)} |"
+
+
 def line(result: dict[str, Any]) -> str:
-    """A row of the Markdown table."""
-    losses, cells = result["expected"], []
-    for place in (0, 1):
-        cells += [f"{result[mode][place]:.3f}" for mode in _MODES]
+    """A row of the Markdown table; auto gives what one of the two others gives."""
+    losses, is_applied = result["expected"], result["fired"]
+    assert result["auto"] == result["on" if is_applied else "off"]
+    cells = [f"{off:.3f} {on:.3f}" for off, on in zip(result["off"], result["on"], strict=True)]
     low, high = result["rows, on - off, 95%"]
     return (
         f"| {result['set']} | {result['kind']} | {result['noise']} | {losses['log_loss']:.4f} | "
         f"{losses['log_loss_calibrated']:.4f} | {result['measured']['log_loss_calibrated']:.4f} | "
-        f"{'yes' if result['fired'] else 'no'} | {' | '.join(cells)} | {low:+.3f} to {high:+.3f} |"
+        f"{'yes' if is_applied else 'no'} | {' | '.join(cells)} | {low:+.3f} to {high:+.3f} |"
     )
 
 
 HEAD = (
-    "| set | model | errors | log loss | expected | measured | auto applies | cells: off | auto | on | "
-    "rows: off | auto | on | rows, on - off |\n" + "|---" * 14 + "|"
+    "| set | model | errors | log loss | expected | measured | auto applies | missing: off on | extraneous | "
+    "cells | rows | rows, on - off |\n" + "|---" * 12 + "|"
 )
 
 
@@ -128,7 +146,7 @@ def main() -> int:
     )
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--kinds", nargs="+", choices=(*KINDS, _SHARED), default=(*KINDS, _SHARED))
-    parser.add_argument("--rows", type=int, default=8000, help="rows of a set, drawn once")
+    parser.add_argument("--rows", type=int, default=6000, help="rows of a set, drawn once")
     parser.add_argument("--data", type=Path, default=_ROOT.parent / "shared" / "data")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="folder for results, to go on from them")
     options = parser.parse_args()
@@ -147,6 +165,9 @@ def main() -> int:
                         table.reference[rows] if kind == _SHARED else np.load(_file(work, name, kind, noise))
                     )
                     print(line(compare(table, rows, kind, noise, probs.astype(np.float64))), flush=True)
+            for kind in options.kinds if table.proved is not None else ():
+                probs = table.reference[rows] if kind == _SHARED else np.load(_file(work, name, kind, None))
+                print(proved(table, rows, kind, probs.astype(np.float64)), flush=True)
     return 0
 
 
@@ -155,7 +176,7 @@ def _make(options: argparse.Namespace, work: Path, name: str, kinds: list[str]) 
     requests = [
         {"name": _file(work, name, kind, noise).stem, "set": name, "kind": kind, "noise": noise}
         for kind in kinds
-        for noise in NOISES
+        for noise in (*NOISES, *([None] if name == "debtags" else []))
     ]
     missing = [
         json.dumps({**item, "rows": options.rows})
@@ -172,8 +193,8 @@ def _make(options: argparse.Namespace, work: Path, name: str, kinds: list[str]) 
             raise SystemExit(measured.exit_code)
 
 
-def _file(work: Path, name: str, kind: str, noise: str) -> Path:
-    words = f"{name} {kind} {noise}".replace(",", "").split()
+def _file(work: Path, name: str, kind: str, noise: str | None) -> Path:
+    words = f"{name} {kind} {noise or 'as given'}".replace(",", "").split()
     return work / f"{'-'.join(words)}.npy"
 
 

@@ -29,7 +29,7 @@ KINDS = {
 
 _EPOCHS = {"network": 60, "network, longer": 150}
 _TREES = {"forest of 10": 10, "forest of 100": 100}
-_DIMENSIONS = 100
+_DIMENSIONS = 300
 _SEED = 20221117
 
 
@@ -94,7 +94,8 @@ def main() -> None:
             dense /= np.maximum(np.linalg.norm(dense, axis=1, keepdims=True), 1e-9)
             seen = request["set"], table, rows, dense.astype(np.float32)
         _, table, rows, features = seen
-        given = with_errors(table.given, request["noise"])[rows]
+        noise = request["noise"]
+        given = (table.given if noise is None else with_errors(table.given, noise))[rows]
         start = time.perf_counter()
         probs = out_of_fold(features, given, table.fold[rows], request["kind"])
         np.save(options.work / f"{request['name']}.npy", probs)
