@@ -28,6 +28,7 @@ from spark_ml_audit.kernels.cutoffs import Cutoffs
 from spark_ml_audit.kernels.profile import Thresholds
 from spark_ml_audit.kernels.rules import AuditRules, Scoring
 from spark_ml_audit.lake.schemas import class_table_frame
+from spark_ml_audit.outcomes.calibrators import calibrators_of
 from spark_ml_audit.outcomes.records import ClassRow
 from spark_ml_audit.progress import Progress
 
@@ -43,6 +44,7 @@ _METHOD_PARAMS = {
     "aggregate": "aggregate",
     "alpha": "alpha",
     "temperature": "temperature",
+    "calibrate": "calibrate",
 }
 
 
@@ -83,7 +85,8 @@ class LabelAuditor(
 
     Params: labelsCol, predProbsCol, classes, labelsFormat, predProbsFormat, handleInvalid (error, keep,
     skip), and filterBy, fracNoise, minExamplesPerClass, score, adjustPredProbs, aggregate, alpha,
-    temperature with the meaning and defaults of the config's `audit` section.
+    temperature, calibrate with the meaning and defaults of the config's `audit` section; rows have no ids
+    here, so that calibrate fits one calibrator per class on all rows.
 
     Example:
         >>> from spark_ml_audit.ml import LabelAuditor
@@ -113,6 +116,7 @@ class LabelAuditor(
     aggregate = Param(Params._dummy(), "aggregate", "how cell scores become a row's", TypeConverters.toString)
     alpha = Param(Params._dummy(), "alpha", "weight of the moving average", TypeConverters.toFloat)
     temperature = Param(Params._dummy(), "temperature", "of softmin", TypeConverters.toFloat)
+    calibrate = Param(Params._dummy(), "calibrate", "off, auto or on", TypeConverters.toString)
 
     @keyword_only
     def __init__(
@@ -132,6 +136,7 @@ class LabelAuditor(
         aggregate: str | None = None,
         alpha: float | None = None,
         temperature: float | None = None,
+        calibrate: str | None = None,
     ) -> None:
         super().__init__()
         self._setDefault(labelsFormat="auto", predProbsFormat="auto")
@@ -215,7 +220,10 @@ class LabelAuditorModel(
         )
         ingest = inspect_source(*engine_for(dataset), columns, with_id=False)
         found = ingest.layout
-        if found.dtype != layout.dtype:
+        if layout.calibrators is not None:
+            # what is calibrated is float64, whatever it was
+            ingest = ingest.calibrated(layout.calibrators)
+        elif found.dtype != layout.dtype:
             raise InputError(
                 f"column '{found.pred_probs[0]}' holds {found.dtype}, the model {layout.dtype}.",
                 key="predProbsCol",
@@ -258,5 +266,10 @@ def _from_json(text: str) -> tuple[InputLayout, AuditRules]:
         # models saved by older versions have none
         AmbiguityOptions(**state.get("ambiguity", {})),
     )
-    names = tuple(row["tag"] for row in state["classes"])
-    return InputLayout("", ("",), state["labels_format"], ",", ("",), "array", dtype, names), rules
+    classes = tuple(map(ClassRow.from_mapping, state["classes"]))
+    names = tuple(row.tag for row in classes)
+    calibrators = calibrators_of(classes)
+    layout = InputLayout(
+        "", ("",), state["labels_format"], ",", ("",), "array", dtype, names, calibrators=calibrators
+    )
+    return layout, rules

@@ -23,6 +23,7 @@ PAGES = (
     PROJECT / "CONTRIBUTING.md",
     DOCS / "engines.md",
     DOCS / "trust.md",
+    DOCS / "calibration.md",
     DOCS / "python.md",
     DOCS / "encoders.md",
     DOCS / "auto.md",

@@ -33,7 +33,7 @@ from spark_ml_audit.lake.schemas import (
     SAMPLE,
     class_rows,
 )
-from spark_ml_audit.reviewing.audited import source_of
+from spark_ml_audit.reviewing.audited import as_calibrated, source_of
 from spark_ml_audit.reviewing.decision_table import Decision
 from spark_ml_audit.reviewing.votes import UNDO
 
@@ -141,7 +141,8 @@ class WarehouseReader:
         source = self._described[2]
         columns = source.columns() if source.needs_predictions else source
         named = columns.model_copy(update={"classes": self.run.tags})
-        return inspect_source(self._engine, self._engine.from_arrow(rows), named, schema=rows.schema)
+        ingest = inspect_source(self._engine, self._engine.from_arrow(rows), named, schema=rows.schema)
+        return as_calibrated(ingest, self.run)
 
     @cached_property
     def _layout(self) -> Ingest:

@@ -7,7 +7,7 @@ rows fit) reads the probabilities as a view of the Arrow buffer, without a Pytho
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_ml_audit.arrow.layout import AUDITED, FAULT, MARKS, REASONS, UNLABELLED, InputLayout
+from spark_ml_audit.arrow.hashes import hash_values
+from spark_ml_audit.arrow.layout import AUDITED, FAULT, ID, MARKS, REASONS, UNLABELLED, InputLayout
 from spark_ml_audit.arrow.lists import lengths_of, places_of
 from spark_ml_audit.arrow.types import is_list
 from spark_ml_audit.kernels.profile import IntArray
+
+CALIBRATION_SEED = 0x706C6174
+"""Of the hash of ids by which rows are in folds for calibration; nothing else is decided by it."""
 
 # Cells decoded at a time: bounds the temporaries of a task, whatever size of batch Spark sends.
 _SLICE_CELLS = 1 << 22
@@ -102,6 +106,21 @@ def decode(batch: Any, layout: InputLayout, wanted: int = AUDITED) -> DecodedBat
     >>> decoded.pred_probs.tolist(), decoded.rows.tolist(), decoded.cols.tolist()
     ([[0.1, 0.8]], [0], [1])
     """
+    decoded = _decode(batch, layout, wanted)
+    if layout.calibrators is None:
+        return decoded
+    folds = folds_of(decoded, layout.calibrators.num_folds) if layout.needs_id else None
+    return replace(decoded, pred_probs=layout.calibrators.apply(decoded.pred_probs, folds))
+
+
+def folds_of(decoded: DecodedBatch, num_folds: int) -> IntArray:
+    """Fold of each audited row for calibration, by a hash of its id; the slice has the column `id`."""
+    ids = decoded.source.column(ID).take(pa.array(decoded.audited))
+    hashed = hash_values(ids, CALIBRATION_SEED).view(np.uint64) % np.uint64(num_folds)
+    return hashed.astype(np.int64)
+
+
+def _decode(batch: Any, layout: InputLayout, wanted: int) -> DecodedBatch:
     num_rows = batch.num_rows
     faults = _Faults(num_rows, np.asarray(batch.column(FAULT).to_numpy(zero_copy_only=False)))
     columns = [_without_decimals(batch.column(name)) for name in layout.label_columns]

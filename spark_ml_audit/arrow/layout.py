@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from spark_ml_audit.kernels.calibrate import Calibrators
+
 # Fixed names of the frame that every pass reads; the source's own names are data and never reach a task.
 ID = "id"
 FAULT = "fault"
@@ -84,6 +86,7 @@ class InputLayout:
         dtype: "float32" or "float64": the column's own.
         classes: Tag names in probability order.
         empty_is_unlabelled: Whether a delimited text with nothing in it means "not annotated".
+        calibrators: What is done to the probabilities before anything else; None: nothing.
 
     Example:
         >>> labels, classes = ("is_red", "is_green"), ("red", "green")
@@ -101,11 +104,17 @@ class InputLayout:
     dtype: str
     classes: tuple[str, ...]
     empty_is_unlabelled: bool = False
+    calibrators: Calibrators | None = None
 
     @property
     def num_classes(self) -> int:
         """K."""
         return len(self.classes)
+
+    @property
+    def needs_id(self) -> bool:
+        """Whether a row's probabilities depend on its id: on the fold that it is in."""
+        return self.calibrators is not None and self.calibrators.num_folds > 0
 
     @property
     def label_columns(self) -> tuple[str, ...]:

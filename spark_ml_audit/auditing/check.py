@@ -27,6 +27,18 @@ if TYPE_CHECKING:
     from spark_ml_audit.progress import Progress
 
 
+_CALIBRATION = {
+    "auto": "Probabilities are calibrated across folds where that lowers their log loss by 5% or more.",
+    "on": "Probabilities are calibrated across folds, whether or not that lowers their log loss.",
+}
+
+
+def _calibration(config: AuditConfig) -> list[str]:
+    """What becomes of the probabilities, where that is not the usual."""
+    text = _CALIBRATION.get(config.audit.calibrate)
+    return [] if text is None else [f"{text[:-1]} (audit.calibrate: {config.audit.calibrate})."]
+
+
 def run_check(config: AuditConfig, progress: Progress, spark: Session | None = None) -> CheckOutcome:
     """Examine config and source without computing: schema, formats, classes, what would be written.
 
@@ -84,6 +96,6 @@ def run_check(config: AuditConfig, progress: Progress, spark: Session | None = N
         ),
         stages=progress.stages,
         warnings=sentences(ingest.hints),
-        notes=(*source.said(), *ingest.notes, *notes),
+        notes=(*source.said(), *ingest.notes, *notes, *_calibration(config)),
         use=use,
     )

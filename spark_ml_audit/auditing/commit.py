@@ -16,6 +16,7 @@ from spark_ml_audit.kernels.model_quality import overall_weakness
 from spark_ml_audit.lake.lineage import write_origins
 from spark_ml_audit.lake.runs import EarlierRuns, run_of_row
 from spark_ml_audit.lake.schemas import ANNOTATORS, DUPLICATES, EXAMPLES, PREDICTIONS, TABLES
+from spark_ml_audit.outcomes.calibration import calibration_metrics
 from spark_ml_audit.outcomes.outcome import MISREAD
 from spark_ml_audit.text import redact
 from spark_ml_audit.tracking import RunOpening
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.auditing.fitting import FittedSource
     from spark_ml_audit.auditing.write import Written
     from spark_ml_audit.lake.source import OpenSource
+    from spark_ml_audit.outcomes.calibration import Calibration
     from spark_ml_audit.outcomes.decisions import DecisionsUse
     from spark_ml_audit.outcomes.features import FeatureUse
     from spark_ml_audit.outcomes.records import Counts, GateResult
@@ -102,6 +104,7 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
     )
     metrics = {f"model/{name}": value for name, value in judged.quality.items()}
     metrics |= {} if fitted.predicted is None else fitted.predicted.metrics
+    metrics |= calibration_metrics(fitted.fit.calibration)
     with progress.stage("tracking"):
         stages = dict(progress.seconds)
         tags: dict[str, str | None] = {
@@ -130,6 +133,7 @@ def commit_run(context: AuditContext, fitted: FittedSource, written: Written, ju
             warnings=warnings,
             use=None if fitted.predicted is None else fitted.predicted.use,
             decisions=fitted.decisions,
+            calibration=fitted.fit.calibration,
         )
         warnings += tables.append_run(row)
     return Committed(run_of_row(row, fitted.fit.classes), locations, tuple(warnings))
@@ -173,6 +177,7 @@ def run_row(
     warnings: Sequence[str],
     use: FeatureUse | None = None,
     decisions: DecisionsUse | None = None,
+    calibration: Calibration | None = None,
 ) -> dict[str, Any]:
     """The row of `runs` that makes a run visible.
 
@@ -188,6 +193,7 @@ def run_row(
         warnings: Sentences.
         use: What the run's probabilities were learned from; None where it was given them.
         decisions: What it learned from decisions; None where none were given.
+        calibration: What calibration of the probabilities saves, and whether it was done.
     """
     return {
         "run_id": run_id,
@@ -206,4 +212,5 @@ def run_row(
         "continues": write_origins(source.continues) if source.continues else None,
         "features": None if use is None else use.to_json(),
         "decisions": None if decisions is None else decisions.to_json(),
+        "calibration": None if calibration is None else calibration.to_json(),
     }

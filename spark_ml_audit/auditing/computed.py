@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from spark_ml_audit.detection.duplicates import DuplicatesFound
     from spark_ml_audit.engines.base import Engine, Frame
     from spark_ml_audit.frames.fit import AuditFit
+    from spark_ml_audit.outcomes.calibration import Calibration
     from spark_ml_audit.outcomes.records import Counts
     from spark_ml_audit.progress import Progress
 
@@ -169,6 +170,11 @@ class ComputedAudit:
         found = self.duplicates_found
         num_groups = None if found is None else count_groups(self.engine, found.frame)
         return counts_of(self.fit, self.counted, self.detection, num_groups)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What calibration of the probabilities saves, and whether it was done; None without rows."""
+        return self.fit.calibration
 
     @property
     def alert(self) -> str | None:

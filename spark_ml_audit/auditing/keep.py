@@ -17,6 +17,7 @@ from spark_ml_audit.config.paths import is_path
 from spark_ml_audit.errors import DeliveryError
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import DUPLICATES, FIRST_TABLE, ISSUES, TABLES
+from spark_ml_audit.outcomes.calibration import calibration_metrics
 from spark_ml_audit.report.queries import worst_issues
 from spark_ml_audit.tracking import AuditTracker, RunOpening, SourceRef
 
@@ -70,6 +71,7 @@ def _write_run(result: ComputedAudit, tables: OutputTables, run_id: str, *, is_r
             mlflow_run_id=result.mlflow_run_id,
             stages=result.progress.stages,
             warnings=list(dict.fromkeys([*result.known_warnings, *written.warnings])),
+            calibration=result.calibration,
         )
     )
 
@@ -104,7 +106,8 @@ def log_result(
         source=SourceRef(source.name, is_path(source.name), source.version),
     )
     stages, warnings = dict(result.progress.seconds), result.found_warnings
-    tracker.open(RunOpening(result.summary, (), stages, result.tables, warnings))
+    metrics = calibration_metrics(result.calibration)
+    tracker.open(RunOpening(result.summary, (), stages, result.tables, warnings, metrics))
     delivery = delivery_of(
         result.fit.classes,
         worst_issues(result.engine, result.frame(ISSUES), WORST_ROWS),

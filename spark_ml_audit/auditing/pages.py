@@ -135,6 +135,7 @@ def brief_of(result: ComputedAudit) -> ReportData:
         rows=worst_rows(frames, WORST, ShownTexts(frames, rows)) if rows else (),
         shown_columns=frames.show,
         alert=result.alert,
+        calibration=result.calibration,
     )
 
 

@@ -30,6 +30,7 @@ from spark_ml_audit.lake.lineage import read_origins
 from spark_ml_audit.lake.runs import classes_of
 from spark_ml_audit.lake.schemas import ANNOTATORS, DUPLICATES, ISSUES, TABLES
 from spark_ml_audit.outcomes.audit import AuditOutcome, by_trust
+from spark_ml_audit.outcomes.calibration import Calibration, calibration_metrics
 from spark_ml_audit.outcomes.decisions import DecisionsUse
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.outcomes.outcome import alert_among, status_of
@@ -82,6 +83,7 @@ def outcome_of_row(
         alert=alert_among(warnings),
         use=FeatureUse.from_json(row.get("features")),
         decisions=DecisionsUse.from_json(row.get("decisions")),
+        calibration=Calibration.from_json(row.get("calibration")),
         already_finished=True,
     )
 
@@ -173,6 +175,7 @@ def _opening_of(outcome: AuditOutcome, quality: tuple[OutOfFold, pd.DataFrame] |
         from spark_ml_audit.predicting.commit import prediction_metrics
 
         metrics = prediction_metrics(quality[0])
+    metrics = {**metrics, **calibration_metrics(outcome.calibration)}
     tags = {
         "engine": outcome.engine,
         **continues_tags(outcome.continues),

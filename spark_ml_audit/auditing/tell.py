@@ -42,7 +42,7 @@ def tell(
     """Tell people of a committed run, and tidy up; what fails becomes a sentence of the outcome."""
     tracker, progress, config = context.run.tracker, context.progress, context.config
     _draw_plots(context, fitted, written)
-    counts, known = written.counts, fitted.decisions
+    counts, known, classes = written.counts, fitted.decisions, fitted.fit.classes
     lists = _lists(context, fitted, written)
     reviews = read_reviews(context.tables, context.source.continues)
     frames = _frames(context, written, lists, reviews)
@@ -74,9 +74,9 @@ def tell(
         source_version=context.source.version,
         engine=context.tables.engine.kind,
         continues=context.source.continues,
-        worst_classes=worst_classes(fitted.fit.classes, WORST_CLASSES),
+        worst_classes=worst_classes(classes, WORST_CLASSES),
         since_last_run=since,
-        by_trust=by_trust(fitted.fit.classes),
+        by_trust=by_trust(classes),
         to_add=lists.to_add,
         to_remove=lists.to_remove,
         precision=lists.precision,
@@ -85,6 +85,7 @@ def tell(
         next_command=None if lists.first is None else first_look_command(config),
         **_of_predictions(fitted),
         decisions=known or lists.decisions,
+        calibration=fitted.fit.calibration,
     )
 
 

@@ -54,6 +54,7 @@ def render_outcome(outcome: AuditOutcome) -> str:
         *order_lines(outcome.decisions),
         *_by_trust(outcome),
         *_other_findings(counts),
+        *([f"Model:  {outcome.calibration.sentence}"] if outcome.calibration is not None else []),
         *_first_look(outcome),
     ]
     if outcome.worst_classes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import (
+    BeforeValidator,
     Field,
     PlainSerializer,
     ValidatorFunctionWrapHandler,
@@ -50,6 +51,18 @@ FilterName = Literal[
 ScoreName = Literal["self_confidence", "normalized_margin", "confidence_weighted_entropy"]
 AggregateName = Literal["ema", "softmin", "mean", "min"]
 
+
+def _off_or_on(value: object) -> object:
+    """YAML reads a bare off and on as false and true."""
+    return {False: "off", True: "on"}[value] if isinstance(value, bool) else value
+
+
+CalibrateName = Annotated[
+    Literal["off", "auto", "on"],
+    BeforeValidator(_off_or_on),
+    Field(json_schema_extra={"type": ["string", "boolean"], "enum": ["off", "auto", "on", False, True]}),
+]
+
 _Self = TypeVar("_Self", bound="MethodConfig")
 
 
@@ -67,6 +80,8 @@ class MethodConfig(Section):
         aggregate: How a row's cell scores become its label quality score.
         alpha: Weight of the EMA, 0..1; None means 2 / (K + 1).
         temperature: Temperature of the softmin, > 0.
+        calibrate: Whether the probabilities are calibrated first: off, auto (where their log loss falls by 5%
+            or more) or on.
     """
 
     filter_by: FilterName = "prune_by_noise_rate"
@@ -81,6 +96,7 @@ class MethodConfig(Section):
         0.8
     )
     temperature: Annotated[float, Field(gt=0, description="a number above 0")] = 0.1
+    calibrate: CalibrateName = "off"
 
     @classmethod
     def from_arguments(cls: type[_Self], **options: object) -> _Self:

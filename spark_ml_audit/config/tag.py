@@ -13,10 +13,11 @@ from spark_ml_audit.config.base import Section, fingerprint_of
 from spark_ml_audit.config.engine import EngineConfig
 from spark_ml_audit.config.fields import (
     Fraction,
+    PlaceText,
     Text,
     problem,
 )
-from spark_ml_audit.config.output import OutputConfig, TrackingConfig
+from spark_ml_audit.config.output import OutputConfig, RunId, TrackingConfig
 from spark_ml_audit.config.source import IdColumn, PlaceConfig
 from spark_ml_audit.text import show
 
@@ -93,9 +94,24 @@ class TagRuleConfig(Section):
     Attributes:
         min_precision: Least lower confidence bound of a class's precision out of fold, 0..1; None for what
             the model was kept with.
+        calibrate_by: Output of an audit, a folder with a slash in it or catalog.schema.prefix, whose
+            calibrators the probabilities go through; None: they stay the model's own.
+        calibrate_run: The audit; None for the newest one there.
     """
 
     min_precision: Annotated[Fraction | None, Field(description="a number from 0 to 1, or null")] = None
+    calibrate_by: PlaceText | None = None
+    calibrate_run: RunId | None = None
+
+    @model_validator(mode="after")
+    def _check_calibrate(self) -> TagRuleConfig:
+        if self.calibrate_run is not None and self.calibrate_by is None:
+            raise problem(
+                f"found {self.calibrate_run}, but tag.calibrate_by names no output.",
+                "Give the output of that audit as tag.calibrate_by, or leave calibrate_run out.",
+                at="calibrate_run",
+            )
+        return self
 
 
 class StreamConfig(Section):

@@ -11,10 +11,12 @@ import numpy.typing as npt
 from spark_ml_audit.arrow.layout import StatusCounts
 from spark_ml_audit.config.detect import DetectConfig
 from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.frames.calibrate import OFF, CalibrationFit, expected_calibration, fit_calibration
 from spark_ml_audit.frames.ingest import Ingest, find_repeated_ids
 from spark_ml_audit.frames.low_scores import restrict_to_lowest
-from spark_ml_audit.frames.passes import profile_rows, resolve_rows
+from spark_ml_audit.frames.passes import Profiled, profile_rows, resolve_rows
 from spark_ml_audit.frames.usable import check_usable
+from spark_ml_audit.kernels.calibrate import as_columns
 from spark_ml_audit.kernels.confident_joint import class_quality, joint_rates
 from spark_ml_audit.kernels.cutoffs import EXAMPLE_FILTERS
 from spark_ml_audit.kernels.model_quality import ModelQuality, model_quality
@@ -23,6 +25,7 @@ from spark_ml_audit.kernels.resolve import Resolution
 from spark_ml_audit.kernels.rules import AuditRules
 from spark_ml_audit.kernels.trust import class_trust, has_support, lift_of
 from spark_ml_audit.outcomes.base import plain
+from spark_ml_audit.outcomes.calibration import Calibration
 from spark_ml_audit.outcomes.records import ClassRow
 
 if TYPE_CHECKING:
@@ -38,9 +41,10 @@ class AuditFit:
         ingest: The source, with its repeated ids known.
         rules: How to audit any row.
         classes: The class table.
-        profile: The profile of the audited rows.
+        profile: The profile of the audited rows, by the probabilities that the audit goes by.
         rows: Rows of the source by status.
-        quality: Of the probabilities.
+        quality: Of the probabilities: how they rank as given, how far off these ones are.
+        calibration: What calibration saves, and whether it was done; None without rows.
         rejected_from: Source in which the rejected rows are, where predictions left them out; else None.
     """
 
@@ -50,6 +54,7 @@ class AuditFit:
     profile: ClassProfile
     rows: StatusCounts
     quality: ModelQuality
+    calibration: Calibration | None
     rejected_from: Ingest | None = None
 
     @property
@@ -66,7 +71,7 @@ def fit_audit(
     *,
     check_ids: bool = True,
     detect: DetectConfig | None = None,
-    profiled: tuple[ClassProfile, StatusCounts] | None = None,
+    profiled: Profiled | None = None,
     quality: ModelQuality | None = None,
 ) -> AuditFit:
     """Profile a source and resolve every cut-off.
@@ -74,7 +79,7 @@ def fit_audit(
     Args:
         ingest: From `ingest.inspect_source`.
         method: The `audit` section.
-        progress: Shows and times the stages ids, profile, resolve.
+        progress: Shows and times the stages ids, profile, resolve, and calibrate where that is asked for.
         check_ids: Whether repeated ids are looked for.
         detect: The `detect` section; its defaults if None.
         profiled: What `profile_rows` found in this source, where that is known; None: it is looked for.
@@ -98,25 +103,40 @@ def fit_audit(
         with progress.stage("ids"):
             ingest = find_repeated_ids(ingest)
     with progress.stage("profile"):
-        profile, rows = profiled or profile_rows(ingest)
-        check_usable(ingest, rows, int(profile.num_present.sum()))
+        profiled = profiled or profile_rows(ingest)
+        rows = profiled.rows
+        check_usable(ingest, rows, int(profiled.profile.num_present.sum()))
+        quality = quality or model_quality(profiled.profile)
+        calibration = expected_calibration(ingest, profiled)
+    if method.calibrate != OFF:
+        with progress.stage("calibrate"):
+            calibration = fit_calibration(ingest, calibration, method.calibrate)
+            if calibration.calibrators is not None:
+                ingest = ingest.calibrated(calibration.calibrators)
+                profiled = profile_rows(ingest)
+                # ranks are the model's own; folds that are calibrated apart would blur them
+                quality = quality.calibrated(model_quality(profiled.profile))
+    profile = profiled.profile
     with progress.stage("resolve"):
         resolution = resolve_rows(ingest, profile, method.prune_options, ambiguity)
         rules = AuditRules(resolution.thresholds, resolution.cutoffs, method.scoring, ambiguity)
         if method.filter_by in EXAMPLE_FILTERS:
             rules, resolution = restrict_to_lowest(ingest, rules, resolution)
-    quality = quality or model_quality(profile)
-    classes = class_rows(ingest.layout.classes, resolution, quality)
-    return AuditFit(ingest, rules, classes, profile, rows, quality)
+    classes = class_rows(ingest.layout.classes, resolution, quality, calibration)
+    told = Calibration.of(classes, method.calibrate)
+    return AuditFit(ingest, rules, classes, profile, rows, quality, told)
 
 
-def class_rows(names: tuple[str, ...], resolution: Resolution, quality: ModelQuality) -> tuple[ClassRow, ...]:
+def class_rows(
+    names: tuple[str, ...], resolution: Resolution, quality: ModelQuality, calibration: CalibrationFit
+) -> tuple[ClassRow, ...]:
     """The class table as records, NaN as None.
 
     Args:
         names: Tags, K.
         resolution: What the passes resolved.
         quality: Of the probabilities: how far flags can be trusted, and which estimates have support.
+        calibration: What it saves, and the calibrators.
     """
     num_audited = quality.num_rows
     noise = class_quality(resolution.num_missing, resolution.num_extraneous, num_audited)
@@ -140,11 +160,15 @@ def class_rows(names: tuple[str, ...], resolution: Resolution, quality: ModelQua
         "auc": quality.auc,
         "average_precision": np.where(quality.has_both, quality.average_precision, np.nan),
         "lift": lift_of(quality),
+        "log_loss": calibration.gain.log_loss,
+        "log_loss_calibrated": calibration.gain.calibrated,
     }
     listed: dict[str, list[Any]] = {
         name: [plain(value) for value in values.tolist()] for name, values in columns.items()
     }
     listed["trust"] = class_trust(quality)
+    if calibration.calibrators is not None:
+        listed |= as_columns(calibration.calibrators)
     return tuple(
         ClassRow(tag=tag, class_index=k, **{name: values[k] for name, values in listed.items()})
         for k, tag in enumerate(names)

@@ -22,6 +22,7 @@ from spark_ml_audit.frames.hints.columns import source_field
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
+    from spark_ml_audit.kernels.calibrate import Calibrators
 
 # Repeated ids up to this many travel to the tasks as literals; more are joined. Bytes always are: narwhals
 # makes no list of them.
@@ -63,14 +64,20 @@ class Ingest:
         """Arrow type of the id column."""
         return self.schema.field(self.layout.id).type
 
+    def calibrated(self, calibrators: Calibrators) -> Ingest:
+        """The same rows with calibrated probabilities, which are float64."""
+        return replace(self, layout=replace(self.layout, dtype="float64", calibrators=calibrators))
+
     def task_frame(self, *, with_id: bool, carry: nw.Expr | None = None) -> Frame:
         """The frame of the passes: fault code, labels, probabilities and, if asked for, the id.
 
         Args:
-            with_id: Whether to add the column `id`, and with it the marks if there are any.
+            with_id: Whether to add the column `id`, and with it the marks if there are any; it is there too
+                where probabilities depend on it.
             carry: Anything else to hand through, as column `carried`.
         """
         layout = self.layout
+        with_id = with_id or layout.needs_id
         source = self.engine.with_arrays(self.frame, [*layout.labels, *layout.pred_probs])
         if not layout.id:
             return source.select(_code(0).alias(FAULT), *self._value_columns(carry))

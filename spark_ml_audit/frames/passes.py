@@ -7,6 +7,7 @@ the number of classes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.layout import StatusCounts
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.kernels.histogram import ProfileSpec
+from spark_ml_audit.kernels.near_one import NearOne
 from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.kernels.records import Records, make_records
 from spark_ml_audit.kernels.resolve import PruneOptions, Resolution, Resolver
@@ -41,23 +43,41 @@ def status_counts(records: Records) -> StatusCounts:
     return StatusCounts(dict(zip(codes, counts, strict=True)))
 
 
-def profile_rows(ingest: Ingest) -> tuple[ClassProfile, StatusCounts]:
+@dataclass(frozen=True)
+class Profiled:
+    """What the first pass finds.
+
+    Attributes:
+        profile: Of the audited rows.
+        near: Their cells near 1, counted more finely.
+        rows: Rows of the source by status.
+    """
+
+    profile: ClassProfile
+    near: NearOne
+    rows: StatusCounts
+
+
+def profile_rows(ingest: Ingest) -> Profiled:
     """First pass: the profile of the audited rows, and how many rows have each status."""
     layout = ingest.layout
     spec = ProfileSpec.for_classes(layout.num_classes, layout.dtype)
 
     def reduce(batches: Batches) -> Iterator[Records]:
-        profile = ClassProfile(spec)
+        profile, near = ClassProfile(spec), NearOne(spec)
         for decoded in decode_batches(batches, layout):
             yield status_records(decoded)
             profile.add_batch(decoded.pred_probs, decoded.rows, decoded.cols)
+            near.add_batch(decoded.pred_probs, decoded.rows, decoded.cols)
         if profile.num_rows:
             yield profile.to_records()
+            yield near.to_records()
 
     records = ingest.engine.reduce_batches(ingest.task_frame(with_id=False), reduce)
     of_classes = records["class_index"] != STATUS_INDEX
-    profile = ClassProfile.from_records(spec, {name: column[of_classes] for name, column in records.items()})
-    return profile, status_counts(records)
+    of_profile = {name: column[of_classes] for name, column in records.items()}
+    near = NearOne.from_records(spec, of_profile)
+    return Profiled(ClassProfile.from_records(spec, of_profile), near, status_counts(records))
 
 
 def resolve_rows(

@@ -17,7 +17,7 @@ precision to 3e-3 per class; its mean comes out up to 5e-4 too low.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -102,6 +102,10 @@ class ModelQuality:
         """
         prior = _mean(self.prevalence, self.has_both)  # NaN, else above 0
         return self.macro_average_precision / prior
+
+    def calibrated(self, other: ModelQuality) -> ModelQuality:
+        """The same ranking with the calibration error and Brier score of other probabilities."""
+        return replace(self, ece=other.ece, brier=other.brier)
 
     def headline(self) -> dict[str, float | None]:
         """Return the figures that gates are set on, by name; None where undefined."""

@@ -80,6 +80,8 @@ def _class_type(name: str) -> pa.DataType:
         return pa.string()
     if name == "class_index":
         return pa.int32()
+    if name.startswith("calibration_fold_"):
+        return pa.list_(pa.float64())
     return pa.int64() if name.startswith(("num_", "joint_")) else pa.float64()
 
 
@@ -98,7 +100,7 @@ RUNS_SCHEMA = pa.schema(
         *_columns(pa.string(), "gates", "mlflow_run_id", "stages", "warnings"),
         # counts that came later: null in the rows of older versions
         *_columns(pa.int64(), "num_ambiguous", "num_outliers", "num_duplicate_groups"),
-        *_columns(pa.string(), "engine", "continues", "features", "decisions"),
+        *_columns(pa.string(), "engine", "continues", "features", "decisions", "calibration"),
     ]
 )  # fmt: skip
 

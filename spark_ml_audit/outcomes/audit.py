@@ -8,6 +8,7 @@ from typing import Any
 
 from spark_ml_audit.kernels.trust_levels import TRUST
 from spark_ml_audit.outcomes.base import Record
+from spark_ml_audit.outcomes.calibration import Calibration
 from spark_ml_audit.outcomes.choice import ModelChoice
 from spark_ml_audit.outcomes.decisions import DecisionsUse
 from spark_ml_audit.outcomes.features import FeatureUse
@@ -116,6 +117,8 @@ class AuditOutcome(Outcome):
         use: What the probabilities were learned from, where this run predicted them.
         annotators: Noise by who gave the tags, those with most flags first; some.
         decisions: What was learned from people's decisions; None where there are none.
+        calibration: What calibration of the probabilities saves, and whether it was done; None in runs of
+            versions that did not look, and without rows.
 
     Example:
         >>> run_id = "20260131t180000z-0a1b2c3d"
@@ -145,6 +148,7 @@ class AuditOutcome(Outcome):
     use: FeatureUse = field(default_factory=FeatureUse)
     annotators: tuple[AnnotatorNoise, ...] = ()
     decisions: DecisionsUse | None = None
+    calibration: Calibration | None = None
 
     spread = ("counts", "use")
 

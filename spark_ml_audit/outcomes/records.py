@@ -108,6 +108,13 @@ class ClassRow(Record):
         average_precision: Mean precision over the rows with the tag, ranked by probability.
         lift: average_precision / share of the tag; 1 for a model that looks at no row.
         trust: good, weak or unknown: how far the flags can be trusted (see `kernels.trust`).
+        log_loss: Mean over the rows, of the probabilities as given, against the given tags.
+        log_loss_calibrated: The same calibrated: across folds where calibrators were fitted, else expected.
+        calibration_slope: Of the calibrator for rows of other tables; None, as all below, where the
+            probabilities are taken as given (see `kernels.calibrate`).
+        calibration_intercept: Its intercept.
+        calibration_fold_slopes: Of the calibrators of the audited rows, one per fold, in their order.
+        calibration_fold_intercepts: Their intercepts.
     """
 
     tag: str
@@ -137,6 +144,12 @@ class ClassRow(Record):
     average_precision: float | None = None
     lift: float | None = None
     trust: str | None = None
+    log_loss: float | None = None
+    log_loss_calibrated: float | None = None
+    calibration_slope: float | None = None
+    calibration_intercept: float | None = None
+    calibration_fold_slopes: tuple[float, ...] | None = None
+    calibration_fold_intercepts: tuple[float, ...] | None = None
 
     @property
     def noise(self) -> float | None:

@@ -15,11 +15,11 @@ from scipy.stats import rankdata
 
 from spark_ml_audit.arrow.decode import DecodedBatch, decode_batches
 from spark_ml_audit.arrow.hashes import hash_values, unit_interval
-from spark_ml_audit.arrow.layout import ID, StatusCounts
+from spark_ml_audit.arrow.layout import ID
 from spark_ml_audit.config.predict import MIN_PRECISION
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.frames.ingest import Ingest
-from spark_ml_audit.frames.passes import profile_rows
+from spark_ml_audit.frames.passes import Profiled, profile_rows
 from spark_ml_audit.kernels.cell_scores import self_confidence
 from spark_ml_audit.kernels.histogram import ProfileSpec
 from spark_ml_audit.kernels.label_quality import ema
@@ -72,7 +72,7 @@ class OutOfFold:
         warnings: Sentences on what makes an audit by these probabilities doubtful.
     """
 
-    profiled: tuple[ClassProfile, StatusCounts]
+    profiled: Profiled
     quality: ModelQuality
     baseline: ModelQuality
     log_loss: LogLoss
@@ -87,7 +87,7 @@ class OutOfFold:
     @property
     def profile(self) -> ClassProfile:
         """Counts and histograms."""
-        return self.profiled[0]
+        return self.profiled.profile
 
     @property
     def figures(self) -> dict[str, float | None]:
@@ -135,7 +135,7 @@ def out_of_fold(ingest: Ingest) -> OutOfFold:
         ingest: Predictions (see `predicted_ingest`).
     """
     profiled = profile_rows(ingest)
-    profile, _ = profiled
+    profile = profiled.profile
     quality = model_quality(profile)
     counts, sums, correlation = _by_number_of_tags(ingest, profile.num_rows)
     baseline = model_quality(counts)

@@ -26,6 +26,7 @@ from spark_ml_audit.models.scorers import Scorer
 from spark_ml_audit.outcomes.predict import TagOutcome
 from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.predicting.loaded_model import LoadedModel, load_model
+from spark_ml_audit.predicting.stored_calibration import StoredCalibration, stored_calibration
 from spark_ml_audit.predicting.tag_rates import compare_rates, number_of_tags, rate_warnings
 from spark_ml_audit.predicting.tag_rule import TagRule, rule_of
 from spark_ml_audit.predicting.tags import check_tag_source, tags_frame, unnamed_frame
@@ -50,6 +51,7 @@ class _Tagger:
     columns: tuple[str, ...]
     classes: tuple[str, ...]
     rule: TagRule
+    calibration: StoredCalibration
 
     @property
     def about(self) -> dict[str, Any]:
@@ -60,6 +62,7 @@ class _Tagger:
             "min_precision": said.min_precision,
             "num_classes_given": said.num_classes_given,
             "num_classes_not_given": said.num_classes_not_given,
+            **({} if self.calibration.run_id is None else {"calibrate_run": self.calibration.run_id}),
         }
 
     def tagged(self, rows: Frame) -> Frame:
@@ -73,6 +76,7 @@ class _Tagger:
             self.rule.thresholds,
             self.classes,
             self.uri,
+            self.calibration.calibrators,
         )
 
     def unnamed(self, rows: Frame) -> Frame:
@@ -126,6 +130,7 @@ def run_tag(config: TagConfig, progress: Progress, spark: Session | None = None)
         )
     num_tagged, num_tags, _ = counted
     said = [*_warnings(num_tagged, num_rejected, config), *tagger.rule.warnings, *rate_warnings(rates)]
+    said += tagger.calibration.warnings
     return TagOutcome(
         run_id=run_id,
         num_rows=num_tagged + num_rejected,
@@ -217,7 +222,9 @@ def _prepare(loaded: LoadedModel, opened: OpenSource, config: TagConfig) -> _Tag
     classes = loaded.output_names(sample) if loaded.model is None else loaded.model.classes
     rule = rule_of(loaded, classes, config.tag.min_precision)
     tried = loaded.try_on(sample, classes) if len(sample) or loaded.model is None else loaded
-    return _Tagger(opened, loaded.uri, tried.scorer, id_name, loaded.columns, classes, rule)
+    wanted = config.tag
+    calibration = stored_calibration(opened.engine, wanted.calibrate_by, wanted.calibrate_run, classes)
+    return _Tagger(opened, loaded.uri, tried.scorer, id_name, loaded.columns, classes, rule, calibration)
 
 
 def _stream(config: TagConfig, tables: OutputTables, tagger: _Tagger, run_id: str) -> None:

@@ -25,6 +25,7 @@ from spark_ml_audit.predicting.predictions import probs_array
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
+    from spark_ml_audit.kernels.calibrate import Calibrators
 
 TAGGED_COLUMNS = ("tags", "pred_probs", "model_uri")
 
@@ -60,6 +61,7 @@ def tags_frame(
     thresholds: npt.NDArray[np.float32],
     classes: Sequence[str],
     model_uri: str,
+    calibrators: Calibrators | None = None,
 ) -> Frame:
     """Id, tags in class order, the K probabilities and the model's address of every row with an id.
 
@@ -72,6 +74,7 @@ def tags_frame(
         thresholds: Probability from which each tag applies, shape (K,).
         classes: Tag names, K.
         model_uri: Recorded in every row.
+        calibrators: What the probabilities go through once the tags are known; None: nothing.
     """
     known = engine.with_arrays(frame.filter(~column(id_name).is_null()), columns)
     named = known.select(column(id_name).alias(ID), feature_struct(columns).alias("features"))
@@ -85,6 +88,8 @@ def tags_frame(
             probs = scorer.predict(values)
             tagged_rows, tagged_classes = np.nonzero(probs >= thresholds)
             given = (tagged_rows.astype(np.int64), tagged_classes.astype(np.int64))
+            if calibrators is not None:
+                probs = calibrators.apply(probs).astype(np.float32)
             yield pa.RecordBatch.from_arrays(
                 [rows.column(ID), tag_lists(given, rows.num_rows, tags), probs_array(probs)],
                 names=[ID, *added.names],

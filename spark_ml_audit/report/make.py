@@ -161,6 +161,7 @@ def make_report(
             alert=alert,
             classes=fit.classes,
             histograms=display_histograms(fit.profile),
+            calibration=fit.calibration,
             **{**vars(found), "sections": (*learned, *found.sections)},
         )
         html = render_report(data)

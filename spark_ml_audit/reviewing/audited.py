@@ -10,6 +10,7 @@ from spark_ml_audit.frames.ingest import Ingest, inspect_source
 from spark_ml_audit.lake.places import Place
 from spark_ml_audit.lake.schemas import PREDICTIONS
 from spark_ml_audit.lake.source import IN_MEMORY, OpenSource, open_source, place_of
+from spark_ml_audit.outcomes.calibrators import calibrators_of
 from spark_ml_audit.outcomes.runs import own_version
 
 if TYPE_CHECKING:
@@ -70,11 +71,21 @@ def open_audited(engine: Engine, run: FinishedRun, source: AuditSource) -> OpenS
 
 
 def ingest_of(tables: OutputTables, run: FinishedRun, source: AuditSource) -> Ingest:
-    """The rows that a run audited, with their probabilities.
+    """The rows that a run audited, with the probabilities that it went by.
 
     Raises:
         InputError: They cannot be read any more.
     """
+    return as_calibrated(_ingest_of(tables, run, source), run)
+
+
+def as_calibrated(ingest: Ingest, run: FinishedRun) -> Ingest:
+    """Rows that a run audited with the probabilities that it went by, where it calibrated them."""
+    calibrators = calibrators_of(run.classes)
+    return ingest if calibrators is None else ingest.calibrated(calibrators)
+
+
+def _ingest_of(tables: OutputTables, run: FinishedRun, source: AuditSource) -> Ingest:
     engine = tables.engine
     if not source.needs_predictions:
         named = source.model_copy(update={"classes": run.tags})

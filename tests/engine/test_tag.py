@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spark_ml_audit.lake.schemas import class_rows
+from spark_ml_audit.outcomes.calibrators import calibrators_of
 from tests.conftest import lake_for
 from tests.engine.test_predict import SCHEMA, TAGS, item_rows
 from tests.lake import Lake, records
@@ -196,3 +198,36 @@ def test_a_model_of_someone_else_predicts_with_consent_if_its_width_fits(lake: L
     assert "returns 2 values per row, but there are 3 classes" in error["message"]
     error = lake.refuse({**settings, "model.allow_pickle": True}, command="tag")
     assert "does not name the tags" in error["message"]
+
+
+def test_probabilities_go_through_the_calibrators_of_an_audit_and_tags_stay(
+    tag_lake: Lake, model: dict[str, Any]
+) -> None:
+    own: Lake = model["lake"]
+    audited = own.audit(source__path=model["tables"]["predictions"], audit__calibrate="on", expect=0)
+    output = audited["tables"]["runs"].rpartition("/")[0]
+    calibrators = calibrators_of(class_rows(own.rows(audited, "classes")))
+    assert calibrators is not None
+    path = tag_lake.write(tag_lake.frame(new_rows(7), NEW_SCHEMA))
+    settings = {"source.path": path, "model.uri": "models:/item_tags/1"}
+    plain = tag_lake.run("tag", settings).json
+    done = tag_lake.run("tag", {**settings, "tag.calibrate_by": output})
+    assert done.exit_code == 0, (done.json, done.stderr)
+    before, after = (
+        {row["id"]: row for row in tag_lake.records(found["tables"]["tags"])} for found in (plain, done.json)
+    )
+    for row_id, row in after.items():
+        assert row["tags"] == before[row_id]["tags"]
+        given = np.array([before[row_id]["pred_probs"]], dtype=np.float32)
+        expected = calibrators.for_new_rows.apply(given).astype(np.float32)[0]
+        assert row["pred_probs"] == expected.tolist()
+    assert any(row["pred_probs"] != before[row_id]["pred_probs"] for row_id, row in after.items())
+
+    error = tag_lake.refuse({**settings, "tag.calibrate_by": tag_lake.path("none")}, command="tag")
+    assert "does not exist" in error["message"]
+    error = tag_lake.refuse({**settings, "tag.calibrate_run": audited["run_id"]}, command="tag")
+    assert error["key"] == "tag.calibrate_run"
+    as_given = own.audit(source__path=model["tables"]["predictions"])
+    output = as_given["tables"]["runs"].rpartition("/")[0]
+    told = tag_lake.run("tag", {**settings, "tag.calibrate_by": output}).json
+    assert any("calibrated nothing" in text for text in told["warnings"])

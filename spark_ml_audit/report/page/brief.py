@@ -62,6 +62,8 @@ def brief_text(data: ReportData) -> str:
         )
     if data.alert:
         lines.append(f"Take care: {for_terminal(data.alert)}")
+    if data.calibration and (data.calibration.is_applied or data.calibration.is_worth_it):
+        lines.append(f"Model: {data.calibration.sentence}.")
     if data.rows:
         head = (data.run.id_name, *data.shown_columns, "score", "given", "add", "remove")
         lines += ["", "Worst rows", *_table([head, *(_row_cells(row) for row in data.rows[:WORST])])]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from spark_ml_audit.outcomes.calibration import Calibration
 from spark_ml_audit.outcomes.history import Comparison
 from spark_ml_audit.outcomes.records import ClassRow, Counts, GateResult
 from spark_ml_audit.outcomes.review import ReviewedErrors
@@ -161,6 +162,7 @@ class ReportData:
         errors: How many tags are wrong in all, as a review says; None without one.
         lists: Tags to add and tags to remove, those most worth a look first.
         sections: Further tables.
+        calibration: What calibration of the probabilities saves, and whether it was done.
     """
 
     run: RunFacts
@@ -179,3 +181,4 @@ class ReportData:
     errors: ReviewedErrors | None = None
     lists: tuple[SectionTable, ...] = ()
     sections: tuple[SectionTable, ...] = ()
+    calibration: Calibration | None = None

@@ -1,0 +1,87 @@
+"""Calibration of a source's probabilities: what it would save, and calibrators where it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spark_ml_audit.arrow.decode import decode_batches, folds_of
+from spark_ml_audit.engines.base import Batches
+from spark_ml_audit.kernels.calibrate import (
+    NUM_FOLDS,
+    CalibrationGain,
+    Calibrators,
+    OddsCounts,
+    cross_fit,
+    expected_gain,
+    grid_of,
+)
+from spark_ml_audit.kernels.near_one import odds_of
+from spark_ml_audit.kernels.records import Records
+
+if TYPE_CHECKING:
+    from spark_ml_audit.frames.ingest import Ingest
+    from spark_ml_audit.frames.passes import Profiled
+
+OFF, AUTO, ON = "off", "auto", "on"
+
+
+@dataclass(frozen=True)
+class CalibrationFit:
+    """What is known of the calibration of a source.
+
+    Attributes:
+        gain: Log losses by class; measured across folds where calibrators were fitted, else expected.
+        calibrators: None where the probabilities stay as given.
+    """
+
+    gain: CalibrationGain
+    calibrators: Calibrators | None = None
+
+
+def expected_calibration(ingest: Ingest, profiled: Profiled) -> CalibrationFit:
+    """What calibration would save, by the first pass alone.
+
+    Args:
+        ingest: The rows, with their probabilities as given.
+        profiled: The first pass over them.
+    """
+    size = len(grid_of(ingest.layout.num_classes))
+    return CalibrationFit(expected_gain(*odds_of(profiled.profile, profiled.near, size)))
+
+
+def fit_calibration(ingest: Ingest, expected: CalibrationFit, mode: str) -> CalibrationFit:
+    """Fit calibrators where they are wanted, in one pass more.
+
+    Args:
+        ingest: The rows, with their probabilities as given.
+        expected: What calibration would save.
+        mode: auto: where the log loss is expected to fall by `LEAST_GAIN` or more, and does so in rows that
+            the calibrators have not seen. on: always.
+    """
+    if not np.isfinite(expected.gain.log_loss).all() or (mode == AUTO and not expected.gain.is_worth_it):
+        return expected
+    calibrators, measured = cross_fit(count_odds(ingest), always=mode == ON)
+    if not calibrators.calibrated.any() or (mode == AUTO and not measured.is_worth_it):
+        return CalibrationFit(measured)
+    return CalibrationFit(measured, calibrators)
+
+
+def count_odds(ingest: Ingest) -> OddsCounts:
+    """One pass: cells by fold, class and log-odds. Rows without ids are all in one fold."""
+    layout, num_classes = ingest.layout, ingest.layout.num_classes
+    num_folds = NUM_FOLDS if layout.id else 1
+
+    def reduce(batches: Batches) -> Iterator[Records]:
+        counts = OddsCounts(num_classes, num_folds)
+        for decoded in decode_batches(batches, layout):
+            size = len(decoded.audited)
+            folds = folds_of(decoded, num_folds) if num_folds > 1 else np.zeros(size, dtype=np.int64)
+            counts.add_batch(decoded.pred_probs, folds, decoded.rows, decoded.cols)
+        yield counts.to_records()
+
+    records = ingest.engine.reduce_batches(ingest.task_frame(with_id=num_folds > 1), reduce)
+    return OddsCounts.from_records(num_classes, num_folds, records)
