@@ -68,7 +68,8 @@ def check_encoder(model: ModelConfig, spec: FeatureSpec | None = None) -> Encode
 
 def _place_of(value: str) -> str:
     """The value for other places: a relative path means another folder where a stored model is loaded."""
-    return str(Path(value).resolve()) if Path(value).is_dir() else value
+    folder = Path(value).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else value
 
 
 def with_vectors(

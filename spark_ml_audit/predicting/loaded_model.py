@@ -36,6 +36,7 @@ from spark_ml_audit.tracking.destination import Destination, missing_requirement
 from spark_ml_audit.tracking.payload import MODEL_DIGEST_TAG
 
 _LOAD_SECONDS = 300.0
+_ENCODED_ON_TRIAL = 20
 
 
 # A zipped foreign model travels to every task.
@@ -99,8 +100,10 @@ class LoadedModel:
             scorer = (
                 Foreign(scorer.archive, self.uri, tuple(classes)) if isinstance(scorer, Foreign) else scorer
             )
+        # to encode a thousand texts takes a minute
+        encodes = self.model is not None and self.model.encoding is not None
         try:
-            scorer.predict(sample)
+            scorer.predict(sample.head(_ENCODED_ON_TRIAL) if encodes else sample)
         except InputError:
             raise
         except Exception as error:

@@ -86,6 +86,7 @@ class TextEncoder:
         self.candidates = middle_layers(self.num_layers)
         self.identity = identity_of("text", _digest_of(folder), str(MAX_TOKENS), str(LENGTHS))
         self._opening = threading.Lock()
+        self._tokenizing = threading.Lock()
 
     @property
     def about(self) -> str:
@@ -106,7 +107,7 @@ class TextEncoder:
 
         found = np.zeros((len(values), len(layers), self.width), dtype=np.float32)
         network, device = self._network
-        tokens = self._tokens(values)
+        tokens = self._tokens(values, cut=True)
         lengths = np.array([len(row) for row in tokens], dtype=np.int64)
         steps = [*(length for length in LENGTHS if length < self.max_tokens), self.max_tokens]
         buckets = np.searchsorted(steps, lengths)
@@ -124,18 +125,18 @@ class TextEncoder:
 
     def too_long(self, values: Sequence[Any]) -> BoolArray:
         """Which texts have more tokens than are read, shape (n,)."""
-        found = self._tokenizer([str(value)[:MAX_CHARACTERS] for value in values], truncation=False)
-        return np.array([len(row) > self.max_tokens for row in found["input_ids"]], dtype=bool)
+        return np.array([len(row) > self.max_tokens for row in self._tokens(values, cut=False)], dtype=bool)
 
     # ---- tokens ------------------------------------------------------------------------------------
 
-    def _tokens(self, values: Sequence[Any]) -> list[list[int]]:
+    def _tokens(self, values: Sequence[Any], *, cut: bool) -> list[list[int]]:
         if not len(values):
             return []
         texts = [str(value)[:MAX_CHARACTERS] for value in values]
-        found: list[list[int]] = self._tokenizer(texts, truncation=True, max_length=self.max_tokens)[
-            "input_ids"
-        ]
+        most = {"truncation": True, "max_length": self.max_tokens} if cut else {"truncation": False}
+        # where texts are cut is a state of the tokenizer, and threads share it
+        with self._tokenizing:
+            found: list[list[int]] = self._tokenizer(texts, **most)["input_ids"]
         return found
 
     def _padded(self, tokens: list[list[int]], size: int, length: int) -> tuple[Any, Any]:
@@ -171,6 +172,7 @@ class TextEncoder:
 
     @cached_property
     def _tokenizer(self) -> Any:
+        _quiet()
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tasks fork, and threads are counted
         from transformers import AutoTokenizer
 

@@ -294,3 +294,16 @@ def test_dense_columns_solved_for_exactly_give_the_ridge(num_rows: int, num_word
     alone = Design(sparse, np.zeros((num_rows, 0), np.float32))
     plain, asked = (fit_ridge(alone, targets, 3.0, 0.1, eliminate=asked) for asked in (False, True))
     assert np.array_equal(plain.weights, asked.weights)
+
+
+def test_threads_share_an_encoder(model_folder: str) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    encoder = load_encoder(model_folder)
+    texts = [*some_texts(6), "sea " * 600]
+    wanted, long = encoder.encode(texts, [3]), encoder.too_long(texts)
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(encoder.encode, texts, [3]) for _ in range(6)]
+        cut = [pool.submit(encoder.too_long, texts) for _ in range(30)]
+    assert all(np.abs(each.result() - wanted).max() <= 1e-5 for each in found)
+    assert all(each.result().tolist() == long.tolist() for each in cut)
