@@ -30,7 +30,7 @@ class Training:
 
     epochs: int = 3
     learning_rate: float = 1e-4
-    outputs_factor: float = 10.0
+    outputs_factor: float = 30.0
     warm_up: float = 0.1
     batch: int = 32
     weight_decay: float = 0.01
