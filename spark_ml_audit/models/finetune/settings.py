@@ -21,6 +21,7 @@ class Training:
     Attributes:
         epochs: Times that every row is seen.
         learning_rate: Highest rate of AdamW, reached after the warm-up; it falls to 0 in a straight line.
+        outputs_factor: How many times as fast the outputs learn, which begin at random.
         warm_up: Share of the steps in which the rate rises.
         batch: Rows of a step.
         weight_decay: Of AdamW, on matrices alone.
@@ -29,6 +30,7 @@ class Training:
 
     epochs: int = 3
     learning_rate: float = 1e-4
+    outputs_factor: float = 30.0
     warm_up: float = 0.1
     batch: int = 32
     weight_decay: float = 0.01

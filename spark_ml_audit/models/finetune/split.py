@@ -97,7 +97,9 @@ class SplitEncoder:
             return []
         read = [text[:MAX_CHARACTERS] for text in texts]
         tokenizer = self._encoder._tokenizer
-        found = tokenizer(read, truncation=True, max_length=self.max_tokens)["input_ids"]
+        # where texts are cut is a state of the tokenizer, which threads and the frozen encoder share
+        with self._encoder._tokenizing:
+            found = tokenizer(read, truncation=True, max_length=self.max_tokens)["input_ids"]
         pad = tokenizer.pad_token_id or 0
         return [np.array(row or [pad], dtype=np.int32) for row in found]
 

@@ -64,7 +64,7 @@ def train_upper(
         batches = _batches(lengths, training, seed)
         for step, rows in enumerate(batches):
             for group in optimizer.param_groups:
-                group["lr"] = training.learning_rate * rate_at(step, total, training.warm_up)
+                group["lr"] = group["highest"] * rate_at(step, total, training.warm_up)
             states, mask = padded(states_of(rows), device)
             targets = torch.from_numpy(given[rows].astype(np.float32)).to(device)
             with mixed_precision(torch, device):
@@ -146,14 +146,14 @@ def _optimizer(upper: Any, head: Any, training: Training) -> Any:
 
     for weights in upper.layers.parameters():
         weights.requires_grad_(True)
-    found = [*upper.layers.parameters(), *head.parameters()]
-    matrices = [weights for weights in found if weights.ndim > 1]
-    others = [weights for weights in found if weights.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": training.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=training.learning_rate)
+    groups = []
+    for network, factor in ((upper.layers, 1.0), (head, training.outputs_factor)):
+        for is_matrix in (True, False):
+            found = [weights for weights in network.parameters() if (weights.ndim > 1) == is_matrix]
+            decay = training.weight_decay if is_matrix else 0.0
+            highest = training.learning_rate * factor
+            groups.append({"params": found, "weight_decay": decay, "highest": highest, "lr": highest})
+    return torch.optim.AdamW(groups)
 
 
 def uses_bfloat16(device: Any) -> bool:

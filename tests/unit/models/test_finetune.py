@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,19 @@ def test_states_of_a_text_are_its_own_to_the_last_bit(split: SplitEncoder) -> No
     assert all(np.array_equal(every[i], split.states([tokens[i]])[0]) for i in range(10))
     assert max(map(len, tokens)) == 32
     assert {len(row) for row in every} == {len(row) for row in tokens}
+
+
+def test_threads_share_the_tokenizer_with_the_frozen_encoder(folder: str, split: SplitEncoder) -> None:
+    texts = ["w01 " * 60, *texts_and_tags(40)[0]]
+    alone, encoder = split.tokens(texts), load_encoder(folder)
+
+    def work(place: int) -> bool:
+        if place % 2:
+            return bool(encoder.too_long(texts).any())
+        return any(len(own) != len(row) for own, row in zip(alone, split.tokens(texts), strict=True))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert not any(pool.map(work, range(200)))
 
 
 def test_states_are_kept_once_per_content_and_found_by_others(split: SplitEncoder, tmp_path: Path) -> None:
