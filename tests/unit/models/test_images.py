@@ -247,6 +247,4 @@ def test_with_few_images_no_network_is_trained() -> None:
     assert np.isfinite(learner.predict_proba(frame)).all()
     spec = FeatureSpec(image=("picture",))
     alone, _ = ImageLearner.fit(frame, given, spec, "p", 0, np.arange(40) % 2, 5000)
-        frame, given, FeatureSpec(image=("picture",)), "p", 0, np.arange(40) % 2, 5000
-    )
     assert np.isnan(alone.predict_proba(frame)).all()  # the tags' shares stand for these
