@@ -177,5 +177,7 @@ def vector_matrix(vectors: Any) -> Any:
             vectors = vectors.chunk(0)
     if not is_list(vectors.type):
         raise TypeError(f"{vectors.type} holds no vectors")
+    if not len(vectors):
+        return np.zeros((0, 1), dtype=np.float32)
     flat = vectors.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
     return flat.reshape(len(vectors), -1)

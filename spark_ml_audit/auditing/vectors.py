@@ -44,10 +44,13 @@ def with_stored_vectors(context: AuditContext, fitted: FittedSource) -> FittedSo
         return fitted
     # scikit-learn, which is among what these need, takes a second to import
     from spark_ml_audit.lake.vectors import StoredVectors
+    from spark_ml_audit.models.encoders.choose import IMAGES, TEXTS
     from spark_ml_audit.models.encoders.encoding import EncoderRef
+    from spark_ml_audit.models.images import ImageFiles
 
-    encoder = EncoderRef(about["encoder"], about["identity"])
-    stored = StoredVectors(context.tables, encoder, tuple(about["layers"]), tuple(about["columns"]))
+    images = ImageFiles(about["image_folder"]) if about.get("of") == IMAGES else None
+    encoder = EncoderRef(about["encoder"], about["identity"], TEXTS if images is None else IMAGES)
+    stored = StoredVectors(context.tables, encoder, tuple(about["layers"]), tuple(about["columns"]), images)
     frame = stored.compared(fit.ingest.frame, about["layer"], COLUMN)
     is_known = (~nw.col(COLUMN).is_null()).cast(nw.Int64)
     counts = frame.select(nw.len().alias("rows"), is_known.sum().alias("known"))

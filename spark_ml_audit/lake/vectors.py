@@ -110,10 +110,12 @@ class StoredVectors:
         return stored.filter(is_own)
 
     def of_layer(self, layer: int) -> Frame:
-        """Columns content and vector of a layer, one row per content."""
+        """Columns content and vector of a layer, one row per content; an image that is not read has none."""
         found = self._of_layer(layer)
         if found is None:
             raise RuntimeError("the table of vectors is not there, though vectors were stored in it")
+        if self.images is not None:
+            found = found.filter(~nw.col("is_cut"))
         # two runs at once may both have made some
         if self._is_repeated:
             found = found.unique(subset=[CONTENT], keep="any")

@@ -33,12 +33,14 @@ class ImageLearner:
         network: None where there were too few images to train one.
         encoder: Encoder of the other columns; None without any.
         stack: Joint model of them; None without any.
+        num_tags: Tags K.
     """
 
     column: str
     network: Cnn | None
     encoder: DesignEncoder | None
     stack: StackedTags | None
+    num_tags: int
 
     @staticmethod
     def fit(
@@ -75,7 +77,7 @@ class ImageLearner:
             encoder, design, said = DesignEncoder.fit_transform(frame, spec, max_width)
             stack = StackedTags.fit(design, given, inner_fold, joint=True, seed=seed)
             notes += said
-        return ImageLearner(column, network, encoder, stack), tuple(notes)
+        return ImageLearner(column, network, encoder, stack, given.shape[1]), tuple(notes)
 
     def predict_proba(self, frame: pd.DataFrame) -> Float32Array:
         """Probabilities of shape (n, K); NaN where a row has nothing that says anything.
@@ -89,12 +91,12 @@ class ImageLearner:
             cut = np.clip(probs, 1e-6, 1 - 1e-6)
             found = np.log(cut) - np.log1p(-cut)
         if self.network is not None:
-            logits = np.full((len(frame), self.network.num_tags), np.nan)
+            logits = np.full((len(frame), self.num_tags), np.nan)
             seen = self.network.logits(values[is_there]).astype(np.float64)
             logits[is_there] = np.clip(seen, -_LOGIT_LIMIT, _LOGIT_LIMIT)
             found = logits if found is None else np.where(is_there[:, None], (found + logits) / 2, found)
         if found is None:
-            raise ValueError("a learner has a network, or other columns")
+            found = np.full((len(frame), self.num_tags), np.nan)
         return np.asarray(1.0 / (1.0 + np.exp(-found)), dtype=np.float32)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.lake.vectors import StoredVectors
 from spark_ml_audit.models.encoders.encoding import Encoding, columns_of
+from spark_ml_audit.models.images import ImageFiles
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Frame
@@ -70,6 +71,14 @@ class EncodedTexts:
         """A frame of the source with these columns."""
         return self.stored.joined(frame, self.used)
 
+    def _of_images(self, images: ImageFiles) -> dict[str, Any]:
+        return {
+            "of": self.stored.encoder.of,
+            "image_folder": images.folder,
+            "num_images": self.num_texts,
+            "num_rows_without_image": self.num_unread,
+        }
+
     def to_mapping(self) -> dict[str, Any]:
         """What tables and MLflow record of them."""
         is_text = self.stored.images is None
@@ -84,6 +93,6 @@ class EncodedTexts:
             "layer": self.layers[FINAL],
             "num_texts": self.num_texts if is_text else 0,
             "num_texts_cut": self.num_cut if is_text else 0,
-            **({} if is_text else {"num_images": self.num_texts, "num_rows_without_image": self.num_unread}),
+            **({} if self.stored.images is None else self._of_images(self.stored.images)),
             "layer_scores": {str(layer): round(score, 4) for layer, score in self.scores.items()},
         }

@@ -21,7 +21,7 @@ from spark_ml_audit.predicting.encoded import FINAL
 from spark_ml_audit.predicting.folds import SamplePlan
 from spark_ml_audit.predicting.training import TrainingSet, rows_of_task, training_rows
 
-CHECK_ROWS = 4000
+CHECK_ROWS = 10_000
 """Rows of the sample at most, in expectation."""
 
 HELD_OUT = 4

@@ -101,13 +101,14 @@ def layer_sample(ingest: Ingest, plan: FoldPlan, stored: StoredVectors) -> Layer
         found = stored.some(distinct, layer)
         places = {content: row for row, content in enumerate(found.column(CONTENT).to_pylist())}
         matrix = vector_matrix(found.column("vector"))
-        parts.append(matrix[[places[content] for content in contents.to_pylist()]])
+        # an image that cannot be read has no vector
+        matrix = np.concatenate([matrix, np.full((1, matrix.shape[1]), np.nan, dtype=np.float32)])
+        parts.append(matrix[[places.get(content, -1) for content in contents.to_pylist()]])
     tags = table.column("tags").combine_chunks()
     tags = tags.chunk(0) if isinstance(tags, pa.ChunkedArray) else tags
     given = np.zeros((len(tags), ingest.layout.num_classes), dtype=bool)
     given[rows_of_lists(tags), tags.flatten().to_numpy()] = True
     vectors = np.stack(parts, axis=1)
-    # an image that cannot be read has no vector
     good = np.isfinite(vectors).all(axis=(1, 2))
     return LayerSample(
         vectors[good],

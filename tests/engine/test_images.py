@@ -143,3 +143,14 @@ def test_a_final_model_tags_new_images(lake: Lake, by_bytes: str) -> None:
     assert tagged["num_tagged"] == 20
     found = {row["id"]: set(row["tags"]) for row in lake.records(tagged["tables"]["tags"])}
     assert sum(found[key] == set(tags) for key, _, tags in colour_rows(20)) > 10
+
+
+def test_an_audit_compares_rows_by_the_vectors_of_images(lake: Lake) -> None:
+    rows: list[tuple[Any, ...]] = list(colour_rows())
+    rows[3] = (rows[3][0], b"no image", rows[3][2])
+    source = lake.write(lake.frame(rows, "id string, picture binary, labels array<string>"))
+    settings = settings_of(source, lake.path("out"), detect__outliers={}, source__pred_probs=None)
+    found = run(lake, settings, command="audit")
+    scores = {row["id"]: row["outlier_score"] for row in lake.rows(found, "examples")}
+    assert scores["r003"] is None
+    assert sum(score is not None for score in scores.values()) == 89

@@ -245,3 +245,6 @@ def test_with_few_images_no_network_is_trained() -> None:
     assert learner.network is None
     assert "no network was trained" in notes[0]
     assert np.isfinite(learner.predict_proba(frame)).all()
+    spec = FeatureSpec(image=("picture",))
+    alone, _ = ImageLearner.fit(frame, given, spec, "p", 0, np.arange(40) % 2, 5000)
+    assert np.isnan(alone.predict_proba(frame)).all()  # the tags' shares stand for these
