@@ -14,7 +14,7 @@ from spark_ml_audit.config.paths import is_pattern, local_path, without_endings
 from spark_ml_audit.engines.files import PARQUET_ENDINGS, local_files
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.lake.places import Place
-from spark_ml_audit.text import show
+from spark_ml_audit.text import redact
 
 if TYPE_CHECKING:
     from spark_ml_audit.config import PlaceConfig
@@ -128,7 +128,8 @@ def nearest_name(path: str) -> str:
     known |= {name.casefold(): name for name in shown}
     wanted = Path(path).name[:200].casefold()
     near = get_close_matches(wanted, known, n=1, cutoff=0.7)
-    return f"Did you mean {show(str(Path(path).with_name(known[near[0]])))}? " if near else ""
+    # in full, however long: it is there to be copied
+    return f"Did you mean {redact(str(Path(path).with_name(known[near[0]])))!r}? " if near else ""
 
 
 def files_of_format(files: Sequence[Path], wanted: str) -> list[Path]:

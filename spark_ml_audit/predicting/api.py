@@ -126,34 +126,48 @@ def predict(
         >>> result = audit(found.predictions, classes=found.classes)  # doctest: +SKIP
     """
     is_place = isinstance(data, (str, os.PathLike))
-    held = None if is_place else hold(data)
-    if held is not None:
-        held, id = held.with_ids(id, numbered=row_numbers)  # noqa: A001 - as above
-        held.check(named_in([id, labels, text, features, group]))
+    held, id = _held(data, id, row_numbers, [labels, text, features, group])  # noqa: A001 - as above
     files = {"format": format, "version": version, "row_numbers": row_numbers}
+    columns = {"labels": labels, "image_folder": image_folder, "group": group, "classes": classes}
+    formats = {"labels_format": labels_format, "labels_delimiter": labels_delimiter}
+    formats |= {"empty_labels": empty_labels}
     source = PredictSource.from_arguments(
         id=id or (ROW_NUMBER if row_numbers else ID),
-        labels=labels,
         features=_features(text, features),
-        image_folder=image_folder,
-        group=group,
-        classes=classes,
-        labels_format=labels_format,
-        labels_delimiter=labels_delimiter,
-        empty_labels=empty_labels,
+        **columns,
+        **formats,
         **({**place_of(data), **files} if is_place else {"table": IN_MEMORY}),
     )
     options: dict[str, Any] = {"kind": kind, "folds": folds, "seed": seed, "max_train_rows": max_train_rows}
     options |= {"budget": budget, "encoder": encoder}
-    if encoder_level is not None:
-        options["encoder_level"] = encoder_level
-    model = ModelConfig.parse(options, "model")
+    options |= {} if encoder_level is None else {"encoder_level": encoder_level}
     opened = _opened(data, source, held, EngineConfig.parse({"kind": engine}, "engine"), spark)
     shown = progress or Progress(quiet=True)
-    plan = plan_prediction(opened, source, model, shown, decide=_deciding(decisions))
-    plan, choice = settled_here(plan, vectors, shown)
-    models = replace(make_models(plan, shown), choice=choice)
+    plan, models = _made(opened, source, ModelConfig.parse(options, "model"), decisions, vectors, shown)
     return PredictResult(plan, models, opened, source, shown, held)
+
+
+def _held(data: Any, name: str | None, numbered: bool, named: list[Any]) -> tuple[Held | None, str | None]:
+    """A table in hand and the column of its ids, which must have all columns named; None for a place."""
+    held = None if isinstance(data, (str, os.PathLike)) else hold(data)
+    if held is None:
+        return None, name
+    held, found = held.with_ids(name, numbered=numbered)
+    held.check(named_in([found, *named]))
+    return held, found
+
+
+def _made(
+    opened: OpenSource,
+    source: PredictSource,
+    model: ModelConfig,
+    decisions: Any,
+    vectors: str | os.PathLike[str] | None,
+    progress: Progress,
+) -> tuple[PredictionPlan, Models]:
+    plan = plan_prediction(opened, source, model, progress, decide=_deciding(decisions))
+    plan, choice = settled_here(plan, vectors, progress)
+    return plan, replace(make_models(plan, progress), choice=choice)
 
 
 def _opened(

@@ -33,6 +33,7 @@ from spark_ml_audit.predicting.training import TrainingSet
 if TYPE_CHECKING:
     from spark_ml_audit.config import AuditSource, ModelConfig, PredictSource
     from spark_ml_audit.models.encoders.base import Encoder
+    from spark_ml_audit.models.images import ImageFiles
     from spark_ml_audit.progress import Progress
     from spark_ml_audit.reviewing.decided import Decided
     from spark_ml_audit.tracking import Destination
@@ -195,13 +196,23 @@ def plan_prediction(
     if given is not None:
         given = given.try_on(guarded.features.sample, ingest.layout.classes)
     else:
-        num_learned, present = counts.training_rows(None)
-        if not num_learned:
-            raise _nothing_to_learn(counts)
-        sample = plan_sample(num_learned, present, model.max_train_rows)
-        images = image_files(source)
-        training = TrainingSet(learned, guarded.features, folds, counts, sample, model.kind, images=images)
+        training = _training(learned, guarded.features, folds, counts, model, image_files(source))
     return PredictionPlan(ingest, guarded, model, counts, training, given, tuple(notes), decided)
+
+
+def _training(
+    learned: Ingest,
+    features: Features,
+    folds: FoldPlan,
+    counts: LabelCounts,
+    model: ModelConfig,
+    images: ImageFiles | None,
+) -> TrainingSet:
+    num_learned, present = counts.training_rows(None)
+    if not num_learned:
+        raise _nothing_to_learn(counts)
+    sample = plan_sample(num_learned, present, model.max_train_rows)
+    return TrainingSet(learned, features, folds, counts, sample, model.kind, images=images)
 
 
 def _nothing_to_learn(counts: LabelCounts) -> InputError:
