@@ -6,7 +6,7 @@ DEMO_OUTPUT ?= demo-audit
 UV_VERSION := 0.13.9
 REPEAT ?= 10
 
-.PHONY: help setup demo test test-matrix check lint types imports deps lock bench schema clean
+.PHONY: help setup encoders demo test test-matrix check lint types imports deps lock bench schema clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,7 +29,14 @@ $(VENV)/.installed: requirements.lock $(VENV)/.local
 	$(UV_INSTALL) --require-hashes -r requirements.lock
 	@touch $@
 
-setup: $(VENV)/.installed ## Install everything into .venv
+# And PyTorch with what reads texts and images: 6 GB on Linux, whose packages bring CUDA along.
+$(VENV)/.encoders: requirements-encoders.lock $(VENV)/.installed
+	$(UV_INSTALL) --require-hashes -r requirements-encoders.lock
+	@touch $@
+
+setup: $(VENV)/.installed ## Install everything but encoders into .venv
+
+encoders: $(VENV)/.encoders ## Install PyTorch and an encoder too (6 GB): their tests are skipped without them
 
 demo: $(VENV)/.local ## Audit the shipped real data, start to end
 	$(BIN)/spark-ml-audit demo --output $(DEMO_OUTPUT)
@@ -65,8 +72,9 @@ schema: $(VENV)/.installed ## Write the JSON Schemas of the configs anew
 	$(BIN)/python -m spark_ml_audit.config.schema conf
 
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --no-emit-index-url
-lock: ## Resolve both lock files anew (needs uv)
+lock: ## Resolve the lock files anew (needs uv)
 	$(LOCK) --extra local --extra app --extra spark --group dev --group build -o requirements.lock pyproject.toml
+	$(LOCK) --extra local --extra app --extra spark --extra text --extra torch --group dev --group build --group encoders --constraints requirements.lock -o requirements-encoders.lock pyproject.toml
 	$(LOCK) --extra local --extra app --group build --constraints requirements.lock -o requirements-local.lock pyproject.toml
 
 clean: ## Remove what the targets above made
