@@ -76,10 +76,10 @@ def fitted(tuning: FineTuning, fit: Any = fit_shares, num_rows: int = 60, seed: 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert", "mpnet", "modernbert"])
 def test_both_halves_one_after_the_other_are_the_whole_network(kind: str, tmp_path: Path) -> None:
+    found = open_split(write_encoder(tmp_path, kind), 2, 32)
     import torch
     from transformers import AutoModel
 
-    found = open_split(write_encoder(tmp_path, kind), 2, 32)
     tokens = found.tokens(["w01 w02 w03", "w04 " * 60])
     states, upper = found.states(tokens), found.new_upper()
     whole = AutoModel.from_pretrained(tmp_path).eval()
