@@ -32,7 +32,7 @@ from spark_ml_audit.models.finetune.settings import FineTuning, Training
 from spark_ml_audit.models.finetune.split import SplitEncoder, open_split
 from spark_ml_audit.models.finetune.states import StateStore
 from spark_ml_audit.models.finetune.train import rate_at
-from tests.tiny_encoder import needs_torch, texts_and_tags, write_encoder
+from tests.tiny_encoder import texts_and_tags, write_encoder
 
 # random weights need more than the handful of steps that a pretrained network does
 HARD = Training(epochs=25, learning_rate=5e-3, batch=16)
@@ -76,11 +76,10 @@ def fitted(tuning: FineTuning, fit: Any = fit_shares, num_rows: int = 60, seed: 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert", "mpnet", "modernbert"])
 def test_both_halves_one_after_the_other_are_the_whole_network(kind: str, tmp_path: Path) -> None:
-    needs_torch()
+    found = open_split(write_encoder(tmp_path, kind), 2, 32)
     import torch
     from transformers import AutoModel
 
-    found = open_split(write_encoder(tmp_path, kind), 2, 32)
     tokens = found.tokens(["w01 w02 w03", "w04 " * 60])
     states, upper = found.states(tokens), found.new_upper()
     whole = AutoModel.from_pretrained(tmp_path).eval()
