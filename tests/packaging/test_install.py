@@ -110,7 +110,14 @@ def test_metadata_say_what_an_index_shows(built: tuple[Path, Path]) -> None:
     assert found["License-Expression"] == "Apache-2.0"
     assert found["Requires-Python"] == ">=3.10"
     assert len(found["Summary"]) < 512
-    assert set(found.get_all("Provides-Extra") or []) == {"app", "local", "spark", "text", "torch", "warehouse"}
+    assert set(found.get_all("Provides-Extra") or []) == {
+        "app",
+        "local",
+        "spark",
+        "text",
+        "torch",
+        "warehouse",
+    }
     assert all("://" in url for url in found.get_all("Project-URL") or [])
     # an index refuses what it does not know; the classifiers of a private project would be refused too
     known = (
