@@ -33,4 +33,23 @@ def render_encoder(encoder: Mapping[str, Any] | None) -> list[str]:
         if cut
         else ""
     )
-    return [f"Encoder: {for_terminal(encoder['encoder'])}{chosen}{said}"]
+    lines = [f"Encoder: {for_terminal(encoder['encoder'])}{chosen}{said}"]
+    finetuned = encoder.get("finetuned")
+    return lines if finetuned is None else [*lines, _finetuned(finetuned)]
+
+
+def _finetuned(found: Mapping[str, Any]) -> str:
+    """What fine-tuning gave.
+
+    >>> losses = {"log_loss_alone": 0.11, "log_loss_average": 0.105, "num_held_out": 1600}
+    >>> _finetuned({"kept_by_fold": {"0": True, "1": False}, **losses}).partition(";")[0]
+    'Fine-tuned: averaged in for 1 of 2 folds'
+    """
+    kept = found["kept_by_fold"]
+    if not kept:
+        return "Fine-tuned: not at all, there are too few rows"
+    return (
+        f"Fine-tuned: averaged in for {sum(kept.values())} of {len(kept)} folds; log loss on "
+        f"{number(found['num_held_out'])} rows held out of training {found['log_loss_alone']:.4f} without, "
+        f"{found['log_loss_average']:.4f} with it"
+    )

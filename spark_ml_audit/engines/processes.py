@@ -24,7 +24,8 @@ def run_in_processes(
     """Call a function for every group.
 
     Args:
-        function: Of a group and its rows.
+        function: Of a group and its rows. Its attribute `few_rows`, if it has one, is how many rows of all
+            groups are not worth a process.
         files: Group -> Parquet files of its rows; groups without rows are left out.
         schema: What the function gives.
         limits: How many processes.
@@ -38,7 +39,8 @@ def run_in_processes(
 
     groups = {number: list(paths) for number, paths in files.items() if paths}
     # a process imports for a second or two before it begins
-    is_small = sum(pq.read_metadata(path).num_rows for paths in groups.values() for path in paths) < _FEW_ROWS
+    num_rows = sum(pq.read_metadata(path).num_rows for paths in groups.values() for path in paths)
+    is_small = num_rows < getattr(function, "few_rows", _FEW_ROWS)
     jobs = 1 if is_small else max(1, min(limits.threads, len(groups)))
     try:
         with parallel_config(backend="loky", inner_max_num_threads=max(1, limits.threads // jobs)):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from spark_ml_audit.errors import ConfigError, InputError
@@ -19,7 +19,9 @@ from spark_ml_audit.models.encoders.encoding import Encoding
 from spark_ml_audit.models.encoders.images import PIXELS
 from spark_ml_audit.models.encoding import require_columns
 from spark_ml_audit.models.features import FeatureSpec
+from spark_ml_audit.models.finetune.settings import FineTuning
 from spark_ml_audit.models.image_learner import KIND as CNN
+from spark_ml_audit.models.keys import mixed_keys
 from spark_ml_audit.models.registry import (
     MAX_WEIGHT_BYTES,
     Learner,
@@ -99,6 +101,7 @@ class TagModel:
         group_keys: IntArray | None = None,
         max_weight_bytes: int = MAX_WEIGHT_BYTES,
         encoding: Encoding | None = None,
+        tuning: FineTuning | None = None,
     ) -> TagModel:
         """Train on labelled rows.
 
@@ -116,6 +119,7 @@ class TagModel:
                 that they share an inner fold; by default every row is on its own.
             max_weight_bytes: Bytes of a linear model's weights; text features are dropped to keep to them.
             encoding: Vectors to read beside the columns, from the frame where it has them.
+            tuning: How the encoder is trained whose average with the model predicts; None: it is not.
 
         Returns:
             The model. Tags with fewer than two training rows of either kind are predicted by their share.
@@ -132,7 +136,6 @@ class TagModel:
         order = np.argsort(order_keys, kind="stable")
         given = np.zeros((n, len(classes)), dtype=bool)
         given[np.argsort(order)[rows], cols] = True
-
         num_present = given.sum(axis=0)
         rarer = np.minimum(num_present, n - num_present)
         learned = np.flatnonzero(rarer >= MIN_ROWS_OF_A_KIND).astype(np.int64)
@@ -141,12 +144,13 @@ class TagModel:
         learner = None
         if resolved != "prior" and len(learned):
             keys = order_keys if group_keys is None else group_keys
-            inner_fold = inner_folds(keys[order], seed)
-            limits: dict[str, Any] = {"max_weight_bytes": max_weight_bytes, "pixels": pixels}
-            limits["eliminate"] = read is not spec and pixels is None
+            options: dict[str, Any] = {"spec": read, "kind": resolved, "seed": seed, "pixels": pixels}
+            eliminate = read is not spec and pixels is None
+            options |= {"max_weight_bytes": max_weight_bytes, "eliminate": eliminate}
+            fit = partial(fit_learner, **options)
+            tuned = None if encoding is None or tuning is None else (encoding.columns, tuning)
             with threadpool_limits(limits=1):
-                sorted_rows, tags = frame.iloc[order], given[:, learned]
-                learner, said = fit_learner(sorted_rows, tags, read, resolved, seed, inner_fold, **limits)
+                learner, said = _fitted(fit, frame.iloc[order], given[:, learned], keys[order], seed, tuned)
             notes += said
         return TagModel(
             classes=tuple(classes),
@@ -245,6 +249,33 @@ def _with_vectors(
     return encoding.added(frame), read, pixels
 
 
+def _fitted(
+    fit: partial[tuple[Learner, tuple[str, ...]]],
+    frame: pd.DataFrame,
+    given: BoolArray,
+    keys: IntArray,
+    seed: int,
+    tuned: tuple[tuple[str, ...], FineTuning] | None,
+) -> tuple[Learner, tuple[str, ...]]:
+    """The learner of rows in a stable order, averaged with an encoder trained on these texts if asked for."""
+    inner = inner_folds(keys, seed)
+    if tuned is None:
+        return fit(frame, given, inner_fold=inner)
+    from spark_ml_audit.models.finetune.learner import fit_averaged, held_out_rows
+
+    columns, tuning = tuned
+    return fit_averaged(
+        frame,
+        given,
+        inner,
+        held_out_rows(keys, seed),
+        columns,
+        tuning,
+        seed,
+        lambda rows, tags, folds: fit(rows, tags, inner_fold=folds),
+    )
+
+
 def _check_training(
     frame: pd.DataFrame,
     spec: FeatureSpec,
@@ -275,18 +306,10 @@ def inner_folds(keys: IntArray, seed: int, num_folds: int = INNER_FOLDS) -> IntA
     [1, 1, 0, 0]
     """
     distinct, inverse = np.unique(keys, return_inverse=True)
-    mixed = _mixed(distinct.astype(np.int64).view(np.uint64), seed)
+    mixed = mixed_keys(distinct.astype(np.int64).view(np.uint64), seed)
     rank = np.empty(len(distinct), dtype=np.int64)
     rank[np.argsort(mixed, kind="stable")] = np.arange(len(distinct))
     return np.asarray((rank % min(num_folds, max(len(distinct), 1)))[inverse.reshape(-1)], dtype=np.int64)
-
-
-def _mixed(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
-    """SplitMix64 of keys and seed: the outer folds hash the same ids, and inner ones must not follow them."""
-    z = keys + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 def _class_warnings(classes: Sequence[str], rarer: IntArray) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from spark_ml_audit.outcomes.runs import new_run_id
 from spark_ml_audit.predicting.choice import settle
 from spark_ml_audit.predicting.commit import Models, make_models, predictions_of, write_models_predictions
 from spark_ml_audit.predicting.encoding import with_vectors
+from spark_ml_audit.predicting.finetuning import with_tuning
 from spark_ml_audit.predicting.plan import PredictionPlan, plan_prediction
 from spark_ml_audit.predicting.predictions import predicted_ingest, predictions_metadata
 from spark_ml_audit.predicting.quality import OutOfFold, out_of_fold
@@ -56,6 +57,7 @@ def predict(
     max_train_rows: int = 200_000,
     budget: float | None = None,
     encoder: str | None = None,
+    encoder_level: str | None = None,
     vectors: str | os.PathLike[str] | None = None,
     labels_format: str = "auto",
     labels_delimiter: str = ",",
@@ -93,6 +95,8 @@ def predict(
         budget: Minutes that it may take, as estimated; `auto` chooses what suits. None: no limit.
         encoder: Pretrained model whose vectors of the texts, or of images, are learned from too: folder, name
             on the Hugging Face hub, or "module:function" (texts, or PIL images -> array of one row each).
+        encoder_level: "frozen": the encoder as it is; "finetune": its upper layers trained on each fold, too.
+            None: frozen, unless a budget leaves time for more.
         vectors: Folder of an output whose table `vectors` keeps them; None: they are made anew.
         labels_format: auto, names, indices, multi_hot, delimited or columns.
         labels_delimiter: What stands between tags in a delimited text.
@@ -138,19 +142,22 @@ def predict(
         **({**place_of(data), **files} if is_place else {"table": IN_MEMORY}),
     )
     options = {"kind": kind, "folds": folds, "seed": seed, "max_train_rows": max_train_rows}
-    model = ModelConfig.parse({**options, "budget": budget, "encoder": encoder}, "model")
-    opened = _opened(data, source, held, EngineConfig.parse({"kind": engine}, "engine"), spark)
-    return _predicted(opened, source, model, held, vectors, progress or Progress(quiet=True))
+    level = {} if encoder_level is None else {"encoder_level": encoder_level}
+    model = ModelConfig.parse({**options, "budget": budget, "encoder": encoder, **level}, "model")
+    return _predicted(data, source, model, held, engine, spark, vectors, progress or Progress(quiet=True))
 
 
 def _predicted(
-    opened: OpenSource,
+    data: Any,
     source: PredictSource,
     model: ModelConfig,
     held: Held | None,
+    engine: str,
+    spark: Session | None,
     vectors: str | os.PathLike[str] | None,
     progress: Progress,
 ) -> PredictResult:
+    opened = _opened(data, source, held, EngineConfig.parse({"kind": engine}, "engine"), spark)
     plan, choice = _settled(plan_prediction(opened, source, model, progress), vectors, progress)
     models = replace(make_models(plan, progress), choice=choice)
     return PredictResult(plan, models, opened, source, progress, held)
@@ -178,7 +185,11 @@ def _settled(
         tables = _vector_tables(plan.ingest.engine, vectors)
         return with_vectors(plan.training, encoder, tables, new_run_id(), progress)
 
-    return settle(plan, None, made, progress)
+    plan, choice = settle(plan, None, made, progress)
+    if plan.training is not None and plan.tunes:
+        tables = _vector_tables(plan.ingest.engine, vectors)
+        plan = replace(plan, training=with_tuning(plan.training, plan.model, tables, None, progress))
+    return plan, choice
 
 
 def _vector_tables(engine: Engine, vectors: str | os.PathLike[str] | None) -> OutputTables:

@@ -8,7 +8,6 @@ the same machine gets the same choice.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -26,7 +25,7 @@ from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.image_learner import KIND as CNN
 from spark_ml_audit.models.registry import resolve_kind
 from spark_ml_audit.outcomes.choice import Considered, ModelChoice
-from spark_ml_audit.predicting.encoding import open_encoder
+from spark_ml_audit.predicting.encoding import can_be_tuned, open_encoder
 from spark_ml_audit.predicting.inner_check import CHECK_ROWS, HELD_OUT, Way, check_ways
 
 if TYPE_CHECKING:
@@ -296,12 +295,7 @@ def _encoder_of(
     tunes = model.encoder_level == FINETUNE or (
         model.budget is not None and "encoder_level" not in model.model_fields_set
     )
-    return encoder, size, (FINETUNE, FROZEN) if tunes and can_finetune() else (FROZEN,)
-
-
-def can_finetune() -> bool:
-    """Whether this version can fine-tune encoders."""
-    return importlib.util.find_spec("spark_ml_audit.models.finetune") is not None
+    return encoder, size, (FINETUNE, FROZEN) if tunes and can_be_tuned(encoder) else (FROZEN,)
 
 
 def task_of(training: TrainingSet) -> Task:

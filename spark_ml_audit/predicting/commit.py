@@ -18,6 +18,14 @@ from spark_ml_audit.outcomes.choice import ModelChoice
 from spark_ml_audit.outcomes.features import FeatureUse
 from spark_ml_audit.predicting.choice import settle
 from spark_ml_audit.predicting.encoding import with_vectors
+from spark_ml_audit.predicting.finetuning import (
+    forget_work,
+    said_of,
+    tuned_mapping,
+    watched,
+    with_tuning,
+    work_folder,
+)
 from spark_ml_audit.predicting.plan import PredictionPlan
 from spark_ml_audit.predicting.predictions import (
     predicted_ingest,
@@ -43,12 +51,14 @@ class Models:
         num_trained: Rows that took part in training.
         warnings: What training had to say.
         choice: What `auto` chose and why; None where there was nothing to choose.
+        finetuned: What fine-tuning gave; None without.
     """
 
     scorers: Mapping[int, Scorer]
     kind: str
     num_trained: int
     warnings: tuple[str, ...] = ()
+    finetuned: Mapping[str, Any] | None = None
     choice: ModelChoice | None = None
 
 
@@ -64,11 +74,14 @@ def make_models(plan: PredictionPlan, progress: Progress) -> Models:
         if plan.given is None:
             raise ValueError("a plan has either training rows or a given model")
         return Models({0: plan.given.scorer}, "given", 0)
-    with progress.stage("train"):
+    with progress.stage("train"), watched(plan.training, progress):
         trained = train_folds(plan.training)
+    finetuned = None if plan.training.tuning is None else tuned_mapping(trained.judged)
+    if finetuned is not None:
+        progress.note(said_of(finetuned))
     # every sampled row is in all training sets but one
     num_trained = sum(trained.num_rows.values()) // max(len(trained.num_rows) - 1, 1)
-    return Models(trained.scorers, trained.kind, num_trained, trained.warnings)
+    return Models(trained.scorers, trained.kind, num_trained, trained.warnings, finetuned)
 
 
 def predictions_of(plan: PredictionPlan, models: Models) -> Frame:
@@ -91,6 +104,7 @@ class Predicted:
         num_trained: Rows that took part in training.
         warnings: Sentences.
         choice: What `auto` chose and why; None where there was nothing to choose.
+        encoder: Which vectors models read beside the columns, and what fine-tuning gave; None without one.
     """
 
     plan: PredictionPlan
@@ -99,6 +113,7 @@ class Predicted:
     kind: str
     num_trained: int
     warnings: tuple[str, ...]
+    encoder: Mapping[str, Any] | None = None
     choice: ModelChoice | None = None
 
     @property
@@ -122,12 +137,6 @@ class Predicted:
     def use(self) -> FeatureUse:
         """What was learned from, and what was left out and why."""
         return self.plan.guarded.use
-
-    @property
-    def encoder(self) -> Mapping[str, Any] | None:
-        """Which vectors models read beside the columns; None without an encoder."""
-        training = self.plan.training
-        return None if training is None or training.encoded is None else training.encoded.to_mapping()
 
     @property
     def class_table(self) -> pd.DataFrame:
@@ -171,9 +180,14 @@ def commit_predictions(
 
     is_done, earlier = committed is not None, ModelChoice.from_mapping(recorded)
     plan, choice = settle(plan, earlier, vectors, progress, is_done=is_done)
+    if plan.training is not None and plan.tunes and (plan.model.fit_final or not is_done):
+        work = work_folder(tables.config, metadata)
+        plan = replace(plan, training=with_tuning(plan.training, plan.model, tables, work, progress))
     if not is_done:
         models = replace(make_models(plan, progress), choice=choice)
         write_models_predictions(plan, models, tables, run_id, metadata, progress)
+    if not plan.model.fit_final:  # whose model is still to be trained
+        forget_work(plan.training)
     commit = tables.commit_of(PREDICTIONS, run_id)
     if commit is None:
         raise RuntimeError(f"the commit of run {run_id} is not in the history of its table")
@@ -189,6 +203,7 @@ def commit_predictions(
         about["kind"],
         about["num_trained"],
         tuple(dict.fromkeys(warnings)),
+        about.get("encoder"),
         ModelChoice.from_mapping(about.get("choice")),
     )
 
@@ -218,6 +233,8 @@ def write_models_predictions(
     }
     if plan.training is not None and plan.training.encoded is not None:
         about["encoder"] = plan.training.encoded.to_mapping()
+        if models.finetuned is not None:
+            about["encoder"]["finetuned"] = models.finetuned
     if models.choice is not None:
         about["choice"] = models.choice.to_dict()
     properties = {CLASSES_PROPERTY: json.dumps(list(plan.ingest.layout.classes), ensure_ascii=False)}

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spark_ml_audit.engines.extras import install_command
-from spark_ml_audit.errors import InputError, SetupError
+from spark_ml_audit.errors import AuditError, ConfigError, InputError, SetupError
 from spark_ml_audit.lake.vectors import StoredVectors
 from spark_ml_audit.models.encoders.base import KEY, Encoder
 from spark_ml_audit.models.encoders.choose import EXTRAS, IMAGES, TEXTS, load_encoder
 from spark_ml_audit.models.encoders.encoding import EncoderRef
 from spark_ml_audit.models.features import FeatureSpec
+from spark_ml_audit.models.finetune.settings import MAX_TOKENS, NUM_TRAINED
+from spark_ml_audit.models.finetune.split import open_split
 from spark_ml_audit.predicting.encoded import FINAL, EncodedTexts
 from spark_ml_audit.predicting.layers import choose_layers
 
@@ -51,7 +53,7 @@ def check_encoder(model: ModelConfig, of: str, spec: FeatureSpec | None = None) 
         spec: The feature columns, where they are known.
 
     Raises:
-        ConfigError: There is no such encoder.
+        ConfigError: There is no such encoder, or its layers cannot be trained though they shall be.
         InputError: There is no text column.
         SetupError: Its packages are not installed.
     """
@@ -64,7 +66,34 @@ def check_encoder(model: ModelConfig, of: str, spec: FeatureSpec | None = None) 
             key=KEY,
             fix="Name text columns under source.features.text (--text), or leave model.encoder out.",
         )
+    if of == IMAGES and model.encoder_level == "finetune":
+        raise ConfigError(
+            "found finetune, but the encoder reads images, and is used as it is.",
+            key="model.encoder_level",
+            fix="Leave it out, or leave model.encoder out: a network is trained on the images then.",
+        )
+    if model.encoder_level == "finetune":  # refused now, not after all texts were encoded
+        open_split(_place_of(model.encoder), NUM_TRAINED, MAX_TOKENS).open()
     return encoder
+
+
+def _place_of(value: str) -> str:
+    """The value for other places: a relative path means another folder where a stored model is loaded."""
+    folder = Path(value).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else value
+
+
+def can_be_tuned(value: str) -> bool:
+    """Whether the upper layers of an encoder of texts can be trained.
+
+    Args:
+        value: The encoder.
+    """
+    try:
+        open_split(_place_of(value), NUM_TRAINED, MAX_TOKENS).open()
+    except AuditError:
+        return False
+    return True
 
 
 def with_vectors(
@@ -82,11 +111,8 @@ def with_vectors(
     images = training.images
     what = TEXTS if images is None else IMAGES
     encoder = open_encoder(value, what)
-    # a relative path means another folder where a stored model is loaded
-    folder = Path(value).expanduser()
-    place = str(folder.resolve()) if folder.is_dir() else value
     columns = training.features.spec.text if images is None else training.features.spec.image
-    ref = EncoderRef(place, encoder.identity, what)
+    ref = EncoderRef(_place_of(value), encoder.identity, what)
     stored = StoredVectors(tables, ref, encoder.candidates, columns, images)
     frame = training.ingest.frame
     with progress.stage("encode"):

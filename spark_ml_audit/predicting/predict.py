@@ -25,6 +25,7 @@ from spark_ml_audit.predicting import model_store
 from spark_ml_audit.predicting.commit import Predicted, commit_predictions
 from spark_ml_audit.predicting.corrected_tags import corrected
 from spark_ml_audit.predicting.encoded import FINAL
+from spark_ml_audit.predicting.finetuning import forget_work
 from spark_ml_audit.predicting.plan import check_source, plan_prediction
 from spark_ml_audit.predicting.retry import PREDICTION_TABLES, complete_prediction
 from spark_ml_audit.predicting.training import train_final
@@ -154,6 +155,7 @@ def _keep_final(
     """Train on the whole table and keep the model in MLflow, if asked for; its address, and sentences."""
     training, warnings = predicted.plan.training, []
     if not config.model.fit_final or training is None or tracker.mlflow_run_id is None or tracker.is_dead:
+        forget_work(training)
         return None, ()
     with progress.stage("final model"):
         if config.model.final_labels == "corrected":
@@ -165,6 +167,7 @@ def _keep_final(
                 f"added and {changed.num_removed:,} flagged as extraneous left out."
             )
         scorer = train_final(training).scorers[FINAL]
+    forget_work(training)
     with progress.stage("model registry"), tempfile.TemporaryDirectory(prefix="spark-ml-audit-") as place:
         rule = model_store.TaggingRule(config.tag.min_precision, predicted.quality.evidence)
         sample = predicted.plan.features.sample

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -20,6 +20,8 @@ from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.profile import IntArray
 from spark_ml_audit.kernels.rules import AuditRules, apply_rules
 from spark_ml_audit.models.bundle import TagModel
+from spark_ml_audit.models.finetune.learner import AverageCheck, AveragedLearner
+from spark_ml_audit.models.finetune.settings import FineTuning
 from spark_ml_audit.models.images import ImageFiles
 from spark_ml_audit.models.registry import MAX_WEIGHT_BYTES
 from spark_ml_audit.models.scorers import TagScorer
@@ -34,6 +36,8 @@ MAX_MODELS_BYTES = 512 << 20
 
 # A cell of a Spark row is limited to 2 GB; parts also keep one message of Spark Connect small.
 _PART_BYTES = 32 << 20
+# Rows of all groups that are fine-tuned sooner than another process has imported torch.
+_FEW_ROWS_TO_TUNE = 1_500
 _RESULT = pa.schema(
     [
         ("model", pa.int32()),
@@ -45,6 +49,7 @@ _RESULT = pa.schema(
         ("warnings", pa.list_(pa.string())),
         ("error", pa.string()),
         ("key", pa.string()),
+        ("judged", pa.list_(pa.float64())),
     ]
 )
 
@@ -63,6 +68,7 @@ class TrainingSet:
         rules: Turns tags into those an audit suggests; `ingest` then has probabilities. None: as given.
         images: Where the images of the column of images are; None without one.
         encoded: Vectors of the texts, and which of them each model reads; None without an encoder.
+        tuning: How the encoder is trained on each fold beside them; None: it is not.
     """
 
     ingest: Ingest
@@ -73,6 +79,7 @@ class TrainingSet:
     kind: str
     rules: AuditRules | None = None
     encoded: EncodedTexts | None = None
+    tuning: FineTuning | None = None
     images: ImageFiles | None = None
 
 
@@ -85,12 +92,14 @@ class Trained:
         num_rows: Model number -> rows it was trained on.
         kind: Kind of model, as resolved.
         warnings: Sentences, each once.
+        judged: Model number -> what decided about fine-tuning it; empty without.
     """
 
     scorers: dict[int, TagScorer]
     num_rows: dict[int, int]
     kind: str
     warnings: tuple[str, ...]
+    judged: dict[int, AverageCheck] = field(default_factory=dict)
 
 
 _ROW = pa.schema(
@@ -193,7 +202,7 @@ def _train(training: TrainingSet, numbers: list[int]) -> Trained:
     payloads: dict[int, dict[int, bytes]] = {}
     for row in found:
         if row["error"] is not None:
-            kind = ConfigError if row["key"] == "model.kind" else InputError
+            kind = ConfigError if (row["key"] or "").startswith("model.") else InputError
             raise kind(
                 f"training failed: {row['error']}.",
                 key=row["key"] or "model.kind",
@@ -209,7 +218,13 @@ def _train(training: TrainingSet, numbers: list[int]) -> Trained:
     sentences = [text for number in sorted(first) for text in first[number]["warnings"]]
     trained_on = {number: row["num_rows"] for number, row in first.items()}
     kind = next(iter(first.values()))["kind"]
-    return Trained(scorers, trained_on, kind, tuple(dict.fromkeys(sentences)))
+    judged = {number: _judged(row["judged"]) for number, row in first.items() if row["judged"]}
+    return Trained(scorers, trained_on, kind, tuple(dict.fromkeys(sentences)), judged)
+
+
+def _judged(numbers: Sequence[float]) -> AverageCheck:
+    kept, alone, average, rows = numbers
+    return AverageCheck(bool(kept), alone, average, int(rows))
 
 
 @dataclass(frozen=True)
@@ -260,6 +275,9 @@ class _Trainer:
         self._spec = training.features.spec
         self._kind = training.kind
         self._seed = training.plan.seed
+        self._tuning = training.tuning
+        if self._tuning is not None:
+            self.few_rows = _FEW_ROWS_TO_TUNE
         self._encodings = {} if training.encoded is None else dict(training.encoded.encodings)
         self._population: dict[int, tuple[int, list[int]]] = {}
         if not training.sample.takes_all:
@@ -275,7 +293,7 @@ class _Trainer:
                 raise ConfigError(
                     f"one trained model of kind '{self._kind}' has {len(payload) / 2**20:,.1f} MB, and all "
                     f"models of the run together may have {MAX_MODELS_BYTES >> 20} MB: take a smaller model "
-                    "(fewer or shallower trees, fewer features) or fewer folds",
+                    "(fewer or shallower trees, fewer features, a smaller encoder) or fewer folds",
                     key="model.kind",
                 )
         except AuditError as error:
@@ -289,6 +307,7 @@ class _Trainer:
             shift=shift,
             kind=model.kind,
             warnings=list(model.warnings),
+            judged=_numbers_of(model),
         )
 
     def _fit(self, table: Any, number: int) -> tuple[TagModel, list[float] | None, int]:
@@ -306,6 +325,7 @@ class _Trainer:
             # beside the weights a model has its vocabulary and a network, small ones
             max_weight_bytes=min(MAX_WEIGHT_BYTES, self._max_bytes * 4 // 5),
             encoding=self._encodings.get(number),
+            tuning=self._tuning,
         )
         num_rows = len(learned.order_keys)
         return model, self._shift(number, num_rows, learned.cols), num_rows
@@ -328,6 +348,14 @@ class _Trainer:
         return found
 
 
+def _numbers_of(model: TagModel) -> list[float] | None:
+    """What decided about fine-tuning, as the result has it."""
+    found = model.learner.judged if isinstance(model.learner, AveragedLearner) else None
+    if found is None:
+        return None
+    return [float(found.is_kept), found.loss_alone, found.loss_average, float(found.num_rows)]
+
+
 def _result(
     number: int,
     payload: bytes = b"",
@@ -338,6 +366,7 @@ def _result(
     warnings: list[str] | None = None,
     error: str | None = None,
     key: str | None = None,
+    judged: list[float] | None = None,
 ) -> Any:
     parts = [payload[start : start + _PART_BYTES] for start in range(0, max(len(payload), 1), _PART_BYTES)]
     rows = [
@@ -351,6 +380,7 @@ def _result(
             "warnings": (warnings or []) if part == 0 else [],
             "error": error,
             "key": key,
+            "judged": judged if part == 0 else None,
         }
         for part, piece in enumerate(parts)
     ]
