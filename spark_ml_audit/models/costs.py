@@ -2,7 +2,7 @@
 
 Each is a sum of terms that follow from the code (texts are read once, every tag's weights pass over them, the
 network makes a fixed number of steps), times constants fitted to measured times on three real sets of 21 to
-130 classes and 2,000 to 18,000 rows (`python -m tests.benchmarks.auto --only costs`, CPU seconds of one core
+130 classes and 2,000 to 18,000 rows (`python -m tests.benchmarks.auto`, CPU seconds of one core
 of a shared server of 2026; tests/benchmarks/README.md says how far off they are). Their purpose is to tell
 seconds from minutes from hours beforehand: the same for the same table, whatever the clock says.
 """

@@ -25,7 +25,7 @@ from spark_ml_audit.models.features import FeatureSpec
 from spark_ml_audit.models.image_learner import KIND as CNN
 from spark_ml_audit.models.registry import resolve_kind
 from spark_ml_audit.outcomes.choice import Considered, ModelChoice
-from spark_ml_audit.predicting.encoding import open_encoder
+from spark_ml_audit.predicting.encoding import can_be_tuned, open_encoder
 from spark_ml_audit.predicting.inner_check import CHECK_ROWS, HELD_OUT, Way, check_ways
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ def _encoder_of(
     tunes = model.encoder_level == FINETUNE or (
         model.budget is not None and "encoder_level" not in model.model_fields_set
     )
-    return encoder, size, (FINETUNE, FROZEN) if tunes else (FROZEN,)
+    return encoder, size, (FINETUNE, FROZEN) if tunes and can_be_tuned(encoder) else (FROZEN,)
 
 
 def task_of(training: TrainingSet) -> Task:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spark_ml_audit.engines.extras import install_command
-from spark_ml_audit.errors import InputError, SetupError
+from spark_ml_audit.errors import AuditError, ConfigError, InputError, SetupError
 from spark_ml_audit.lake.vectors import StoredVectors
 from spark_ml_audit.models.encoders.base import KEY, Encoder
 from spark_ml_audit.models.encoders.choose import EXTRAS, IMAGES, TEXTS, load_encoder
@@ -66,6 +66,12 @@ def check_encoder(model: ModelConfig, of: str, spec: FeatureSpec | None = None) 
             key=KEY,
             fix="Name text columns under source.features.text (--text), or leave model.encoder out.",
         )
+    if of == IMAGES and model.encoder_level == "finetune":
+        raise ConfigError(
+            "found finetune, but the encoder reads images, and is used as it is.",
+            key="model.encoder_level",
+            fix="Leave it out, or leave model.encoder out: a network is trained on the images then.",
+        )
     if model.encoder_level == "finetune":  # refused now, not after all texts were encoded
         open_split(_place_of(model.encoder), NUM_TRAINED, MAX_TOKENS).open()
     return encoder
@@ -75,6 +81,19 @@ def _place_of(value: str) -> str:
     """The value for other places: a relative path means another folder where a stored model is loaded."""
     folder = Path(value).expanduser()
     return str(folder.resolve()) if folder.is_dir() else value
+
+
+def can_be_tuned(value: str) -> bool:
+    """Whether the upper layers of an encoder of texts can be trained.
+
+    Args:
+        value: The encoder.
+    """
+    try:
+        open_split(_place_of(value), NUM_TRAINED, MAX_TOKENS).open()
+    except AuditError:
+        return False
+    return True
 
 
 def with_vectors(

@@ -78,6 +78,12 @@ class PredictionPlan:
         return self.model.budget is not None or self.model.encoder is not None
 
     @property
+    def tunes(self) -> bool:
+        """Whether the encoder of the models is fine-tuned."""
+        encoded = self.training is not None and self.training.encoded is not None
+        return encoded and self.model.encoder_level == "finetune"
+
+    @property
     def folds(self) -> int | None:
         """Number of folds; None for a given model."""
         return None if self.training is None else self.training.plan.num_folds

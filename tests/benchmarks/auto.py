@@ -1,8 +1,7 @@
-"""What `model.kind: auto` goes by: what the kinds cost, and what it chooses under budgets.
+"""What `model.kind: auto` goes by: what the kinds cost, and the constants of `models/costs.py` that follow.
 
-Needs the real data sets in ../shared/data. Examples (`costs` prints the constants of `models/costs.py`):
-python -m tests.benchmarks.auto --only costs
-python -m tests.benchmarks.auto --only choices --sets movies_wikidata
+Needs the real data sets in ../shared/data. Example:
+python -m tests.benchmarks.auto
 """
 
 from __future__ import annotations
@@ -24,10 +23,8 @@ from spark_ml_audit.models.bundle import TagModel
 from spark_ml_audit.models.features import FeatureSpec
 from tests.benchmarks.real_sets import SETS, RealSet, load
 
-PARTS = ("costs", "choices")
 _ROWS = (2000, 6000, 18_000)
 _TABLES = ((4000, 5, 10), (16_000, 5, 10), (4000, 20, 10), (4000, 5, 40))
-_BUDGETS = (None, 60.0, 1.0, 0.1, 0.001)
 
 
 def text_costs(table: RealSet, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
@@ -121,18 +118,16 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[3] / "shared" / "data")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--rows", nargs="+", type=int, default=_ROWS)
     options = parser.parse_args()
-    if "costs" in options.only:
-        texts = [
-            row for name in options.sets for row in text_costs(load(options.data, name), tuple(options.rows))
-        ]
-        tables = table_costs()
-        for name, value in constants(texts, tables).items():
-            print(f"{name}: {value:.3g}")
-        _compare(texts, tables)
+    texts = [
+        row for name in options.sets for row in text_costs(load(options.data, name), tuple(options.rows))
+    ]
+    tables = table_costs()
+    for name, value in constants(texts, tables).items():
+        print(f"{name}: {value:.3g}")
+    _compare(texts, tables)
 
 
 if __name__ == "__main__":

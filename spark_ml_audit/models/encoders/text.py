@@ -112,7 +112,7 @@ class TextEncoder:
         steps = [*(length for length in LENGTHS if length < self.max_tokens), self.max_tokens]
         buckets = np.searchsorted(steps, lengths)
         at_once = BATCH_TOKENS * (1 if device.type == "cpu" else _GPU_FACTOR)
-        with one_thread(torch), torch.inference_mode(), _full_precision(torch):
+        with _one_thread(torch), torch.inference_mode(), _full_precision(torch):
             for bucket in np.unique(buckets):
                 rows = np.flatnonzero(buckets == bucket)
                 length = steps[bucket]
@@ -294,7 +294,7 @@ class _Threads:
 
 
 @contextmanager
-def one_thread(torch: Any) -> Iterator[None]:
+def _one_thread(torch: Any) -> Iterator[None]:
     """One thread of torch for each caller: engines call from as many threads as there are cores."""
     with _Threads.lock:
         _Threads.calls += 1
