@@ -103,12 +103,6 @@ class PredictionPlan:
             "num_excluded_rows": self.counts.num_excluded,
         }
 
-    @property
-    def tunes(self) -> bool:
-        """Whether the encoder is trained on each fold, too."""
-        encoded = None if self.training is None else self.training.encoded
-        return encoded is not None and self.model.encoder_level == "finetune"
-
     def warnings(self) -> list[str]:
         """Sentences on the table, before any model."""
         counts, found = self.counts, [*sentences(self.ingest.hints), *self.guarded.warnings]

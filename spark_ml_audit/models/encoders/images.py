@@ -212,13 +212,13 @@ class VisionReader:
         """Vectors of shape (n, len(layers), width)."""
         import torch
 
-        from spark_ml_audit.models.encoders.text import _one_thread
+        from spark_ml_audit.models.encoders.text import one_thread
 
         processor, network = self._network
         # one by one: a processor may pad to the largest of its images
         inputs = [processor(images=image, return_tensors="pt")["pixel_values"] for image in images]
         filled = [*inputs, *[inputs[0]] * (IMAGES_AT_ONCE - len(inputs))]
-        with _one_thread(torch), torch.inference_mode():
+        with one_thread(torch), torch.inference_mode():
             states = network(pixel_values=torch.cat(filled), output_hidden_states=True).hidden_states
             parts = []
             for layer in layers:

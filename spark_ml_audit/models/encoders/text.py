@@ -86,7 +86,7 @@ class TextEncoder:
         self.candidates = middle_layers(self.num_layers)
         self.identity = identity_of("text", digest_of(folder), str(MAX_TOKENS), str(LENGTHS))
         self._opening = threading.Lock()
-        self._tokenizing = threading.Lock()
+        self.tokenizing = threading.Lock()
 
     @property
     def about(self) -> str:
@@ -98,7 +98,7 @@ class TextEncoder:
     @property
     def max_tokens(self) -> int:
         """Tokens of a text that are read."""
-        most = getattr(self._tokenizer, "model_max_length", None) or MAX_TOKENS
+        most = getattr(self.tokenizer, "model_max_length", None) or MAX_TOKENS
         return min(MAX_TOKENS, int(most), self._positions)
 
     def encode(self, values: Sequence[Any], layers: Sequence[int]) -> Float32Array:
@@ -112,7 +112,7 @@ class TextEncoder:
         steps = [*(length for length in LENGTHS if length < self.max_tokens), self.max_tokens]
         buckets = np.searchsorted(steps, lengths)
         at_once = BATCH_TOKENS * (1 if device.type == "cpu" else _GPU_FACTOR)
-        with _one_thread(torch), torch.inference_mode(), _full_precision(torch):
+        with one_thread(torch), torch.inference_mode(), full_precision(torch):
             for bucket in np.unique(buckets):
                 rows = np.flatnonzero(buckets == bucket)
                 length = steps[bucket]
@@ -135,13 +135,13 @@ class TextEncoder:
         texts = [str(value)[:MAX_CHARACTERS] for value in values]
         most = {"truncation": True, "max_length": self.max_tokens} if cut else {"truncation": False}
         # where texts are cut is a state of the tokenizer, and threads share it
-        with self._tokenizing:
-            found: list[list[int]] = self._tokenizer(texts, **most)["input_ids"]
+        with self.tokenizing:
+            found: list[list[int]] = self.tokenizer(texts, **most)["input_ids"]
         return found
 
     def _padded(self, tokens: list[list[int]], size: int, length: int) -> tuple[Any, Any]:
         """Ids and mask of shape (size, length); rows beyond those given repeat the first."""
-        pad = self._tokenizer.pad_token_id
+        pad = self.tokenizer.pad_token_id
         ids = np.full((size, length), 0 if pad is None else pad, dtype=np.int64)
         mask = np.zeros((size, length), dtype=np.int64)
         for row in range(size):
@@ -161,7 +161,7 @@ class TextEncoder:
             text_config = config.get_text_config()
             int(text_config.num_hidden_layers), int(text_config.hidden_size)
         except Exception as error:
-            raise self._unreadable(error) from error
+            raise self.unreadable(error) from error
         if not list(self.folder.glob("*.safetensors")):
             raise ConfigError(
                 f"the folder '{self.folder}' holds no weights as safetensors.",
@@ -171,7 +171,8 @@ class TextEncoder:
         return text_config
 
     @cached_property
-    def _tokenizer(self) -> Any:
+    def tokenizer(self) -> Any:
+        """The tokenizer; how it cuts is a state of it, so whoever calls it holds `tokenizing`."""
         _quiet()
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tasks fork, and threads are counted
         from transformers import AutoTokenizer
@@ -179,7 +180,7 @@ class TextEncoder:
         try:
             return AutoTokenizer.from_pretrained(str(self.folder), local_files_only=True, use_fast=True)
         except Exception as error:
-            raise self._unreadable(error) from error
+            raise self.unreadable(error) from error
 
     @property
     def _network(self) -> tuple[_Network, Any]:
@@ -199,12 +200,13 @@ class TextEncoder:
                 dtype=torch.float32,
             )
         except Exception as error:
-            raise self._unreadable(error) from error
+            raise self.unreadable(error) from error
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = _Network(model, self.candidates[-1], self.num_layers, device)
         return network, device
 
-    def _unreadable(self, error: Exception) -> ConfigError:
+    def unreadable(self, error: Exception) -> ConfigError:
+        """The refusal of a model whose files cannot be read."""
         said = (str(error).strip().splitlines() or [""])[0]
         return ConfigError(
             f"the folder '{self.folder}' is no text encoder ({type(error).__name__}: "
@@ -220,7 +222,7 @@ class _Network:
     def __init__(self, model: Any, top: int, num_layers: int, device: Any) -> None:
         if model.config.is_encoder_decoder:
             model = model.get_encoder()
-        layers = _layers_of(model, num_layers)
+        layers = layers_of(model, num_layers)
         del layers[top:]
         self._model = model.eval().to(device)
         self._device = device
@@ -249,7 +251,7 @@ class _Network:
         return torch.stack(means, dim=1).cpu().numpy()
 
 
-def _layers_of(model: Any, num_layers: int) -> Any:
+def layers_of(model: Any, num_layers: int) -> Any:
     """The list of a network's layers, whatever it is called there."""
     import torch
 
@@ -294,7 +296,7 @@ class _Threads:
 
 
 @contextmanager
-def _one_thread(torch: Any) -> Iterator[None]:
+def one_thread(torch: Any) -> Iterator[None]:
     """One thread of torch for each caller: engines call from as many threads as there are cores."""
     with _Threads.lock:
         _Threads.calls += 1
@@ -311,7 +313,7 @@ def _one_thread(torch: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _full_precision(torch: Any) -> Iterator[None]:
+def full_precision(torch: Any) -> Iterator[None]:
     """Products in float32 as it is, whatever the process or the GPU would do by default."""
     before = torch.get_float32_matmul_precision()
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from typing import Any
 
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.models.encoders.base import KEY
-from spark_ml_audit.models.encoders.text import _layers_of
+from spark_ml_audit.models.encoders.text import layers_of
 
 
 def masked_mean(hidden: Any, mask: Any) -> Any:
@@ -73,7 +73,7 @@ def cut(model: Any, num_layers: int, below: int) -> tuple[Lower, Upper]:
             fix=f"Set model.encoder_level: frozen, or name another encoder under {KEY}, such as a BERT.",
         )
     end, given = _stand_ins()
-    layers = _layers_of(model, num_layers)
+    layers = layers_of(model, num_layers)
     lower = torch.nn.ModuleList([*layers[:below], end(layers[below])])
     upper = copy.deepcopy(torch.nn.ModuleList(layers[below:]))
     top = _with_parts(model, {id(layers): upper, id(model.embeddings): given()})

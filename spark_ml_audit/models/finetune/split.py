@@ -18,7 +18,7 @@ from spark_ml_audit.models.encoders.text import (
     LENGTHS,
     MAX_CHARACTERS,
     TextEncoder,
-    _full_precision,
+    full_precision,
     one_thread,
 )
 from spark_ml_audit.models.finetune.halves import Upper, cut, masked_mean
@@ -96,9 +96,9 @@ class SplitEncoder:
         if not len(texts):
             return []
         read = [text[:MAX_CHARACTERS] for text in texts]
-        tokenizer = self._encoder._tokenizer
+        tokenizer = self._encoder.tokenizer
         # where texts are cut is a state of the tokenizer, which threads and the frozen encoder share
-        with self._encoder._tokenizing:
+        with self._encoder.tokenizing:
             found = tokenizer(read, truncation=True, max_length=self.max_tokens)["input_ids"]
         pad = tokenizer.pad_token_id or 0
         return [np.array(row or [pad], dtype=np.int32) for row in found]
@@ -132,7 +132,7 @@ class SplitEncoder:
 
         found: list[States] = [np.zeros((0, self.width), np.float16)] * len(tokens)
         lower, _ = self._halves
-        with one_thread(torch), torch.inference_mode(), _full_precision(torch):
+        with one_thread(torch), torch.inference_mode(), full_precision(torch):
             for length, size, rows in self.blocks([len(row) for row in tokens]):
                 ids, mask = self._padded([tokens[row] for row in rows], size, length)
                 computed = lower(ids, mask).float().cpu().numpy()
@@ -145,7 +145,7 @@ class SplitEncoder:
         """Ids and mask of shape (size, length); rows beyond those given repeat the first."""
         import torch
 
-        ids = np.full((size, length), self._encoder._tokenizer.pad_token_id or 0, dtype=np.int64)
+        ids = np.full((size, length), self._encoder.tokenizer.pad_token_id or 0, dtype=np.int64)
         mask = np.zeros((size, length), dtype=np.int64)
         for row in range(size):
             own = tokens[row if row < len(tokens) else 0]
@@ -191,7 +191,7 @@ class SplitEncoder:
                 str(self._encoder.folder), local_files_only=True, use_safetensors=True, dtype=torch.float32
             )
         except Exception as error:
-            raise self._encoder._unreadable(error) from error
+            raise self._encoder.unreadable(error) from error
         model = model.eval().to(self.device)
         for weights in model.parameters():
             weights.requires_grad_(False)
@@ -210,7 +210,7 @@ class SplitEncoder:
         tokens = self.tokens(_PROBE)
         ids, mask = self._padded(tokens, len(tokens), max(map(len, tokens)))
         try:
-            with one_thread(torch), torch.inference_mode(), _full_precision(torch):
+            with one_thread(torch), torch.inference_mode(), full_precision(torch):
                 whole = masked_mean(model(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
                 apart = upper(lower(ids, mask), mask)
             difference = float((whole - apart).abs().max() / whole.abs().max().clamp_min(1e-6))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.models.design import Float32Array, Float64Array
 from spark_ml_audit.models.encoders.base import KEY
-from spark_ml_audit.models.encoders.text import _full_precision, one_thread
+from spark_ml_audit.models.encoders.text import full_precision, one_thread
 from spark_ml_audit.models.finetune.split import SplitEncoder, States, open_split
 from spark_ml_audit.models.finetune.train import Weights, padded
 
@@ -57,7 +57,7 @@ class TunedTags:
 
         split, (upper, outputs, offsets) = self._split, self._opened
         found = np.empty((len(states), len(self.offsets)))
-        with one_thread(torch), torch.inference_mode(), _full_precision(torch):
+        with one_thread(torch), torch.inference_mode(), full_precision(torch):
             for length, size, rows in split.blocks([len(row) for row in states]):
                 given, mask = padded([states[row] for row in rows], split.device, length, size)
                 block = torch.nn.functional.linear(upper(given, mask), outputs, offsets)
