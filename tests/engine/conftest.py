@@ -80,7 +80,7 @@ def page(house: Lake, output: str) -> Iterator[Page]:
         yield found
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _trackers() -> Iterator[None]:
     """MLflow is imported once, and not by every audit; how it is started is tested in `tests/tracking`."""
     if os.name != "posix" or sys.version_info < (3, 11):

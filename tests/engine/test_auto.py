@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from spark_ml_audit.predicting import choice
 from tests.engine.test_predict import SCHEMA, item_rows, probabilities
 from tests.lake import Lake
 
@@ -16,6 +17,13 @@ def source(lake: Lake) -> str:
     return lake.write(lake.frame(item_rows(), SCHEMA))
 
 
+@pytest.fixture
+def _no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is installed beside, no encoder is found."""
+    monkeypatch.setattr(choice, "installed_encoder", lambda: None)
+
+
+@pytest.mark.usefixtures("_no_encoder")
 def test_a_choice_is_made_within_the_budget_and_told(lake: Lake, source: str) -> None:
     settings = {"source.path": source, "output.path": lake.path("out"), "model.folds": 2}
     outcome = lake.run("predict", {**settings, "model.budget": 60})
@@ -33,6 +41,7 @@ def test_a_choice_is_made_within_the_budget_and_told(lake: Lake, source: str) ->
     assert again.json["choice"] == choice
 
 
+@pytest.mark.usefixtures("_no_encoder")
 def test_the_choice_does_not_depend_on_order_and_is_that_of_the_kind_itself(lake: Lake) -> None:
     table = lake.frame(item_rows(90), SCHEMA)
     shuffled = table.take(np.random.default_rng(0).permutation(table.num_rows))

@@ -302,7 +302,8 @@ def test_outliers_and_duplicates_are_found_by_stored_vectors(lake: Lake) -> None
     words = "wave boat salt tree"
     twins = [("one", words, "x", [], ["sea"]), ("two", " ".join(reversed(words.split())), "x", [], ["fire"])]
     source, out = lake.write(lake.frame([*rows, odd, *twins], SCHEMA)), lake.path("out")
-    predicted = run(lake, settings_of(source, out))
+    kind = {"model.kind": "joint"}  # `auto` may leave the encoder out
+    predicted = run(lake, {**settings_of(source, out), **kind})
     where = {"source.path": predicted["tables"]["predictions"], "output.path": out}
     named = {"detect.outliers": True, "detect.duplicates": {"embedding": "vectors", "threshold": 0.999}}
     audited = lake.audit({**where, **named})
@@ -313,7 +314,8 @@ def test_outliers_and_duplicates_are_found_by_stored_vectors(lake: Lake) -> None
         groups.setdefault(row["group_id"], set()).add(row["id"])
     assert {"one", "two"} in groups.values()
     # in the run that makes the vectors, too
-    both = lake.audit({**settings_of(source, lake.path("both")), "source.pred_probs": None, **named})
+    own = {**settings_of(source, lake.path("both")), **kind}
+    both = lake.audit({**own, "source.pred_probs": None, **named})
     assert {row["id"]: row["outlier_score"] for row in lake.rows(both, "examples")} == scores
     # columns that are named count, and an output without vectors has none
     texts = lake.audit({**where, "detect.outliers.features": {"text": "title"}})
