@@ -58,7 +58,7 @@ def test_a_failed_run_is_taken_up_fold_by_fold(
             arrays = dict(held)
         np.savez(file, **(arrays | {"offsets": np.full(len(TAGS), 12.0, np.float32)}))
     done = lake.run("predict", settings)
-    assert done.exit_code in {0, 4}, (done.json, done.stderr)  # 4: MLflow was too slow for this machine
+    assert done.exit_code == 0, (done.json, done.stderr)
     tuned = done.json["encoder"]["finetuned"]
     assert tuned["log_loss_average"] > 1
     assert not all(tuned["kept_by_fold"].values())
