@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from spark_ml_audit.models.conjugate_gradients import column_dots, conjugate_gradients
 from spark_ml_audit.models.design import Design, Float32Array, Float64Array
 
 _BLOCK_ROWS = 4096
@@ -114,18 +115,18 @@ def _dual(block: DenseBlock, targets: Float32Array, tolerance: float, max_steps:
     direction = preconditioned.copy()
     # the preconditioner times the direction follows from the residuals: it is never multiplied by
     image_of_block = residual.copy()
-    size = _column_dots(residual, preconditioned)
+    size = column_dots(residual, preconditioned)
     limit = size * tolerance**2
     for _ in range(max_steps):
         open_ = size > limit
         if not open_.any():
             break
         image = block.sparse_times(block.sparse_transposed(direction)) + image_of_block
-        step = _ratio(open_, size, _column_dots(direction, image))
+        step = _ratio(open_, size, column_dots(direction, image))
         solution += step * direction
         residual -= step * image
         preconditioned = block.rest(residual) / alpha
-        fresh = _column_dots(residual, preconditioned)
+        fresh = column_dots(residual, preconditioned)
         ratio = _ratio(open_, fresh, size)
         direction = preconditioned + ratio * direction
         image_of_block = residual + ratio * image_of_block
@@ -135,28 +136,14 @@ def _dual(block: DenseBlock, targets: Float32Array, tolerance: float, max_steps:
 
 def _primal(block: DenseBlock, targets: Float32Array, tolerance: float, max_steps: int) -> Float32Array:
     alpha = np.float32(block.alpha)
-    residual = block.sparse_transposed(block.rest(targets))
-    solution, direction = np.zeros_like(residual), residual.copy()
-    size = _column_dots(residual, residual)
-    limit = size * tolerance**2
-    for _ in range(max_steps):
-        open_ = size > limit
-        if not open_.any():
-            break
-        image = block.sparse_transposed(block.rest(block.sparse_times(direction))) + alpha * direction
-        step = _ratio(open_, size, _column_dots(direction, image))
-        solution += step * direction
-        residual -= step * image
-        fresh = _column_dots(residual, residual)
-        direction = residual + _ratio(open_, fresh, size) * direction
-        size = np.where(open_, fresh, size)
-    return solution
+
+    def times(weights: Float32Array) -> Float32Array:
+        return block.sparse_transposed(block.rest(block.sparse_times(weights))) + alpha * weights
+
+    right = block.sparse_transposed(block.rest(targets))
+    return conjugate_gradients(times, right, tolerance, max_steps)
 
 
 def _ratio(open_: Any, above: Float64Array, below: Float64Array) -> Float32Array:
     """Quotient where a column is stepped, else 0."""
     return np.where(open_ & (below > 0), above / np.where(below > 0, below, 1.0), 0.0).astype(np.float32)
-
-
-def _column_dots(left: Float32Array, right: Float32Array) -> Float64Array:
-    return np.asarray((left * right).sum(axis=0, dtype=np.float64))

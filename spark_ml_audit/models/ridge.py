@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from spark_ml_audit.models.conjugate_gradients import conjugate_gradients
 from spark_ml_audit.models.design import Design, Float32Array, Float64Array
 from spark_ml_audit.models.eliminated import DenseBlock, solve_eliminated
 
@@ -92,11 +93,13 @@ def fit_ridge(
         elif block is not None:
             weights[:, group] = solve_eliminated(block, centred, tolerance, MAX_STEPS)
         elif design.num_rows < design.width:
-            dual = _conjugate_gradients(_dual_operator(design, means, alpha), centred, tolerance)
+            operator = _Operator(design, means, alpha, dual=True)
+            dual = conjugate_gradients(operator.times, centred, tolerance, MAX_STEPS)
             weights[:, group] = _centred_transposed(design, means, dual)
         else:
             right = _centred_transposed(design, means, centred)
-            weights[:, group] = _conjugate_gradients(_primal_operator(design, means, alpha), right, tolerance)
+            operator = _Operator(design, means, alpha, dual=False)
+            weights[:, group] = conjugate_gradients(operator.times, right, tolerance, MAX_STEPS)
     offsets = shares - np.asarray(means.astype(np.float64) @ weights, dtype=np.float32)
     return Ridge(weights, offsets.astype(np.float32))
 
@@ -126,14 +129,6 @@ class _Operator:
         return product + self.alpha * values
 
 
-def _dual_operator(design: Design, means: Float32Array, alpha: float) -> _Operator:
-    return _Operator(design, means, alpha, dual=True)
-
-
-def _primal_operator(design: Design, means: Float32Array, alpha: float) -> _Operator:
-    return _Operator(design, means, alpha, dual=False)
-
-
 # Centring the columns in the products instead of the matrix keeps it sparse.
 def _centred_times(design: Design, means: Float32Array, weights: Float32Array) -> Float32Array:
     return design.times(weights) - means @ weights
@@ -152,30 +147,3 @@ def _factorised(design: Design, means: Float32Array, alpha: float) -> tuple[Floa
     gram[np.diag_indices_from(gram)] += alpha
     factor, lower = cho_factor(gram)
     return factor, bool(lower)
-
-
-def _conjugate_gradients(operator: _Operator, right: Float32Array, tolerance: float) -> Float32Array:
-    """One system per column, stepped together; a column stands still once it has converged."""
-    solution = np.zeros_like(right)
-    residual = right.copy()
-    direction = right.copy()
-    size = _column_dots(residual, residual)
-    limit = size * tolerance**2
-    for _ in range(MAX_STEPS):
-        open_ = size > limit
-        if not open_.any():
-            break
-        image = operator.times(direction)
-        curvature = _column_dots(direction, image)
-        step = np.where(open_, size / np.where(curvature > 0, curvature, 1.0), 0.0).astype(np.float32)
-        solution += step * direction
-        residual -= step * image
-        fresh = _column_dots(residual, residual)
-        ratio = np.where(open_, fresh / np.where(size > 0, size, 1.0), 0.0).astype(np.float32)
-        direction = residual + ratio * direction
-        size = np.where(open_, fresh, size)
-    return solution
-
-
-def _column_dots(left: Float32Array, right: Float32Array) -> Float64Array:
-    return np.asarray((left * right).sum(axis=0, dtype=np.float64))
