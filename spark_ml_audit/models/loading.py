@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 from spark_ml_audit.errors import ConfigError
@@ -40,18 +41,32 @@ def load_estimator(path: str, seed: int, built_in: Sequence[str] = ()) -> Any:
             + f"Use one of {', '.join(built_in)}, or package.module.Class.",
         )
     try:
-        factory = getattr(importlib.import_module(module_name), name)
+        factory = getattr(import_named(module_name, KEY), name)
     except AttributeError:
         raise ConfigError(
             f"module '{module_name}' has no '{name}'.", key=KEY, fix="Correct the name after the last dot."
         ) from None
+    return _built(factory, path, seed)
+
+
+def import_named(module_name: str, key: str) -> ModuleType:
+    """Import a module that a config names.
+
+    Args:
+        module_name: The module.
+        key: The config key, for errors.
+
+    Raises:
+        ConfigError: It cannot be imported.
+    """
+    try:
+        return importlib.import_module(module_name)
     except Exception as error:  # a module may raise anything while it is imported
         raise ConfigError(
             f"'{module_name}' cannot be imported ({type(error).__name__}: {error}).",
-            key=KEY,
+            key=key,
             fix="Install the package on the driver and on every worker, or correct the path.",
         ) from error
-    return _built(factory, path, seed)
 
 
 def _built(factory: Any, path: str, seed: int) -> Any:

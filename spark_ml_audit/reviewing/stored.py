@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spark_ml_audit.arrow.contents import CONTENT, vector_matrix
 from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.lake.schemas import VECTORS
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 LEAST_STORED = 0.95
 """Share of the texts whose vectors must be stored for rows to be compared by them."""
-
-_CONTENT = "content"
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,10 @@ def stored_vectors(tables: OutputTables, contents: Any) -> Found | None:
     if stored is None or not len(wanted):
         return None
     asked = tables.engine.from_arrow(pa.table({"__content": wanted}))
-    own = stored.join(asked, left_on=_CONTENT, right_on="__content", how="semi")
+    own = stored.join(asked, left_on=CONTENT, right_on="__content", how="semi")
     known = rows_of(
         tables.engine,
-        own.group_by("encoder", "layer").agg(nw.col(_CONTENT).n_unique().alias("number")),
+        own.group_by("encoder", "layer").agg(nw.col(CONTENT).n_unique().alias("number")),
     )
     if not known:
         return None
@@ -74,12 +73,9 @@ def stored_vectors(tables: OutputTables, contents: Any) -> Found | None:
 
 def _matrix(tables: OutputTables, own: Frame, contents: Any) -> Float32Array:
     # two runs at once may both have made some
-    found = tables.engine.collect(own.select(_CONTENT, "vector").unique(subset=[_CONTENT], keep="any"))
-    places = pc.index_in(contents, value_set=found.column(_CONTENT).combine_chunks(), skip_nulls=True)
+    found = tables.engine.collect(own.select(CONTENT, "vector").unique(subset=[CONTENT], keep="any"))
+    places = pc.index_in(contents, value_set=found.column(CONTENT).combine_chunks(), skip_nulls=True)
     at = pc.fill_null(places, -1).to_numpy(zero_copy_only=False)
-    vectors = found.column("vector").combine_chunks()
-    flat: Float32Array = (
-        vectors.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(vectors), -1)
-    )
-    matrix: Float32Array = np.vstack([flat, np.zeros((1, flat.shape[1]), dtype=np.float32)])[at]
+    known = vector_matrix(found.column("vector"))
+    matrix: Float32Array = np.vstack([known, np.zeros((1, known.shape[1]), dtype=np.float32)])[at]
     return matrix

@@ -15,11 +15,10 @@ RECIPE = 1
 """Part of every identity: raised when the same network and settings would give other vectors."""
 
 
-class Encoder(Protocol):
-    """Turns contents (texts, images) into vectors, each by itself.
+class Network(Protocol):
+    """What is known of a network, or a function, before it makes vectors.
 
-    A content's vectors do not depend on the contents beside it beyond 1e-5: batches have one shape and one
-    precision. Layers are numbered from 1, the one above the network's input embeddings.
+    Layers are numbered from 1, the one above the network's input embeddings.
     """
 
     @property
@@ -41,6 +40,14 @@ class Encoder(Protocol):
     @property
     def about(self) -> str:
         """What it is, for people: the clause after 'encoded by'."""
+
+
+class Encoder(Network, Protocol):
+    """Turns contents (texts, images) into vectors, each by itself.
+
+    A content's vectors do not depend on the contents beside it beyond 1e-5: batches have one shape and one
+    precision.
+    """
 
     def encode(self, values: Sequence[Any], layers: Sequence[int]) -> Float32Array:
         """Vectors of shape (n, len(layers), width).

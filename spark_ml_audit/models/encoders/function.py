@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.models.design import BoolArray, Float32Array
 from spark_ml_audit.models.encoders.base import KEY, identity_of
+from spark_ml_audit.models.loading import import_named
 
 BLOCK = 256
 """Texts that a function gets at once."""
@@ -81,14 +81,7 @@ def imported(name: str) -> tuple[Callable[[list[Any]], Any], str]:
         ConfigError: It cannot be imported.
     """
     module_name, _, function_name = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # a module may raise anything while it is imported
-        raise ConfigError(
-            f"'{module_name}' cannot be imported ({type(error).__name__}: {error}).",
-            key=KEY,
-            fix="Install the package on the driver and on every worker, or correct the path.",
-        ) from error
+    module = import_named(module_name, KEY)
     function: Any = module
     for part in function_name.split("."):
         function = getattr(function, part, None)

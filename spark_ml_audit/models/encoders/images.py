@@ -17,7 +17,7 @@ import numpy as np
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.models.cnn import SIZE, WIDTH
 from spark_ml_audit.models.design import BoolArray, Float32Array
-from spark_ml_audit.models.encoders.base import KEY, identity_of, middle_layers
+from spark_ml_audit.models.encoders.base import KEY, Network, identity_of, middle_layers
 from spark_ml_audit.models.images import opened, pixels, require_pillow
 
 PIXELS = "pixels"
@@ -27,28 +27,8 @@ IMAGES_AT_ONCE = 16
 """Images of a batch of a network; the last batch is filled up."""
 
 
-class ImageReader(Protocol):
+class ImageReader(Network, Protocol):
     """What makes vectors of opened images."""
-
-    @property
-    def identity(self) -> str:
-        """As of `base.Encoder`."""
-
-    @property
-    def num_layers(self) -> int:
-        """As of `base.Encoder`."""
-
-    @property
-    def candidates(self) -> tuple[int, ...]:
-        """As of `base.Encoder`."""
-
-    @property
-    def width(self) -> int:
-        """As of `base.Encoder`."""
-
-    @property
-    def about(self) -> str:
-        """As of `base.Encoder`."""
 
     def read(self, images: Sequence[Any], layers: Sequence[int]) -> Float32Array:
         """Vectors of shape (n, len(layers), width) of PIL images in RGB."""

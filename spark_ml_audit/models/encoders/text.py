@@ -189,21 +189,24 @@ class TextEncoder:
 
     @cached_property
     def _opened(self) -> tuple[_Network, Any]:
+        model, device = self.loaded(), device_here()
+        return _Network(model, self.candidates[-1], self.num_layers, device), device
+
+    def loaded(self) -> Any:
+        """The network of the folder, read anew, in float32.
+
+        Raises:
+            ConfigError: Its files cannot be read.
+        """
         import torch
         from transformers import AutoModel
 
         try:
-            model = AutoModel.from_pretrained(
-                str(self.folder),
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
+            return AutoModel.from_pretrained(
+                str(self.folder), local_files_only=True, use_safetensors=True, dtype=torch.float32
             )
         except Exception as error:
             raise self.unreadable(error) from error
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = _Network(model, self.candidates[-1], self.num_layers, device)
-        return network, device
 
     def unreadable(self, error: Exception) -> ConfigError:
         """The refusal of a model whose files cannot be read."""
@@ -249,6 +252,13 @@ class _Network:
         means = [(self._states.found[layer] * weights).sum(dim=1) / counts for layer in layers]
         self._states.found = {}
         return torch.stack(means, dim=1).cpu().numpy()
+
+
+def device_here() -> Any:
+    """The GPU that torch finds, else the processor."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def layers_of(model: Any, num_layers: int) -> Any:

@@ -18,6 +18,7 @@ from spark_ml_audit.models.encoders.text import (
     LENGTHS,
     MAX_CHARACTERS,
     TextEncoder,
+    device_here,
     full_precision,
     one_thread,
 )
@@ -169,12 +170,10 @@ class SplitEncoder:
         upper: Upper = copy.deepcopy(self._halves[1])
         return upper
 
-    @property
+    @cached_property
     def device(self) -> Any:
         """A GPU where there is one."""
-        import torch
-
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return device_here()
 
     @property
     def _halves(self) -> tuple[Any, Any]:
@@ -183,16 +182,7 @@ class SplitEncoder:
 
     @cached_property
     def _opened(self) -> tuple[Any, Any]:
-        import torch
-        from transformers import AutoModel
-
-        try:
-            model = AutoModel.from_pretrained(
-                str(self._encoder.folder), local_files_only=True, use_safetensors=True, dtype=torch.float32
-            )
-        except Exception as error:
-            raise self._encoder.unreadable(error) from error
-        model = model.eval().to(self.device)
+        model = self._encoder.loaded().eval().to(self.device)
         for weights in model.parameters():
             weights.requires_grad_(False)
         halves = cut(model, self.num_layers, self.num_layers - self.num_trained)
