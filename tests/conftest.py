@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
+from tests.browser import Browser, browser_session
 from tests.lake import Lake
 
 if TYPE_CHECKING:
@@ -177,3 +178,10 @@ def house(
 ) -> Lake:
     """A lake that the tests of a module share."""
     return lake_for(request, tmp_path_factory.mktemp("house"), tracking_uri)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser, one for a module."""
+    with browser_session() as found:
+        yield found

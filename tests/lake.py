@@ -203,7 +203,13 @@ class Lake:
         self, settings: Mapping[str, object] | None = None, *, expect: int = 0, **keys: object
     ) -> dict[str, Any]:
         """Run an audit that must exit as expected; its JSON."""
-        outcome = self.run("audit", settings, **keys)
+        return self.done("audit", settings, expect=expect, **keys)
+
+    def done(
+        self, command: str, settings: Mapping[str, object] | None = None, *, expect: int = 0, **keys: object
+    ) -> dict[str, Any]:
+        """Run a command that must exit as expected; its JSON."""
+        outcome = self.run(command, settings, **keys)
         assert outcome.exit_code == expect, (outcome.json.get("warnings", outcome.json), outcome.stderr)
         return outcome.json
 

@@ -46,12 +46,6 @@ def settings_of(source: str, out: str, **more: object) -> dict[str, object]:
     }
 
 
-def run(lake: Lake, settings: dict[str, object], command: str = "predict") -> dict[str, Any]:
-    outcome = lake.run(command, settings)
-    assert outcome.exit_code == 0, (outcome.json, outcome.stderr)
-    return outcome.json
-
-
 def probs_of(lake: Lake, where: str) -> dict[str, Any]:
     return {row["id"]: np.array(row["pred_probs"]) for row in lake.records(where)}
 
@@ -64,7 +58,7 @@ def source(lake: Lake) -> str:
 @pytest.mark.matrix
 def test_vectors_are_made_once_per_text_and_read_by_every_model(lake: Lake, source: str) -> None:
     out = lake.path("out")
-    first = run(lake, settings_of(source, out))
+    first = lake.done("predict", settings_of(source, out))
     vectors = lake.records(f"{out}/vectors")
     texts = {(row[1], tuple(row[3])) for row in film_rows() if row[1] is not None}
     assert len(vectors) == len({row["content"] for row in vectors}) == len(texts)
@@ -83,13 +77,13 @@ def test_vectors_are_made_once_per_text_and_read_by_every_model(lake: Lake, sour
         ("null", "wave", None, None, None),
     ]
     before = CALLS["texts"]
-    second = run(lake, settings_of(lake.write(lake.frame(more, SCHEMA)), out, model__seed=1))
+    second = lake.done("predict", settings_of(lake.write(lake.frame(more, SCHEMA)), out, model__seed=1))
     assert second["num_unlabelled"] == 1
     assert len(lake.records(f"{out}/vectors")) == len(texts) + 2
     if lake.kind == "embedded":
         assert CALLS["texts"] - before <= 2
     # an encoder changes what models find
-    plain = run(lake, {**settings_of(source, lake.path("plain")), "model.encoder": None})
+    plain = lake.done("predict", {**settings_of(source, lake.path("plain")), "model.encoder": None})
     with_vectors, without = (probs_of(lake, made["tables"]["predictions"]) for made in (first, plain))
     assert any(np.abs(with_vectors[key] - without[key]).max() > 1e-3 for key in without)
     assert not Path(lake.path("plain/vectors")).exists()
@@ -103,7 +97,7 @@ def test_probabilities_depend_on_neither_order_nor_partitions_nor_what_was_store
     shuffled = table.take(np.random.default_rng(0).permutation(table.num_rows))
     out = lake.path("out")
     found = [
-        probs_of(lake, run(lake, settings_of(place, where))["tables"]["predictions"])
+        probs_of(lake, lake.done("predict", settings_of(place, where))["tables"]["predictions"])
         for place, where in (
             (source, out),
             (lake.write(shuffled, files=3), lake.path("other")),
@@ -121,11 +115,11 @@ def test_vectors_that_two_runs_made_count_once(lake: Lake, source: str) -> None:
     if lake.kind != "embedded":
         pytest.skip("the table is doubled by delta-rs")
     out = lake.path("out")
-    first = run(lake, settings_of(source, out))
+    first = lake.done("predict", settings_of(source, out))
     before = probs_of(lake, first["tables"]["predictions"])
     stored = deltalake.DeltaTable(f"{out}/vectors").to_pyarrow_table()
     deltalake.write_deltalake(f"{out}/vectors", stored.slice(0, 20), mode="append")
-    again = run(lake, settings_of(source, out))
+    again = lake.done("predict", settings_of(source, out))
     assert again["num_predicted"] == first["num_predicted"]
     after = probs_of(lake, again["tables"]["predictions"])
     assert all(np.array_equal(after[key], before[key]) for key in before)
@@ -140,7 +134,9 @@ def test_a_killed_run_goes_on_with_the_texts_that_it_lacks(
         pytest.skip("calls are counted in this process")
     monkeypatch.setattr(vectors, "AT_ONCE", 10)
     out = lake.path("out")
-    whole = probs_of(lake, run(lake, settings_of(source, lake.path("whole")))["tables"]["predictions"])
+    whole = probs_of(
+        lake, lake.done("predict", settings_of(source, lake.path("whole")))["tables"]["predictions"]
+    )
     done = []
     made = vectors.StoredVectors.fill
 
@@ -158,7 +154,7 @@ def test_a_killed_run_goes_on_with_the_texts_that_it_lacks(
     kept = len(lake.records(f"{out}/vectors"))
     assert kept > 0
     before = CALLS["texts"]
-    finished = run(lake, settings_of(source, out))
+    finished = lake.done("predict", settings_of(source, out))
     assert len({row["content"] for row in lake.records(f"{out}/vectors")}) == finished["encoder"]["num_texts"]
     assert CALLS["texts"] - before == finished["encoder"]["num_texts"] - kept
     after = probs_of(lake, finished["tables"]["predictions"])
@@ -167,16 +163,15 @@ def test_a_killed_run_goes_on_with_the_texts_that_it_lacks(
 
 def test_the_final_model_encodes_new_texts_itself(lake: Lake, source: str) -> None:
     out = lake.path("out")
-    made = run(lake, settings_of(source, out, model__fit_final=True, model__name="encoded_films"))
+    made = lake.done("predict", settings_of(source, out, model__fit_final=True, model__name="encoded_films"))
     assert made["model_uri"] == "models:/encoded_films/1", made["warnings"]
-    tagged = run(
-        lake,
-        {"source.path": source, "model.uri": made["model_uri"], "output.path": lake.path("tagged")},
+    tagged = lake.done(
         "tag",
+        {"source.path": source, "model.uri": made["model_uri"], "output.path": lake.path("tagged")},
     )
     by_tag = probs_of(lake, tagged["tables"]["tags"])
-    given = run(
-        lake,
+    given = lake.done(
+        "predict",
         {"source.path": source, "model.uri": made["model_uri"], "output.path": lake.path("given")},
     )
     by_predict = probs_of(lake, given["tables"]["predictions"])
@@ -187,7 +182,7 @@ def test_the_final_model_encodes_new_texts_itself(lake: Lake, source: str) -> No
 
 def test_an_audit_that_predicts_reads_the_same_vectors(lake: Lake, source: str) -> None:
     out = lake.path("out")
-    predicted = run(lake, settings_of(source, out))
+    predicted = lake.done("predict", settings_of(source, out))
     audited = lake.audit({**settings_of(source, out), "source.pred_probs": None})
     assert audited["num_audited"] == predicted["num_predicted"]
     one, other = (probs_of(lake, found["tables"]["predictions"]) for found in (predicted, audited))
@@ -196,8 +191,8 @@ def test_an_audit_that_predicts_reads_the_same_vectors(lake: Lake, source: str) 
 
 def test_a_retry_of_a_finished_run_tells_its_encoder(lake: Lake, source: str) -> None:
     settings = settings_of(source, lake.path("out"))
-    first = run(lake, settings)
-    again = run(lake, {**settings, "output.run_id": first["run_id"]})
+    first = lake.done("predict", settings)
+    again = lake.done("predict", {**settings, "output.run_id": first["run_id"]})
     assert again["already_finished"]
     assert again["encoder"] == first["encoder"]
 
@@ -237,7 +232,7 @@ def test_both_engines_give_the_same_vectors_and_probabilities(lake: Lake, source
     found = []
     for number, each in enumerate(lakes):
         out = lake.path(f"out-{number}")
-        made = run(each, settings_of(source, out))
+        made = each.done("predict", settings_of(source, out))
         vectors = {row["content"]: row["vector"] for row in lakes[1].records(f"{out}/vectors")}
         found.append((probs_of(lakes[1], made["tables"]["predictions"]), vectors))
     (probs, vectors), (other_probs, other_vectors) = found
@@ -276,7 +271,7 @@ def test_python_keeps_vectors_where_it_is_told(lake: Lake, source: str) -> None:
     frame = lake.native(lake.frame(film_rows(), SCHEMA))
     kept = lake.call(predict, frame, **asked, vectors=lake.path("kept"))
     passing = lake.call(predict, frame, **asked)
-    written = run(lake, settings_of(source, lake.path("kept")))
+    written = lake.done("predict", settings_of(source, lake.path("kept")))
     wanted = probs_of(lake, written["tables"]["predictions"])
     for found in (kept, passing):
         probs = {row["id"]: np.array(row["pred_probs"]) for row in records(found.predictions)}
@@ -303,7 +298,7 @@ def test_outliers_and_duplicates_are_found_by_stored_vectors(lake: Lake) -> None
     twins = [("one", words, "x", [], ["sea"]), ("two", " ".join(reversed(words.split())), "x", [], ["fire"])]
     source, out = lake.write(lake.frame([*rows, odd, *twins], SCHEMA)), lake.path("out")
     kind = {"model.kind": "joint"}  # `auto` may leave the encoder out
-    predicted = run(lake, {**settings_of(source, out), **kind})
+    predicted = lake.done("predict", {**settings_of(source, out), **kind})
     where = {"source.path": predicted["tables"]["predictions"], "output.path": out}
     named = {"detect.outliers": True, "detect.duplicates": {"embedding": "vectors", "threshold": 0.999}}
     audited = lake.audit({**where, **named})

@@ -41,12 +41,6 @@ def settings_of(source: str, out: str, **more: object) -> dict[str, object]:
     }
 
 
-def run(lake: Lake, settings: dict[str, object], command: str = "predict") -> dict[str, Any]:
-    outcome = lake.run(command, settings)
-    assert outcome.exit_code == 0, (outcome.json, outcome.stderr)
-    return outcome.json
-
-
 @pytest.fixture
 def by_bytes(lake: Lake) -> str:
     return lake.write(lake.frame(colour_rows(), "id string, picture binary, labels array<string>"))
@@ -62,8 +56,8 @@ def test_paths_relative_to_the_source_and_bytes_are_predicted_alike(
         (folder / f"{key}.png").write_bytes(data)
         rows.append((key, f"{key}.png", tags))
     by_path = lake.write(lake.frame(rows[::-1], "id string, picture string, labels array<string>"), files=2)
-    first = run(lake, settings_of(by_bytes, lake.path("a")))
-    second = run(lake, settings_of(by_path, lake.path("b"), source__image_folder=str(folder)))
+    first = lake.done("predict", settings_of(by_bytes, lake.path("a")))
+    second = lake.done("predict", settings_of(by_path, lake.path("b"), source__image_folder=str(folder)))
     assert first["features"] == {"image": ["picture"]}
     assert first["quality"]["macro_auc"] > 0.95
     assert first["encoder"]["num_images"] == 90
@@ -78,7 +72,7 @@ def test_what_cannot_be_read_is_counted_and_gets_the_shares(lake: Lake) -> None:
     rows[3] = (rows[3][0], b"no image", rows[3][2])
     rows[5] = (rows[5][0], None, rows[5][2])
     source = lake.write(lake.frame(rows, "id string, picture binary, labels array<string>"))
-    found = run(lake, settings_of(source, lake.path("out")))
+    found = lake.done("predict", settings_of(source, lake.path("out")))
     assert found["num_predicted"] == 90
     assert any(text.startswith("2 rows have no image in column 'picture'") for text in found["warnings"])
     assert found["encoder"]["num_rows_without_image"] == 2
@@ -94,7 +88,7 @@ def test_images_are_not_found_by_themselves_and_other_columns_stand_beside(lake:
     assert "picture" in lake.run("predict", plain).json["left_out"]
     both = settings_of(source, lake.path("both"))
     both["source.features"] = {"image": "picture", "text": "title"}
-    found = run(lake, both)
+    found = lake.done("predict", both)
     names = [item["name"] for item in found["choice"]["considered"]]
     assert names == ["joint with frozen encoder", "joint", "linear"]
 
@@ -135,11 +129,9 @@ def test_without_torch_a_network_is_refused_with_the_command(
 
 def test_a_final_model_tags_new_images(lake: Lake, by_bytes: str) -> None:
     settings = settings_of(by_bytes, lake.path("out"), model__fit_final=True, model__name="colours")
-    model = run(lake, settings)["model_uri"]
+    model = lake.done("predict", settings)["model_uri"]
     new = lake.write(lake.frame([row[:2] for row in colour_rows(20)], "id string, picture binary"))
-    tagged = run(
-        lake, {"source.path": new, "model.uri": model, "output.path": lake.path("tags")}, command="tag"
-    )
+    tagged = lake.done("tag", {"source.path": new, "model.uri": model, "output.path": lake.path("tags")})
     assert tagged["num_tagged"] == 20
     found = {row["id"]: set(row["tags"]) for row in lake.records(tagged["tables"]["tags"])}
     assert sum(found[key] == set(tags) for key, _, tags in colour_rows(20)) > 10
@@ -150,7 +142,7 @@ def test_an_audit_compares_rows_by_the_vectors_of_images(lake: Lake) -> None:
     rows[3] = (rows[3][0], b"no image", rows[3][2])
     source = lake.write(lake.frame(rows, "id string, picture binary, labels array<string>"))
     settings = settings_of(source, lake.path("out"), detect__outliers={}, source__pred_probs=None)
-    found = run(lake, settings, command="audit")
+    found = lake.audit(settings)
     scores = {row["id"]: row["outlier_score"] for row in lake.rows(found, "examples")}
     assert scores["r003"] is None
     assert sum(score is not None for score in scores.values()) == 89

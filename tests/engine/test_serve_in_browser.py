@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.browser import Browser, browser_session, has_browser
+from tests.browser import Browser, has_browser
 from tests.lake import Lake
 from tests.review_page import FILMS, HOSTILE, TAGS, TOKEN, Page, films, served
 
 pytestmark = pytest.mark.skipif(
     not has_browser(), reason="no browser: apt-get install chromium chromium-driver"
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browser_session() as found:
-        yield found
 
 
 def visit(browser: Browser, page: Page, path: str = "/review", *, at: int | None = None) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.browser import Browser, browser_session, has_browser
+from tests.browser import Browser, has_browser
 from tests.engine.test_serve_in_browser import ENTER, press, row_id, saved, visit, wait
 from tests.lake import Lake
 from tests.review_page import decisions, served
@@ -18,12 +17,6 @@ from tests.review_page import decisions, served
 pytestmark = pytest.mark.skipif(
     not has_browser(), reason="no browser: apt-get install chromium chromium-driver"
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browser_session() as found:
-        yield found
 
 
 def decide(browser: Browser, key: str) -> str:

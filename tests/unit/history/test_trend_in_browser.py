@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from spark_ml_audit.history.trend_page import render_pages
-from tests.browser import Browser, browser_session
+from tests.browser import Browser
 from tests.unit.history.made_up import START, trend
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browser_session() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from spark_ml_audit.report.page import render_report
-from tests.browser import Browser, browser_session
+from tests.browser import Browser
 from tests.unit.report.page.sample import HOSTILE, sample_report
 
 CONTRAST = """
@@ -39,12 +38,6 @@ for (const e of document.querySelectorAll("body *")) {
 }
 return worst;
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browser_session() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
