@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from spark_ml_audit.app.contents import RowContents
-from spark_ml_audit.app.queues import ROW, QueueFilter
+from spark_ml_audit.app.queues import ROW, Queue, QueueFilter
 from spark_ml_audit.app.reader import RowContent
 from spark_ml_audit.app.records import id_as_text
-from spark_ml_audit.app.session import Queue, ReviewSession
+from spark_ml_audit.app.session import ReviewSession
 from spark_ml_audit.app.votes import Vote, newest_of_each, standing_vote
 from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
 from spark_ml_audit.outcomes.base import plain

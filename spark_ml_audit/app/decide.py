@@ -70,11 +70,15 @@ def _decisions(session: ReviewSession, sent: Sent, who: str) -> list[Decision]:
         "note": text_of(sent, "note") or None,
     }
     sample = text_of(sent, "sample", MOST_NAME)
+    drawn = session.drawn_in(sample)
     if sent.get("row") is not None:
         verdict = one_of(sent, "row", (EXCLUDED, INCLUDED))
-        return [Decision(row_id, None, verdict, decision_id=f"{name}.0", kind=ROW, **shared)]
+        answers = sample if any(place == row for place, _ in drawn) else None
+        row_decision = Decision(
+            row_id, None, verdict, decision_id=f"{name}.0", kind=ROW, sample_id=answers, **shared
+        )
+        return [row_decision]
     kind = ADJUDICATED if sent.get("adjudicated") is True else SINGLE
-    drawn = session.drawn_in(sample)
     return [
         Decision(
             row_id,

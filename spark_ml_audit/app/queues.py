@@ -31,7 +31,7 @@ is the beginning of one random order, hence a simple random sample."""
 ROW = -1
 """Class of an item that is a row as a whole."""
 
-_HASHED_ROWS, _HASHED_CELLS = 16_384, 1 << 18
+_HASHED_ROWS, _HASHED_CELLS, _DOUBTS_AT_ONCE = 16_384, 1 << 18, 1 << 16
 """How many are hashed at a time."""
 
 Mask = npt.NDArray[np.bool_]
@@ -162,6 +162,27 @@ class QueueItems:
         return QueueItems(self.rows[mask], self.classes[mask], self.places[mask])
 
 
+@dataclass(frozen=True, eq=False)
+class Queue:
+    """A queue as it stands for a person.
+
+    Attributes:
+        items: In order.
+        done: Which of them are done.
+    """
+
+    items: QueueItems
+    done: Mask
+
+    def first_open(self, after: int = -1) -> int:
+        """Place of the first open item behind a place, else the first of all; -1 where all are done."""
+        places = np.flatnonzero(~self.done)
+        if not len(places):
+            return -1
+        later = places[places > after]
+        return int(later[0] if len(later) else places[0])
+
+
 def resolve(
     index: AuditIndex, asked: QueueFilter, classes: Sequence[str], learned: LearnedOrder | None = None
 ) -> QueueItems:
@@ -177,7 +198,7 @@ def resolve(
     if asked.kind != "flagged":
         return _marked_rows(index, asked, classes)
     mask = cell_mask(index, asked, classes)
-    cells = np.flatnonzero(mask)
+    cells = np.flatnonzero(mask).astype(np.int32)
     rows = index.cells.rows[cells]
     if asked.view == "row":
         rows = np.unique(rows)
@@ -186,15 +207,24 @@ def resolve(
     if asked.order == "random":
         order = np.argsort(_cell_hashes(index, rows, codes, len(classes)), kind="stable")
     elif asked.order == "surest":
-        probs = index.pred_prob[cells]
-        doubt = np.where(index.missing[cells], 1 - probs, probs)
-        if learned is not None:
-            wrong = learned.wrong(probs.astype(np.float64), ~index.missing[cells], codes.astype(np.int64))
-            doubt = averaged(doubt, 1 - wrong)
-        order = np.lexsort((codes, rows, doubt))
+        order = np.lexsort((codes, rows, _doubts(index, cells, codes, learned)))
     else:
         order = np.arange(len(cells))
     return QueueItems.of_cells(rows[order], codes[order], cells[order])
+
+
+def _doubts(index: AuditIndex, cells: Codes, codes: Codes, learned: LearnedOrder | None) -> npt.NDArray[Any]:
+    """What cells are ordered by, the surest lowest; of many cells some at a time, for the memory's sake."""
+    found = np.empty(len(cells), dtype=np.float32 if learned is None else np.float64)
+    for start in range(0, len(cells), _DOUBTS_AT_ONCE):
+        some = slice(start, start + _DOUBTS_AT_ONCE)
+        probs, missing = index.pred_prob[cells[some]], index.missing[cells[some]]
+        doubt = np.where(missing, 1 - probs, probs)
+        if learned is not None:
+            wrong = learned.wrong(probs.astype(np.float64), ~missing, codes[some].astype(np.int64))
+            doubt = averaged(doubt, 1 - wrong)
+        found[some] = doubt
+    return found
 
 
 def cell_mask(index: AuditIndex, asked: QueueFilter, classes: Sequence[str]) -> Mask:

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -25,7 +25,7 @@ from spark_ml_audit.app.decided import (
 from spark_ml_audit.app.index import IntArray
 from spark_ml_audit.app.learned import OrderLearner
 from spark_ml_audit.app.load_index import load_index
-from spark_ml_audit.app.queues import ROW, QueueFilter, QueueItems, cell_mask, resolve
+from spark_ml_audit.app.queues import ROW, Queue, QueueFilter, QueueItems, cell_mask, resolve
 from spark_ml_audit.app.reader import AuditReader
 from spark_ml_audit.app.records import id_from_text
 from spark_ml_audit.app.sent import OtherRunError
@@ -50,27 +50,6 @@ _KEPT_QUEUES, _KEPT_ITEMS = 6, 2_000_000
 """Queues that are kept in order, and their items in all: a further one is made in a third of a second."""
 
 _Found = TypeVar("_Found")
-
-
-@dataclass(frozen=True, eq=False)
-class Queue:
-    """A queue as it stands for a person.
-
-    Attributes:
-        items: In order.
-        done: Which of them are done.
-    """
-
-    items: QueueItems
-    done: BoolArray
-
-    def first_open(self, after: int = -1) -> int:
-        """Place of the first open item behind a place, else the first of all; -1 where all are done."""
-        places = np.flatnonzero(~self.done)
-        if not len(places):
-            return -1
-        later = places[places > after]
-        return int(later[0] if len(later) else places[0])
 
 
 class ReviewSession:
@@ -170,7 +149,9 @@ class ReviewSession:
         with suppress(Exception):
             reader = self.reader
             newest = reader.newest_run_id()
-            self.newer_run = newest if newest > reader.run.run_id else None
+            with self.lock:
+                if self.reader is reader:  # else that one was opened meanwhile
+                    self.newer_run = newest if newest > reader.run.run_id else None
 
     def refresh(self) -> None:
         """Take in all decisions that are not known yet."""
@@ -188,12 +169,14 @@ class ReviewSession:
                 self._version = version
             self._looked = time.monotonic()
 
-    def wrote(self) -> None:
+    def _wrote(self, reader: AuditReader) -> None:
         """After a commit of this process: it knows the newest version, if nobody else wrote in between."""
         with self._refreshing:
-            version, known = self.reader.decisions_version(), int(self._version or -1)
-            if version is not None and int(version) == known + 1:
-                self._version = version
+            version = reader.decisions_version()
+            with self.lock:
+                known = int(self._version or -1)
+                if self.reader is reader and version is not None and int(version) == known + 1:
+                    self._version = version
 
     def took(self, reader: AuditReader, records: Sequence[DecisionRecord], *, is_new: bool) -> None:
         """Take in what this process has written.
@@ -208,7 +191,7 @@ class ReviewSession:
                 return
             self.take(records)
         if is_new:
-            self.wrote()
+            self._wrote(reader)
 
     def take(self, records: Sequence[DecisionRecord]) -> list[Cell]:
         """Take in records of decisions; the cells that they touched."""

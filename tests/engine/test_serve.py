@@ -206,6 +206,16 @@ def test_what_cannot_be_used_is_refused_and_not_stored(page: Page, house: Lake, 
     assert decisions(house, output) == []
 
 
+def test_a_row_left_out_of_a_blind_sample_is_done_there(page: Page) -> None:
+    drawn = page.post("/api/draw", {"how": "random", "size": 40})["sample"]
+    queue = {"kind": "sample", "sample": drawn}
+    first = page.get("/api/item", **queue)
+    sent = {"decision_id": "out", "id": first["card"]["id"], "row": "exclude", "sample": drawn}
+    page.post("/api/decisions", sent)
+    after = page.get("/api/item", **queue)
+    assert after["card"]["id"] != first["card"]["id"]
+
+
 def test_a_tag_nobody_proposed_and_a_row_left_out(page: Page) -> None:
     page.decide("added", "film 020", ("西部", "present"))
     page.post("/api/decisions", {"decision_id": "out", "id": "film 021", "row": "exclude"})
