@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spark_ml_audit.models.design import BoolArray, Float32Array
+from spark_ml_audit.models.torch_state import deterministic, one_thread
 
 SIZE = 32
 """Pixels of an image on either side."""
@@ -152,13 +153,6 @@ def _shifted(torch: Any, images: Any) -> Any:
 @contextmanager
 def _reproducible(torch: Any, seed: int) -> Iterator[None]:
     """One thread, deterministic algorithms and a seed of its own; as it was afterwards."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.use_deterministic_algorithms(strict)
-        torch.set_num_threads(threads)
+    with one_thread(torch), deterministic(torch), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

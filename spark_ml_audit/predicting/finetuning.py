@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import threading
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spark_ml_audit.config.paths import local_path
+from spark_ml_audit.engines.limits import cores
 from spark_ml_audit.models.finetune.pace import measure, share_done
 from spark_ml_audit.models.finetune.settings import FineTuning
 from spark_ml_audit.models.finetune.split import open_split
@@ -98,7 +98,7 @@ def _estimate(training: TrainingSet, tuning: FineTuning, max_train_rows: int) ->
     split = open_split(tuning.encoder, tuning.num_trained, tuning.max_tokens)
     cost = measure(split, texts, training.ingest.layout.num_classes, tuning.training)
     num_trained = min(counts.training_rows(0)[0], max_train_rows)
-    beside = min(folds, os.cpu_count() or 1)
+    beside = min(folds, cores())
     num_rows = counts.rows.num_audited + counts.rows.num_unlabelled
     seconds = cost.seconds(num_trained, num_rows, folds, tuning.training, beside)
     return (

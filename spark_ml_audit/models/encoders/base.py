@@ -15,7 +15,7 @@ RECIPE = 1
 """Part of every identity: raised when the same network and settings would give other vectors."""
 
 
-class Network(Protocol):
+class Described(Protocol):
     """What is known of a network, or a function, before it makes vectors.
 
     Layers are numbered from 1, the one above the network's input embeddings.
@@ -42,7 +42,7 @@ class Network(Protocol):
         """What it is, for people: the clause after 'encoded by'."""
 
 
-class Encoder(Network, Protocol):
+class Encoder(Described, Protocol):
     """Turns contents (texts, images) into vectors, each by itself.
 
     A content's vectors do not depend on the contents beside it beyond 1e-5: batches have one shape and one

@@ -33,7 +33,7 @@ TEXTS, IMAGES = "texts", "images"
 EXTRAS = {TEXTS: "text", IMAGES: "torch"}
 """Extras that bring what encoders need."""
 
-_open_encoders: dict[str, Encoder] = {}
+_open_encoders: dict[tuple[str, str], Encoder] = {}
 # threads of one process share an encoder; opening one twice would cost its memory twice
 _opening = threading.Lock()
 
@@ -56,11 +56,12 @@ def load_encoder(value: str, of: str = TEXTS) -> Encoder:
             ...
         spark_ml_audit.errors.ConfigError: model.encoder: found 'no such folder', which is no folder, ...
     """
+    folder = Path(value).expanduser()
+    key = (str(folder.resolve()) if folder.is_dir() else value, of)
     with _opening:
-        name = value if of == TEXTS else f"{value} of {of}"
-        if name not in _open_encoders:
-            _open_encoders[name] = _opener_of(value, of)()
-        return _open_encoders[name]
+        if key not in _open_encoders:
+            _open_encoders[key] = _opener_of(value, of)()
+        return _open_encoders[key]
 
 
 def is_function(value: str) -> bool:

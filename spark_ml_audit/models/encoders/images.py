@@ -17,8 +17,9 @@ import numpy as np
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.models.cnn import SIZE, WIDTH
 from spark_ml_audit.models.design import BoolArray, Float32Array
-from spark_ml_audit.models.encoders.base import KEY, Network, identity_of, middle_layers
+from spark_ml_audit.models.encoders.base import KEY, Described, identity_of, middle_layers
 from spark_ml_audit.models.images import opened, pixels, require_pillow
+from spark_ml_audit.models.torch_state import one_thread
 
 PIXELS = "pixels"
 """Name of the encoder that gives an image's own pixels: what a network trained from scratch reads."""
@@ -27,7 +28,7 @@ IMAGES_AT_ONCE = 16
 """Images of a batch of a network; the last batch is filled up."""
 
 
-class ImageReader(Network, Protocol):
+class ImageReader(Described, Protocol):
     """What makes vectors of opened images."""
 
     def read(self, images: Sequence[Any], layers: Sequence[int]) -> Float32Array:
@@ -192,8 +193,6 @@ class VisionReader:
         """Vectors of shape (n, len(layers), width)."""
         import torch
 
-        from spark_ml_audit.models.encoders.text import one_thread
-
         processor, network = self._network
         # one by one: a processor may pad to the largest of its images
         inputs = [processor(images=image, return_tensors="pt")["pixel_values"] for image in images]
@@ -218,17 +217,21 @@ class VisionReader:
         except Exception as error:
             raise self._unreadable(error) from error
 
-    @cached_property
+    @property
     def _network(self) -> tuple[Any, Any]:
+        with self._opening:
+            return self._opened
+
+    @cached_property
+    def _opened(self) -> tuple[Any, Any]:
         from transformers import AutoImageProcessor, AutoModel
 
-        with self._opening:
-            try:
-                processor = AutoImageProcessor.from_pretrained(self.folder, local_files_only=True)
-                network = AutoModel.from_pretrained(self.folder, local_files_only=True, use_safetensors=True)
-            except Exception as error:
-                raise self._unreadable(error) from error
-            return processor, getattr(network, "vision_model", network).eval()
+        try:
+            processor = AutoImageProcessor.from_pretrained(self.folder, local_files_only=True)
+            network = AutoModel.from_pretrained(self.folder, local_files_only=True, use_safetensors=True)
+        except Exception as error:
+            raise self._unreadable(error) from error
+        return processor, getattr(network, "vision_model", network).eval()
 
     def _unreadable(self, error: Exception) -> ConfigError:
         said = (str(error).strip().splitlines() or [""])[0]

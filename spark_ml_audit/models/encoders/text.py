@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 from spark_ml_audit.errors import ConfigError
 from spark_ml_audit.models.design import BoolArray, Float32Array
 from spark_ml_audit.models.encoders.base import KEY, identity_of, middle_layers
+from spark_ml_audit.models.torch_state import full_precision, one_thread
 
 MAX_TOKENS = 256
 """Tokens of a text that are read; what follows is left out."""
@@ -295,41 +295,3 @@ def _quiet() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-
-
-class _Threads:
-    """How many calls are at work: torch obeys one number of threads for the whole process."""
-
-    lock = threading.Lock()
-    calls = 0
-    before = 1
-
-
-@contextmanager
-def one_thread(torch: Any) -> Iterator[None]:
-    """One thread of torch for each caller: engines call from as many threads as there are cores."""
-    with _Threads.lock:
-        _Threads.calls += 1
-        if _Threads.calls == 1:
-            _Threads.before = torch.get_num_threads()
-            torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        with _Threads.lock:
-            _Threads.calls -= 1
-            if not _Threads.calls:
-                torch.set_num_threads(_Threads.before)
-
-
-@contextmanager
-def full_precision(torch: Any) -> Iterator[None]:
-    """Products in float32 as it is, whatever the process or the GPU would do by default."""
-    before = torch.get_float32_matmul_precision()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

@@ -19,10 +19,9 @@ from spark_ml_audit.models.encoders.text import (
     MAX_CHARACTERS,
     TextEncoder,
     device_here,
-    full_precision,
-    one_thread,
 )
 from spark_ml_audit.models.finetune.halves import Upper, cut, masked_mean
+from spark_ml_audit.models.torch_state import full_precision, one_thread
 
 BLOCK_TOKENS = 1024
 """Tokens of a block in which rows are computed: blocks have one shape per length."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -10,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spark_ml_audit.models.design import BoolArray, Float32Array, IntArray
-from spark_ml_audit.models.encoders.text import one_thread
 from spark_ml_audit.models.finetune.settings import Training
 from spark_ml_audit.models.finetune.split import SplitEncoder, States
+from spark_ml_audit.models.torch_state import deterministic, one_thread
 
 _GROUP = 50
 """Batches whose rows are sorted by length among each other, so that little is padding."""
@@ -173,18 +172,6 @@ def uses_bfloat16(device: Any) -> bool:
 def mixed_precision(torch: Any, device: Any) -> Any:
     """Products in bfloat16 where there are such; a context."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=uses_bfloat16(device))
-
-
-@contextlib.contextmanager
-def deterministic(torch: Any) -> Iterator[None]:
-    """Operations with one result alone, where torch has such."""
-    before = torch.are_deterministic_algorithms_enabled()
-    warns = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=warns)
 
 
 def _half(values: Any) -> NDArray[np.float16]:

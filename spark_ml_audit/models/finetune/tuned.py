@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from spark_ml_audit.errors import InputError
 from spark_ml_audit.models.design import Float32Array, Float64Array
 from spark_ml_audit.models.encoders.base import KEY
-from spark_ml_audit.models.encoders.text import full_precision, one_thread
 from spark_ml_audit.models.finetune.split import SplitEncoder, States, open_split
 from spark_ml_audit.models.finetune.train import Weights, padded
+from spark_ml_audit.models.torch_state import full_precision, one_thread
 
 _CHUNK = 512
 

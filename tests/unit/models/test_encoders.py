@@ -98,7 +98,7 @@ def test_an_edited_function_is_another_encoder(tmp_path: Path, monkeypatch: pyte
         )
         sys.modules.pop("edited_encoder", None)
         importlib.invalidate_caches()
-        choose._open_encoders.pop("edited_encoder:embed", None)
+        choose._open_encoders.pop(("edited_encoder:embed", choose.TEXTS), None)
         found.append(load_encoder("edited_encoder:embed").identity)
     assert found[0] != found[1]
     with pytest.raises(InputError, match="another encoder"):
@@ -182,12 +182,12 @@ def test_a_folder_is_opened_without_a_network_and_known_by_its_content(
     assert encoder.identity == load_encoder(model_folder).identity
     assert encoder.encode(["sea"], [3]).shape == (1, 1, 384)
     (copy / "README.md").write_text("other words", encoding="utf-8")
-    choose._open_encoders.pop(str(copy))
+    choose._open_encoders.pop((str(copy), choose.TEXTS))
     assert load_encoder(str(copy)).identity == encoder.identity
     (copy / "tokenizer_config.json").write_text('{"do_lower_case": false}', encoding="utf-8")
-    choose._open_encoders.pop(str(copy))
+    choose._open_encoders.pop((str(copy), choose.TEXTS))
     assert load_encoder(str(copy)).identity != encoder.identity
-    choose._open_encoders.pop(str(copy))
+    choose._open_encoders.pop((str(copy), choose.TEXTS))
     (copy / "model.safetensors").unlink()
     with pytest.raises(ConfigError, match="no weights as safetensors"):
         load_encoder(str(copy))
