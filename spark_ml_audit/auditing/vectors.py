@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import pyarrow as pa
 
-from spark_ml_audit.arrow.types import type_name
 from spark_ml_audit.config.features import FeaturesConfig
+from spark_ml_audit.frames.comparable import embedding_columns, not_compared
 from spark_ml_audit.lake.schemas import PREDICTIONS, VECTORS
 
 if TYPE_CHECKING:
     from spark_ml_audit.auditing.context import AuditContext
     from spark_ml_audit.auditing.fitting import FittedSource
     from spark_ml_audit.config import DetectConfig
+    from spark_ml_audit.frames.ingest import Ingest
 
 COLUMN = "vectors"
 """Name of the column, for `detect` and for messages."""
 
-_EMBEDDINGS = ("array<float>", "array<double>")
 _LEAST_SHARE = 0.5
 
 
@@ -36,8 +36,8 @@ def with_stored_vectors(context: AuditContext, fitted: FittedSource) -> FittedSo
         fitted: Its fit.
     """
     fit, detect = fitted.fit, context.config.detect
-    names, pred_probs = fit.ingest.schema.names, fit.ingest.layout.pred_probs
-    if not _wants(detect, fit.ingest.schema, pred_probs) or COLUMN in names:
+    names, group = fit.ingest.schema.names, context.config.source.group
+    if COLUMN in names or not _wants(detect, fit.ingest, group):
         return fitted
     about = _newest_encoding(context, fitted)
     if about is None or not set(about["columns"]) <= set(names):
@@ -64,7 +64,7 @@ def with_stored_vectors(context: AuditContext, fitted: FittedSource) -> FittedSo
     return replace(fitted, fit=replace(fit, ingest=ingest, rejected_from=fit.rejected_from or fit.ingest))
 
 
-def _wants(detect: DetectConfig, schema: pa.Schema, pred_probs: Sequence[str]) -> bool:
+def _wants(detect: DetectConfig, ingest: Ingest, group: str | None) -> bool:
     """Whether anything is looked for by the column."""
     if detect.duplicates is not None and detect.duplicates.embedding == COLUMN:
         return True
@@ -73,7 +73,7 @@ def _wants(detect: DetectConfig, schema: pa.Schema, pred_probs: Sequence[str]) -
     features = detect.outliers.features
     if isinstance(features, FeaturesConfig):
         return COLUMN in features.by_kind["embedding"]
-    own = {item.name for item in schema if type_name(item.type) in _EMBEDDINGS} - set(pred_probs)
+    own = embedding_columns(ingest.schema, not_compared(ingest.layout, group))
     return features is None and not own
 
 

@@ -32,6 +32,7 @@ from spark_ml_audit.detection.outliers import most_common_width_of
 from spark_ml_audit.engines.base import Batches, Engine
 from spark_ml_audit.engines.columns import field, in_frame
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.comparable import EMBEDDING_TYPES
 from spark_ml_audit.frames.ingest import Ingest
 from spark_ml_audit.kernels.lsh import cosine, jaccard
 
@@ -66,7 +67,7 @@ def plan_duplicates(ingest: Ingest, config: DuplicatesConfig) -> DuplicateFinder
     """
     names = config.columns
     kind = "text" if config.text else "embedding"
-    fitting = ("string", "array<string>") if config.text else ("array<float>", "array<double>")
+    fitting = ("string", "array<string>") if config.text else EMBEDDING_TYPES
     for name in names:
         key = f"detect.duplicates.{kind}"
         found = type_name(field(ingest.schema, name, key).type)

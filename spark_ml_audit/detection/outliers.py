@@ -18,11 +18,11 @@ from threadpoolctl import threadpool_limits
 from spark_ml_audit.arrow.encode import embedding_vectors
 from spark_ml_audit.arrow.hashes import Hashes, hash_values
 from spark_ml_audit.arrow.lists import lengths_of
-from spark_ml_audit.arrow.types import type_name
 from spark_ml_audit.config.detect import OutliersConfig
 from spark_ml_audit.config.features import FeaturesConfig
 from spark_ml_audit.engines.columns import column
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.comparable import embedding_columns
 from spark_ml_audit.frames.features import (
     feature_struct,
     find_features,
@@ -129,7 +129,7 @@ def plan_outliers(ingest: Ingest, config: OutliersConfig, exclude: set[str]) -> 
     Args:
         ingest: The source.
         config: The section `detect.outliers`.
-        exclude: Columns that are not compared: id, labels, group.
+        exclude: Columns that are not compared (`not_compared`).
 
     Raises:
         InputError: A column is missing or of the wrong type.
@@ -171,14 +171,8 @@ def _spec_of(
     if isinstance(features, FeaturesConfig):
         return named_features(ingest.schema, features.by_kind, exclude)
     if features is None:
-        kinds = {item.name: type_name(item.type) for item in ingest.schema}
-        found = [
-            name
-            for name, kind in kinds.items()
-            if kind in ("array<float>", "array<double>") and name not in exclude
-        ]
-        if found:
-            return FeatureSpec(embedding=tuple(found))
+        if found := embedding_columns(ingest.schema, exclude):
+            return FeatureSpec(embedding=found)
         try:
             source = (ingest.engine, ingest.frame, ingest.schema)
             return find_features(*source, "auto", ingest.layout.id, exclude, notes).spec

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spark_ml_audit.frames.comparable import not_compared
+
 if TYPE_CHECKING:
     from spark_ml_audit.config import DetectConfig
     from spark_ml_audit.detection.content_hashes import DuplicateFinder
     from spark_ml_audit.detection.outliers import OutlierFinder
     from spark_ml_audit.frames.fit import AuditFit
     from spark_ml_audit.progress import Progress
-
-_PREDICTED = {"fold"}
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ def plan_detection(fit: AuditFit, config: DetectConfig, group: str | None, progr
         from spark_ml_audit.detection.outliers import plan_outliers
 
         with progress.stage("outliers"):
-            exclude = {ingest.layout.id, *ingest.layout.labels, *([group] if group else []), *_PREDICTED}
-            plan = plan_outliers(ingest, config.outliers, exclude)
+            plan = plan_outliers(ingest, config.outliers, not_compared(ingest.layout, group))
         for note in plan.notes:
             progress.note(note)
         outliers = plan.finder

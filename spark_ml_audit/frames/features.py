@@ -16,6 +16,7 @@ from spark_ml_audit.arrow.hashes import Hashes, hash_rows, hash_values
 from spark_ml_audit.arrow.types import is_binary, is_list, is_string, type_name
 from spark_ml_audit.engines.columns import column, field, true_name
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.comparable import EMBEDDING_TYPES
 from spark_ml_audit.frames.formats import is_vector
 from spark_ml_audit.models.features import FeatureSpec, detect_features
 
@@ -136,7 +137,7 @@ _FITTING: dict[str, tuple[str, ...]] = {
     "categorical": ("string", "boolean", *_NUMBER),
     "boolean": ("boolean", "tinyint", "smallint", "int", "bigint"),
     "date": ("date", "timestamp", "timestamp_ntz"),
-    "embedding": ("array<float>", "array<double>"),
+    "embedding": EMBEDDING_TYPES,
     "image": ("string", "binary"),
 }
 

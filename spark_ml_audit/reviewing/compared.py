@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from spark_ml_audit.arrow.encode import embedding_vectors
 from spark_ml_audit.arrow.lists import lengths_of
-from spark_ml_audit.arrow.types import type_name
 from spark_ml_audit.engines.base import rows_of
 from spark_ml_audit.engines.columns import names_of
 from spark_ml_audit.errors import InputError
+from spark_ml_audit.frames.comparable import embedding_columns, not_compared
 from spark_ml_audit.frames.features import find_features, to_pandas
 from spark_ml_audit.lake.schemas import RUNS
 from spark_ml_audit.models.features import FeatureSpec
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from spark_ml_audit.models.design import Float32Array
     from spark_ml_audit.outcomes.runs import FinishedRun
 
-_EMBEDDINGS = ("array<float>", "array<double>")
-# Columns of predictions that say nothing of a row's content.
-_PREDICTED = {"fold", "pred_probs"}
 _NOTHING = (
     "Novelty was not looked at: the source has no embedding, text or other feature column, so that "
     "near-copies may lie in one sample."
@@ -158,20 +155,15 @@ def compared_columns(run: FinishedRun, tables: OutputTables, ingest: Ingest) -> 
         ingest: Its source.
     """
     layout, told = ingest.layout, run.config["source"]
-    group = told.get("group")
-    exclude = {layout.id, *layout.labels, *layout.pred_probs, *_PREDICTED, *([group] if group else [])}
-    found = [
-        item.name
-        for item in ingest.schema
-        if type_name(item.type) in _EMBEDDINGS and item.name not in exclude
-    ]
+    exclude = not_compared(layout, told.get("group"))
+    found = embedding_columns(ingest.schema, exclude)
     try:
         source = (ingest.engine, ingest.frame, ingest.schema)
         wanted = _learned_from(run, tables) or told.get("features") or "auto"
         spec = find_features(*source, wanted, layout.id, exclude, []).spec
     except InputError:
-        spec = FeatureSpec(embedding=tuple(found))
-    embedding = spec.embedding or tuple(found)
+        spec = FeatureSpec(embedding=found)
+    embedding = spec.embedding or found
     if embedding:
         return Compared(FeatureSpec(embedding=embedding))
     if spec.text:
