@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from spark_ml_audit.arrow.lists import matrix_lists
 from spark_ml_audit.arrow.types import is_list
 from spark_ml_audit.kernels.lsh import digest
 from spark_ml_audit.models.encoders.choose import TEXTS as ENCODED_TEXTS
@@ -137,13 +138,11 @@ class Encode:
     def _encoded(self, hashes: list[int], texts: list[str]) -> Any:
         encoder, count = self._encoder.open(), len(self._layers)
         vectors = encoder.encode(texts, self._layers)
-        width = vectors.shape[2]
-        offsets = np.arange(0, vectors.size + 1, width, dtype=np.int32)
         columns = [
             pa.array(np.repeat(np.array(hashes, dtype=np.int64), count)),
             pa.array([self._encoder.identity] * (len(texts) * count), pa.string()),
             pa.array(np.tile(np.array(self._layers, dtype=np.int32), len(texts))),
-            pa.ListArray.from_arrays(pa.array(offsets), pa.array(vectors.reshape(-1))),
+            matrix_lists(vectors.reshape(-1, vectors.shape[2])),
             pa.array(np.repeat(encoder.too_long(texts), count)),
         ]
         return pa.RecordBatch.from_arrays(columns, names=VECTOR_FIELDS.names)
@@ -164,9 +163,8 @@ class Centred:
         for batch in batches:
             vectors = vector_matrix(batch.column("vector"))
             centred = (vectors - self._mean).astype(np.float32)
-            offsets = np.arange(0, centred.size + 1, len(self._mean), dtype=np.int32)
-            lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(centred.reshape(-1)))
-            yield pa.RecordBatch.from_arrays([batch.column(CONTENT), lists], names=[CONTENT, "vector"])
+            columns = [batch.column(CONTENT), matrix_lists(centred)]
+            yield pa.RecordBatch.from_arrays(columns, names=[CONTENT, "vector"])
 
 
 def vector_matrix(vectors: Any) -> Any:

@@ -64,6 +64,17 @@ def list_array(lengths: Any, values: Any, *, mask: Any = None) -> Any:
     return pa.ListArray.from_arrays(pa.array(offsets), values, mask=mask)
 
 
+def matrix_lists(values: Any) -> Any:
+    """Arrow list array of the rows of a matrix of shape (n, k).
+
+    Example:
+        >>> matrix_lists(np.array([[1.0, 2.0], [3.0, 4.0]])).to_pylist()
+        [[1.0, 2.0], [3.0, 4.0]]
+    """
+    offsets = np.arange(0, values.size + 1, max(values.shape[1], 1), dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel()))
+
+
 def lists_contain(lists: Any, values: Any) -> Any:
     """Whether each list holds the value beside it, as Arrow array.
 

@@ -82,9 +82,6 @@ def fit_source(context: AuditContext, ingest: Ingest | None) -> FittedSource:
     version = _known_decisions(context)
     if ingest is None:
         fitted = _fit_predicted(context, version)
-        decided = None if fitted.predicted is None else fitted.predicted.plan.decided
-        # one run knows one state of the decisions
-        version = version if decided is None else decided.version
     else:
         earlier = _look_back(context)
         fit = fit_audit(ingest, context.config.audit, context.progress, detect=context.config.detect)
@@ -161,7 +158,9 @@ def _decided(context: AuditContext, fitted: FittedSource, version: str | None) -
     key, ingest = "source.decisions", fitted.fit.ingest
     with context.progress.stage("decisions"):
         place, layout = context.config.source.decisions or "", ingest.layout
-        decided = read_decided(ingest.engine, place, ingest, key, version)
+        # one run knows one state of the decisions
+        decided = None if fitted.predicted is None else fitted.predicted.plan.decided
+        decided = decided or read_decided(ingest.engine, place, ingest, key, version)
         fit, counts = apply_decisions(fitted.fit, decided.standing)
         known = (layout.id, ingest.id_type, layout.classes, place, decided.decisions)
         order = learned_order(context.tables, *known)

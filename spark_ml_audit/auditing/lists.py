@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spark_ml_audit.arrow.encode import EXTRANEOUS, MISSING
-from spark_ml_audit.engines.base import is_empty
+from spark_ml_audit.engines.base import count_rows, is_empty
 from spark_ml_audit.errors import reason_of
 from spark_ml_audit.frames.cell_lists import class_usefulness, first_cells
+from spark_ml_audit.kernels.learned_limits import MIN_DECISIONS
 from spark_ml_audit.lake.lineage import first_of
 from spark_ml_audit.lake.schemas import ESTIMATES, EXAMPLES, TAG_ISSUES
 from spark_ml_audit.lake.source import read_place
@@ -22,7 +23,7 @@ from spark_ml_audit.reviewing.measured import measured_precision
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from spark_ml_audit.engines.base import Frame
+    from spark_ml_audit.engines.base import Engine, Frame
     from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.outcomes.audit import ListedCell
     from spark_ml_audit.outcomes.records import ClassRow, Counts
@@ -65,6 +66,11 @@ class RunLists:
         return listed(self.first, EXTRANEOUS, LISTED_CELLS)
 
 
+def _are_enough(engine: Engine, decided: Frame) -> bool:
+    """Whether an order can be learned from decided cells, of which it takes some."""
+    return count_rows(engine, decided) >= MIN_DECISIONS
+
+
 def read_lists(
     tables: OutputTables,
     run_id: str,
@@ -89,7 +95,7 @@ def read_lists(
     try:
         place = None if decisions is None else read_place(engine, decisions, "source.decisions")
         measured = measured_precision(tables, id_name, tags, place)
-        if learned is None and measured is not None:
+        if learned is None and measured is not None and _are_enough(engine, measured.decided):
             id_type = tables.schema(EXAMPLES).field(id_name).type
             found = learned_order(tables, id_name, id_type, tags, decisions, place)
             # who gave no table of decisions need not be told that they are too few

@@ -109,15 +109,20 @@ class StoredVectors:
         is_own = (nw.col("encoder") == self.encoder.identity) & (nw.col("layer") == layer)
         return stored.filter(is_own)
 
-    def of_layer(self, layer: int) -> Frame:
-        """Columns content and vector of a layer, one row per content; an image that is not read has none."""
+    def of_layer(self, layer: int, *, is_repeated: bool | None = None) -> Frame:
+        """Columns content and vector of a layer, one row per content; an image that is not read has none.
+
+        Args:
+            layer: The layer.
+            is_repeated: Whether contents may stand there twice; None: to be looked up.
+        """
         found = self._of_layer(layer)
         if found is None:
             raise RuntimeError("the table of vectors is not there, though vectors were stored in it")
         if self.images is not None:
             found = found.filter(~nw.col("is_cut"))
         # two runs at once may both have made some
-        if self._is_repeated:
+        if self._is_repeated if is_repeated is None else is_repeated:
             found = found.unique(subset=[CONTENT], keep="any")
         return found.select(CONTENT, "vector")
 
@@ -161,7 +166,9 @@ class StoredVectors:
             frame: With the text columns.
             layers: Layers wanted.
         """
-        return self._beside(frame, {column_of(layer): self.of_layer(layer) for layer in layers})
+        is_repeated = self._is_repeated  # what a run makes, it makes for all layers
+        found = {layer: self.of_layer(layer, is_repeated=is_repeated) for layer in layers}
+        return self._beside(frame, {column_of(layer): vectors for layer, vectors in found.items()})
 
     def compared(self, frame: Frame, layer: int, name: str) -> Frame:
         """A frame of the source with vectors to compare rows by: less their mean, which all texts share.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spark_ml_audit.config.paths import local_path
 from spark_ml_audit.engines.extras import install_command
+from spark_ml_audit.engines.files import root_of
 from spark_ml_audit.errors import ConfigError, SetupError
 from spark_ml_audit.models.encoders.choose import IMAGES, TEXTS
 from spark_ml_audit.models.features import FeatureSpec
@@ -28,15 +29,10 @@ def image_files(source: PredictSource | AuditSource) -> ImageFiles | None:
         return None
     if source.image_folder is not None:
         return ImageFiles(str(Path(source.image_folder).expanduser().resolve()))
-    if source.path is None or "://" in source.path:
+    local = None if source.path is None else local_path(source.path)
+    if local is None:
         return ImageFiles()
-    place = Path(source.path).expanduser()
-    if glob.has_magic(source.path) and not place.exists():
-        # the folders before the first pattern
-        parts = place.parts
-        first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-        return ImageFiles(str(Path(*parts[:first]).resolve()) if first else str(Path.cwd()))
-    return ImageFiles(str((place if place.is_dir() else place.parent).resolve()))
+    return ImageFiles(str(Path(root_of(str(local.expanduser().absolute()))).resolve()))
 
 
 def check_images(model: ModelConfig, spec: FeatureSpec) -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.layout import UNLABELLED, InputLayout
+from spark_ml_audit.arrow.lists import matrix_lists
 from spark_ml_audit.config.paths import refused_by_delta
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import column, in_frame
@@ -21,7 +22,7 @@ from spark_ml_audit.errors import InputError
 from spark_ml_audit.frames.class_list import CLASSES_METADATA, columns_metadata
 from spark_ml_audit.frames.features import Features, to_pandas, vectors_of
 from spark_ml_audit.frames.ingest import Ingest
-from spark_ml_audit.models.scorers import Probabilities, Scorer
+from spark_ml_audit.models.scorers import Scorer
 from spark_ml_audit.predicting.encoded import EncodedTexts
 from spark_ml_audit.predicting.folds import FoldPlan
 
@@ -123,19 +124,13 @@ class _Prediction:
                 probs[rows] = self._scorers[int(number)].predict(frame.iloc[rows].reset_index(drop=True))
             told = pa.array(folds) if self._plan is not None else pa.nulls(len(kept), pa.int32())
             yield pa.RecordBatch.from_arrays(
-                [carried, probs_array(probs), told], names=["carried", *_ADDED.names]
+                [carried, matrix_lists(probs), told], names=["carried", *_ADDED.names]
             )
 
     def _folds(self, carried: Any) -> npt.NDArray[np.int32]:
         if self._plan is None:
             return np.zeros(len(carried), dtype=np.int32)
         return self._plan.folds(self._plan.keys_of(carried)).astype(np.int32)
-
-
-def probs_array(probs: Probabilities) -> Any:
-    """Arrow list<float> array of a matrix of shape (n, K)."""
-    offsets = np.arange(0, probs.size + 1, max(probs.shape[1], 1), dtype=np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(probs.ravel()))
 
 
 def predicted_ingest(ingest: Ingest, written: Frame) -> Ingest:

@@ -14,6 +14,7 @@ from spark_ml_audit.arrow.decode import bounded_slices
 from spark_ml_audit.arrow.encode import tag_lists
 from spark_ml_audit.arrow.json_rows import json_rows
 from spark_ml_audit.arrow.layout import ID
+from spark_ml_audit.arrow.lists import matrix_lists
 from spark_ml_audit.engines.base import Batches
 from spark_ml_audit.engines.columns import column, in_frame
 from spark_ml_audit.errors import InputError
@@ -21,7 +22,6 @@ from spark_ml_audit.frames.features import feature_struct, to_pandas
 from spark_ml_audit.frames.ingest import check_id
 from spark_ml_audit.frames.quarantine import REJECTION
 from spark_ml_audit.models.scorers import Scorer
-from spark_ml_audit.predicting.predictions import probs_array
 
 if TYPE_CHECKING:
     from spark_ml_audit.engines.base import Engine, Frame
@@ -91,7 +91,7 @@ def tags_frame(
             if calibrators is not None:
                 probs = calibrators.apply(probs).astype(np.float32)
             yield pa.RecordBatch.from_arrays(
-                [rows.column(ID), tag_lists(given, rows.num_rows, tags), probs_array(probs)],
+                [rows.column(ID), tag_lists(given, rows.num_rows, tags), matrix_lists(probs)],
                 names=[ID, *added.names],
             )
 

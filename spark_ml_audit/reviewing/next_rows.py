@@ -21,6 +21,7 @@ from spark_ml_audit.arrow.contents import CONTENT, content_hashes, content_texts
 from spark_ml_audit.arrow.decode import decode_batches
 from spark_ml_audit.arrow.hashes import hash_values
 from spark_ml_audit.arrow.layout import AUDITED, ID, MARKS, UNLABELLED
+from spark_ml_audit.arrow.lists import matrix_lists
 from spark_ml_audit.config.review import MAX_SAMPLE
 from spark_ml_audit.engines.base import Batches, from_records
 from spark_ml_audit.engines.columns import in_frame
@@ -283,12 +284,10 @@ def _fetched(ingest: Ingest, named: pa.Table, compared: Compared, seed: int) -> 
             taken = decoded.source.take(pa.array(good))
             probs = np.zeros((len(decoded.status), layout.num_classes))
             probs[decoded.audited] = decoded.pred_probs
-            offsets = np.arange(0, probs[good].size + 1, layout.num_classes, dtype=np.int32)
-            lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(probs[good].ravel()))
             columns = [taken.column(ID)]
             if _CARRIED in kept:
                 columns.append(cut.of_struct(taken.column(_CARRIED)))
-            columns.append(lists)
+            columns.append(matrix_lists(probs[good]))
             if compared.has_contents:
                 columns.append(content_hashes(content_texts(taken.column(_CARRIED).flatten())))
             yield pa.RecordBatch.from_arrays(columns, names=[*kept, *added.names])
