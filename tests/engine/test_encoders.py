@@ -317,3 +317,22 @@ def test_outliers_and_duplicates_are_found_by_stored_vectors(lake: Lake) -> None
     assert any(row["outlier_score"] != scores[row["id"]] for row in lake.rows(texts, "examples"))
     error = lake.refuse({**where, **named, "output.path": lake.path("another")})
     assert error["key"] == "detect.duplicates.embedding"
+
+
+def test_labels_as_numbers_are_no_embedding_that_keeps_vectors_out(lake: Lake) -> None:
+    rows = [row for row in film_rows(150) if row[1] is not None]
+    tags = ("fire", "sea", "wood")
+    numbers = [(*row[:-1], [float(tag in row[-1]) for tag in tags]) for row in rows if row[-1] is not None]
+    schema = SCHEMA.rpartition("labels")[0] + "labels array<double>"
+    source, out = lake.write(lake.frame(numbers, schema)), lake.path("out")
+    more = {"source.classes": list(tags), "model.kind": "joint"}
+    made = lake.done("predict", {**settings_of(source, out), **more})
+    where = {"source.path": made["tables"]["predictions"], "output.path": out, **more}
+    del where["model.kind"]
+    by_vectors = lake.audit({**where, "detect.outliers": True})
+    named = lake.audit({**where, "detect.outliers.features": {"embedding": "vectors"}})
+    found, wanted = (
+        {row["id"]: row["outlier_score"] for row in lake.rows(result, "examples")}
+        for result in (by_vectors, named)
+    )
+    assert found == wanted

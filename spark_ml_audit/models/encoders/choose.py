@@ -80,7 +80,7 @@ def _opener_of(value: str, of: str) -> Callable[[], Encoder]:
         return partial(FunctionEncoder.load if of == TEXTS else _function_of_images, value)
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     folder = Path(value).expanduser()
-    if not folder.is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", value):
+    if not folder.is_dir() and not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", value):
         raise ConfigError(
             f"found '{value}', which is no folder, no name on the Hugging Face hub and no module:function.",
             key=KEY,
