@@ -14,7 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spark_ml_audit.models.cnn import epochs_of as cnn_epochs
+from spark_ml_audit.models.encoders.text import MAX_TOKENS
 from spark_ml_audit.models.features import FeatureSpec
+from spark_ml_audit.models.finetune.settings import MAX_TOKENS as TUNED_TOKENS
+from spark_ml_audit.models.finetune.settings import NUM_TRAINED, Training
 from spark_ml_audit.models.stacked import MAX_NETWORK_CELLS, UPDATES
 
 TEXT = ("per character", "per character and tag", "per row and tag")
@@ -44,12 +47,9 @@ ENCODER_SPEED = 5e10
 MiniLM (6 layers, 384 numbers) on texts of 19 to 125 tokens, the least on short ones."""
 
 CHARACTERS_PER_TOKEN = 3.6
-MAX_TOKENS = 256
 IMAGE_TOKENS = 197
 """Patches of an image of 224 pixels, 16 pixels each, and one more."""
 
-TUNED_LAYERS = 2
-TUNING_EPOCHS = 3
 TUNING_FACTOR = 4.0
 """An epoch of fine-tuning costs a layer so many times its pass forward: backward, and the optimiser."""
 
@@ -99,15 +99,15 @@ class EncoderSize:
             >>> round(EncoderSize(384, 5, 6).frozen_seconds(454.0, 1000), 1)  # 32 were measured
             45.3
         """
-        tokens = _tokens(characters) if self.tokens is None else self.tokens
+        tokens = _tokens(characters, MAX_TOKENS) if self.tokens is None else self.tokens
         return num_rows * tokens * self.layers * self._per_token
 
     def finetune_seconds(self, characters: float, num_rows: float, folds: int) -> float:
         """Seconds of one core to fine-tune per fold and predict, the frozen vectors not counted."""
-        lower = max(self.all_layers - TUNED_LAYERS, 0)
-        trained = (folds - 1) * TUNING_EPOCHS * TUNING_FACTOR * TUNED_LAYERS
-        passes = lower + trained + TUNED_LAYERS
-        return num_rows * _tokens(characters) * passes * self._per_token
+        lower = max(self.all_layers - NUM_TRAINED, 0)
+        trained = (folds - 1) * Training().epochs * TUNING_FACTOR * NUM_TRAINED
+        passes = lower + trained + NUM_TRAINED
+        return num_rows * _tokens(characters, TUNED_TOKENS) * passes * self._per_token
 
     @property
     def _per_token(self) -> float:
@@ -115,8 +115,8 @@ class EncoderSize:
         return 24.0 * self.width**2 / ENCODER_SPEED
 
 
-def _tokens(characters: float) -> float:
-    return min(characters / CHARACTERS_PER_TOKEN + 2, MAX_TOKENS)
+def _tokens(characters: float, most: int) -> float:
+    return min(characters / CHARACTERS_PER_TOKEN + 2, most)
 
 
 def dense_terms(num_rows: float, width: int) -> tuple[float, ...]:
