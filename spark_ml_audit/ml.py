@@ -45,6 +45,7 @@ _METHOD_PARAMS = {
     "alpha": "alpha",
     "temperature": "temperature",
     "calibrate": "calibrate",
+    "calibrateWith": "calibrate_with",
 }
 
 
@@ -85,8 +86,8 @@ class LabelAuditor(
 
     Params: labelsCol, predProbsCol, classes, labelsFormat, predProbsFormat, handleInvalid (error, keep,
     skip), and filterBy, fracNoise, minExamplesPerClass, score, adjustPredProbs, aggregate, alpha,
-    temperature, calibrate with the meaning and defaults of the config's `audit` section; rows have no ids
-    here, so that calibrate fits one calibrator per class on all rows.
+    temperature, calibrate, calibrateWith with the meaning and defaults of the config's `audit` section; rows
+    have no ids here, so that calibrate fits one calibrator per class on all rows.
 
     Example:
         >>> from spark_ml_audit.ml import LabelAuditor
@@ -117,6 +118,7 @@ class LabelAuditor(
     alpha = Param(Params._dummy(), "alpha", "weight of the moving average", TypeConverters.toFloat)
     temperature = Param(Params._dummy(), "temperature", "of softmin", TypeConverters.toFloat)
     calibrate = Param(Params._dummy(), "calibrate", "off, auto or on", TypeConverters.toString)
+    calibrateWith = Param(Params._dummy(), "calibrateWith", "platt or temperature", TypeConverters.toString)
 
     @keyword_only
     def __init__(
@@ -137,6 +139,7 @@ class LabelAuditor(
         alpha: float | None = None,
         temperature: float | None = None,
         calibrate: str | None = None,
+        calibrateWith: str | None = None,
     ) -> None:
         super().__init__()
         self._setDefault(labelsFormat="auto", predProbsFormat="auto")

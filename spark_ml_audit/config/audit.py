@@ -63,6 +63,8 @@ CalibrateName = Annotated[
     Field(json_schema_extra={"type": ["string", "boolean"], "enum": ["off", "auto", "on", False, True]}),
 ]
 
+CalibratorName = Literal["platt", "temperature"]
+
 _Self = TypeVar("_Self", bound="MethodConfig")
 
 
@@ -82,6 +84,7 @@ class MethodConfig(Section):
         temperature: Temperature of the softmin, > 0.
         calibrate: Whether the probabilities are calibrated first: off, auto (where their log loss falls by 5%
             or more) or on.
+        calibrate_with: platt (two numbers per class) or temperature (one number for all classes).
     """
 
     filter_by: FilterName = "prune_by_noise_rate"
@@ -97,6 +100,7 @@ class MethodConfig(Section):
     )
     temperature: Annotated[float, Field(gt=0, description="a number above 0")] = 0.1
     calibrate: CalibrateName = "off"
+    calibrate_with: CalibratorName = "platt"
 
     @classmethod
     def from_arguments(cls: type[_Self], **options: object) -> _Self:

@@ -21,12 +21,15 @@ from spark_ml_audit.kernels.calibrate import (
 )
 from spark_ml_audit.kernels.near_one import odds_of
 from spark_ml_audit.kernels.records import Records
+from spark_ml_audit.kernels.temperature import fit_temperature
 
 if TYPE_CHECKING:
+    from spark_ml_audit.config import MethodConfig
     from spark_ml_audit.frames.ingest import Ingest
     from spark_ml_audit.frames.passes import Profiled
 
 OFF, AUTO, ON = "off", "auto", "on"
+_TEMPERATURE = "temperature"
 
 
 @dataclass(frozen=True)
@@ -42,29 +45,38 @@ class CalibrationFit:
     calibrators: Calibrators | None = None
 
 
-def expected_calibration(ingest: Ingest, profiled: Profiled) -> CalibrationFit:
+def expected_calibration(ingest: Ingest, profiled: Profiled, calibrator: str) -> CalibrationFit:
     """What calibration would save, by the first pass alone.
 
     Args:
         ingest: The rows, with their probabilities as given.
         profiled: The first pass over them.
+        calibrator: platt or temperature.
     """
-    size = len(grid_of(ingest.layout.num_classes))
-    return CalibrationFit(expected_gain(*odds_of(profiled.profile, profiled.near, size)))
+    odds = odds_of(profiled.profile, profiled.near, len(grid_of(ingest.layout.num_classes)))
+    return CalibrationFit(fit_temperature(*odds)[1] if calibrator == _TEMPERATURE else expected_gain(*odds))
 
 
-def fit_calibration(ingest: Ingest, expected: CalibrationFit, mode: str) -> CalibrationFit:
-    """Fit calibrators where they are wanted, in one pass more.
+def fit_calibration(
+    ingest: Ingest, profiled: Profiled, expected: CalibrationFit, method: MethodConfig
+) -> CalibrationFit:
+    """Fit calibrators where they are wanted: per class in one pass more, a temperature by the first pass.
 
     Args:
         ingest: The rows, with their probabilities as given.
+        profiled: The first pass over them.
         expected: What calibration would save.
-        mode: auto: where the log loss is expected to fall by `LEAST_GAIN` or more, and does so in rows that
-            the calibrators have not seen. on: always.
+        method: With the mode (auto: where the log loss is expected to fall by `LEAST_GAIN` or more, and does
+            so in rows that the calibrators have not seen; on: always) and the kind of calibrators.
     """
+    mode = method.calibrate
     if not np.isfinite(expected.gain.log_loss).all() or (mode == AUTO and not expected.gain.is_worth_it):
         return expected
-    calibrators, measured = cross_fit(count_odds(ingest), always=mode == ON)
+    if method.calibrate_with == _TEMPERATURE:
+        odds = odds_of(profiled.profile, profiled.near, len(grid_of(ingest.layout.num_classes)))
+        calibrators, measured = fit_temperature(*odds, always=mode == ON)
+    else:
+        calibrators, measured = cross_fit(count_odds(ingest), always=mode == ON)
     if not calibrators.calibrated.any() or (mode == AUTO and not measured.is_worth_it):
         return CalibrationFit(measured)
     return CalibrationFit(measured, calibrators)

@@ -107,10 +107,10 @@ def fit_audit(
         rows = profiled.rows
         check_usable(ingest, rows, int(profiled.profile.num_present.sum()))
         quality = quality or model_quality(profiled.profile)
-        calibration = expected_calibration(ingest, profiled)
+        calibration = expected_calibration(ingest, profiled, method.calibrate_with)
     if method.calibrate != OFF:
         with progress.stage("calibrate"):
-            calibration = fit_calibration(ingest, calibration, method.calibrate)
+            calibration = fit_calibration(ingest, profiled, calibration, method)
             if calibration.calibrators is not None:
                 ingest = ingest.calibrated(calibration.calibrators)
                 profiled = profile_rows(ingest)
@@ -123,7 +123,7 @@ def fit_audit(
         if method.filter_by in EXAMPLE_FILTERS:
             rules, resolution = restrict_to_lowest(ingest, rules, resolution)
     classes = class_rows(ingest.layout.classes, resolution, quality, calibration)
-    told = Calibration.of(classes, method.calibrate)
+    told = Calibration.of(classes, method.calibrate, method.calibrate_with)
     return AuditFit(ingest, rules, classes, profile, rows, quality, told)
 
 

@@ -26,6 +26,7 @@ class Calibration(Record):
         log_loss_calibrated: The same calibrated; expected where no calibrator was fitted.
         gain: Share of the log loss that is saved.
         num_calibrated: Classes whose probabilities are calibrated.
+        calibrator: platt or temperature: the key `audit.calibrate_with`.
 
     Example:
         >>> found = Calibration("off", False, True, 0.2, 0.15, 0.25, 0)
@@ -33,6 +34,8 @@ class Calibration(Record):
         log loss 0.2000, calibrated 0.1500 (25.0% less): audit.calibrate=auto would apply it
         >>> Calibration.from_json(found.to_json()) == found
         True
+        >>> print(Calibration("on", True, True, 0.2, 0.15, 0.25, 50, "temperature").sentence)
+        log loss 0.2000, calibrated 0.1500 (25.0% less): applied to 50 classes alike
     """
 
     mode: str
@@ -42,14 +45,16 @@ class Calibration(Record):
     log_loss_calibrated: float | None
     gain: float | None
     num_calibrated: int
+    calibrator: str = "platt"
 
     @classmethod
-    def of(cls, classes: Sequence[ClassRow], mode: str) -> Calibration | None:
+    def of(cls, classes: Sequence[ClassRow], mode: str, calibrator: str) -> Calibration | None:
         """From the class table of a run; None where that says nothing of it.
 
         Args:
             classes: All classes.
             mode: off, auto or on.
+            calibrator: platt or temperature.
         """
         pairs = [
             (row.log_loss, row.log_loss_calibrated)
@@ -61,7 +66,7 @@ class Calibration(Record):
         now, then = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
         gain = (now - then) / now if now > 0 else 0.0
         num_calibrated = sum(row.calibration_slope is not None for row in classes)
-        return cls(mode, num_calibrated > 0, gain >= LEAST_GAIN, now, then, gain, num_calibrated)
+        return cls(mode, num_calibrated > 0, gain >= LEAST_GAIN, now, then, gain, num_calibrated, calibrator)
 
     @property
     def sentence(self) -> str:
@@ -72,7 +77,8 @@ class Calibration(Record):
         losses = f"log loss {self.log_loss:.4f}, calibrated {self.log_loss_calibrated:.4f} ({less})"
         if self.is_applied:
             number = "1 class" if self.num_calibrated == 1 else f"{self.num_calibrated:,} classes"
-            return f"{losses}: applied to {number}"
+            alike = " alike" if self.calibrator == "temperature" and self.num_calibrated > 1 else ""
+            return f"{losses}: applied to {number}{alike}"
         if self.is_worth_it:
             return f"{losses}: audit.calibrate=auto would apply it"
         return f"{losses}: not applied, auto asks for {100 * LEAST_GAIN:.0f}%"

@@ -1,8 +1,9 @@
 """Does calibration help an audit? Average precision of its rankings, errors put into real tags.
 
 Probabilities out of fold from overfitted networks and random forests, learned from the tags with the errors,
-and the shared sets' own (TF-IDF and logistic regression, learned from the tags without); each audited with
-`audit.calibrate` off, auto and on by the product's own `audit`. Needs the real data sets in ../shared/data.
+and the shared sets' own (TF-IDF and logistic regression, learned from the tags without); each audited by the
+product's own `audit` with `audit.calibrate` off, auto and on, and on with one temperature. Needs the real
+data sets in ../shared/data.
 
 Example: python -m tests.benchmarks.calibration --rows 6000 --keep /tmp/calibration
 """
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, f1_score
 
 from spark_ml_audit import audit
 from spark_ml_audit.kernels.cell_scores import self_confidence
@@ -30,21 +31,31 @@ from tests.benchmarks.memory import run_measured
 from tests.benchmarks.real_sets import NOISES, SETS, Bools, Floats, RealSet, load, with_errors
 
 _ROOT = Path(__file__).parents[2]
-_MODES = ("off", "auto", "on")
+_MODES = {
+    "off": {"calibrate": "off"},
+    "auto": {"calibrate": "auto"},
+    "on": {"calibrate": "on"},
+    "temperature": {"calibrate": "on", "calibrate_with": "temperature"},
+}
 _SHARED = "shared"
 _DRAWS = 200
 
 
 def audited(ids: list[str], given: Bools, probs: Floats, classes: list[str], mode: str) -> dict[str, Any]:
-    """One audit: its rows' scores, its cells' scores, what it said of calibration."""
+    """One audit: its rows' scores, its cells' scores, its flags, what it said of calibration."""
     table = pd.DataFrame({"id": ids})
-    result = audit(table, probs, id="id", labels=given.astype(np.int8), classes=classes, calibrate=mode)
+    result = audit(table, probs, id="id", labels=given.astype(np.int8), classes=classes, **_MODES[mode])
     used = probs
     calibrators = calibrators_of(result.fit.classes)
     if calibrators is not None:
-        used = calibrators.apply(probs, _folds(ids, calibrators.num_folds))
+        folds = _folds(ids, calibrators.num_folds) if calibrators.num_folds else None
+        used = calibrators.apply(probs, folds)
     examples = result.to_pandas("examples").set_index("id").loc[ids]
+    cells, flags = result.to_pandas("tag_issues"), np.zeros_like(given)
+    place, column = ({value: i for i, value in enumerate(values)} for values in (ids, classes))
+    flags[[place[one] for one in cells["id"]], [column[tag] for tag in cells["tag"]]] = True
     return {
+        "flags": flags,
         "rows": -examples["label_quality_score"].to_numpy(),
         "cells": -self_confidence(used, *np.nonzero(given)),
         "said": result.calibration,
@@ -62,13 +73,14 @@ def _folds(ids: list[str], num_folds: int) -> Any:
 
 
 def found(wrong: Bools, given: Bools, scores: dict[str, Any]) -> tuple[float, ...]:
-    """Average precision of missing tags, of extraneous ones, of all cells, of rows."""
+    """Average precision of missing tags, of extraneous ones, of all cells, of rows; F1 of the flags."""
     cells = scores["cells"]
     return (
         float(average_precision_score(wrong[~given], cells[~given])),
         float(average_precision_score(wrong[given], cells[given])),
         float(average_precision_score(wrong.ravel(), cells.ravel())),
         float(average_precision_score(wrong.any(axis=1), scores["rows"])),
+        float(f1_score(wrong.ravel(), scores["flags"].ravel())),
     )
 
 
@@ -99,6 +111,7 @@ def compare(table: RealSet, rows: Any, kind: str, noise: str, probs: Floats) -> 
         "fired": runs["auto"]["said"].is_applied,
         **{mode: found(wrong, given, run) for mode, run in runs.items()},
         "rows, on - off, 95%": interval(wrong, runs["off"], runs["on"]),
+        "rows, temperature - off, 95%": interval(wrong, runs["off"], runs["temperature"]),
     }
 
 
@@ -122,18 +135,22 @@ def line(result: dict[str, Any]) -> str:
     """A row of the Markdown table; auto gives what one of the two others gives."""
     losses, is_applied = result["expected"], result["fired"]
     assert result["auto"] == result["on" if is_applied else "off"]
-    cells = [f"{off:.3f} {on:.3f}" for off, on in zip(result["off"], result["on"], strict=True)]
-    low, high = result["rows, on - off, 95%"]
+    arms = (result["off"], result["on"], result["temperature"])
+    cells = [" ".join(f"{value:.3f}" for value in values) for values in zip(*arms, strict=True)]
+    apart = [result[f"rows, {arm} - off, 95%"] for arm in ("on", "temperature")]
+    intervals = " | ".join(f"{low:+.3f} to {high:+.3f}" for low, high in apart)
     return (
         f"| {result['set']} | {result['kind']} | {result['noise']} | {losses['log_loss']:.4f} | "
         f"{losses['log_loss_calibrated']:.4f} | {result['measured']['log_loss_calibrated']:.4f} | "
-        f"{'yes' if is_applied else 'no'} | {' | '.join(cells)} | {low:+.3f} to {high:+.3f} |"
+        f"{'yes' if is_applied else 'no'} | {' | '.join(cells)} | {intervals} |"
     )
 
 
 HEAD = (
-    "| set | model | errors | log loss | expected | measured | auto applies | missing: off on | extraneous | "
-    "cells | rows | rows, on - off |\n" + "|---" * 12 + "|"
+    "| set | model | errors | log loss | expected | measured | auto applies | missing: off, on, one "
+    "temperature | extraneous | cells | rows | flags | rows, on - off | rows, temperature - off |\n"
+    + "|---" * 14
+    + "|"
 )
 
 

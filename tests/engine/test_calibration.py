@@ -78,6 +78,44 @@ def test_an_audit_goes_by_the_calibrated_probabilities_and_says_so(lake: Lake, d
         assert cell["pred_prob"] == probs[place[cell["id"]], CLASSES.index(cell["tag"])]
 
 
+@pytest.mark.matrix
+def test_one_temperature_keeps_the_order_of_cells_and_is_the_same_for_all(lake: Lake) -> None:
+    table = table_of(3.0, faults=False)
+    source = lake.write(table, files=2)
+    off = lake.audit(source__path=source)
+    keys = {"audit__calibrate": "auto", "audit__calibrate_with": "temperature"}
+    result = lake.audit(source__path=source, **keys)
+    told = result["calibration"]
+    assert (told["is_applied"], told["num_calibrated"], told["calibrator"]) == (True, 3, "temperature")
+    assert told["log_loss_calibrated"] < 0.7 * told["log_loss"]
+
+    calibrators = calibrators_of(class_rows(lake.rows(result, "classes")))
+    assert calibrators is not None
+    assert calibrators.num_folds == 0
+    assert len(set(calibrators.slope.tolist())) == 1
+    assert calibrators.slope[0] == pytest.approx(1 / 3, rel=0.2)
+    rows = table.to_pylist()
+    probs = calibrators.apply(np.array([row["pred_probs"] for row in rows]))
+    labels = [sorted(map(CLASSES.index, row["labels"])) for row in rows]
+    expected = oracle_audit(labels, probs)
+    found = {row["id"]: row for row in lake.rows(result, "examples")}
+    scores = [found[row["id"]]["label_quality_score"] for row in rows]
+    assert scores == pytest.approx(expected.label_quality_score.tolist(), abs=1e-12)
+    place = {row["id"]: i for i, row in enumerate(rows)}
+    cells = lake.rows(result, "tag_issues")
+    assert len(cells) == (expected.missing | expected.extraneous).sum() > 0
+    for cell in cells:
+        assert cell["pred_prob"] == probs[place[cell["id"]], CLASSES.index(cell["tag"])]
+    # what both flag comes in one order
+    names = [
+        {(cell["id"], cell["tag"]): cell for cell in lake.rows(one, "tag_issues")} for one in (off, result)
+    ]
+    shared = sorted(names[0].keys() & names[1].keys())
+    assert len(shared) > 10
+    before, after = (np.argsort([own[key]["cell_score"] for key in shared], kind="stable") for own in names)
+    assert before.tolist() == after.tolist()
+
+
 def folds_of(ids: list[str]) -> np.ndarray:
     from spark_ml_audit.arrow.decode import CALIBRATION_SEED
     from spark_ml_audit.arrow.hashes import hash_values
@@ -147,9 +185,10 @@ def test_both_engines_write_the_same_tables(lake: Lake, spark: Any) -> None:
     del spark  # has started
     lakes = {kind: Lake(kind, lake.folder / kind, lake.tracking_uri) for kind in ("embedded", "spark")}
     source = lake.write(table_of(3.0), files=3)
-    found = contents(lakes, source__path=source, audit__calibrate="auto")
-    assert_same(found)
-    assert found["embedded"]["classes"][0]["calibration_slope"] is not None
+    for kind in ("platt", "temperature"):
+        found = contents(lakes, source__path=source, audit__calibrate="auto", audit__calibrate_with=kind)
+        assert_same(found)
+        assert found["embedded"]["classes"][0]["calibration_slope"] is not None
 
 
 def test_samples_show_the_probabilities_that_the_audit_went_by(lake: Lake) -> None:
@@ -181,6 +220,8 @@ def test_python_gives_the_same_and_refuses_other_words(lake: Lake) -> None:
         lake.call(audit, lake.native(table), classes=CLASSES, calibrate="sometimes")
     error = lake.refuse(source__path=lake.path("source-1"), audit__calibrate="sometimes")
     assert error["key"] == "audit.calibrate"
+    error = lake.refuse(source__path=lake.path("source-1"), audit__calibrate_with="isotonic")
+    assert error["key"] == "audit.calibrate_with"
 
 
 @pytest.mark.spark
