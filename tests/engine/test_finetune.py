@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.engine.test_kill import end
 from tests.engine.test_predict import probabilities
 from tests.estimators import MARKER
 from tests.lake import Lake
@@ -63,6 +66,38 @@ def test_a_failed_run_is_taken_up_fold_by_fold(
     assert tuned["log_loss_average"] > 1
     assert not all(tuned["kept_by_fold"].values())
     assert not Path(lake.path("out"), "_finetune").exists()
+
+
+@pytest.mark.faults
+def test_a_killed_run_goes_on_with_the_folds_that_it_lacks(lake: Lake, settings: dict[str, Any]) -> None:
+    out, whole = Path(lake.path("out")), lake.path("whole")
+    undisturbed = lake.run("predict", settings | {"output.path": whole})
+    assert undisturbed.exit_code == 0, (undisturbed.json, undisturbed.stderr)
+    settings |= {"output.run_id": "20260101t000000z-00000002"}
+    process = lake.start("predict", settings)
+    try:
+        until = time.monotonic() + 120
+        while not (kept := list(out.glob("_finetune/**/folds/*.npz"))) and process.poll() is None:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    finally:
+        end(process)
+    assert kept
+    assert not (out / "prediction_runs").exists()
+    trained = {file: file.stat().st_mtime_ns for file in out.glob("_finetune/**/folds/*.npz")}
+    # the same file is opened, not written anew
+    again = lake.start("predict", settings)
+    try:
+        while again.poll() is None:
+            for file in trained.keys() & set(out.glob("_finetune/**/folds/*.npz")):
+                with contextlib.suppress(FileNotFoundError):
+                    assert file.stat().st_mtime_ns == trained[file]
+            time.sleep(0.01)
+    finally:
+        end(again)
+    assert again.returncode == 0
+    assert not (out / "_finetune").exists()
+    assert probabilities(lake, f"{out}/predictions") == probabilities(lake, f"{whole}/predictions")
 
 
 def test_what_it_gave_is_told_and_a_final_model_tags_new_rows(lake: Lake, settings: dict[str, Any]) -> None:
