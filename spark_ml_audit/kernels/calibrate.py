@@ -75,12 +75,6 @@ class Calibrators:
         found: npt.NDArray[np.bool_] = np.isfinite(self.slope)
         return found
 
-    @property
-    def for_new_rows(self) -> Calibrators:
-        """The same for rows of other tables, to which the folds say nothing."""
-        none = np.zeros((0, len(self.slope)))
-        return Calibrators(self.slope, self.intercept, none, none)
-
     def keep(self, chosen: npt.NDArray[np.bool_]) -> Calibrators:
         """The same with the calibrators of some classes alone, shape (K,)."""
         parts = (self.slope, self.intercept, self.fold_slope, self.fold_intercept)
@@ -91,7 +85,7 @@ class Calibrators:
 
         Args:
             probs: Shape (n, K).
-            folds: Fold of each row, shape (n,); None where the rows have none.
+            folds: Fold of each row, shape (n,); None where the rows have none, as those of other tables.
         """
         out = np.array(probs, dtype=np.float64)
         width = out.shape[1] if out.ndim == 2 else 0

@@ -182,7 +182,7 @@ def commit_predictions(
     plan, choice = settle(plan, earlier, vectors, progress, is_done=is_done)
     if plan.tunes and plan.training is not None and (plan.model.fit_final or not is_done):
         work = work_folder(tables.config, metadata)
-        plan = replace(plan, training=with_tuning(plan.training, plan.model, tables, work, progress))
+        plan = replace(plan, training=with_tuning(plan.training, plan.model, tables.config, work, progress))
     if not is_done:
         models = replace(make_models(plan, progress), choice=choice)
         write_models_predictions(plan, models, tables, run_id, metadata, progress)

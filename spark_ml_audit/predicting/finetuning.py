@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from spark_ml_audit.config import ModelConfig, OutputConfig
-    from spark_ml_audit.lake.output import OutputTables
     from spark_ml_audit.models.finetune.learner import AverageCheck
     from spark_ml_audit.predicting.training import TrainingSet
     from spark_ml_audit.progress import Progress
@@ -54,14 +53,14 @@ def work_folder(output: OutputConfig, metadata: Mapping[str, str | None]) -> Pat
 
 
 def with_tuning(
-    training: TrainingSet, model: ModelConfig, tables: OutputTables, work: Path | None, progress: Progress
+    training: TrainingSet, model: ModelConfig, output: OutputConfig, work: Path | None, progress: Progress
 ) -> TrainingSet:
     """A training set whose models are averaged with a fine-tuned encoder; says how long that will take.
 
     Args:
         training: What models are trained on, with its texts' vectors.
         model: The `model` section.
-        tables: The output.
+        output: The `output` section.
         work: From `work_folder`.
         progress: Told.
 
@@ -78,7 +77,7 @@ def with_tuning(
             "the output is no local folder: a killed run would train all folds again (set output.files)"
         )
     else:
-        _sweep(work, tables.config.orphan_after)
+        _sweep(work, output.orphan_after)
         with contextlib.suppress(OSError):
             work.mkdir(parents=True, exist_ok=True)
         tuning = replace(tuning, work=str(work))

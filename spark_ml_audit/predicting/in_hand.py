@@ -48,7 +48,7 @@ def settled_here(
     settled, choice = settle(plan, None, made, progress)
     if settled.tunes and settled.training is not None:
         tables = _vector_tables(plan.ingest.engine, vectors)
-        tuned = with_tuning(settled.training, settled.model, tables, None, progress)
+        tuned = with_tuning(settled.training, settled.model, tables.config, None, progress)
         settled = replace(settled, training=tuned)
     return settled, choice
 

@@ -219,7 +219,7 @@ def test_probabilities_go_through_the_calibrators_of_an_audit_and_tags_stay(
     for row_id, row in after.items():
         assert row["tags"] == before[row_id]["tags"]
         given = np.array([before[row_id]["pred_probs"]], dtype=np.float32)
-        expected = calibrators.for_new_rows.apply(given).astype(np.float32)[0]
+        expected = calibrators.apply(given).astype(np.float32)[0]
         assert row["pred_probs"] == expected.tolist()
     assert any(row["pred_probs"] != before[row_id]["pred_probs"] for row_id, row in after.items())
 

@@ -151,8 +151,7 @@ def test_a_row_is_calibrated_by_itself_to_the_last_bit(first: int, last: int, dt
 
 def test_new_rows_get_the_calibrator_of_all_rows() -> None:
     own = Calibrators(np.array([0.5]), np.array([0.0]), np.full((5, 1), 2.0), np.zeros((5, 1)))
-    assert own.for_new_rows.num_folds == 0
-    assert own.for_new_rows.apply(np.array([[0.9]])) == pytest.approx(0.75)
+    assert own.apply(np.array([[0.9]])) == pytest.approx(0.75)
     assert own.apply(np.array([[0.9]]), np.array([0])) == pytest.approx(0.81 / 0.82)
 
 
