@@ -146,7 +146,7 @@ class TagModel:
             keys = order_keys if group_keys is None else group_keys
             options: dict[str, Any] = {"spec": read, "kind": resolved, "seed": seed, "pixels": pixels}
             options |= {"max_weight_bytes": max_weight_bytes}
-            options["eliminate"] = read is not spec and pixels is None
+            options["has_vectors"] = read is not spec and pixels is None
             fit = partial(fit_learner, **options)
             tuned = None if encoding is None or tuning is None else (encoding.columns, tuning)
             with threadpool_limits(limits=1):

@@ -154,12 +154,13 @@ def fit_seconds(
     if kind == "tabular":
         return START_SECONDS + _seconds(TREES, tree_terms(num_rows, num_tags, len(spec.columns)))
     read = (characters + COLUMN_CHARACTERS * len(spec.columns)) * num_rows
-    seconds = START_SECONDS + _seconds(TEXT, text_terms(read, num_rows, num_tags))
-    if width:
-        seconds += _seconds(DENSE, dense_terms(num_rows, width))
+    terms = text_terms(read, num_rows, num_tags)
+    seconds = _seconds(TEXT, terms)
     if kind == "joint" and num_tags > 1:
         seconds += _seconds(NETWORK, network_terms(num_rows, num_tags))
-    return seconds
+    if width:  # a model with the vectors and one without; the text is read once
+        seconds = 2 * seconds - _seconds(TEXT[:1], terms[:1]) + _seconds(DENSE, dense_terms(num_rows, width))
+    return START_SECONDS + seconds
 
 
 def _seconds(names: tuple[str, ...], terms: tuple[float, ...]) -> float:

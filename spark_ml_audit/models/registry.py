@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from spark_ml_audit.errors import ConfigError
+from spark_ml_audit.models.averaged import AveragedTags
 from spark_ml_audit.models.design import BLOCK_ROWS, BoolArray, Float32Array, IntArray
 from spark_ml_audit.models.encoding import DesignEncoder, TableEncoder
 from spark_ml_audit.models.features import FeatureSpec
@@ -79,7 +80,7 @@ def fit_learner(
     inner_fold: IntArray,
     *,
     max_weight_bytes: int = MAX_WEIGHT_BYTES,
-    eliminate: bool = False,
+    has_vectors: bool = False,
     pixels: str | None = None,
 ) -> tuple[Learner, tuple[str, ...]]:
     """Train one of the kinds (resolved, not `prior`).
@@ -93,7 +94,8 @@ def fit_learner(
         inner_fold: Inner folds of the rows, shape (n,), for kinds that stack.
         max_weight_bytes: Bytes of a linear model's first layer.
         pixels: Column of images' pixels, for a network.
-        eliminate: As for `fit_ridge`: whether the vectors of an encoder are among the columns.
+        has_vectors: Whether the last embedding column holds the vectors of an encoder: these are solved for
+            exactly (see `fit_ridge`), and linear models averaged with what they are without (`AveragedTags`).
 
     Returns:
         The learner and what is to be said about its columns.
@@ -123,8 +125,12 @@ def fit_learner(
     encoder, design, notes = DesignEncoder.fit_transform(frame, spec, max_width)
     if kind in ("joint", "linear"):
         joint = kind == "joint"
-        stack = StackedTags.fit(design, given, inner_fold, joint, seed, eliminate=eliminate)
-        return _StackedLearner(encoder, stack), notes
+        if has_vectors:
+            num_vectors = encoder.embeddings[-1].width + 1
+            return _StackedLearner(
+                encoder, AveragedTags.fit(design, num_vectors, given, inner_fold, joint, seed)
+            ), notes
+        return _StackedLearner(encoder, StackedTags.fit(design, given, inner_fold, joint, seed)), notes
     estimator = _fit_estimator(kind, design.as_matrix(), given, seed)
     return _EstimatorLearner(encoder, kind, estimator, given.shape[1]), notes
 
@@ -132,7 +138,7 @@ def fit_learner(
 @dataclass(frozen=True, eq=False)
 class _StackedLearner:
     encoder: DesignEncoder
-    stack: StackedTags
+    stack: StackedTags | AveragedTags
 
     def predict_proba(self, frame: pd.DataFrame) -> Float32Array:
         return self.stack.predict_proba(self.encoder.transform(frame))

@@ -113,36 +113,57 @@ class StackedTags:
         Returns:
             The fitted stack; the same bits for the same rows in the same order.
         """
-        targets = given.astype(np.float32)
-        with_dense = TOLERANCE_ELIMINATED if eliminate else TOLERANCE_WITH_DENSE
-        tolerance = with_dense if design.dense.shape[1] else TOLERANCE
-        raw = np.zeros(given.shape, dtype=np.float32)
-        for fold in np.unique(inner_fold):
-            held_out = inner_fold == fold
-            half = fit_ridge(
-                design.take(~held_out), targets[~held_out], ALPHA, tolerance, eliminate=eliminate
-            )
-            raw[held_out] = half.scores(design.take(held_out))
-        means = raw.mean(axis=0, dtype=np.float64)
-        deviations = np.maximum(raw.std(axis=0, dtype=np.float64), 1e-6)
-        scores = _standardised(raw, means, deviations).astype(np.float32)
-        slopes, offsets = _calibrations(scores, given)
-        return StackedTags(
-            ridge=fit_ridge(design, targets, ALPHA, tolerance, eliminate=eliminate),
-            means=means,
-            deviations=deviations,
-            slopes=slopes,
-            offsets=offsets,
-            network=_fit_network(scores, given, seed) if joint and given.shape[1] > 1 else None,
-        )
+        return fit_stack(design, given, inner_fold, joint, seed, eliminate=eliminate)[0]
 
     def predict_proba(self, design: Design) -> Float32Array:
         """Probabilities of shape (n, K); a row's bits do not depend on the rows beside it."""
+        return (1.0 / (1.0 + np.exp(-self.logits(design)))).astype(np.float32)
+
+    def logits(self, design: Design) -> Float64Array:
+        """Log-odds of shape (n, K); a row's bits do not depend on the rows beside it."""
         scores = _standardised(self.ridge.scores(design), self.means, self.deviations)
         logits = scores * self.slopes + self.offsets
         if self.network is not None:
             logits = (logits + np.clip(self.network.logits(scores), -_LOGIT_LIMIT, _LOGIT_LIMIT)) / 2
-        return (1.0 / (1.0 + np.exp(-logits))).astype(np.float32)
+        return logits
+
+
+def fit_stack(
+    design: Design,
+    given: BoolArray,
+    inner_fold: IntArray,
+    joint: bool,
+    seed: int,
+    *,
+    eliminate: bool = False,
+) -> tuple[StackedTags, Float32Array]:
+    """Train a stack as `StackedTags.fit` does.
+
+    Returns:
+        The stack, and the calibrated log-odds that its first layer gives each row by the other inner folds,
+        shape (n, K).
+    """
+    targets = given.astype(np.float32)
+    with_dense = TOLERANCE_ELIMINATED if eliminate else TOLERANCE_WITH_DENSE
+    tolerance = with_dense if design.dense.shape[1] else TOLERANCE
+    raw = np.zeros(given.shape, dtype=np.float32)
+    for fold in np.unique(inner_fold):
+        held_out = inner_fold == fold
+        half = fit_ridge(design.take(~held_out), targets[~held_out], ALPHA, tolerance, eliminate=eliminate)
+        raw[held_out] = half.scores(design.take(held_out))
+    means = raw.mean(axis=0, dtype=np.float64)
+    deviations = np.maximum(raw.std(axis=0, dtype=np.float64), 1e-6)
+    scores = _standardised(raw, means, deviations).astype(np.float32)
+    slopes, offsets = _calibrations(scores, given)
+    stack = StackedTags(
+        ridge=fit_ridge(design, targets, ALPHA, tolerance, eliminate=eliminate),
+        means=means,
+        deviations=deviations,
+        slopes=slopes,
+        offsets=offsets,
+        network=_fit_network(scores, given, seed) if joint and given.shape[1] > 1 else None,
+    )
+    return stack, scores * slopes.astype(np.float32) + offsets.astype(np.float32)
 
 
 def _standardised(
