@@ -318,7 +318,10 @@ class ReviewSession:
                 raise InputError(f"there is no sample {show(asked.sample)} of this run.", key="sample")
             return self._of_cells(self._samples[asked.sample][1])
         if asked.order == "surest" and self._learner.look(self.index, self.state, self._drawn, self.codes):
-            self._queues.clear()
+            for other in [queue for queue in self._queues if queue.order == "surest"]:
+                del self._queues[other]
+        # what is done, and what is shown of it, changes neither the items nor their order
+        asked = replace(asked, state="all", blind=False)
         known = self._queues.get(asked)
         if known is None:
             known = self._queues[asked] = resolve(self.index, asked, self.classes, self._learner.order)
