@@ -109,11 +109,17 @@ class AuditIndex:
         Args:
             ids: Arrow array of ids.
         """
-        found = pc.index_in(ids.cast(self.ids.type), value_set=self.ids)
-        if isinstance(found, pa.ChunkedArray):
-            found = found.combine_chunks()
-        places: IntArray = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return places
+        wanted = ids.cast(self.ids.type)
+        if isinstance(wanted, pa.ChunkedArray):
+            wanted = wanted.combine_chunks()
+        # a table of those that are looked for is small; one of all rows would be made for every decision
+        distinct = pc.unique(wanted.drop_null())
+        held = pc.index_in(self.ids, value_set=distinct)
+        places = np.full(len(distinct) + 1, -1, dtype=np.int64)
+        places[held.drop_null().to_numpy()] = np.flatnonzero(held.is_valid().to_numpy(zero_copy_only=False))
+        own = pc.fill_null(pc.index_in(wanted, value_set=distinct), len(distinct))
+        found: IntArray = places[own.to_numpy(zero_copy_only=False)]
+        return found
 
     def with_rows(self, ids: Any) -> AuditIndex:
         """With further rows at the end; those that are held already stay where they are."""
