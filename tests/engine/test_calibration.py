@@ -44,8 +44,7 @@ def plain(result: dict[str, Any], lake: Lake) -> dict[str, Any]:
     return lake.contents(result)
 
 
-@pytest.mark.matrix
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.matrix), "float64"])
 def test_an_audit_goes_by_the_calibrated_probabilities_and_says_so(lake: Lake, dtype: str) -> None:
     table = table_of(3.0, dtype=dtype)
     result = lake.audit(source__path=lake.write(table, files=2), audit__calibrate="auto", expect=3)
@@ -78,7 +77,6 @@ def test_an_audit_goes_by_the_calibrated_probabilities_and_says_so(lake: Lake, d
         assert cell["pred_prob"] == probs[place[cell["id"]], CLASSES.index(cell["tag"])]
 
 
-@pytest.mark.matrix
 def test_one_temperature_keeps_the_order_of_cells_and_is_the_same_for_all(lake: Lake) -> None:
     table = table_of(3.0, faults=False)
     source = lake.write(table, files=2)
