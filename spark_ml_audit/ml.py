@@ -87,7 +87,7 @@ class LabelAuditor(
     Params: labelsCol, predProbsCol, classes, labelsFormat, predProbsFormat, handleInvalid (error, keep,
     skip), and filterBy, fracNoise, minExamplesPerClass, score, adjustPredProbs, aggregate, alpha,
     temperature, calibrate, calibrateWith with the meaning and defaults of the config's `audit` section; rows
-    have no ids here, so that calibrate fits one calibrator per class on all rows.
+    have no ids here, so that calibrate fits calibrators on all rows.
 
     Example:
         >>> from spark_ml_audit.ml import LabelAuditor

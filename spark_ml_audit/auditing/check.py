@@ -27,16 +27,20 @@ if TYPE_CHECKING:
     from spark_ml_audit.progress import Progress
 
 
-_CALIBRATION = {
-    "auto": "Probabilities are calibrated across folds where that lowers their log loss by 5% or more.",
-    "on": "Probabilities are calibrated across folds, whether or not that lowers their log loss.",
+_WHEN = {
+    "auto": "where that lowers their log loss by 5% or more",
+    "on": "whether or not that lowers their log loss",
 }
+_HOW = {"platt": "per class, across folds,", "temperature": "by one temperature for all classes,"}
 
 
 def _calibration(config: AuditConfig) -> list[str]:
     """What becomes of the probabilities, where that is not the usual."""
-    text = _CALIBRATION.get(config.audit.calibrate)
-    return [] if text is None else [f"{text[:-1]} (audit.calibrate: {config.audit.calibrate})."]
+    mode, calibrator = config.audit.calibrate, config.audit.calibrate_with
+    if mode not in _WHEN:
+        return []
+    keys = f"audit.calibrate: {mode}, audit.calibrate_with: {calibrator}"
+    return [f"Probabilities are calibrated {_HOW[calibrator]} {_WHEN[mode]} ({keys})."]
 
 
 def run_check(config: AuditConfig, progress: Progress, spark: Session | None = None) -> CheckOutcome:

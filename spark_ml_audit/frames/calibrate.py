@@ -37,7 +37,8 @@ class CalibrationFit:
     """What is known of the calibration of a source.
 
     Attributes:
-        gain: Log losses by class; measured across folds where calibrators were fitted, else expected.
+        gain: Log losses by class; measured across folds where calibrators were fitted per class, else
+            expected.
         calibrators: None where the probabilities stay as given.
     """
 
@@ -67,7 +68,7 @@ def fit_calibration(
         profiled: The first pass over them.
         expected: What calibration would save.
         method: With the mode (auto: where the log loss is expected to fall by `LEAST_GAIN` or more, and does
-            so in rows that the calibrators have not seen; on: always) and the kind of calibrators.
+            so in rows that calibrators per class have not seen; on: always) and the kind of calibrators.
     """
     mode = method.calibrate
     if not np.isfinite(expected.gain.log_loss).all() or (mode == AUTO and not expected.gain.is_worth_it):

@@ -193,7 +193,7 @@ class CalibrationGain:
 
     Attributes:
         log_loss: Of the probabilities as given, shape (K,); NaN without rows.
-        calibrated: Of the calibrated ones, for rows that the calibrator has not seen.
+        calibrated: Of the calibrated ones, for rows that the calibrator has not seen: measured or expected.
     """
 
     log_loss: Floats

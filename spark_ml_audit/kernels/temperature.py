@@ -2,7 +2,8 @@
 
 ``1 / (1 + exp(-z / T))``, z being the log-odds of the given probability (Guo et al., "On calibration of
 modern neural networks", ICML 2017, in its form for independent tags). It knows less than a calibrator per
-class, and changes less: the order of all cells by self-confidence stays, within a row and within the table.
+class, and changes less: the order of all cells by self-confidence stays, within a row and within the table
+(of a tag given at p and one not given at 1 - p, which are alike but for rounding, either may come first).
 One number fitted to all cells is moved by no single tag, so that it needs no folds; folds of its own would
 mingle the many cells that an overconfident model puts next to 0 and 1.
 """
@@ -19,10 +20,11 @@ from spark_ml_audit.kernels.profile import IntArray
 
 Floats = npt.NDArray[np.float64]
 
-MAX_SLOPE = 16.0
-"""1 / T of tags told apart without an error."""
+MAX_SLOPE = 3.0
+"""Greatest 1 / T: with more, probabilities that differ would all become 1."""
 
 _HALVINGS = 50
+_NOTHING = 1e-9  # the middle of a grid is 0 but for rounding
 # One number fitted costs about one nat, all cells together, once rows are new (Akaike).
 _COST = 1.0
 
@@ -36,7 +38,7 @@ def fit_slope(grid: Floats, absent: IntArray, present: IntArray) -> float:
         present: Cells where it was.
 
     Returns:
-        `MIN_SLOPE` to `MAX_SLOPE`.
+        `MIN_SLOPE` to `MAX_SLOPE`; 1 where all log-odds are 0.
 
     Example:
         >>> grid = np.array([-2.0, 2.0])  # says 12% and 88% where a quarter and three quarters are right
@@ -49,6 +51,8 @@ def fit_slope(grid: Floats, absent: IntArray, present: IntArray) -> float:
         return bool(weighed @ expit(slope * grid) > wanted)
 
     low, high = MIN_SLOPE, MAX_SLOPE
+    if not np.abs(weighed).max(initial=0.0) > _NOTHING:
+        return 1.0
     if rises(low) or not rises(high):
         return low if rises(low) else high
     for _ in range(_HALVINGS):

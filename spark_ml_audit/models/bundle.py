@@ -117,7 +117,8 @@ class TagModel:
             order_keys: Stable hash of each row's id, shape (n,). Training sorts by it.
             group_keys: Stable hash of what keeps rows together (near-copies, one author), shape (n,), so
                 that they share an inner fold; by default every row is on its own.
-            max_weight_bytes: Bytes of a linear model's weights; text features are dropped to keep to them.
+            max_weight_bytes: Bytes of a linear model's first layer, of which there are two with an encoding;
+                text features are dropped to keep to them.
             encoding: Vectors to read beside the columns, from the frame where it has them.
             tuning: How the encoder is trained whose average with the model predicts; None: it is not.
 

@@ -158,8 +158,10 @@ def fit_seconds(
     seconds = _seconds(TEXT, terms)
     if kind == "joint" and num_tags > 1:
         seconds += _seconds(NETWORK, network_terms(num_rows, num_tags))
-    if width:  # a model with the vectors and one without; the text is read once
-        seconds = 2 * seconds - _seconds(TEXT[:1], terms[:1]) + _seconds(DENSE, dense_terms(num_rows, width))
+    if width and spec.plain_columns:  # a model with the vectors and one without; the text is read once
+        seconds = 2 * seconds - _seconds(TEXT[:1], terms[:1])
+    if width:
+        seconds += _seconds(DENSE, dense_terms(num_rows, width))
     return START_SECONDS + seconds
 
 

@@ -92,7 +92,7 @@ def fit_learner(
         kind: "joint", "linear", "tabular", "cnn" or an import path.
         seed: Seed of everything random.
         inner_fold: Inner folds of the rows, shape (n,), for kinds that stack.
-        max_weight_bytes: Bytes of a linear model's first layer.
+        max_weight_bytes: Bytes of a linear model's first layer, of which there are two where it has vectors.
         pixels: Column of images' pixels, for a network.
         has_vectors: Whether the last embedding column holds the vectors of an encoder: these are solved for
             exactly (see `fit_ridge`), and linear models averaged with what they are without (`AveragedTags`).

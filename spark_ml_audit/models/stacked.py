@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
 from spark_ml_audit.models.design import BoolArray, Design, Float32Array, Float64Array, IntArray, in_blocks
-from spark_ml_audit.models.ridge import Ridge, fit_ridge
+from spark_ml_audit.models.ridge import EXACT_WIDTH, Ridge, fit_ridge
 
 ALPHA = 3.0
 """Ridge penalty for rows of unit norm (TF-IDF); other features are scaled to suit it."""
@@ -144,6 +144,7 @@ def fit_stack(
         shape (n, K).
     """
     targets = given.astype(np.float32)
+    eliminate = eliminate and design.dense.shape[1] <= EXACT_WIDTH
     with_dense = TOLERANCE_ELIMINATED if eliminate else TOLERANCE_WITH_DENSE
     tolerance = with_dense if design.dense.shape[1] else TOLERANCE
     raw = np.zeros(given.shape, dtype=np.float32)

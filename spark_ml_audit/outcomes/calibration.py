@@ -23,7 +23,8 @@ class Calibration(Record):
         is_applied: Whether the audit goes by calibrated probabilities.
         is_worth_it: Whether auto applies it: the log loss falls by 5% or more.
         log_loss: Mean over cells, of the probabilities as given, against the given tags; None without rows.
-        log_loss_calibrated: The same calibrated; expected where no calibrator was fitted.
+        log_loss_calibrated: The same calibrated; measured across folds where calibrators were fitted per
+            class, else expected.
         gain: Share of the log loss that is saved.
         num_calibrated: Classes whose probabilities are calibrated.
         calibrator: platt or temperature: the key `audit.calibrate_with`.

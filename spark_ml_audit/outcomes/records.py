@@ -109,7 +109,8 @@ class ClassRow(Record):
         lift: average_precision / share of the tag; 1 for a model that looks at no row.
         trust: good, weak or unknown: how far the flags can be trusted (see `kernels.trust`).
         log_loss: Mean over the rows, of the probabilities as given, against the given tags.
-        log_loss_calibrated: The same calibrated: across folds where calibrators were fitted, else expected.
+        log_loss_calibrated: The same calibrated: across folds where each class has a calibrator of its own,
+            else expected.
         calibration_slope: Of the calibrator for rows of other tables; None, as all below, where the
             probabilities are taken as given (see `kernels.calibrate`).
         calibration_intercept: Its intercept.

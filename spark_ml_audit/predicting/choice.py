@@ -358,12 +358,13 @@ def _reason(
     if beyond:
         named = ", ".join(f"{item.name} ({_minutes(item.minutes)})" for item in beyond)
         parts.append(f"{named} would take longer than allowed")
-    others = [name for name in means if name != chosen.name]
-    if chosen.name in means and others:
+    judged = replace(chosen, level=FROZEN) if chosen.level == FINETUNE else chosen
+    others = [name for name in means if name != judged.name]
+    if judged.name in means and others:
         named = ", ".join(f"{means[name]:.4f} by {name}" for name in others)
+        whose = "its log loss" if judged is chosen else f"the log loss of {judged.name}"
         parts.append(
-            f"its log loss on {num_rows:,} held-out rows of an inner check is {means[chosen.name]:.4f}, "
-            f"{named}"
+            f"{whose} on {num_rows:,} held-out rows of an inner check is {means[judged.name]:.4f}, {named}"
         )
     elif len(within) > 1 and chosen is within[0]:
         lacking = "was no time" if num_rows is None else "are too few rows"

@@ -68,6 +68,8 @@ def stored_calibration(
         said = f"Run {run.run_id} calibrated nothing, so the probabilities are the model's own."
         return StoredCalibration(run.run_id, None, (said,))
     places = [known[tag].class_index if tag in known else -1 for tag in classes]
+    if not found.num_folds:  # one temperature, which holds for tags that the audit did not know, too
+        places = [max(place, 0) for place in places]
     none = np.zeros((0, len(classes)))
     slope, intercept = (
         np.array([part[at] if at >= 0 else np.nan for at in places])

@@ -317,6 +317,8 @@ class _Trainer:
 
     def _fit(self, table: Any, number: int) -> tuple[TagModel, list[float] | None, int]:
         learned = rows_of_task(table)
+        encoding = self._encodings.get(number)
+        layers = 1 if encoding is None else 2  # with vectors a model has two first layers (`models.averaged`)
         model = TagModel.fit(
             learned.frame,
             learned.rows,
@@ -328,8 +330,8 @@ class _Trainer:
             order_keys=learned.order_keys,
             group_keys=learned.group_keys,
             # beside the weights a model has its vocabulary and a network, small ones
-            max_weight_bytes=min(MAX_WEIGHT_BYTES, self._max_bytes * 4 // 5),
-            encoding=self._encodings.get(number),
+            max_weight_bytes=min(MAX_WEIGHT_BYTES, self._max_bytes * 4 // 5 // layers),
+            encoding=encoding,
             tuning=self._tuning,
         )
         num_rows = len(learned.order_keys)

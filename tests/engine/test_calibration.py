@@ -250,5 +250,8 @@ def test_mlflow_and_check_are_told(lake: Lake, tracking_uri: str) -> None:
     metrics = MlflowClient(tracking_uri).get_run(result["mlflow_run_id"]).data.metrics
     assert metrics["model/is_calibrated"] == 1
     assert metrics["model/log_loss"] == pytest.approx(result["calibration"]["log_loss"])
-    checked = lake.run("check", source__path=source, audit__calibrate="auto").json
-    assert any("audit.calibrate: auto" in note for note in checked["notes"])
+    for how, said in (("platt", "per class, across folds,"), ("temperature", "by one temperature")):
+        keys = {"audit__calibrate": "auto", "audit__calibrate_with": how}
+        checked = lake.run("check", source__path=source, **keys).json
+        (note,) = (note for note in checked["notes"] if f"audit.calibrate_with: {how}" in note)
+        assert said in note

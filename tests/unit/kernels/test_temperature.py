@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from spark_ml_audit.kernels.calibrate import grid_of
+from spark_ml_audit.kernels.calibrate import Calibrators, grid_of
 from spark_ml_audit.kernels.calibration_limits import MIN_SIDE
 from spark_ml_audit.kernels.cell_scores import self_confidence
 from spark_ml_audit.kernels.platt import MIN_SLOPE, expit, log_odds, nearest_points, summed_losses
@@ -35,7 +35,7 @@ def drawn(
     return sharpness * z, rng.random(z.shape) < expit(z)
 
 
-@pytest.mark.parametrize("sharpness", [0.3, 1.0, 2.5])
+@pytest.mark.parametrize("sharpness", [0.4, 1.0, 2.5])
 def test_the_slope_is_that_of_the_least_log_loss(sharpness: float) -> None:
     grid, absent, present = counted(*drawn(sharpness))
     one = absent.sum(axis=0)[None], present.sum(axis=0)[None]
@@ -66,7 +66,7 @@ def test_what_is_told_is_the_log_loss_of_the_probabilities_that_result() -> None
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.floats(2.0**-20, 1 - 2.0**-20), min_size=6, max_size=60),
-    st.floats(MIN_SLOPE, 4.0),
+    st.floats(MIN_SLOPE, MAX_SLOPE),
     st.randoms(use_true_random=False),
 )
 def test_cells_stay_in_their_order_by_self_confidence(values: list[float], slope: float, random) -> None:
@@ -74,7 +74,7 @@ def test_cells_stay_in_their_order_by_self_confidence(values: list[float], slope
     y = np.array([[random.random() < 0.4 for _ in range(3)] for _ in probs])
     grid, absent, present = counted(log_odds(probs), y)
     found, _ = fit_temperature(grid, absent, present, always=True)
-    found = type(found)(np.full(3, slope), np.zeros(3), found.fold_slope, found.fold_intercept)
+    found = Calibrators(np.full(3, slope), np.zeros(3), found.fold_slope, found.fold_intercept)
     before, after = (self_confidence(one, *np.nonzero(y)).ravel() for one in (probs, found.apply(probs)))
     order = np.argsort(before, kind="stable")
     assert (np.diff(after[order]) >= -1e-12).all()
@@ -94,6 +94,24 @@ def test_it_stays_away_where_it_saves_nothing_or_too_little_is_known() -> None:
     few = np.zeros_like(y)
     few.reshape(-1)[: MIN_SIDE - 1] = True
     assert not fit_temperature(*counted(3 * z, few), always=True)[0].calibrated.any()
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_probabilities_that_say_nothing_stay_as_they_are(always: bool) -> None:
+    rng = np.random.default_rng(0)
+    probs = 0.5 + rng.uniform(-0.007, 0.007, (500, 2))
+    grid, absent, present = counted(log_odds(probs), rng.random(probs.shape) < 0.4)
+    assert fit_slope(grid, absent.sum(axis=0), present.sum(axis=0)) == 1.0
+    found, gain = fit_temperature(grid, absent, present, always=always)
+    assert found.apply(probs) == pytest.approx(probs, abs=1e-12)
+    assert gain.gain == pytest.approx(0.0, abs=2e-3)
+
+
+def test_the_surest_cells_stay_apart() -> None:
+    probs = 1 - 2.0 ** -np.arange(3, 17)[:, None]
+    none = np.zeros((0, 1))
+    sharpest = Calibrators(np.array([MAX_SLOPE]), np.zeros(1), none, none)
+    assert (np.diff(sharpest.apply(probs)[:, 0]) > 0).all()
 
 
 @pytest.mark.parametrize(("side", "slope"), [(True, MAX_SLOPE), (False, MIN_SLOPE)])

@@ -41,6 +41,21 @@ def test_the_richest_within_the_budget_is_taken_unless_a_cheaper_one_is_surely_b
     assert chosen(10.0, {"tabular": 0.1, "linear": 0.3}).kind == "tabular"
 
 
+def test_fine_tuning_is_told_with_the_losses_of_what_stands_for_it() -> None:
+    ways = [Candidate("joint", 8.0, "finetune"), Candidate("joint", 3.0, "frozen"), Candidate("linear", 1.0)]
+    means = {"joint with frozen encoder": 0.25, "linear": 0.5}
+
+    def check(items: Sequence[Candidate]) -> list[Losses | None]:
+        return [np.full(400, means[item.name]) for item in items]
+
+    candidate, choice = choose(ways, 10.0, check, lambda items: 0.1, "encoder")
+    assert candidate.level == "finetune"
+    assert choice.reason.endswith(
+        "the log loss of joint with frozen encoder on 400 held-out rows of an inner check is 0.2500, 0.5000 "
+        "by linear."
+    )
+
+
 def test_what_is_beyond_the_budget_is_not_tried() -> None:
     choice = chosen(5.0, {"joint": 0.0, "tabular": 0.1, "linear": 0.2})
     assert choice.kind == "tabular"
