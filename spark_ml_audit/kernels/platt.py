@@ -20,9 +20,13 @@ MIN_SLOPE = 0.01
 """Slope of probabilities that tell nothing, or the contrary: drawn to the tag's share, in their order."""
 
 LIMIT = float(np.log(2.0**16 - 1))
-"""Log-odds of 1 - 2**-16: no probability counts as nearer to 0 or 1."""
+"""Log-odds of 1 - 2**-16: in fits and log losses no probability counts as nearer to 0 or 1."""
 
-# Beyond the limit log-odds go on at a slope that keeps their order and hardly moves a probability.
+REACH = float(np.log(2.0**28 - 1))
+"""Log-odds of 1 - 2**-28, up to which a calibrator is applied as it is: overconfident models put many cells
+beyond `LIMIT`, and which of them is furthest out says which tag is likeliest wrong."""
+
+# Beyond that log-odds go on at a slope that keeps their order and hardly moves a probability.
 _SLOPE_BEYOND = 2.0**-12
 _MAX_BEYOND = 1024.0
 _MAX_EXPONENT = 700.0  # exp of it is finite
@@ -35,12 +39,12 @@ def log_odds(probs: FloatArray) -> Floats:
     """Log-odds, bounded, of probabilities of any shape.
 
     >>> log_odds(np.array([0.0, 2.0**-17, 0.5, 0.75, 1.0])).round(2).tolist()
-    [-11.34, -11.09, 0.0, 1.1, 11.34]
+    [-19.66, -11.78, 0.0, 1.1, 19.66]
     """
     values = np.asarray(probs, dtype=np.float64)
     with np.errstate(divide="ignore"):
         found: Floats = np.log(values / (1.0 - values))
-    inner = np.clip(found, -LIMIT, LIMIT)
+    inner = np.clip(found, -REACH, REACH)
     inner += np.clip(found - inner, -_MAX_BEYOND, _MAX_BEYOND) * _SLOPE_BEYOND
     return inner
 

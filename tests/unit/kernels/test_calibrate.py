@@ -23,7 +23,15 @@ from spark_ml_audit.kernels.calibrate import (
 from spark_ml_audit.kernels.calibration_limits import MIN_SIDE
 from spark_ml_audit.kernels.histogram import ProfileSpec
 from spark_ml_audit.kernels.near_one import NearOne, odds_of
-from spark_ml_audit.kernels.platt import LIMIT, MIN_SLOPE, expit, fit_platt, log_odds, nearest_points
+from spark_ml_audit.kernels.platt import (
+    LIMIT,
+    MIN_SLOPE,
+    REACH,
+    expit,
+    fit_platt,
+    log_odds,
+    nearest_points,
+)
 from spark_ml_audit.kernels.profile import ClassProfile
 from spark_ml_audit.kernels.records import join_records, sum_records
 
@@ -130,8 +138,8 @@ def test_the_order_of_a_class_stays_and_values_are_probabilities(
 def test_beyond_the_limit_the_order_stays_too() -> None:
     z = log_odds(np.array([0.0, 5e-324, 1e-40, 1e-9, 2.0**-16, 0.5, 1 - 1e-9, 1 - 1e-15, 1.0]))
     assert (np.diff(z) > 0).all()
-    assert z[0] == pytest.approx(-LIMIT, abs=0.3)
-    assert z[-1] == pytest.approx(LIMIT, abs=0.3)
+    assert z[0] == pytest.approx(-REACH, abs=0.3)
+    assert z[-1] == pytest.approx(REACH, abs=0.3)
 
 
 @settings(max_examples=30, deadline=None)
@@ -153,6 +161,13 @@ def test_new_rows_get_the_calibrator_of_all_rows() -> None:
     own = Calibrators(np.array([0.5]), np.array([0.0]), np.full((5, 1), 2.0), np.zeros((5, 1)))
     assert own.apply(np.array([[0.9]])) == pytest.approx(0.75)
     assert own.apply(np.array([[0.9]]), np.array([0])) == pytest.approx(0.81 / 0.82)
+
+
+def test_up_to_there_calibrators_are_applied_as_they_are() -> None:
+    probs = np.array([[2.0**-27], [2.0**-20], [0.3], [1 - 2.0**-20]])
+    none = np.zeros((0, 1))
+    found = Calibrators(np.array([0.5]), np.array([-1.0]), none, none).apply(probs)
+    assert found == pytest.approx(expit(0.5 * np.log(probs / (1 - probs)) - 1), rel=1e-12)
 
 
 # ---- across folds ------------------------------------------------------------------------------------
