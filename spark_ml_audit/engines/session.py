@@ -56,7 +56,7 @@ def session_for(
             seconds at the start and costs them on large tables.
 
     Raises:
-        SetupError: pyspark or delta-spark is not installed.
+        SetupError: pyspark or delta-spark is not installed, or Java does not start.
     """
     if spark is not None:
         return spark
@@ -69,7 +69,18 @@ def session_for(
         return active
     if runs_on_a_platform():
         return Session.builder.appName(app_name).getOrCreate()
-    session: SparkSession = local_session_builder(app_name, small=small).getOrCreate()
+    from pyspark.errors import PySparkRuntimeError
+
+    try:
+        session: SparkSession = local_session_builder(app_name, small=small).getOrCreate()
+    except PySparkRuntimeError as error:
+        if "JAVA_GATEWAY_EXITED" not in str(error):
+            raise
+        raise SetupError(
+            "Java ended as Spark was started with it; what it said stands above.",
+            fix="Try `java -version`; Spark takes the Java of JAVA_HOME, or else that on the PATH. It asks for "
+            "the memory of SPARK_ML_AUDIT_DRIVER_MEMORY (2g). Without Java: --engine embedded.",
+        ) from error
     return session
 
 

@@ -153,6 +153,9 @@ def test_what_spark_alone_can_judge_is_left_to_it(machine: Machine) -> None:
     ):
         error = machine.run("audit", dict(settings))
         assert machine.was_started, error
+        assert error["exit_code"] == 2
+        assert error["message"].startswith("Java ended as Spark was started")
+        assert "JAVA_HOME" in error["fix"]
         (machine.home / "started").unlink()
 
 
