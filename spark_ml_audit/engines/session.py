@@ -78,8 +78,8 @@ def session_for(
             raise
         raise SetupError(
             "Java ended as Spark was started with it; what it said stands above.",
-            fix="Try `java -version`; Spark takes the Java of JAVA_HOME, or else that on the PATH. It asks for "
-            "the memory of SPARK_ML_AUDIT_DRIVER_MEMORY (2g). Without Java: --engine embedded.",
+            fix="Try `java -version`; Spark takes the Java of JAVA_HOME, or else that on the PATH. It asks "
+            "for the memory of SPARK_ML_AUDIT_DRIVER_MEMORY (2g). Without Java: --engine embedded.",
         ) from error
     return session
 
