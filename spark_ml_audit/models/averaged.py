@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spark_ml_audit.models.design import BoolArray, Design, Float32Array, Float64Array, IntArray
-from spark_ml_audit.models.stacked import StackedTags, fit_stack
+from spark_ml_audit.models.stacked import FirstLayer, StackedTags
 
 _BLOCK_ROWS = 4096
 
@@ -52,15 +52,16 @@ class AveragedTags:
             joint: See inner_fold.
             seed: See inner_fold.
         """
-        full, ours = fit_stack(design, given, inner_fold, joint, seed, eliminate=True)
+        first = FirstLayer.fit(design, given, inner_fold, eliminate=True)
+        full, ours = first.completed(design, given, joint, seed), first.logits
         others = _without(design, num_vectors)
         if not others.width:
             return AveragedTags(full, None, num_vectors)
         # an embedding column of the table itself is as dense as the vectors
-        eliminate = bool(others.dense.shape[1])
-        plain, theirs = fit_stack(others, given, inner_fold, joint, seed, eliminate=eliminate)
-        is_better = _log_loss(given, ours, theirs) < _log_loss(given, ours, ours)
-        return AveragedTags(full, plain if is_better else None, num_vectors)
+        beside = FirstLayer.fit(others, given, inner_fold, eliminate=bool(others.dense.shape[1]))
+        if _log_loss(given, ours, beside.logits) >= _log_loss(given, ours, ours):
+            return AveragedTags(full, None, num_vectors)
+        return AveragedTags(full, beside.completed(others, given, joint, seed), num_vectors)
 
     def predict_proba(self, design: Design) -> Float32Array:
         """Probabilities of shape (n, K); a row's bits do not depend on the rows beside it."""

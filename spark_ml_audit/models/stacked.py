@@ -113,7 +113,8 @@ class StackedTags:
         Returns:
             The fitted stack; the same bits for the same rows in the same order.
         """
-        return fit_stack(design, given, inner_fold, joint, seed, eliminate=eliminate)[0]
+        first = FirstLayer.fit(design, given, inner_fold, eliminate=eliminate)
+        return first.completed(design, given, joint, seed)
 
     def predict_proba(self, design: Design) -> Float32Array:
         """Probabilities of shape (n, K); a row's bits do not depend on the rows beside it."""
@@ -128,43 +129,64 @@ class StackedTags:
         return logits
 
 
-def fit_stack(
-    design: Design,
-    given: BoolArray,
-    inner_fold: IntArray,
-    joint: bool,
-    seed: int,
-    *,
-    eliminate: bool = False,
-) -> tuple[StackedTags, Float32Array]:
-    """Train a stack as `StackedTags.fit` does.
+@dataclass(frozen=True, eq=False)
+class FirstLayer:
+    """Scores that the first layer gives rows of the other inner folds, from which the second one learns.
 
-    Returns:
-        The stack, and the calibrated log-odds that its first layer gives each row by the other inner folds,
-        shape (n, K).
+    Attributes:
+        scores: Standardised, float32, shape (n, K).
+        means: As in `StackedTags`, and so are deviations, slopes and offsets.
+        deviations: See means.
+        slopes: See means.
+        offsets: See means.
+        tolerance: Relative residual at which its ridges stop.
+        eliminate: As for `fit_ridge`.
     """
-    targets = given.astype(np.float32)
-    eliminate = eliminate and design.dense.shape[1] <= EXACT_WIDTH
-    with_dense = TOLERANCE_ELIMINATED if eliminate else TOLERANCE_WITH_DENSE
-    tolerance = with_dense if design.dense.shape[1] else TOLERANCE
-    raw = np.zeros(given.shape, dtype=np.float32)
-    for fold in np.unique(inner_fold):
-        held_out = inner_fold == fold
-        half = fit_ridge(design.take(~held_out), targets[~held_out], ALPHA, tolerance, eliminate=eliminate)
-        raw[held_out] = half.scores(design.take(held_out))
-    means = raw.mean(axis=0, dtype=np.float64)
-    deviations = np.maximum(raw.std(axis=0, dtype=np.float64), 1e-6)
-    scores = _standardised(raw, means, deviations).astype(np.float32)
-    slopes, offsets = _calibrations(scores, given)
-    stack = StackedTags(
-        ridge=fit_ridge(design, targets, ALPHA, tolerance, eliminate=eliminate),
-        means=means,
-        deviations=deviations,
-        slopes=slopes,
-        offsets=offsets,
-        network=_fit_network(scores, given, seed) if joint and given.shape[1] > 1 else None,
-    )
-    return stack, scores * slopes.astype(np.float32) + offsets.astype(np.float32)
+
+    scores: Float32Array
+    means: Float64Array
+    deviations: Float64Array
+    slopes: Float64Array
+    offsets: Float64Array
+    tolerance: float
+    eliminate: bool
+
+    @staticmethod
+    def fit(design: Design, given: BoolArray, inner_fold: IntArray, *, eliminate: bool = False) -> FirstLayer:
+        """Score every row by the other inner folds; arguments as for `StackedTags.fit`."""
+        targets = given.astype(np.float32)
+        eliminate = eliminate and design.dense.shape[1] <= EXACT_WIDTH
+        with_dense = TOLERANCE_ELIMINATED if eliminate else TOLERANCE_WITH_DENSE
+        tolerance = with_dense if design.dense.shape[1] else TOLERANCE
+        raw = np.zeros(given.shape, dtype=np.float32)
+        for fold in np.unique(inner_fold):
+            held_out = inner_fold == fold
+            half = fit_ridge(
+                design.take(~held_out), targets[~held_out], ALPHA, tolerance, eliminate=eliminate
+            )
+            raw[held_out] = half.scores(design.take(held_out))
+        means = raw.mean(axis=0, dtype=np.float64)
+        deviations = np.maximum(raw.std(axis=0, dtype=np.float64), 1e-6)
+        scores = _standardised(raw, means, deviations).astype(np.float32)
+        return FirstLayer(scores, means, deviations, *_calibrations(scores, given), tolerance, eliminate)
+
+    @property
+    def logits(self) -> Float32Array:
+        """Calibrated log-odds of the rows, by the other inner folds, shape (n, K)."""
+        found = self.scores * self.slopes.astype(np.float32) + self.offsets.astype(np.float32)
+        return np.asarray(found, dtype=np.float32)
+
+    def completed(self, design: Design, given: BoolArray, joint: bool, seed: int) -> StackedTags:
+        """The stack of all rows; design and given are those it was fitted to."""
+        targets = given.astype(np.float32)
+        return StackedTags(
+            ridge=fit_ridge(design, targets, ALPHA, self.tolerance, eliminate=self.eliminate),
+            means=self.means,
+            deviations=self.deviations,
+            slopes=self.slopes,
+            offsets=self.offsets,
+            network=_fit_network(self.scores, given, seed) if joint and given.shape[1] > 1 else None,
+        )
 
 
 def _standardised(
