@@ -13,6 +13,7 @@ from spark_ml_audit.engines.base import count_rows
 from spark_ml_audit.engines.choose import choose_engine
 from spark_ml_audit.engines.columns import field
 from spark_ml_audit.frames.hints import sentences
+from spark_ml_audit.kernels.calibration_limits import PLATT, TEMPERATURE
 from spark_ml_audit.lake.output import OutputTables
 from spark_ml_audit.lake.schemas import DUPLICATES, PREDICTIONS, TABLES
 from spark_ml_audit.lake.source import newest_version, open_source
@@ -31,7 +32,7 @@ _WHEN = {
     "auto": "where that lowers their log loss by 5% or more",
     "on": "whether or not that lowers their log loss",
 }
-_HOW = {"platt": "per class, across folds,", "temperature": "by one temperature for all classes,"}
+_HOW = {PLATT: "per class, across folds,", TEMPERATURE: "by one temperature for all classes,"}
 
 
 def _calibration(config: AuditConfig) -> list[str]:

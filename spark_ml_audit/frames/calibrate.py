@@ -14,12 +14,15 @@ from spark_ml_audit.kernels.calibrate import (
     NUM_FOLDS,
     CalibrationGain,
     Calibrators,
+    Floats,
     OddsCounts,
     cross_fit,
     expected_gain,
     grid_of,
 )
+from spark_ml_audit.kernels.calibration_limits import TEMPERATURE
 from spark_ml_audit.kernels.near_one import odds_of
+from spark_ml_audit.kernels.profile import IntArray
 from spark_ml_audit.kernels.records import Records
 from spark_ml_audit.kernels.temperature import fit_temperature
 
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
     from spark_ml_audit.frames.passes import Profiled
 
 OFF, AUTO, ON = "off", "auto", "on"
-_TEMPERATURE = "temperature"
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ def expected_calibration(ingest: Ingest, profiled: Profiled, calibrator: str) ->
         profiled: The first pass over them.
         calibrator: platt or temperature.
     """
-    odds = odds_of(profiled.profile, profiled.near, len(grid_of(ingest.layout.num_classes)))
-    return CalibrationFit(fit_temperature(*odds)[1] if calibrator == _TEMPERATURE else expected_gain(*odds))
+    odds = _odds(ingest, profiled)
+    return CalibrationFit(fit_temperature(*odds)[1] if calibrator == TEMPERATURE else expected_gain(*odds))
 
 
 def fit_calibration(
@@ -73,14 +75,18 @@ def fit_calibration(
     mode = method.calibrate
     if not np.isfinite(expected.gain.log_loss).all() or (mode == AUTO and not expected.gain.is_worth_it):
         return expected
-    if method.calibrate_with == _TEMPERATURE:
-        odds = odds_of(profiled.profile, profiled.near, len(grid_of(ingest.layout.num_classes)))
-        calibrators, measured = fit_temperature(*odds, always=mode == ON)
+    if method.calibrate_with == TEMPERATURE:
+        calibrators, measured = fit_temperature(*_odds(ingest, profiled), always=mode == ON)
     else:
         calibrators, measured = cross_fit(count_odds(ingest), always=mode == ON)
     if not calibrators.calibrated.any() or (mode == AUTO and not measured.is_worth_it):
         return CalibrationFit(measured)
     return CalibrationFit(measured, calibrators)
+
+
+def _odds(ingest: Ingest, profiled: Profiled) -> tuple[Floats, IntArray, IntArray]:
+    """Grid of log-odds, and each class's cells by them, not given and given: from the first pass alone."""
+    return odds_of(profiled.profile, profiled.near, len(grid_of(ingest.layout.num_classes)))
 
 
 def count_odds(ingest: Ingest) -> OddsCounts:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spark_ml_audit.models.design import BoolArray, Design, Float32Array, Float64Array, IntArray
+from spark_ml_audit.models.logits import probabilities_of
 from spark_ml_audit.models.stacked import FirstLayer, StackedTags
 
 _BLOCK_ROWS = 4096
@@ -69,7 +70,7 @@ class AveragedTags:
             return self.full.predict_proba(design)
         logits = self.full.logits(design)
         logits += self.plain.logits(_without(design, self.num_vectors))
-        return (1.0 / (1.0 + np.exp(-logits / 2))).astype(np.float32)
+        return probabilities_of(logits / 2)
 
 
 def _without(design: Design, num_vectors: int) -> Design:

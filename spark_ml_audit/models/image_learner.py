@@ -13,6 +13,7 @@ from spark_ml_audit.models.cnn import WIDTH, Cnn
 from spark_ml_audit.models.design import BoolArray, Float32Array, Float64Array, IntArray
 from spark_ml_audit.models.encoding import DesignEncoder
 from spark_ml_audit.models.features import FeatureSpec
+from spark_ml_audit.models.logits import LOGIT_LIMIT, probabilities_of
 from spark_ml_audit.models.stacked import StackedTags
 
 KIND = "cnn"
@@ -20,8 +21,6 @@ KIND = "cnn"
 
 MIN_IMAGES = 16
 """Images below which no network is trained."""
-
-_LOGIT_LIMIT = 13.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +92,11 @@ class ImageLearner:
         if self.network is not None:
             logits = np.full((len(frame), self.num_tags), np.nan)
             seen = self.network.logits(values[is_there]).astype(np.float64)
-            logits[is_there] = np.clip(seen, -_LOGIT_LIMIT, _LOGIT_LIMIT)
+            logits[is_there] = np.clip(seen, -LOGIT_LIMIT, LOGIT_LIMIT)
             found = logits if found is None else np.where(is_there[:, None], (found + logits) / 2, found)
         if found is None:
             found = np.full((len(frame), self.num_tags), np.nan)
-        return np.asarray(1.0 / (1.0 + np.exp(-found)), dtype=np.float32)
+        return probabilities_of(found)
 
 
 def pixel_matrix(values: pd.Series) -> tuple[Float32Array, BoolArray]:

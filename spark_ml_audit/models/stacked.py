@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
 from spark_ml_audit.models.design import BoolArray, Design, Float32Array, Float64Array, IntArray, in_blocks
+from spark_ml_audit.models.logits import LOGIT_LIMIT, probabilities_of
 from spark_ml_audit.models.ridge import EXACT_WIDTH, Ridge, fit_ridge
 
 ALPHA = 3.0
@@ -34,8 +35,6 @@ UPDATES = 2000
 
 MAX_NETWORK_CELLS = 50_000_000
 """Rows x tags the network is trained on at most; beyond it takes a share of the rows."""
-
-_LOGIT_LIMIT = 13.8  # logit of 1 - 1e-6: a saturated network must not outvote the calibration
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +96,6 @@ class StackedTags:
         inner_fold: IntArray,
         joint: bool,
         seed: int,
-        *,
-        eliminate: bool = False,
     ) -> StackedTags:
         """Train the stack.
 
@@ -108,24 +105,23 @@ class StackedTags:
             inner_fold: Fold of each row for the scores the second layer learns from, shape (n,).
             joint: Whether to add the network over all tags.
             seed: Seed of the network.
-            eliminate: As for `fit_ridge`: for designs with the vectors of an encoder.
 
         Returns:
             The fitted stack; the same bits for the same rows in the same order.
         """
-        first = FirstLayer.fit(design, given, inner_fold, eliminate=eliminate)
-        return first.completed(design, given, joint, seed)
+        return FirstLayer.fit(design, given, inner_fold).completed(design, given, joint, seed)
 
     def predict_proba(self, design: Design) -> Float32Array:
         """Probabilities of shape (n, K); a row's bits do not depend on the rows beside it."""
-        return (1.0 / (1.0 + np.exp(-self.logits(design)))).astype(np.float32)
+        return probabilities_of(self.logits(design))
 
     def logits(self, design: Design) -> Float64Array:
         """Log-odds of shape (n, K); a row's bits do not depend on the rows beside it."""
         scores = _standardised(self.ridge.scores(design), self.means, self.deviations)
         logits = scores * self.slopes + self.offsets
         if self.network is not None:
-            logits = (logits + np.clip(self.network.logits(scores), -_LOGIT_LIMIT, _LOGIT_LIMIT)) / 2
+            # a saturated network must not outvote the calibration
+            logits = (logits + np.clip(self.network.logits(scores), -LOGIT_LIMIT, LOGIT_LIMIT)) / 2
         return logits
 
 
@@ -153,7 +149,14 @@ class FirstLayer:
 
     @staticmethod
     def fit(design: Design, given: BoolArray, inner_fold: IntArray, *, eliminate: bool = False) -> FirstLayer:
-        """Score every row by the other inner folds; arguments as for `StackedTags.fit`."""
+        """Score every row by the other inner folds.
+
+        Args:
+            design: As for `StackedTags.fit`, and so are given and inner_fold.
+            given: See design.
+            inner_fold: See design.
+            eliminate: As for `fit_ridge`: for designs with the vectors of an encoder.
+        """
         targets = given.astype(np.float32)
         eliminate = eliminate and design.dense.shape[1] <= EXACT_WIDTH
         with_dense = TOLERANCE_ELIMINATED if eliminate else TOLERANCE_WITH_DENSE

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spark_ml_audit.kernels.calibration_limits import LEAST_GAIN
+from spark_ml_audit.kernels.calibration_limits import LEAST_GAIN, PLATT, TEMPERATURE
 from spark_ml_audit.outcomes.base import Record
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Calibration(Record):
     log_loss_calibrated: float | None
     gain: float | None
     num_calibrated: int
-    calibrator: str = "platt"
+    calibrator: str = PLATT
 
     @classmethod
     def of(cls, classes: Sequence[ClassRow], mode: str, calibrator: str) -> Calibration | None:
@@ -78,7 +78,7 @@ class Calibration(Record):
         losses = f"log loss {self.log_loss:.4f}, calibrated {self.log_loss_calibrated:.4f} ({less})"
         if self.is_applied:
             number = "1 class" if self.num_calibrated == 1 else f"{self.num_calibrated:,} classes"
-            alike = " alike" if self.calibrator == "temperature" and self.num_calibrated > 1 else ""
+            alike = " alike" if self.calibrator == TEMPERATURE and self.num_calibrated > 1 else ""
             return f"{losses}: applied to {number}{alike}"
         if self.is_worth_it:
             return f"{losses}: audit.calibrate=auto would apply it"

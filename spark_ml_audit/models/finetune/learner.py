@@ -21,6 +21,7 @@ from spark_ml_audit.models.finetune.states import StateStore, Tokens
 from spark_ml_audit.models.finetune.train import train_upper
 from spark_ml_audit.models.finetune.tuned import TunedTags
 from spark_ml_audit.models.keys import mixed_keys
+from spark_ml_audit.models.logits import LOGIT_LIMIT, probabilities_of
 from spark_ml_audit.models.text import joined_texts
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ HELD_OUT_SHARE = 0.1
 MOST_HELD_OUT, LEAST_HELD_OUT = 2000, 20
 """Rows of a fold's training that judge whether averaging helps, and that the encoder does not learn from."""
 
-_LOGIT_LIMIT = 13.8  # logit of 1 - 1e-6: neither side may be sure enough to outvote the other for ever
 _CHUNK = 512
 
 Fit = Callable[[pd.DataFrame, BoolArray, IntArray], "tuple[Learner, tuple[str, ...]]"]
@@ -90,9 +90,9 @@ def average(probs: Float32Array, logits: Float64Array) -> Float32Array:
         [[0.5, 0.8999999761581421]]
     """
     exact = np.clip(probs.astype(np.float64), 1e-9, 1 - 1e-9)
-    ours = np.clip(np.log(exact / (1 - exact)), -_LOGIT_LIMIT, _LOGIT_LIMIT)
-    mean = (ours + np.clip(logits, -_LOGIT_LIMIT, _LOGIT_LIMIT)) / 2
-    return (1.0 / (1.0 + np.exp(-mean))).astype(np.float32)
+    ours = np.clip(np.log(exact / (1 - exact)), -LOGIT_LIMIT, LOGIT_LIMIT)
+    mean = (ours + np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT)) / 2
+    return probabilities_of(mean)
 
 
 def fit_averaged(

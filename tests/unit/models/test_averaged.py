@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss
 
 from spark_ml_audit.models.averaged import AveragedTags
 from spark_ml_audit.models.design import Design
-from spark_ml_audit.models.stacked import StackedTags
+from spark_ml_audit.models.stacked import FirstLayer, StackedTags
 
 WIDTH, TAGS = 6, 3
 
@@ -37,7 +37,7 @@ def test_the_log_odds_are_the_mean_of_a_stack_with_the_vectors_and_one_without(j
     assert found.plain is not None
     inner = np.arange(300) % 2
     words = Design(design.sparse, np.zeros((300, 0), np.float32))
-    with_vectors = StackedTags.fit(design, given, inner, joint, 1, eliminate=True)
+    with_vectors = FirstLayer.fit(design, given, inner, eliminate=True).completed(design, given, joint, 1)
     without = StackedTags.fit(words, given, inner, joint, 1)
     mean = (with_vectors.logits(design) + without.logits(words)) / 2
     assert found.predict_proba(design) == pytest.approx(1 / (1 + np.exp(-mean)), abs=1e-6)
